@@ -1,0 +1,221 @@
+"""Every setting, as frozen dataclasses with presets; imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+from .errors import ConfigError
+
+Engine = Literal["field", "lift"]
+Linkage = Literal["single", "average"]
+Preset = Literal["draft", "standard", "paper"]
+
+
+@dataclass(frozen=True)
+class HashGridConfig:
+    """A multi-resolution hash grid (Müller et al. 2022).
+
+    Attributes:
+        levels: Number of resolutions.
+        features: Channels per level.
+        log2_entries: Base-2 logarithm of the most entries a level may have; finer levels are hashed.
+        base_resolution: Cells along an edge at the coarsest level.
+        max_resolution: Cells along an edge at the finest level; resolutions in between grow geometrically.
+    """
+
+    levels: int = 8
+    features: int = 4
+    log2_entries: int = 17
+    base_resolution: int = 16
+    max_resolution: int = 512
+
+
+@dataclass(frozen=True)
+class GeometryConfig:
+    """Training of density and colour.
+
+    Attributes:
+        grid: Hash grid of the density field.
+        hidden: Width of the density MLP's and the colour MLP's hidden layers.
+        color_layers: Hidden layers of the colour MLP.
+        occupancy_resolution: Cells along an edge of each occupancy cascade.
+        steps: Optimiser steps.
+        rays: Rays of the first step; later ones hold as many as fill `samples`.
+        samples: Samples per step to aim for.
+        max_samples_per_ray: Steps along a ray through the whole scene box (bounded scenes).
+        cone_angle: Growth of the step with distance (captures with surroundings).
+        lr: Adam's first learning rate; it falls to lr / 30 along a cosine.
+        distortion_weight: Weight of the distortion loss (Barron et al. 2022, eq. 15).
+        opacity_weight: Weight of the entropy of opacity.
+        density_weight: Weight of the mean density, applied every 32 steps.
+        depth_smooth: Whether depth is smoothed inside leaf masks.
+        depth_smooth_weight: Weight of that term.
+        depth_smooth_from: Fraction of the steps after which it starts.
+        random_background: Random background colour behind transparent pixels instead of the known one.
+        ray_sampling: Rays of a step from all pictures, or from one picture at a time.
+        refine_poses: Whether camera poses are optimised too.
+    """
+
+    grid: HashGridConfig = field(default_factory=HashGridConfig)
+    hidden: int = 32
+    color_layers: int = 1
+    occupancy_resolution: int = 64
+    steps: int = 1500
+    rays: int = 4096
+    samples: int = 1 << 16
+    max_samples_per_ray: int = 256
+    cone_angle: float = 1.0 / 128
+    lr: float = 1e-2
+    distortion_weight: float = 1e-3
+    opacity_weight: float = 1e-3
+    density_weight: float = 1e-4
+    depth_smooth: bool = False
+    depth_smooth_weight: float = 1.0
+    depth_smooth_from: float = 0.15
+    random_background: bool = False
+    ray_sampling: Literal["all_images", "same_image"] = "all_images"
+    refine_poses: bool = False
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """Training of the feature field (paper, sections 3.3 and 3.4).
+
+    Attributes:
+        grid: Hash grid of the feature field, coarser than the geometry's.
+        hidden: Width of the MLP's hidden layers.
+        layers: Hidden layers of the MLP.
+        dim: Channels D of the rendered feature.
+        bottleneck: Width of the MLP's output before a last linear layer to `dim`; 0 for no such layer.
+        samples_per_pixel: Heaviest volume-rendering samples kept for each pixel.
+        steps: Optimiser steps.
+        pixels: Pixels per step, from `images` pictures.
+        images: Pictures per step.
+        mask_balance: Fraction of the pixels drawn from a randomly drawn mask, so that small masks are seen too.
+        pairs_per_mask: Positives sampled in each mask.
+        negatives: Negatives per positive.
+        euclidean_weight: Weight of the contrastive loss on cosine similarity.
+        ultrametric_weight: Weight of the contrastive loss on bottleneck similarity.
+        hierarchical: Whether pairs along the chain of masks are drawn.
+        temperature: Temperature of the cross-entropy.
+        neighbors: Neighbouring sampled pixels joined in the pixel graph.
+        border_penalty: Added to the distance of graph edges that cross a mask border.
+        norm_weight: Weight of (‖feature‖ − 1)².
+        min_pixels: Masks with fewer sampled pixels inside or outside are skipped.
+        lr: Adam's first learning rate; it falls to lr / 30 along a cosine.
+    """
+
+    grid: HashGridConfig = field(default_factory=lambda: HashGridConfig(8, 4, 15, 16, 64))
+    hidden: int = 64
+    layers: int = 1
+    dim: int = 128
+    bottleneck: int = 0
+    samples_per_pixel: int = 8
+    steps: int = 600
+    pixels: int = 4096
+    images: int = 4
+    mask_balance: float = 0.5
+    pairs_per_mask: int = 64
+    negatives: int = 1
+    euclidean_weight: float = 1.0
+    ultrametric_weight: float = 1.0
+    hierarchical: bool = True
+    temperature: float = 0.1
+    neighbors: int = 10
+    border_penalty: float = 10.0
+    norm_weight: float = 0.1
+    min_pixels: int = 5
+    lr: float = 1e-2
+
+
+@dataclass(frozen=True)
+class SegmentConfig:
+    """From field to tree and labels.
+
+    Attributes:
+        linkage: How region dissimilarity follows from edges.
+        voxel: Edge of the thinning voxels as a fraction of the scene's half extent of the cameras' focus (0.5);
+            0 chooses it from the pixels' footprint.
+        neighbors: Nearest neighbours joined in the surface graph.
+        min_opacity: Pixels less opaque than this carry no surface.
+        label_neighbors: Nearest surface points that vote on a pixel's label.
+        label_radius: Largest distance to them, in voxels.
+        cuts: Label maps per view, spread over the tree's range.
+    """
+
+    linkage: Linkage = "average"
+    voxel: float = 0.0
+    neighbors: int = 16
+    min_opacity: float = 0.5
+    label_neighbors: int = 5
+    label_radius: float = 4.0
+    cuts: int = 50
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of a run; stored as config.json in the run folder."""
+
+    engine: Engine = "lift"
+    preset: Preset = "draft"
+    seed: int = 0
+    geometry: GeometryConfig = field(default_factory=GeometryConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    segment: SegmentConfig = field(default_factory=SegmentConfig)
+
+
+def preset(name: Preset) -> Config:
+    """The settings called `name`: draft (CPU minutes), standard (GPU), paper (every number of the published recipe)."""
+    if name == "draft":
+        return Config(preset="draft")
+    if name == "standard":
+        return Config(
+            preset="standard",
+            geometry=GeometryConfig(
+                grid=HashGridConfig(16, 4, 19, 16, 1024), hidden=64, color_layers=2, occupancy_resolution=128,
+                steps=6000, rays=8192, samples=1 << 18, max_samples_per_ray=1024, cone_angle=1.0 / 256,
+            ),
+            features=FeatureConfig(
+                grid=HashGridConfig(12, 4, 19, 16, 128), hidden=128, layers=2, steps=3000, pixels=16384, images=8,
+            ),
+        )
+    if name == "paper":
+        return Config(
+            engine="field",
+            preset="paper",
+            geometry=GeometryConfig(
+                grid=HashGridConfig(17, 4, 20, 16, 1024), hidden=64, color_layers=2, occupancy_resolution=128,
+                steps=20000, rays=4096, samples=0, max_samples_per_ray=1024, cone_angle=1.0 / 256,
+                distortion_weight=0.0, depth_smooth=True, ray_sampling="same_image",
+            ),
+            features=FeatureConfig(
+                grid=HashGridConfig(17, 4, 20, 16, 64), hidden=128, layers=2, dim=256, bottleneck=128, steps=20000,
+                pixels=4096, images=1, mask_balance=0.0, norm_weight=1.0,
+            ),
+            segment=SegmentConfig(linkage="single"),
+        )
+    raise ConfigError(f"--preset: expected draft, standard or paper, got {name!r}")
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """The settings as plain nested dictionaries, for JSON."""
+    return asdict(config)
+
+
+def from_dict(kind: type, values: dict[str, Any], *, where: str = "config") -> Any:
+    """Rebuild a settings dataclass from `to_dict`'s output.
+
+    Raises:
+        ConfigError: A key that this version does not know, or one that is missing.
+    """
+    known = {item.name: item for item in fields(kind)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ConfigError(f"{where}: unknown setting {unknown[0]!r}; known are {', '.join(known)}")
+    defaults = kind()
+    arguments = {}
+    for name, value in values.items():
+        current = getattr(defaults, name)
+        arguments[name] = from_dict(type(current), value, where=f"{where}.{name}") if is_dataclass(current) else value
+    return kind(**arguments)

@@ -1,0 +1,116 @@
+"""Files written whole or not at all, and pictures read with errors that name them."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from .errors import RunError, SceneError
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a binary file that appears under `path` only if the block ends without an error.
+
+    The bytes go to a temporary file beside `path`, which replaces it in one step; folders are made as needed.
+    A full disk or an interrupt thus leaves either the old file or none.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException as error:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # a full disk does not say which file it was full for
+        raise
+
+
+def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
+    """Write `value` as JSON, atomically; NaN and infinity are refused, as other readers would choke on them."""
+    text = json.dumps(value, indent=indent, allow_nan=False)
+    with atomic_write(path) as file:
+        file.write(text.encode() + b"\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file; `SceneError` names the file and the place if it is missing or malformed."""
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SceneError(f"{path}: no such file") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise SceneError(f"{path}: not valid JSON ({error})") from None
+
+
+def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
+    """Write a compressed `.npz`, atomically."""
+    with atomic_write(path) as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+
+def read_npz(path: str | Path) -> dict[str, np.ndarray]:
+    """Read every array of an `.npz` written by `write_npz`; `RunError` if it is missing or broken."""
+    path = Path(path)
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such file") from None
+    except (ValueError, OSError, KeyError, EOFError) as error:
+        raise RunError(f"{path}: cannot be read ({error})") from None
+
+
+def write_image(path: str | Path, image: np.ndarray) -> None:
+    """Write a picture, atomically; the ending chooses the format.
+
+    Args:
+        path: Target file, `.png` or `.jpg`.
+        image: Grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4], uint8 or uint16.
+    """
+    import cv2
+
+    path = Path(path)
+    if image.ndim == 3:
+        image = np.concatenate([image[..., 2::-1], image[..., 3:]], axis=-1)  # OpenCV stores BGR(A)
+    done, encoded = cv2.imencode(path.suffix, np.ascontiguousarray(image))
+    if not done:
+        raise ValueError(f"{path}: cannot encode an array of shape {list(image.shape)}, {image.dtype}")
+    with atomic_write(path) as file:
+        file.write(encoded.tobytes())
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """Read a picture as stored: grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4], uint8 or uint16.
+
+    Raises:
+        SceneError: The file is missing or is no picture.
+    """
+    import cv2
+
+    path = Path(path)
+    try:
+        data = np.fromfile(path, dtype=np.uint8)
+    except FileNotFoundError:
+        raise SceneError(f"{path}: no such file") from None
+    # Unlike IMREAD_COLOR, IMREAD_UNCHANGED ignores the EXIF turn, so that pixels stay where the poses expect them.
+    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+    if image is None:
+        raise SceneError(f"{path}: not a readable picture")
+    if image.ndim == 3:
+        image = np.concatenate([image[..., 2::-1], image[..., 3:]], axis=-1)
+    return image
