@@ -1,0 +1,1 @@
+"""Backends of the hot operations: numba for the CPU, plain PyTorch for CUDA."""

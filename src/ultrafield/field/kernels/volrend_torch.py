@@ -1,0 +1,39 @@
+"""Packed volume rendering in plain PyTorch: any device, gradients by autograd."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..volrend import ray_indices
+
+
+def _before(values: Tensor, offsets: Tensor, rays: Tensor) -> Tensor:
+    """Sum of the values in front of each sample within its ray [S], float64.
+
+    One running sum over all rays would lose float32's precision to the rays before; float64 has enough to spare.
+    """
+    running = torch.cat([values.new_zeros(1, dtype=torch.float64), values.double().cumsum(0)])
+    return running[:-1] - running[offsets[:-1]][rays]
+
+
+def render_weights_torch(sigma: Tensor, delta: Tensor, offsets: Tensor) -> Tensor:
+    """Weights [S]; see `render_weights`."""
+    depth = sigma * delta
+    transmittance = torch.exp(-_before(depth, offsets, ray_indices(offsets, len(sigma)))).to(sigma.dtype)
+    return transmittance * -torch.expm1(-depth)
+
+
+def accumulate_torch(weights: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
+    """Sums [R, C]; see `accumulate`."""
+    out = values.new_zeros(len(offsets) - 1, values.shape[1])
+    return out.index_add(0, ray_indices(offsets, len(weights)), weights[:, None] * values)
+
+
+def distortion_torch(weights: Tensor, position: Tensor, delta: Tensor, offsets: Tensor) -> Tensor:
+    """Losses [R]; see `distortion`."""
+    rays = ray_indices(offsets, len(weights))
+    mass = _before(weights, offsets, rays).to(weights.dtype)
+    moment = _before(weights * position, offsets, rays).to(weights.dtype)
+    terms = 2 * weights * (position * mass - moment) + weights.square() * delta / 3
+    return weights.new_zeros(len(offsets) - 1).index_add(0, rays, terms)

@@ -1,0 +1,148 @@
+"""The two fields: density and colour, and the features that carry the hierarchy.
+
+Source: Müller et al. 2022, section 5.4 (radiance); He et al., "View-Consistent Hierarchical 3D Segmentation Using
+Ultrametric Feature Fields", 2024, section 3 (features).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ..config import FeatureConfig, GeometryConfig
+from .hashgrid import HashGrid
+from .mlp import SPHERICAL_CHANNELS, Mlp, spherical_harmonics, truncated_exp
+from .occupancy import OccupancyGrid, step_edges
+
+GEOMETRY_CHANNELS = 16
+_CUBE_DIAGONAL = 3**0.5
+
+
+def to_unit_cube(positions: Tensor, *, bounded: bool) -> Tensor:
+    """Positions [.., 3] in the normalised frame as hash-grid coordinates in [0, 1]³.
+
+    A bounded scene fills the cube. Otherwise [-0.5, 0.5]³ takes the middle half along each axis and the rest of space
+    is contracted into the shell around it (Barron et al., "Mip-NeRF 360", 2022, eq. 10, with the maximum norm).
+    """
+    if bounded:
+        return positions + 0.5
+    scaled = positions * 2.0
+    reach = scaled.abs().amax(-1, keepdim=True).clamp(min=1.0)
+    return scaled * ((2.0 - 1.0 / reach) / reach) * 0.25 + 0.5
+
+
+class RadianceField(nn.Module):
+    """Density and view-dependent colour over the normalised scene.
+
+    Args:
+        config: Sizes of the networks and grids.
+        cascades: Nested boxes; one for a bounded scene.
+        near: Distance from the camera at which rays begin.
+        far: Largest distance from a camera at which the outermost box can end.
+        background: Colour [3] behind everything, or None for a capture, where it is black.
+        generator: Source of the initial parameters.
+    """
+
+    background: Tensor
+    edges: Tensor
+
+    def __init__(
+        self,
+        config: GeometryConfig,
+        *,
+        cascades: int,
+        near: float,
+        far: float,
+        background: Tensor | None,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.config, self.bounded = config, cascades == 1
+        self.grid = HashGrid(config.grid, generator=generator)
+        channels = self.grid.layout.channels
+        self.density_mlp = Mlp([channels, config.hidden, GEOMETRY_CHANNELS], generator=generator)
+        widths = [GEOMETRY_CHANNELS + SPHERICAL_CHANNELS, *[config.hidden] * config.color_layers, 3]
+        self.color_mlp = Mlp(widths, generator=generator)
+        self.occupancy = OccupancyGrid(cascades=cascades, resolution=config.occupancy_resolution)
+        cone_angle = 0.0 if self.bounded else config.cone_angle
+        step = _CUBE_DIAGONAL / config.max_samples_per_ray
+        self.register_buffer("edges", step_edges(near, far, step, cone_angle))
+        self.register_buffer("background", torch.zeros(3) if background is None else background.clone())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters live."""
+        return self.grid.table.device
+
+    def geometry(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Density [S] (one over unit length) and the vector [S, 16] that colour is read from, at positions [S, 3]."""
+        raw = self.density_mlp(self.grid(to_unit_cube(positions, bounded=self.bounded)))
+        return truncated_exp(raw[:, 0]), raw
+
+    def density(self, positions: Tensor) -> Tensor:
+        """Density [S] at positions [S, 3]."""
+        return self.geometry(positions)[0]
+
+    def color(self, geometry: Tensor, harmonics: Tensor) -> Tensor:
+        """Colour [S, 3] in [0, 1] from `geometry`'s vector [S, 16] and the view's harmonics [S, 16]."""
+        return torch.sigmoid(self.color_mlp(torch.cat([geometry, harmonics], dim=1)))
+
+    def harmonics(self, rays_d: Tensor) -> Tensor:
+        """What `color` needs to know of viewing directions [R, 3]: [R, 16]."""
+        return spherical_harmonics(rays_d)
+
+
+class FeatureField(nn.Module):
+    """Features whose distances order the hierarchy; rendered with the geometry's weights.
+
+    Everything after the last hidden layer is linear, so it is applied once per pixel, after compositing, instead of
+    once per sample: the sums are the same.
+
+    Args:
+        config: Sizes of the network and grid.
+        bounded: As for the radiance field whose weights are used.
+        generator: Source of the initial parameters.
+    """
+
+    def __init__(self, config: FeatureConfig, *, bounded: bool, generator: torch.Generator) -> None:
+        super().__init__()
+        self.config, self.bounded = config, bounded
+        self.grid = HashGrid(config.grid, generator=generator)
+        channels = self.grid.layout.channels
+        self.trunk = Mlp([channels, *[config.hidden] * config.layers], generator=generator)
+        head = [config.bottleneck] if config.bottleneck else []
+        self.head = nn.ModuleList(
+            Mlp([a, b], generator=generator) for a, b in zip([config.hidden, *head], [*head, config.dim], strict=False)
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters live."""
+        return self.grid.table.device
+
+    @property
+    def dim(self) -> int:
+        """Channels D of a feature."""
+        return self.config.dim
+
+    def hidden(self, positions: Tensor) -> Tensor:
+        """Last hidden layer [S, hidden] at positions [S, 3], normalised frame."""
+        return torch.relu(self.trunk(self.grid(to_unit_cube(positions, bounded=self.bounded))))
+
+    def finish(self, hidden: Tensor, weight_sum: Tensor) -> Tensor:
+        """Rendered features, not yet of unit length.
+
+        Args:
+            hidden: Hidden layers summed with the rendering weights [R, hidden].
+            weight_sum: Sum of these weights [R]; what is missing to 1 is background, whose feature is 1/√D everywhere.
+
+        Returns:
+            Features [R, D].
+        """
+        for layer in self.head:
+            hidden = layer(hidden)
+        return hidden + (1.0 - weight_sum)[:, None] * self.dim**-0.5
+
+    def forward(self, positions: Tensor) -> Tensor:
+        """Features [S, D] at positions [S, 3], not of unit length."""
+        return self.finish(self.hidden(positions), torch.ones(len(positions), device=positions.device))

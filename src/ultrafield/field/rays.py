@@ -1,0 +1,69 @@
+"""Rays through the pixels of many cameras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..projection import pixel_directions
+from ..types import Cameras
+
+
+@dataclass(frozen=True)
+class RayTable:
+    """Viewing directions of every pixel, shared by cameras of one lens and size.
+
+    Attributes:
+        c2w: Poses [N, 3, 4], float32.
+        directions: Directions with z = 1 in camera axes [P, 3], float32; the lenses' pictures follow each other,
+            row-major. NaN where the lens has no ray.
+        starts: First row of each camera's picture in `directions` [N], int64.
+        sizes: Width, height [N, 2], int64.
+    """
+
+    c2w: Tensor
+    directions: Tensor
+    starts: Tensor
+    sizes: Tensor
+
+    def rays(self, camera: Tensor, pixel: Tensor, c2w: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Rays through pixel centres.
+
+        Args:
+            camera: Camera of each ray [R], int64.
+            pixel: Row-major pixel index [R], int64.
+            c2w: Poses [N, 3, 4] to use instead of the table's, e.g. while they are refined.
+
+        Returns:
+            Origins [R, 3] and unit directions [R, 3] in the cameras' frame, and the z-depth of a point at unit distance
+            [R]; float32.
+        """
+        pose = (self.c2w if c2w is None else c2w)[camera]  # [R, 3, 4]
+        local = self.directions[self.starts[camera] + pixel]  # [R, 3]
+        cosine = 1.0 / local.norm(dim=-1)
+        directions = (pose[:, :, :3] @ (local * cosine[:, None])[..., None])[..., 0]
+        return pose[:, :, 3], directions, cosine
+
+
+def ray_table(cameras: Cameras, device: torch.device | str = "cpu") -> RayTable:
+    """The table of some cameras, on a device; lens distortion is undone here, once per distinct lens and size."""
+    parts: list[np.ndarray] = []
+    known: dict[bytes, int] = {}
+    starts, rows = [], 0
+    for index in range(len(cameras)):
+        columns = (cameras.intrinsics, cameras.sizes, cameras.lenses, cameras.distortion)
+        key = b"".join(np.ascontiguousarray(array[index]).tobytes() for array in columns)
+        if key not in known:
+            known[key] = rows
+            parts.append(pixel_directions(cameras, index).reshape(-1, 3).astype(np.float32))
+            rows += len(parts[-1])
+        starts.append(known[key])
+    return RayTable(
+        torch.from_numpy(cameras.c2w.astype(np.float32)).to(device),
+        torch.from_numpy(np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)).to(device),
+        torch.tensor(starts, dtype=torch.int64, device=device),
+        torch.from_numpy(cameras.sizes.astype(np.int64)).to(device),
+    )

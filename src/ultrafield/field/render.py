@@ -1,0 +1,171 @@
+"""Rays traced through a radiance field: visible samples, pictures, the surface's features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..types import Cameras, RenderedView
+from .model import FeatureField, RadianceField
+from .occupancy import Samples, march
+from .rays import ray_table
+from .volrend import accumulate, ray_indices, render_weights
+
+TRANSPARENT = 1e-4  # a ray ends where less than this share of the light gets through
+_RAYS_AT_ONCE = 1 << 16
+_POSITIONS_AT_ONCE = 1 << 18
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What rays met.
+
+    Attributes:
+        samples: The visible samples of R rays.
+        sigma: Their densities [S].
+        weights: Their rendering weights [S].
+    """
+
+    samples: Samples
+    sigma: Tensor
+    weights: Tensor
+
+
+def sample_positions(rays_o: Tensor, rays_d: Tensor, samples: Samples) -> tuple[Tensor, Tensor]:
+    """Positions [S, 3] of packed samples, and the ray of each [S]."""
+    rays = ray_indices(samples.offsets, len(samples))
+    return rays_o[rays] + samples.t[:, None] * rays_d[rays], rays
+
+
+@torch.no_grad()
+def trace(
+    field: RadianceField, rays_o: Tensor, rays_d: Tensor, *, jitter: Tensor | None = None, stage: int = 24
+) -> Traced:
+    """Find every sample of rays that light still reaches, without gradients.
+
+    Rays advance `stage` samples at a time, and those that have become opaque drop out, so that nothing is evaluated
+    behind the first surface but the rest of its own stage.
+
+    Args:
+        field: Geometry.
+        rays_o: Origins [R, 3].
+        rays_d: Unit directions [R, 3].
+        jitter: Position within the steps [R], as for `march`.
+        stage: Samples per ray and stage.
+
+    Returns:
+        Samples with a transmittance above 1e-4, with densities and weights.
+    """
+    count, device = len(rays_o), rays_o.device
+    alive = torch.arange(count, device=device)
+    depth = torch.zeros(count, device=device)  # optical depth so far
+    first = torch.zeros(count, dtype=torch.int64, device=device)
+    limit = -float(np.log(TRANSPARENT))
+    parts: list[tuple[Tensor, ...]] = []
+    while len(alive):
+        origins, directions = rays_o[alive], rays_d[alive]
+        samples, after = march(
+            origins, directions, field.occupancy, field.edges,
+            jitter=None if jitter is None else jitter[alive], first=first, limit=stage,
+        )  # fmt: skip
+        positions, rays = sample_positions(origins, directions, samples)
+        sigma = torch.cat([field.density(part) for part in positions.split(_POSITIONS_AT_ONCE)])
+        passed = sigma * samples.delta
+        # Reach of each sample: optical depth of the ray before this stage plus the samples in front, in this stage.
+        running = torch.cat([passed.new_zeros(1, dtype=torch.float64), passed.double().cumsum(0)])
+        front = (running[:-1] - running[samples.offsets[:-1]][rays]).float() + depth[rays]
+        kept = front < limit
+        parts.append((alive[rays[kept]], samples.t[kept], samples.delta[kept], sigma[kept]))
+        depth = depth + (running[samples.offsets[1:]] - running[samples.offsets[:-1]]).float()
+        going = (after < len(field.edges) - 1) & (depth < limit)
+        alive, depth, first = alive[going], depth[going], after[going]
+    return _assemble(parts, count, device)
+
+
+def _assemble(parts: list[tuple[Tensor, ...]], count: int, device: torch.device) -> Traced:
+    """Bring the stages' samples into one run per ray, near to far."""
+    if not parts:
+        empty = torch.empty(0, device=device)
+        return Traced(Samples(torch.zeros(count + 1, dtype=torch.int64, device=device), empty, empty), empty, empty)
+    rays, t, delta, sigma = (torch.cat(column) for column in zip(*parts, strict=True))
+    if len(parts) > 1:
+        rays, order = torch.sort(rays, stable=True)
+        t, delta, sigma = t[order], delta[order], sigma[order]
+    offsets = torch.zeros(count + 1, dtype=torch.int64, device=device)
+    offsets[1:] = torch.bincount(rays, minlength=count).cumsum(0)
+    return Traced(Samples(offsets, t, delta), sigma, render_weights(sigma, delta, offsets))
+
+
+@torch.no_grad()
+def shade(field: RadianceField, rays_o: Tensor, rays_d: Tensor, traced: Traced) -> Tensor:
+    """Colours [R, 3] of traced rays over the field's background; samples of negligible weight are not shaded."""
+    positions, rays = sample_positions(rays_o, rays_d, traced.samples)
+    colors = positions.new_zeros(len(positions), 3)
+    bright = (traced.weights > TRANSPARENT).nonzero()[:, 0]
+    harmonics = field.harmonics(rays_d)
+    for part in bright.split(_POSITIONS_AT_ONCE):
+        _, geometry = field.geometry(positions[part])
+        colors[part] = field.color(geometry, harmonics[rays[part]])
+    offsets = traced.samples.offsets
+    opacity = accumulate(traced.weights, torch.ones_like(traced.weights)[:, None], offsets)
+    return accumulate(traced.weights, colors, offsets) + (1.0 - opacity) * field.background
+
+
+@torch.no_grad()
+def median_distance(traced: Traced) -> tuple[Tensor, Tensor]:
+    """Distance along each ray at which half of the light has been stopped [R], 0 if never, and the opacity [R]."""
+    offsets, weights = traced.samples.offsets, traced.weights
+    rays = ray_indices(offsets, len(weights))
+    running = torch.cat([weights.new_zeros(1, dtype=torch.float64), weights.double().cumsum(0)])
+    start = running[offsets[:-1]]
+    opacity = (running[offsets[1:]] - start).float()
+    # Weights accumulate linearly within a sample, so the crossing is found by interpolation: depth without steps.
+    before, after = (running[:-1] - start[rays]).float(), (running[1:] - start[rays]).float()
+    crossing = ((before <= 0.5) & (after > 0.5)).nonzero()[:, 0]
+    part = (0.5 - before[crossing]) / weights[crossing].clamp(min=1e-12)
+    distance = weights.new_zeros(len(offsets) - 1)
+    distance[rays[crossing]] = traced.samples.t[crossing] + (part - 0.5) * traced.samples.delta[crossing]
+    return distance, opacity
+
+
+def render_view(field: RadianceField, cameras: Cameras, index: int) -> RenderedView:
+    """Picture, median depth and opacity that a camera sees.
+
+    Args:
+        field: Geometry.
+        cameras: Cameras in the normalised frame.
+        index: Which camera.
+
+    Returns:
+        Arrays of the camera's size; pixels without a ray are background.
+    """
+    table = ray_table(cameras[[index]], field.device)
+    width, height = (int(size) for size in cameras.sizes[index])
+    color = field.background.expand(height * width, 3).clone()
+    depth, opacity = color.new_zeros(height * width), color.new_zeros(height * width)
+    valid = table.directions.isfinite().all(-1).nonzero()[:, 0]
+    for pixels in valid.split(_RAYS_AT_ONCE):
+        rays_o, rays_d, cosine = table.rays(torch.zeros_like(pixels), pixels)
+        traced = trace(field, rays_o, rays_d)
+        color[pixels] = shade(field, rays_o, rays_d, traced).clamp(0.0, 1.0)
+        distance, opacity[pixels] = median_distance(traced)
+        depth[pixels] = distance * cosine
+    return RenderedView(
+        color.view(height, width, 3).cpu().numpy(),
+        depth.view(height, width).cpu().numpy(),
+        opacity.view(height, width).cpu().numpy(),
+    )
+
+
+@torch.no_grad()
+def point_features(field: FeatureField, points: np.ndarray) -> np.ndarray:
+    """Unit-length features [N, D], float32, at points [N, 3] of the normalised frame."""
+    positions = torch.from_numpy(np.ascontiguousarray(points, np.float32))
+    parts = [
+        torch.nn.functional.normalize(field(part.to(field.device)), dim=1).cpu()
+        for part in positions.split(_POSITIONS_AT_ONCE)
+    ]
+    return torch.cat(parts).numpy() if parts else np.zeros((0, field.dim), np.float32)

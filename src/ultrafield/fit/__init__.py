@@ -1,0 +1,97 @@
+"""Training: geometry first, then features on its surfaces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from ..config import Config
+from ..errors import BackendError
+from ..types import Scene
+from .checkpoint import FIELD_FILE, STATE_FILE, Fields, load_fields, save_fields, stored_settings
+from .features import fit_features
+from .geometry import fit_geometry
+
+__all__ = [
+    "FIELD_FILE",
+    "STATE_FILE",
+    "Fields",
+    "fit",
+    "fit_features",
+    "fit_geometry",
+    "load_fields",
+    "resolve_device",
+    "save_fields",
+]
+
+
+def resolve_device(device: str) -> torch.device:
+    """The device called "auto" (CUDA where there is one), "cpu" or "cuda".
+
+    Raises:
+        BackendError: CUDA was asked for by name and cannot run here.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise BackendError("--device cuda: this PyTorch sees no CUDA device; use --device cpu")
+    return torch.device(device)
+
+
+def fit(
+    scene: Scene,
+    config: Config,
+    *,
+    device: str = "auto",
+    out: Path | None = None,
+    resume: bool = True,
+    progress: bool = True,
+) -> Fields:
+    """Train what `config.engine` needs: geometry, and features for the engine "field".
+
+    Args:
+        scene: Pictures, cameras and, for features, masks.
+        config: All settings.
+        device: "auto", "cpu" or "cuda".
+        out: Run folder, which receives field.safetensors, log.jsonl and state.pt; None keeps everything in memory.
+        resume: Go on from what `out` holds of the same settings and seed: finished fields are kept, an interrupted
+            training continues from its last state. The folder must belong to this scene.
+        progress: Whether to show progress bars.
+
+    Returns:
+        The trained fields.
+    """
+    target = resolve_device(device)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            for name in (FIELD_FILE, STATE_FILE):
+                (out / name).unlink(missing_ok=True)
+    options = {"device": target, "out": out, "progress": progress}
+    kept = _kept_fields(out, config, target)
+    geometry = kept.geometry if kept is not None else fit_geometry(scene, config, **options)
+    if config.engine != "field":
+        features = None
+    elif kept is not None and kept.features is not None:
+        features = kept.features
+    else:
+        if out is not None:
+            save_fields(out / FIELD_FILE, Fields(geometry), seed=config.seed)
+        features = fit_features(geometry, scene, config, **options)
+    fields = Fields(geometry, features)
+    if out is not None:
+        save_fields(out / FIELD_FILE, fields, seed=config.seed)
+        (out / STATE_FILE).unlink(missing_ok=True)
+    return fields
+
+
+def _kept_fields(out: Path | None, config: Config, device: torch.device) -> Fields | None:
+    """Fields that `out` already holds of these settings; without features if those are missing or were other ones."""
+    if out is None or not (out / FIELD_FILE).is_file():
+        return None
+    stored = stored_settings(out / FIELD_FILE)
+    if (stored.geometry, stored.seed) != (config.geometry, config.seed):
+        return None
+    fields = load_fields(out, device=device)
+    return fields if stored.features == config.features else Fields(fields.geometry)

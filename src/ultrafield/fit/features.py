@@ -1,0 +1,158 @@
+"""Training of the feature field on cached surface samples, by contrast on the masks.
+
+Source: He et al. 2024, sections 3.3 (hierarchical pairs) and 3.4 (ultrametric loss).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..config import Config
+from ..field.model import FeatureField, RadianceField
+from ..field.volrend import accumulate, ray_indices
+from ..types import Scene
+from ..ultrametric import (
+    border_crossings,
+    euclidean_loss,
+    pixel_graph,
+    sample_pairs,
+    ultrametric_loss,
+    unpack_membership,
+)
+from .checkpoint import fingerprint, load_state, save_state
+from .mask_pool import MaskBatch, MaskPool
+from .pixels import PixelPool, pixel_pool
+from .schedule import Progress, adam, cosine_lr
+from .surface_cache import SurfaceCache, build_cache
+
+_STATE_EVERY = 500
+
+
+def fit_features(
+    geometry: RadianceField,
+    scene: Scene,
+    config: Config,
+    *,
+    device: torch.device | str = "cpu",
+    out: Path | None = None,
+    progress: bool = True,
+) -> FeatureField:
+    """Train a feature field on the surfaces of a finished radiance field.
+
+    Args:
+        geometry: Density and occupancy, not changed.
+        scene: The scene it was trained on; every training view needs masks.
+        config: `config.features` and the seed.
+        device: Where to train.
+        out: Run folder for log.jsonl and the state from which an interrupted training goes on.
+        progress: Whether to show bars.
+
+    Returns:
+        The trained field, on `device`.
+
+    Raises:
+        SceneError: A training view has no masks.
+        TrainingError: The loss is not finite.
+    """
+    device = torch.device(device)
+    masks = MaskPool(scene)
+    pool = pixel_pool(scene, device)
+    caching = Progress("surface cache", len(pool.colors), out=None, show=progress)
+    with caching.bar() as advance:
+        cache = build_cache(geometry, pool, config.features.samples_per_pixel, advance)
+    trainer = _FeatureTrainer(pool, masks, cache, config, bounded=geometry.bounded, device=device)
+    first = trainer.restore(load_state(out)) if out is not None else 0
+    bar = Progress("features", config.features.steps, out=out, show=progress)
+    for step in bar.iterate(first):
+        bar.log(step, trainer.step(step))
+        if out is not None and (step + 1) % _STATE_EVERY == 0:
+            save_state(out, trainer.state(step + 1))
+    return trainer.field
+
+
+class _FeatureTrainer:
+    """Everything that changes during training."""
+
+    def __init__(
+        self,
+        pool: PixelPool,
+        masks: MaskPool,
+        cache: SurfaceCache,
+        config: Config,
+        *,
+        bounded: bool,
+        device: torch.device,
+    ) -> None:
+        self.pool, self.masks, self.cache, self.settings = pool, masks, cache, config.features
+        self.fingerprint = fingerprint(config.seed, config.geometry, config.features)
+        generator = torch.Generator().manual_seed(config.seed)
+        self.field = FeatureField(config.features, bounded=bounded, generator=generator).to(device)
+        self.optimizer = adam([{"params": list(self.field.parameters()), "lr": config.features.lr}])
+        self.generator = np.random.default_rng(config.seed)
+
+    def render(self, pixels: Tensor) -> Tensor:
+        """Rendered features [N, D] of pool pixels [N], not of unit length."""
+        offsets, t, weights = self.cache.gather(pixels)
+        rays_o, rays_d, _ = self.pool.rays.rays(*self.pool.locate(pixels))
+        rays = ray_indices(offsets, len(t))
+        hidden = self.field.hidden(rays_o[rays] + t[:, None] * rays_d[rays])
+        ones = torch.ones_like(weights)[:, None]
+        weight_sum = accumulate(weights, ones, offsets)[:, 0]
+        return self.field.finish(accumulate(weights, hidden, offsets), weight_sum)
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """One optimiser step; returns the losses."""
+        settings = self.settings
+        batch = self.masks.draw(settings.images, settings.pixels, settings.mask_balance, self.generator)
+        rendered = self.render(torch.from_numpy(batch.pixels).to(self.field.device))
+        losses = {"norm": settings.norm_weight * (rendered.norm(dim=1) - 1.0).square().mean()}
+        losses |= self._contrast(torch.nn.functional.normalize(rendered, dim=1), batch)
+        total = torch.stack(list(losses.values())).sum()
+        cosine_lr(self.optimizer, step, settings.steps)
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        self.optimizer.step()
+        return losses
+
+    def _contrast(self, features: Tensor, batch: MaskBatch) -> dict[str, Tensor]:
+        settings, losses = self.settings, {}
+        membership, image_of_mask = unpack_membership(batch.bits, batch.image_of_pixel, batch.masks_per_image)
+        pairs = sample_pairs(
+            membership, batch.image_of_pixel, image_of_mask, batch.chains,
+            pairs_per_mask=settings.pairs_per_mask, negatives=settings.negatives, hierarchical=settings.hierarchical,
+            min_pixels=settings.min_pixels, generator=self.generator,
+        )  # fmt: skip
+        if settings.euclidean_weight > 0:
+            loss = euclidean_loss(features, pairs, temperature=settings.temperature)
+            losses["euclidean"] = settings.euclidean_weight * loss
+        if settings.ultrametric_weight > 0:
+            edges = pixel_graph(batch.positions, batch.image_of_pixel, settings.neighbors)
+            loss = ultrametric_loss(
+                features, pairs, edges, border_crossings(edges, batch.bits), temperature=settings.temperature,
+                border_penalty=settings.border_penalty,
+            )  # fmt: skip
+            losses["ultrametric"] = settings.ultrametric_weight * loss
+        return losses
+
+    def state(self, step: int) -> dict[str, Any]:
+        """All that `restore` needs to go on from `step` as if nothing had happened."""
+        return {
+            "stage": "features", "settings": self.fingerprint, "step": step, "field": self.field.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": json.dumps(self.generator.bit_generator.state),
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any] | None) -> int:
+        """Go back to a saved state; returns the step to go on with."""
+        if state is None or (state["stage"], state["settings"]) != ("features", self.fingerprint):
+            return 0
+        self.field.load_state_dict(state["field"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.bit_generator.state = json.loads(state["generator"])
+        return int(state["step"])

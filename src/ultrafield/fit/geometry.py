@@ -1,0 +1,237 @@
+"""Training of density and colour from pictures.
+
+Source: Müller et al. 2022 (fields, occupancy); Barron et al. 2022 (distortion); He et al. 2024 (depth smoothness).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..config import Config, GeometryConfig
+from ..errors import TrainingError
+from ..field.model import RadianceField
+from ..field.occupancy import Samples
+from ..field.render import TRANSPARENT, sample_positions, trace
+from ..field.volrend import accumulate, distortion, render_weights
+from ..types import Scene
+from .checkpoint import fingerprint, load_state, new_geometry, save_state
+from .pixels import PixelPool, pixel_pool
+from .poses import PoseRefinement
+from .schedule import Progress, adam, cosine_lr
+from .smoothness import draw_quadruples, smoothness_loss
+
+OCCUPANCY_EVERY = 16
+_OCCUPANCY_WARMUP = 256
+_OCCUPANCY_DENSITY = 0.01 * 1024 / 3**0.5  # as dense as 1 % opacity over the published step
+_DENSITY_EVERY = 32
+_STATE_EVERY = 500
+_MOST_RAYS = 1 << 16
+
+
+@dataclass(frozen=True)
+class RayBatch:
+    """Rays of one step.
+
+    Attributes:
+        origins: [R, 3].
+        directions: [R, 3], unit length.
+        cosine: z-depth of a point at unit distance [R].
+    """
+
+    origins: Tensor
+    directions: Tensor
+    cosine: Tensor
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Differentiable rendering of a batch.
+
+    Attributes:
+        color: [R, 3], without background.
+        opacity: [R].
+        depth: Expected z-depth [R], not divided by the opacity.
+        weights: [S].
+        samples: The samples behind them.
+    """
+
+    color: Tensor
+    opacity: Tensor
+    depth: Tensor
+    weights: Tensor
+    samples: Samples
+
+
+def render_rays(field: RadianceField, batch: RayBatch, jitter: Tensor) -> Rendered:
+    """Render rays with gradients, on the samples that `trace` finds visible."""
+    samples = trace(field, batch.origins.detach(), batch.directions.detach(), jitter=jitter).samples
+    positions, rays = sample_positions(batch.origins, batch.directions, samples)
+    sigma, geometry = field.geometry(positions)
+    weights = render_weights(sigma, samples.delta, samples.offsets)
+    bright = (weights.detach() > TRANSPARENT).nonzero()[:, 0]
+    harmonics = field.harmonics(batch.directions)
+    shaded = field.color(geometry[bright], harmonics[rays[bright]])
+    colors = torch.zeros_like(positions).index_copy(0, bright, shaded)
+    ones = torch.ones_like(samples.t)
+    sums = accumulate(weights, torch.cat([colors, ones[:, None], samples.t[:, None]], dim=1), samples.offsets)  # [R, 5]
+    return Rendered(sums[:, :3], sums[:, 3], sums[:, 4] * batch.cosine, weights, samples)
+
+
+def fit_geometry(
+    scene: Scene,
+    config: Config,
+    *,
+    device: torch.device | str = "cpu",
+    out: Path | None = None,
+    progress: bool = True,
+) -> RadianceField:
+    """Train a radiance field on the training views.
+
+    Args:
+        scene: Pictures and cameras; masks only for depth smoothness.
+        config: `config.geometry` and the seed.
+        device: Where to train.
+        out: Run folder for log.jsonl and the state from which an interrupted training goes on.
+        progress: Whether to show a bar.
+
+    Returns:
+        The trained field, on `device`.
+
+    Raises:
+        TrainingError: The loss is not finite, or the field became empty.
+    """
+    trainer = _GeometryTrainer(scene, config, torch.device(device))
+    first = trainer.restore(load_state(out)) if out is not None else 0
+    bar = Progress("geometry", config.geometry.steps, out=out, show=progress)
+    for step in bar.iterate(first):
+        bar.log(step, trainer.step(step))
+        if out is not None and (step + 1) % _STATE_EVERY == 0:
+            save_state(out, trainer.state(step + 1))
+    if not bool(trainer.field.occupancy.occupied.any()):
+        raise TrainingError("geometry: the density field is empty; are poses and scale of the scene right?")
+    return trainer.field
+
+
+class _GeometryTrainer:
+    """Everything that changes during training."""
+
+    def __init__(self, scene: Scene, config: Config, device: torch.device) -> None:
+        settings: GeometryConfig = config.geometry
+        self.scene, self.settings, self.device = scene, settings, device
+        self.fingerprint = fingerprint(config.seed, settings)
+        self.field = new_geometry(scene, settings, torch.Generator().manual_seed(config.seed)).to(device)
+        self.pool: PixelPool = pixel_pool(scene, device)
+        self.generator = torch.Generator(device=device).manual_seed(config.seed)
+        self.rays = settings.rays
+        self.optimizer = adam([{"params": list(self.field.parameters()), "lr": settings.lr}])
+        self.poses = PoseRefinement(self.pool.rays.c2w) if settings.refine_poses else None
+        self.smooth_from = int(settings.depth_smooth_from * settings.steps)
+
+    def step(self, step: int) -> dict[str, Tensor]:
+        """One optimiser step; returns the losses."""
+        settings = self.settings
+        if step % OCCUPANCY_EVERY == 0:
+            self.field.occupancy.update(
+                self.field.density, everywhere=step < _OCCUPANCY_WARMUP, threshold=_OCCUPANCY_DENSITY,
+                generator=self.generator,
+            )  # fmt: skip
+        pixels = self.pool.draw(self.rays, self.generator, same_image=settings.ray_sampling == "same_image")
+        batch = self._batch(*self.pool.locate(pixels))
+        rendered = render_rays(self.field, batch, self._uniform(len(pixels)))
+        target, background = self._target(pixels)
+        losses = {"color": (rendered.color + (1 - rendered.opacity)[:, None] * background - target).square().mean()}
+        losses |= self._regularisers(rendered, step)
+        total = torch.stack(list(losses.values())).sum()
+        cosine_lr(self.optimizer, step, settings.steps)
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.poses is not None:
+            self.poses.zero_grad()
+        total.backward()
+        self.optimizer.step()
+        if self.poses is not None:
+            self.poses.step()
+        self._adapt_rays(len(rendered.samples))
+        return losses
+
+    def _regularisers(self, rendered: Rendered, step: int) -> dict[str, Tensor]:
+        settings, losses = self.settings, {}
+        opacity = rendered.opacity.clamp(1e-6, 1.0)
+        losses["opacity"] = settings.opacity_weight * -(opacity * opacity.log()).mean()
+        if settings.distortion_weight > 0:
+            losses["distortion"] = settings.distortion_weight * self._distortion(rendered).mean()
+        if settings.density_weight > 0 and step % _DENSITY_EVERY == 0:
+            half = self.field.occupancy.half_extent
+            positions = (self._uniform(4096, 3) * 2 - 1) * half
+            losses["density"] = settings.density_weight * self.field.density(positions).mean()
+        if settings.depth_smooth and self.scene.has_masks and step >= self.smooth_from:
+            losses["smoothness"] = settings.depth_smooth_weight * self._smoothness()
+        return losses
+
+    def _distortion(self, rendered: Rendered) -> Tensor:
+        t, delta = rendered.samples.t, rendered.samples.delta
+        if not self.field.bounded:  # far samples count by disparity, or the background would rule the loss
+            t, delta = t / (1 + t), delta / (1 + t).square()
+        return distortion(rendered.weights, t, delta, rendered.samples.offsets)
+
+    def _smoothness(self) -> Tensor:
+        view = int(torch.randint(self.pool.num_views, (1,), generator=self.generator, device=self.device))
+        quadruples = draw_quadruples(self.scene.train.views[view].masks, self.generator).to(self.device)
+        if len(quadruples) == 0:
+            return torch.zeros((), device=self.device)
+        pixels = quadruples.reshape(-1)
+        rendered = render_rays(
+            self.field, self._batch(torch.full_like(pixels, view), pixels), self._uniform(len(pixels))
+        )
+        depth = rendered.depth / rendered.opacity.clamp(min=1e-6)
+        return smoothness_loss(depth.view(-1, 4), rendered.opacity.view(-1, 4))
+
+    def _batch(self, views: Tensor, pixels: Tensor) -> RayBatch:
+        return RayBatch(*self.pool.rays.rays(views, pixels, None if self.poses is None else self.poses.poses()))
+
+    def _target(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Colours wanted [R, 3] and the background behind the rendering [R, 3] or [3]."""
+        target = self.pool.colors[pixels].float() / 255.0
+        if self.scene.background is None:
+            # Nothing shines through a real scene: a background that changes all the time forces it to be opaque.
+            return target, self._uniform(len(pixels), 3)
+        background = self.field.background
+        if self.settings.random_background and self.pool.alpha is not None:
+            clear = 1.0 - self.pool.alpha[pixels].float()[:, None] / 255.0
+            drawn = self._uniform(len(pixels), 3)
+            return target + clear * (drawn - background), drawn
+        return target, background
+
+    def _adapt_rays(self, samples: int) -> None:
+        if self.settings.samples > 0:
+            wanted = self.rays * self.settings.samples / max(1, samples)
+            # Half-way steps damp the swing that a fresh occupancy grid causes.
+            self.rays = int(min(max(256, 0.5 * (self.rays + wanted)), _MOST_RAYS))
+
+    def _uniform(self, *shape: int) -> Tensor:
+        return torch.rand(shape, generator=self.generator, device=self.device)
+
+    def state(self, step: int) -> dict[str, Any]:
+        """All that `restore` needs to go on from `step` as if nothing had happened."""
+        return {
+            "stage": "geometry", "settings": self.fingerprint, "step": step, "rays": self.rays,
+            "field": self.field.state_dict(),
+            "optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state(),
+            "poses": None if self.poses is None else self.poses.state_dict(),
+        }  # fmt: skip
+
+    def restore(self, state: dict[str, Any] | None) -> int:
+        """Go back to a saved state; returns the step to go on with."""
+        if state is None or (state["stage"], state["settings"]) != ("geometry", self.fingerprint):
+            return 0
+        self.field.load_state_dict(state["field"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        self.rays = state["rays"]
+        if self.poses is not None and state["poses"] is not None:
+            self.poses.load_state_dict(state["poses"])
+        return int(state["step"])

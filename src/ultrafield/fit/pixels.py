@@ -1,0 +1,93 @@
+"""All training pixels on one device, drawn at random."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import SceneError
+from ..field.rays import RayTable, ray_table
+from ..types import Scene
+
+
+@dataclass(frozen=True)
+class PixelPool:
+    """The pixels of the training views.
+
+    Attributes:
+        rays: Viewing directions of all cameras.
+        colors: [P, 3] uint8, the views' pixels one after the other, row-major.
+        alpha: Coverage [P] uint8 of pictures that have it, or None.
+        starts: First pixel of each view, and P [V + 1], int64.
+        valid: Pixels with a viewing ray [Q], int64, sorted, or None if all have one.
+    """
+
+    rays: RayTable
+    colors: Tensor
+    alpha: Tensor | None
+    starts: Tensor
+    valid: Tensor | None
+
+    @property
+    def num_views(self) -> int:
+        """Number of training views."""
+        return len(self.starts) - 1
+
+    def locate(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """View, and row-major index within it, of pool indices [R]."""
+        views = torch.searchsorted(self.starts, pixels, right=True) - 1
+        return views, pixels - self.starts[views]
+
+    def draw(self, count: int, generator: torch.Generator, *, same_image: bool = False) -> Tensor:
+        """Random pool indices [count], from all pictures or from a single one."""
+        if same_image:
+            view = int(torch.randint(self.num_views, (1,), generator=generator, device=generator.device))
+            first, last = (int(bound) for bound in self.starts[view : view + 2])
+        else:
+            first, last = 0, len(self.colors)
+        if self.valid is None:
+            return torch.randint(first, last, (count,), generator=generator, device=generator.device)
+        low, high = (
+            int(bound)
+            for bound in torch.searchsorted(self.valid, torch.tensor([first, last], device=self.valid.device))
+        )
+        picks = torch.randint(low, max(high, low + 1), (count,), generator=generator, device=generator.device)
+        return self.valid[picks]
+
+
+def pixel_pool(scene: Scene, device: torch.device) -> PixelPool:
+    """Gather the training pictures of a scene on a device."""
+    images = []
+    for view in scene.train:
+        if view.image is None:
+            raise SceneError(f"{scene.root}: training view {view.name!r} has no picture")
+        images.append(view.image.reshape(-1, 3))
+    starts = np.concatenate([[0], np.cumsum([len(image) for image in images])])
+    alphas = [view.alpha for view in scene.train if view.alpha is not None]
+    alpha = (
+        torch.from_numpy(np.concatenate([a.reshape(-1) for a in alphas])).to(device)
+        if len(alphas) == len(images)
+        else None
+    )
+    rays = ray_table(scene.train.cameras, device)
+    return PixelPool(
+        rays,
+        torch.from_numpy(np.concatenate(images)).to(device),
+        alpha,
+        torch.from_numpy(starts).to(device),
+        _valid_pixels(rays, starts),
+    )
+
+
+def _valid_pixels(rays: RayTable, starts: np.ndarray) -> Tensor | None:
+    finite = rays.directions.isfinite().all(-1)
+    if bool(finite.all()):
+        return None
+    parts = []
+    for view, first in enumerate(rays.starts.tolist()):
+        size = int(starts[view + 1] - starts[view])
+        parts.append(finite[first : first + size].nonzero()[:, 0] + int(starts[view]))
+    return torch.cat(parts)
