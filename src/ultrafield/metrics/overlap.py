@@ -1,0 +1,100 @@
+"""Intersection over union of the regions that two labellings put every pixel in."""
+
+from __future__ import annotations
+
+import numpy as np
+
+NONE = 0  # the number that `number_segments` gives to pixels without a segment
+
+_DENSE = 16  # a table of at most this many entries per value is faster than sorting the values
+
+
+def number_segments(labels: np.ndarray) -> np.ndarray:
+    """Renumber segment ids, which may be large and sparse, without gaps.
+
+    Args:
+        labels: Segment ids [..., ] of any integer type, −1 for none.
+
+    Returns:
+        int64 of the same shape: 0 for none, then 1, 2, … in the order of the ids.
+
+    Raises:
+        TypeError: The ids are no integers.
+        ValueError: An id is below −1.
+
+    >>> number_segments(np.array([700, -1, 5, 700]))
+    array([2, 0, 1, 2])
+    """
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise TypeError(f"labels: expected integers, got {labels.dtype}")
+    if labels.size == 0:
+        return labels.astype(np.int64)
+    lowest = int(labels.min())
+    if lowest < -1:
+        raise ValueError(f"labels: ids must be −1 (none) or more, got {lowest}")
+    with_none = np.append(labels.ravel().astype(np.int64) + 1, 0)  # none has number 0 even where it does not occur
+    return _number(with_none)[:-1].reshape(labels.shape)
+
+
+def overlap_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """IoU, for every pixel, of the region that holds it in one labelling and the one that holds it in the other.
+
+    Args:
+        first: Region numbers [P], int64, non-negative and without large gaps.
+        second: Likewise [P].
+
+    Returns:
+        [P], float64, above 0.
+    """
+    columns = int(second.max(initial=0)) + 1
+    pairs = first * columns + second
+    if pairs.max(initial=0) < _DENSE * len(pairs):
+        shared = np.bincount(pairs)[pairs]
+    else:
+        _, inverse, counts = np.unique(pairs, return_inverse=True, return_counts=True)
+        shared = counts[inverse]
+    union = np.bincount(first)[first] + np.bincount(second)[second] - shared
+    return shared / union
+
+
+def best_overlap(segments: np.ndarray, truth: np.ndarray, *, none_counts: bool) -> tuple[np.ndarray, np.ndarray]:
+    """For every pixel, how well the best segment that holds it, at any cut, fits the pixel's ground-truth mask.
+
+    Args:
+        segments: From `number_segments` [L, P]; the cuts, finest first.
+        truth: Ground-truth ids [P], int64, without large gaps; 0 is the background.
+        none_counts: Whether the pixels without a segment form a segment for every mask. Otherwise they do for the
+            background only: "nothing is here" is what a labelling should say of it.
+
+    Returns:
+        The best IoU [P], float64, and the cut that has it [P], int64, the first one of equals.
+    """
+    best, cut = np.full(len(truth), -1.0), np.zeros(len(truth), np.int64)
+    for index, ids in enumerate(segments):
+        iou = overlap_iou(ids, truth)
+        if not none_counts:
+            iou[(ids == NONE) & (truth != 0)] = 0.0
+        better = iou > best
+        best[better] = iou[better]
+        cut[better] = index
+    return best, cut
+
+
+def resize_labels(labels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Nearest-neighbour resize of labels [L, h, w] to [L, height, width]."""
+    rows, columns = labels.shape[1:]
+    if (rows, columns) == (height, width):
+        return labels
+    row = ((np.arange(height) + 0.5) * rows / height).astype(np.int64)
+    column = ((np.arange(width) + 0.5) * columns / width).astype(np.int64)
+    return labels[:, row[:, None], column]
+
+
+def _number(values: np.ndarray) -> np.ndarray:
+    """Ranks of the distinct non-negative values [N], int64."""
+    bound = int(values.max()) + 1
+    if bound > _DENSE * len(values):
+        return np.unique(values, return_inverse=True)[1]
+    present = np.zeros(bound, bool)
+    present[values] = True
+    return (np.cumsum(present) - 1)[values]

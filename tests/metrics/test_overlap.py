@@ -1,0 +1,85 @@
+"""Numbering, IoU per pixel, resizing."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from ultrafield.metrics.overlap import best_overlap, number_segments, overlap_iou, resize_labels
+
+small_ids = arrays(np.int64, st.integers(1, 60), elements=st.integers(0, 4))
+
+
+@settings(max_examples=50, deadline=None)
+@given(arrays(np.int32, st.tuples(st.integers(1, 3), st.integers(1, 20)), elements=st.integers(-1, 2**31 - 1)))
+def test_numbers_are_ranks(labels: np.ndarray) -> None:
+    ranks = {value: rank for rank, value in enumerate(sorted({-1, *labels.ravel().tolist()}))}
+    expected = np.vectorize(ranks.__getitem__)(labels)
+    np.testing.assert_array_equal(number_segments(labels), expected)
+
+
+def test_none_has_number_zero_even_where_it_does_not_occur() -> None:
+    np.testing.assert_array_equal(number_segments(np.array([4, 4, 9])), [1, 1, 2])
+
+
+def test_numbering_of_nothing() -> None:
+    assert number_segments(np.zeros((2, 0), np.int32)).shape == (2, 0)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data(), st.sampled_from([1, 100_003]))
+def test_overlap_matches_sets(data: st.DataObject, spread: int) -> None:
+    first = data.draw(small_ids)
+    second = data.draw(arrays(np.int64, len(first), elements=st.integers(0, 4)))
+    pixels = np.arange(len(first))
+    expected = []
+    for pixel in pixels:
+        a, b = (set(pixels[ids == ids[pixel]].tolist()) for ids in (first, second))
+        expected.append(len(a & b) / len(a | b))
+    # A wide spread of the numbers takes the path that sorts pairs instead of counting in a table.
+    np.testing.assert_allclose(overlap_iou(first * spread, second), expected, rtol=1e-15)
+
+
+def test_overlap_of_nothing() -> None:
+    nothing = np.zeros(0, np.int64)
+    assert overlap_iou(nothing, nothing).shape == (0,)
+
+
+def test_best_overlap_takes_the_first_of_equal_cuts() -> None:
+    truth = np.array([1, 1, 2, 2])
+    segments = np.array([[1, 1, 1, 1], [1, 1, 2, 2], [5, 5, 5, 6]])
+    best, cut = best_overlap(segments[[0, 0]], truth, none_counts=False)
+    np.testing.assert_array_equal(best, 0.5)
+    np.testing.assert_array_equal(cut, 0)
+    best, cut = best_overlap(segments, truth, none_counts=False)
+    np.testing.assert_array_equal(best, 1.0)
+    np.testing.assert_array_equal(cut, 1)
+
+
+def test_none_is_a_segment_of_the_background_only() -> None:
+    truth = np.array([0, 0, 1, 1])
+    segments = np.array([[0, 0, 0, 3]])
+    best, _ = best_overlap(segments, truth, none_counts=False)
+    np.testing.assert_allclose(best, [2 / 3, 2 / 3, 0, 1 / 2])
+    best, _ = best_overlap(segments, truth, none_counts=True)
+    np.testing.assert_allclose(best, [2 / 3, 2 / 3, 1 / 4, 1 / 2])
+
+
+def test_resize_takes_the_nearest_pixel() -> None:
+    labels = np.arange(6).reshape(1, 2, 3)
+    np.testing.assert_array_equal(resize_labels(labels, 4, 6)[0], np.repeat(np.repeat(labels[0], 2, 0), 2, 1))
+    np.testing.assert_array_equal(resize_labels(labels, 1, 1)[0], [[4]])  # centre (1, 1.5): the lower middle pixel
+    assert resize_labels(labels, 2, 3) is labels
+
+
+def test_labels_must_be_integers() -> None:
+    with pytest.raises(TypeError, match="labels: expected integers, got float64"):
+        number_segments(np.zeros(3))
+
+
+def test_ids_below_none_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"labels: ids must be −1 \(none\) or more, got -2"):
+        number_segments(np.array([-2, 0]))
