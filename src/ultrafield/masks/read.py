@@ -1,0 +1,227 @@
+"""The published mask files: one picture per mask, or one id map per view.
+
+A view's masks are found under `root`, in this order:
+
+1. `{split}_seg/NAME/*.png`, any pixel that is not 0 being inside, with `{split}_seg_hierarchy/NAME_{inside,same}.npy`;
+2. `{split}_seg_hierarchy/NAME/*.png`, the masks of the first README, which lie beside an id map;
+3. `{split}_seg/NAME.png`, an id map: grey with 8 or 16 bits, or colours; 0, black and transparent mean none.
+
+An empty split name stands for the folders `seg` and `seg_hierarchy` (PartNet). Masks are in the lexical order of their
+file names, those of an id map in the order of the ids.
+"""
+
+from __future__ import annotations
+
+import io as bytes_io
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import SceneError
+from ..io import atomic_write, read_image, write_image
+from ..types import MaskSet
+from .hierarchy import build_mask_set
+
+Size = tuple[int, int]  # height, width
+
+
+def read_masks(root: Path, split: str, name: str, size: Size | None = None) -> MaskSet | None:
+    """Read the masks of one view, with the hierarchy on disk if there is one.
+
+    Args:
+        root: Folder that holds `{split}_seg`.
+        split: Name of the split; empty for the folder `seg`.
+        name: Name of the view.
+        size: Height and width to deliver; masks of another size are resampled (nearest pixel), and those that vanish
+            thereby are dropped. None keeps the size on disk.
+
+    Returns:
+        The view's masks, none of them empty; or None where the folder has nothing for this view (or nothing but an
+        empty list of masks, and no `size` to tell how large they would be).
+
+    Raises:
+        SceneError: A file is no picture, holds no pixel, or its size differs from the first mask's or has another
+            aspect ratio than `size`; a hierarchy file does not fit the masks.
+    """
+    source = _find(Path(root), split, name)
+    if source is None:
+        return None
+    if not source.files:
+        return None if size is None else build_mask_set(np.zeros((0, *size), bool))
+    loaded = _read_id_map(source.files[0]) if source.id_map else _read_mask_files(source.files)
+    hierarchy = _read_hierarchy(source, len(loaded))
+    if size is not None and loaded.shape[1:] != size:
+        check_aspect(source.files[0], loaded.shape[1:], size)
+        loaded = resize_nearest(loaded, size)
+    kept = loaded.any(axis=(1, 2))
+    mask_set = build_mask_set(loaded[kept])
+    if hierarchy is None:
+        return mask_set
+    inside, same = (matrix[np.ix_(kept, kept)] for matrix in hierarchy)
+    return MaskSet(mask_set.bits, mask_set.areas, inside, same)
+
+
+def find_masks(root: Path, split: str, name: str) -> Path | None:
+    """The first file that holds masks of this view, None if there is none; arguments as for `read_masks`."""
+    source = _find(Path(root), split, name)
+    return source.files[0] if source is not None and source.files else None
+
+
+def write_masks(root: Path, split: str, name: str, masks: np.ndarray) -> None:
+    """Write the masks of one view as `{split}_seg/NAME/J.png` with their hierarchy, replacing what is there.
+
+    The folder of masks appears whole or not at all; a hierarchy never lies beside masks that it does not belong to.
+
+    Args:
+        root: Folder to hold `{split}_seg` and `{split}_seg_hierarchy`.
+        split: Name of the split; empty for the folder `seg`.
+        name: Name of the view.
+        masks: [M, H, W] bool; mask J becomes J.png with 0 and 255.
+
+    Raises:
+        ValueError: A mask holds no pixel.
+    """
+    folder, hierarchy = _folders(Path(root), split)
+    order = sorted(range(len(masks)), key=str)  # lexical order of the file names: 0, 1, 10, 11, 2, …
+    mask_set = build_mask_set(masks[order])
+    files = {"inside": hierarchy / f"{name}_inside.npy", "same": hierarchy / f"{name}_same.npy"}
+    with _fresh_folder(folder / name) as temporary:
+        for index, mask in enumerate(masks):
+            write_image(temporary / f"{index}.png", mask.astype(np.uint8) * 255)
+        for file in files.values():
+            file.unlink(missing_ok=True)
+    _write_npy(files["inside"], mask_set.inside)
+    _write_npy(files["same"], mask_set.same)
+
+
+def resize_nearest(masks: np.ndarray, size: Size) -> np.ndarray:
+    """Resample masks [M, H, W] to `size`; each pixel takes the one that its centre falls into."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.int64) for new, old in zip(size, masks.shape[1:], strict=True)
+    )
+    return masks[:, rows[:, None], columns[None, :]]
+
+
+def same_aspect(size: Size, other: Size) -> bool:
+    """Whether two sizes show the same picture: a common factor explains both, up to rounding to whole pixels."""
+    (height, width), (other_height, other_width) = sorted([size, other])
+    factor = max(other_height / height, other_width / width)
+    return abs(height * factor - other_height) <= factor and abs(width * factor - other_width) <= factor
+
+
+def check_aspect(file: Path, found: Size, expected: Size) -> None:
+    """Raise `SceneError` unless masks of size `found` can belong to a picture of size `expected`."""
+    if not same_aspect(found, expected):
+        raise SceneError(
+            f"{file}: expected a mask with the aspect ratio of its picture ({size_text(expected)}), "
+            f"found {size_text(found)}"
+        )
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a view's masks come from: files in lexical order, and the stem of its hierarchy files."""
+
+    files: tuple[Path, ...]
+    id_map: bool
+    hierarchy: Path
+
+
+def _folders(root: Path, split: str) -> tuple[Path, Path]:
+    """The folders of a split's masks and of their hierarchy."""
+    prefix = f"{split}_" if split else ""
+    return root / f"{prefix}seg", root / f"{prefix}seg_hierarchy"
+
+
+def _find(root: Path, split: str, name: str) -> _Source | None:
+    """Locate the masks of one view, None if there are none."""
+    folder, hierarchy = _folders(root, split)
+    for masks in (folder / name, hierarchy / name):
+        if masks.is_dir():
+            files = [file for file in masks.iterdir() if file.suffix.lower() == ".png"]
+            files.sort(key=lambda file: file.stem)
+            return _Source(tuple(files), False, hierarchy / name)
+    id_map = folder / f"{name}.png"
+    return _Source((id_map,), True, hierarchy / name) if id_map.is_file() else None
+
+
+def _read_mask_files(files: tuple[Path, ...]) -> np.ndarray:
+    """Masks [M, H, W] bool from one picture each; the first channel counts."""
+    masks: list[np.ndarray] = []
+    for file in files:
+        picture = read_image(file)
+        mask = (picture if picture.ndim == 2 else picture[..., 0]) != 0
+        if masks and mask.shape != masks[0].shape:
+            expected = f"{size_text(masks[0].shape)} like {files[0].name}"
+            raise SceneError(f"{file}: expected {expected}, found {size_text(mask.shape)}")
+        if not mask.any():
+            raise SceneError(f"{file}: mask holds no pixel")
+        masks.append(mask)
+    return np.stack(masks)
+
+
+def _read_id_map(file: Path) -> np.ndarray:
+    """Masks [M, H, W] bool from a map of ids or colours, in ascending order of the ids."""
+    picture = read_image(file)
+    ids = picture.astype(np.int64)
+    if picture.ndim == 3:
+        # Whether the id is in one channel or spread over three, equal colours are equal ids.
+        ids = ids[..., 0] << 32 | ids[..., 1] << 16 | ids[..., 2]
+        if picture.shape[2] == 4:
+            ids[picture[..., 3] == 0] = 0
+    found = np.unique(ids)
+    return ids[None] == found[found != 0][:, None, None]
+
+
+def _read_hierarchy(source: _Source, count: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Containment and sameness [M, M] from disk, None if either file is missing."""
+    stem = source.hierarchy
+    files = [stem.with_name(f"{stem.name}_{kind}.npy") for kind in ("inside", "same")]
+    if source.id_map or not all(file.is_file() for file in files):
+        return None
+    inside, same = (_read_matrix(file, count) for file in files)
+    return inside, same
+
+
+def _read_matrix(file: Path, count: int) -> np.ndarray:
+    """One hierarchy file as bool [count, count]."""
+    try:
+        matrix = np.load(file, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise SceneError(f"{file}: not a readable array ({error})") from None
+    if matrix.shape != (count, count):
+        raise SceneError(f"{file}: expected shape ({count}, {count}) for {count} masks, found {matrix.shape}")
+    return matrix.astype(bool)
+
+
+@contextmanager
+def _fresh_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill, which replaces `target` if the block ends without an error and vanishes otherwise."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _write_npy(path: Path, array: np.ndarray) -> None:
+    """Write an array as `.npy`, atomically."""
+    buffer = bytes_io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    with atomic_write(path) as file:
+        file.write(buffer.getvalue())
+
+
+def size_text(size: tuple[int, ...]) -> str:
+    """Width x height, as people name sizes."""
+    return f"{size[1]}x{size[0]} pixels"

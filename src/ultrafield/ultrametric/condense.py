@@ -1,0 +1,70 @@
+"""The clusters of a merge tree that are worth a name, and how long they last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..types import Tree
+from .tree import child_nodes
+
+
+@dataclass(frozen=True)
+class CondensedTree:
+    """Clusters of at least `min_size` leaves; the root comes first, a parent before its children.
+
+    Read from the leaves up: a cluster is complete from `birth` on and is joined with a sibling at `death`; a cut at a
+    height in [birth, death) shows it as one segment, up to leaves (fewer than `min_size` at a time) that join late.
+
+    Attributes:
+        nodes: Id in the merge tree of each cluster with all its leaves [C], int64.
+        parents: Index of the cluster it is part of [C], int64; -1 for the root.
+        birth: Height at which two clusters made it, or the first `min_size` leaves came together [C], float32.
+        death: Height of the merge that ends it [C], float32; the root's own height for the root.
+        sizes: Number of leaves [C], int64.
+        stability: Sum over its leaves of `death` minus the height at which the leaf joined it [C], float64.
+        of_leaf: The smallest cluster that holds each leaf [n], int64.
+    """
+
+    nodes: np.ndarray
+    parents: np.ndarray
+    birth: np.ndarray
+    death: np.ndarray
+    sizes: np.ndarray
+    stability: np.ndarray
+    of_leaf: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+
+def condense(tree: Tree, min_size: int) -> CondensedTree:
+    """Keep only the merges of two regions that both have at least `min_size` leaves.
+
+    As in HDBSCAN, going down from the root, a smaller region that splits off has just left its cluster, which goes on
+    under the same name. HDBSCAN's density is 1 / height; ours is -height, because heights may be zero here.
+
+    Args:
+        tree: A merge tree over n leaves.
+        min_size: Leaves a cluster needs, ≥ 1; with 1 every node is a cluster. The root always is one.
+
+    Returns:
+        The clusters. Merges at equal heights leave clusters with birth = death and stability 0.
+
+    Raises:
+        ValueError: `min_size` is below 1.
+
+    Source: R. Campello, D. Moulavi, J. Sander, "Density-based clustering based on hierarchical density estimates",
+    2013.
+    """
+    from .kernels.tree_cpu import condense_cpu
+
+    if min_size < 1:
+        raise ValueError(f"min_size: expected at least 1, got {min_size}")
+    nodes, parents, birth, death, stability, of_leaf = condense_cpu(
+        tree.parents, tree.heights, tree.sizes, child_nodes(tree), min_size
+    )
+    return CondensedTree(
+        nodes, parents, birth.astype(np.float32), death.astype(np.float32), tree.sizes[nodes], stability, of_leaf
+    )

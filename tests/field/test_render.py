@@ -1,0 +1,94 @@
+"""Tracing and rendering of a field that is known exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ultrafield.field.occupancy import OccupancyGrid, step_edges
+from ultrafield.field.rays import ray_table
+from ultrafield.field.render import median_distance, render_view, trace
+from ultrafield.types import Cameras
+
+RADIUS = 0.3
+
+
+class Ball(nn.Module):
+    """An opaque red ball of radius 0.3 on white, with the interface of a radiance field."""
+
+    def __init__(self, density: float = 400.0) -> None:
+        super().__init__()
+        self.occupancy = OccupancyGrid(cascades=1, resolution=16)
+        self.background, self.device, self._density = torch.ones(3), torch.device("cpu"), density
+        self.edges = step_edges(0.01, 3.0, 0.004, 0.0)
+
+    def density(self, positions: Tensor) -> Tensor:
+        return self._density * (positions.norm(dim=1) < RADIUS)
+
+    def geometry(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        return self.density(positions), positions.new_zeros(len(positions), 16)
+
+    def color(self, geometry: Tensor, harmonics: Tensor) -> Tensor:
+        return torch.tensor([1.0, 0.0, 0.0]).expand(len(geometry), 3)
+
+    def harmonics(self, rays_d: Tensor) -> Tensor:
+        return rays_d
+
+
+def camera(size: int = 31) -> Cameras:
+    pose = np.array([[1.0, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 1.5]])  # at z = 1.5, looking down
+    return Cameras.pinhole(pose[None], np.array([40.0, 40.0, size / 2, size / 2]), np.array([size, size]))
+
+
+def exact_depth(size: int = 31) -> np.ndarray:
+    table = ray_table(camera(size))
+    origins, directions, cosine = table.rays(torch.zeros(size * size, dtype=torch.int64), torch.arange(size * size))
+    along = -(origins * directions).sum(1)
+    miss = origins.square().sum(1) - along**2
+    hit = along - (RADIUS**2 - miss).clamp(min=0).sqrt()
+    return torch.where(miss < RADIUS**2, hit * cosine, 0.0).view(size, size).numpy()
+
+
+def test_a_ball_is_seen_where_and_as_far_as_it_is():
+    view, truth = render_view(Ball(), camera(), 0), exact_depth()
+    inner = truth > 0
+    rim = inner ^ (view.opacity > 0.5)
+    assert rim.mean() < 0.02
+    both = inner & (view.depth > 0)
+    assert np.abs(view.depth - truth)[both].max() < 0.006  # a step and a half
+    assert np.median(np.abs(view.depth - truth)[both]) < 0.003
+    np.testing.assert_allclose(view.color[15, 15], [1, 0, 0], atol=1e-3)
+    np.testing.assert_allclose(view.color[0, 0], [1, 1, 1], atol=1e-6)
+    assert view.opacity[0, 0] == 0
+
+
+def test_stages_of_any_length_trace_the_same_light():
+    table = ray_table(camera())
+    rays_o, rays_d, _ = table.rays(torch.zeros(961, dtype=torch.int64), torch.arange(961))
+    field = Ball(density=30.0)
+    few, many = trace(field, rays_o, rays_d, stage=5), trace(field, rays_o, rays_d, stage=10_000)
+    torch.testing.assert_close(few.samples.t, many.samples.t)
+    torch.testing.assert_close(few.weights, many.weights)
+    assert torch.equal(few.samples.offsets, many.samples.offsets)
+
+
+def test_nothing_is_kept_behind_an_opaque_surface():
+    table = ray_table(camera())
+    rays_o, rays_d, _ = table.rays(torch.zeros(1, dtype=torch.int64), torch.tensor([480]))
+    traced = trace(Ball(), rays_o, rays_d)
+    distance, opacity = median_distance(traced)
+    assert float(traced.samples.t.max()) < float(distance) + 0.04
+    assert float(opacity) > 0.9999
+
+
+def test_median_interpolates_within_a_sample():
+    from ultrafield.field.occupancy import Samples
+    from ultrafield.field.render import Traced
+
+    samples = Samples(torch.tensor([0, 2, 3]), torch.tensor([1.0, 2.0, 1.0]), torch.tensor([1.0, 1.0, 1.0]))
+    traced = Traced(samples, torch.zeros(3), torch.tensor([0.25, 0.75, 0.4]))
+    distance, opacity = median_distance(traced)
+    # The second sample spans 1.5 … 2.5 and passes one half after a third of its weight; the second ray never does.
+    torch.testing.assert_close(distance, torch.tensor([1.5 + 1 / 3, 0.0]))
+    torch.testing.assert_close(opacity, torch.tensor([1.0, 0.4]))

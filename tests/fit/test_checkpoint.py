@@ -1,0 +1,79 @@
+"""Fields on disk, and what `fit` keeps of a run folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import ultrafield.fit as fit_package
+from ultrafield.errors import BackendError, RunError
+from ultrafield.fit import FIELD_FILE, STATE_FILE, fit, load_fields, resolve_device
+from ultrafield.fit.checkpoint import load_state, stored_settings
+
+
+@pytest.fixture
+def short(config):
+    return replace(config, geometry=replace(config.geometry, steps=5), features=replace(config.features, steps=3))
+
+
+def states(fields):
+    return {**fields.geometry.state_dict(), **{f"f.{k}": v for k, v in fields.features.state_dict().items()}}
+
+
+def test_saved_fields_come_back_exactly(balls, short, tmp_path):
+    fields = fit(balls, short, device="cpu", out=tmp_path, progress=False)
+    again = load_fields(tmp_path)
+    one, other = states(fields), states(again)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert again.geometry.config == short.geometry
+    assert again.features.config == short.features
+    assert again.geometry.bounded
+    assert not (tmp_path / STATE_FILE).exists()
+    assert (tmp_path / "log.jsonl").read_text().count("\n") >= 4
+
+
+def test_geometry_is_kept_when_features_are_added(balls, short, tmp_path, monkeypatch):
+    lift = fit(balls, replace(short, engine="lift"), device="cpu", out=tmp_path, progress=False)
+    assert lift.features is None
+    assert stored_settings(tmp_path / FIELD_FILE).features is None
+    monkeypatch.setattr(fit_package, "fit_geometry", lambda *a, **k: pytest.fail("trained geometry again"))
+    both = fit(balls, short, device="cpu", out=tmp_path, progress=False)
+    assert both.features is not None
+    with pytest.raises(pytest.fail.Exception):
+        fit(balls, replace(short, seed=9), device="cpu", out=tmp_path, progress=False)
+    with pytest.raises(pytest.fail.Exception):
+        fit(balls, short, device="cpu", out=tmp_path, resume=False, progress=False)
+
+
+def test_finished_features_are_kept_too(balls, short, tmp_path, monkeypatch):
+    first = fit(balls, short, device="cpu", out=tmp_path, progress=False)
+    monkeypatch.setattr(fit_package, "fit_features", lambda *a, **k: pytest.fail("trained features again"))
+    second = fit(balls, short, device="cpu", out=tmp_path, progress=False)
+    assert all(torch.equal(a, b) for a, b in zip(states(first).values(), states(second).values(), strict=True))
+
+
+def test_a_folder_without_field_says_what_to_do(tmp_path):
+    with pytest.raises(RunError, match=r"field.safetensors: no trained field; run `ultrafield train SCENE"):
+        load_fields(tmp_path)
+
+
+def test_a_broken_field_is_named(tmp_path):
+    (tmp_path / FIELD_FILE).write_bytes(b"not a field")
+    with pytest.raises(RunError, match=r"field.safetensors: not a field of this version"):
+        load_fields(tmp_path)
+
+
+def test_a_broken_state_is_named(tmp_path):
+    (tmp_path / STATE_FILE).write_bytes(b"not a state")
+    with pytest.raises(RunError, match=r"state.pt: cannot be read"):
+        load_state(tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is here")
+def test_cuda_by_name_without_cuda_is_an_error():
+    assert resolve_device("auto") == torch.device("cpu")
+    with pytest.raises(BackendError, match="--device cuda: this PyTorch sees no CUDA device"):
+        resolve_device("cuda")

@@ -1,0 +1,60 @@
+"""Pools of pixels and masks: what is drawn belongs where it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ultrafield.fit.mask_pool import MaskPool
+from ultrafield.fit.pixels import pixel_pool
+from ultrafield.fit.poses import PoseRefinement
+
+
+def test_pixels_find_their_view_and_color(balls):
+    pool = pixel_pool(balls, torch.device("cpu"))
+    pixels = pool.draw(200, torch.Generator().manual_seed(0))
+    views, inner = pool.locate(pixels)
+    for pixel, view, index in zip(pixels.tolist(), views.tolist(), inner.tolist(), strict=True):
+        image = balls.train.views[view].image
+        assert pool.colors[pixel].tolist() == image.reshape(-1, 3)[index].tolist()
+    assert len(views.unique()) == 8
+
+
+def test_one_picture_at_a_time(balls):
+    pool = pixel_pool(balls, torch.device("cpu"))
+    views, _ = pool.locate(pool.draw(100, torch.Generator().manual_seed(0), same_image=True))
+    assert len(views.unique()) == 1
+
+
+def test_drawn_pixels_carry_their_masks(balls):
+    batch = MaskPool(balls).draw(3, 300, 0.5, np.random.default_rng(0))
+    pool = pixel_pool(balls, torch.device("cpu"))
+    views, inner = pool.locate(torch.from_numpy(batch.pixels))
+    assert len(batch.pixels) == 300
+    for row in range(300):
+        masks = balls.train.views[int(views[row])].masks
+        assert batch.bits[row].tolist() == masks.bits.reshape(-1, 1)[int(inner[row])].tolist()
+        column, line = batch.positions[row]
+        assert int(inner[row]) == line * masks.shape[1] + column
+    assert len(batch.masks_per_image) == 3
+    assert max(max(chain) for chain in batch.chains) < sum(batch.masks_per_image)
+
+
+def test_balance_favours_small_masks(balls):
+    pool = MaskPool(balls)
+    held = [
+        np.mean(np.any(pool.draw(1, 2000, balance, np.random.default_rng(0)).bits, axis=1)) for balance in (0.0, 0.5)
+    ]
+    assert held[1] > 0.5 > held[0]
+
+
+def test_refinement_starts_at_the_given_poses_and_follows_its_gradient(balls):
+    start = torch.from_numpy(balls.train.cameras.c2w).float()
+    refinement = PoseRefinement(start)
+    torch.testing.assert_close(refinement.poses(), start)
+    (refinement.poses()[:, :, 3] ** 2).sum().backward()
+    refinement.step()
+    moved = refinement.poses().detach()
+    assert bool((moved[:, :, 3].norm(dim=1) < start[:, :, 3].norm(dim=1)).all())
+    rotations = moved[:, :, :3]
+    torch.testing.assert_close(rotations @ rotations.mT, torch.eye(3).expand(8, 3, 3), atol=1e-5, rtol=0)

@@ -1,0 +1,248 @@
+"""Merge trees against SciPy's dendrograms, higra and a brute-force agglomeration."""
+
+from __future__ import annotations
+
+import higra as hg
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.cluster.hierarchy import cophenet
+from scipy.cluster.hierarchy import linkage as scipy_linkage
+from scipy.spatial.distance import pdist, squareform
+
+from ultrafield.errors import ConfigError
+from ultrafield.types import AffinityGraph
+from ultrafield.ultrametric import build_tree, check_tree, lowest_common_ancestor
+
+LINKAGES = ("single", "average")
+
+
+def graph(nodes, edges, dissimilarity, evidence=None, bound=1.0):
+    edges = np.asarray(edges, np.int64).reshape(-1, 2)
+    dissimilarity = np.asarray(dissimilarity, np.float32)
+    evidence = np.ones(len(edges), np.float32) if evidence is None else np.asarray(evidence, np.float32)
+    return AffinityGraph(nodes, edges, dissimilarity, evidence, bound)
+
+
+def cophenetic(tree):
+    """Height at which each pair of leaves is joined [n, n]."""
+    n = tree.num_leaves
+    pairs = np.stack(np.meshgrid(np.arange(n), np.arange(n), indexing="ij"), axis=-1).reshape(-1, 2)
+    return tree.heights[lowest_common_ancestor(tree, pairs)].reshape(n, n)
+
+
+@st.composite
+def random_graphs(draw, ties=True):
+    nodes = draw(st.integers(1, 25))
+    count = draw(st.integers(0, 70)) if nodes > 1 else 0
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    first = generator.integers(0, nodes, count)
+    second = (first + generator.integers(1, max(nodes, 2), count)) % nodes
+    steps = draw(st.sampled_from([1, 4])) if ties and draw(st.booleans()) else 0
+    dissimilarity = generator.integers(0, steps + 1, count) / steps if steps else generator.random(count)
+    evidence = np.where(generator.random(count) < 0.2, 0, generator.random(count) * 5)
+    return graph(nodes, np.stack([first, second], 1), dissimilarity, evidence)
+
+
+def agglomerate(affinity, linkage, weight):
+    """Join the two nearest regions until one is left, recomputing every border from the edges; pairwise heights."""
+    n = affinity.num_nodes
+    part = np.arange(n)
+    joined = np.zeros((n, n))
+    height = 0.0
+    while len(np.unique(part)) > 1:
+        borders = {}
+        for edge, (a, b) in enumerate(affinity.edges):
+            if part[a] != part[b]:
+                borders.setdefault(tuple(sorted((part[a], part[b]))), []).append(edge)
+        if not borders:
+            apart = part[:, None] != part
+            joined[apart] = affinity.bound
+            return joined
+
+        def border_height(edges):
+            values = affinity.dissimilarity[edges].astype(float)
+            return values.min() if linkage == "single" else np.average(values, weights=weight[edges])
+
+        heights = {pair: border_height(edges) for pair, edges in borders.items()}
+        (a, b), nearest = min(heights.items(), key=lambda item: item[1])
+        height = max(height, nearest)
+        across = ((part == a)[:, None] & (part == b)) | ((part == b)[:, None] & (part == a))
+        joined[across] = height
+        part[part == b] = a
+    return joined
+
+
+@pytest.mark.parametrize("linkage", LINKAGES)
+@pytest.mark.parametrize("n", [2, 7, 64])
+def test_complete_graphs_give_scipys_dendrogram(linkage, n):
+    distances = pdist(np.random.default_rng(n).random((n, 3))).astype(np.float32)
+    edges = np.stack(np.triu_indices(n, 1), axis=1)
+    tree = build_tree(graph(n, edges, distances, bound=2.0), linkage=linkage)
+    expected = squareform(cophenet(scipy_linkage(distances.astype(np.float64), linkage)))
+    # float32 heights of float64 means
+    np.testing.assert_allclose(cophenetic(tree), expected, rtol=3e-7)
+
+
+@pytest.mark.parametrize("linkage", LINKAGES)
+def test_sparse_graphs_agree_with_higra(linkage):
+    shape, generator = (40, 25), np.random.default_rng(5)
+    grid = hg.get_8_adjacency_graph(shape)
+    edges = np.stack(grid.edge_list(), axis=1)
+    values, evidence = generator.random(len(edges)).astype(np.float32), generator.random(len(edges)) + 0.1
+    tree = build_tree(graph(shape[0] * shape[1], edges, values, evidence), linkage=linkage)
+    if linkage == "single":
+        theirs, altitudes = hg.bpt_canonical(grid, values.astype(np.float64))
+    else:
+        weight = evidence.astype(np.float32).astype(np.float64)
+        theirs, altitudes = hg.binary_partition_tree_average_linkage(grid, values.astype(np.float64), weight)
+    pairs = generator.integers(0, shape[0] * shape[1], (5000, 2))
+    expected = altitudes[theirs.lowest_common_ancestor(pairs[:, 0].copy(), pairs[:, 1].copy())]
+    np.testing.assert_allclose(tree.heights[lowest_common_ancestor(tree, pairs)], expected, rtol=3e-7)
+
+
+@settings(deadline=None, max_examples=60)
+@given(random_graphs(ties=False), st.sampled_from(LINKAGES), st.sampled_from(["evidence", "count"]))
+def test_brute_force_agglomeration(affinity, linkage, weights):
+    weight = np.ones(len(affinity.edges))
+    if weights == "evidence" and (affinity.evidence > 0).any():
+        seen = affinity.evidence[affinity.evidence > 0].astype(float)
+        weight = np.where(affinity.evidence > 0, affinity.evidence, 1e-3 * seen.min()).astype(float)
+    tree = build_tree(affinity, linkage=linkage, weights=weights)
+    np.testing.assert_allclose(cophenetic(tree), agglomerate(affinity, linkage, weight), rtol=1e-6, atol=1e-9)
+
+
+@settings(deadline=None, max_examples=80)
+@given(random_graphs(), st.sampled_from(LINKAGES))
+def test_every_tree_keeps_its_promises(affinity, linkage):
+    tree = build_tree(affinity, linkage=linkage)
+    check_tree(tree)
+    assert tree.num_leaves == affinity.num_nodes
+    assert tree.parents.dtype == tree.sizes.dtype == np.int64
+    assert tree.heights.dtype == np.float32
+    assert (np.diff(tree.heights) >= 0).all()
+    assert tree.heights[-1] <= affinity.bound
+    distance = cophenetic(tree)
+    assert (distance[:, None, :] <= np.maximum(distance[:, :, None], distance[None, :, :])).all()  # ultrametric
+
+
+@settings(deadline=None, max_examples=60)
+@given(random_graphs(), st.sampled_from(LINKAGES), st.randoms(use_true_random=False))
+def test_order_and_direction_of_edges_do_not_matter(affinity, linkage, random):
+    order = list(range(len(affinity.edges)))
+    random.shuffle(order)
+    edges = affinity.edges[order]
+    flip = np.array([random.random() < 0.5 for _ in order], bool)
+    edges[flip] = edges[flip, ::-1]
+    shuffled = graph(affinity.num_nodes, edges, affinity.dissimilarity[order], affinity.evidence[order])
+    one, other = build_tree(affinity, linkage=linkage), build_tree(shuffled, linkage=linkage)
+    for name in ("parents", "heights", "sizes"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+@settings(deadline=None, max_examples=60)
+@given(random_graphs(ties=False), st.sampled_from(LINKAGES), st.randoms(use_true_random=False))
+def test_names_of_nodes_do_not_matter(affinity, linkage, random):
+    names = list(range(affinity.num_nodes))
+    random.shuffle(names)
+    names = np.array(names)
+    renamed = graph(affinity.num_nodes, names[affinity.edges], affinity.dissimilarity, affinity.evidence)
+    one = cophenetic(build_tree(affinity, linkage=linkage))
+    other = cophenetic(build_tree(renamed, linkage=linkage))
+    # parallel edges are pooled in another order
+    np.testing.assert_allclose(other[np.ix_(names, names)], one, rtol=1e-6)
+
+
+def test_a_hand_made_tree():
+    edges = [[0, 1], [1, 2], [2, 3], [3, 4], [1, 3]]
+    affinity = graph(5, edges, [0.125, 0.5, 0.25, 0.25, 1.0])
+    single = build_tree(affinity, linkage="single")
+    assert single.parents.tolist() == [5, 5, 6, 6, 7, 8, 7, 8, 8]
+    assert single.heights.tolist() == [0, 0, 0, 0, 0, 0.125, 0.25, 0.25, 0.5]
+    assert single.sizes.tolist() == [1, 1, 1, 1, 1, 2, 2, 3, 5]
+    average = build_tree(affinity, linkage="average")
+    assert average.parents.tolist() == single.parents.tolist()
+    assert average.heights.tolist() == [0, 0, 0, 0, 0, 0.125, 0.25, 0.25, 0.75]  # (0.5 + 1) / 2 along the border
+
+
+@pytest.mark.parametrize("linkage", LINKAGES)
+def test_one_node_and_no_edges(linkage):
+    alone = build_tree(graph(1, [], []), linkage=linkage)
+    assert (alone.parents.tolist(), alone.heights.tolist(), alone.sizes.tolist()) == ([0], [0], [1])
+    apart = build_tree(graph(3, [], [], bound=2.0), linkage=linkage)
+    assert apart.parents.tolist() == [3, 3, 4, 4, 4]
+    assert apart.heights.tolist() == [0, 0, 0, 2, 2]
+    assert apart.sizes.tolist() == [1, 1, 1, 2, 3]
+
+
+@pytest.mark.parametrize("linkage", LINKAGES)
+def test_parts_join_at_the_bound_smallest_first(linkage):
+    tree = build_tree(graph(6, [[0, 1], [1, 2], [3, 4]], [0.1, 0.2, 0.3]), linkage=linkage)
+    assert tree.heights[-2:].tolist() == [1, 1]
+    # node 5 (one leaf) joins {3, 4}, then both join {0, 1, 2}
+    assert tree.sizes[-3:].tolist() == [2, 3, 6]
+    assert lowest_common_ancestor(tree, np.array([[3, 5]])).tolist() == [9]
+
+
+@pytest.mark.parametrize("linkage", LINKAGES)
+def test_equal_weights_stay_equal(linkage):
+    shape = (9, 9)
+    edges = np.stack(hg.get_8_adjacency_graph(shape).edge_list(), axis=1)
+    evidence = np.random.default_rng(0).random(len(edges)) + 0.1
+    tree = build_tree(graph(81, edges, np.full(len(edges), 0.7), evidence), linkage=linkage)
+    check_tree(tree)
+    assert set(tree.heights[81:].tolist()) == {np.float32(0.7)}
+
+
+def test_parallel_edges_are_evidence_of_one_border():
+    edges = [[0, 1], [1, 0], [0, 1], [1, 2]]
+    affinity = graph(3, edges, [0.25, 0.5, 1.0, 0.5], evidence=[1, 2, 1, 1])
+    assert build_tree(affinity, linkage="single").heights[3:].tolist() == [0.25, 0.5]
+    assert build_tree(affinity, linkage="average").heights[3:].tolist() == [0.5, 0.5625]
+    counted = build_tree(affinity, linkage="average", weights="count")
+    np.testing.assert_allclose(counted.heights[3:], [0.5, 1.75 / 3], rtol=1e-6)
+
+
+def test_guesses_decide_only_where_nothing_was_seen():
+    edges = [[0, 1], [0, 1], [1, 2]]
+    affinity = graph(3, edges, [0.0, 1.0, 0.5], evidence=[0, 4, 0])
+    heights = build_tree(affinity, linkage="average").heights[3:]
+    assert heights[0] == 0.5  # the guess between 1 and 2
+    assert heights[1] == pytest.approx(1.0, abs=2e-3)  # what was seen between 0 and 1
+    blind = graph(3, edges, [0.0, 1.0, 0.25], evidence=[0, 0, 0])
+    assert build_tree(blind, linkage="average").heights[3:].tolist() == [0.25, 0.5]
+
+
+def test_rounding_above_the_bound_is_forgiven():
+    tree = build_tree(graph(2, [[0, 1]], [np.nextafter(np.float32(2), np.float32(3))], bound=2.0), linkage="single")
+    assert tree.heights[-1] == 2
+
+
+@pytest.mark.parametrize(
+    ("affinity", "message"),
+    [
+        (graph(0, [], []), "graph: expected at least one node, got 0"),
+        (graph(2, [[0, 2]], [0.1]), r"graph: edge 0: expected node indices, got \[0, 2\]"),
+        (graph(2, [[0, 1], [-1, 0]], [0.1, 0.1]), r"graph: edge 1: expected node indices, got \[-1, 0\]"),
+        (graph(2, [[1, 1]], [0.1]), r"graph: edge 0: expected two different nodes, got \[1, 1\]"),
+        (graph(2, [[0, 1]], [np.nan]), r"graph: edge 0: expected a dissimilarity in \[0, 1\], got nan"),
+        (graph(2, [[0, 1]], [-0.5]), r"graph: edge 0: expected a dissimilarity in \[0, 1\], got -0.5"),
+        (graph(2, [[0, 1]], [1.5]), r"graph: edge 0: expected a dissimilarity in \[0, 1\], got 1.5"),
+        (graph(2, [[0, 1]], [0.1], [-1.0]), "graph: edge 0: expected a finite evidence of at least 0, got -1.0"),
+        (graph(2, [[0, 1]], [0.1], [np.inf]), "graph: edge 0: expected a finite evidence of at least 0, got inf"),
+        (graph(2, [[0, 1]], [0.1, 0.2], [1.0]), r"dissimilarity: expected shape \[1\], got \[2\]"),
+        (graph(2, [[0, 1]], [0.1], [1.0, 1.0]), r"evidence: expected shape \[1\], got \[2\]"),
+    ],
+)
+def test_bad_graphs(affinity, message):
+    with pytest.raises(ValueError, match=message):
+        build_tree(affinity)
+
+
+def test_unknown_options():
+    affinity = graph(2, [[0, 1]], [0.1])
+    with pytest.raises(ConfigError, match="linkage: expected one of single, average, got 'ward'"):
+        build_tree(affinity, linkage="ward")
+    with pytest.raises(ConfigError, match="weights: expected one of evidence, count, got 'area'"):
+        build_tree(affinity, weights="area")
