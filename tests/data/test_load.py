@@ -316,3 +316,11 @@ def test_progress_bar_stays_off_without_a_terminal(make_blender: Make, capsys: p
     load_scene(make_blender(), progress=True)
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "")
+
+
+def test_coverage_of_transparent_pictures_is_kept(pickplace):
+    view = load_scene(pickplace, progress=False).train.views[0]
+    assert view.alpha.shape == view.image.shape[:2]
+    assert view.alpha.min() == 0
+    assert view.alpha.max() == 255
+    assert (view.image[view.alpha == 0] == 255).all()

@@ -85,16 +85,3 @@ def test_bad_pairs(pairs, message):
     tree = boruvka(2, torch.tensor([[0, 1]]), torch.tensor([1.0]))
     with pytest.raises(ValueError, match=message):
         minimax(tree, pairs)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_cuda_agrees_bit_for_bit():
-    generator = torch.Generator().manual_seed(0)
-    edges = torch.randint(0, 5000, (8000, 2), generator=generator)
-    edges = edges[edges[:, 0] != edges[:, 1]]
-    weights = torch.rand(len(edges), generator=generator)
-    pairs = torch.randint(0, 5000, (20000, 2), generator=generator)
-    expected = minimax(boruvka(5000, edges, weights), pairs)
-    found = minimax(boruvka(5000, edges.cuda(), weights.cuda()), pairs.cuda())
-    assert torch.equal(found.cpu(), expected)

@@ -40,7 +40,7 @@ def blend(picture: np.ndarray, background: Color) -> np.ndarray:
 
 
 def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resample an image [H, W, 3], float32 or uint8, and round it to uint8; downsampling averages areas.
+    """Resample an image [H, W, 3] or [H, W], float32 or uint8, and round it to uint8; downsampling averages areas.
 
     Blending goes first: colours averaged before they are weighted by their opacity leave fringes along edges.
     """

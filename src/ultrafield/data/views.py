@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import SceneError
 from ..io import read_image
 from ..masks.read import find_masks, read_masks, same_aspect, size_text
@@ -133,7 +135,8 @@ def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize | Non
     size = sizes.get(native) or working_size(native, mask_size, options)
     image = resize(blend(picture, options.behind), *size)
     masks = read_masks(options.mask_root, task.mask_split, frame.name, (size[1], size[0]))
-    view = View(frame.name, image, masks, frame.file)
+    alpha = resize(np.ascontiguousarray(picture[..., 3]), *size) if picture.shape[2] == 4 else None
+    view = View(frame.name, image, masks, frame.file, alpha)
     return LoadedView(view, native, size, task.mask_file, mask_size, transparent=picture.shape[2] == 4)
 
 

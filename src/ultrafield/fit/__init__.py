@@ -46,6 +46,7 @@ def fit(
     device: str = "auto",
     out: Path | None = None,
     resume: bool = True,
+    initial: Fields | None = None,
     progress: bool = True,
 ) -> Fields:
     """Train what `config.engine` needs: geometry, and features for the engine "field".
@@ -57,10 +58,15 @@ def fit(
         out: Run folder, which receives field.safetensors, log.jsonl and state.pt; None keeps everything in memory.
         resume: Go on from what `out` holds of the same settings and seed: finished fields are kept, an interrupted
             training continues from its last state. The folder must belong to this scene.
+        initial: Fields of the same sizes to start from instead of random ones; give `resume=False` with them, as what
+            `out` holds would be taken first.
         progress: Whether to show progress bars.
 
     Returns:
         The trained fields.
+
+    Raises:
+        RunError: `initial` does not fit the scene or the settings.
     """
     target = resolve_device(device)
     if out is not None:
@@ -70,7 +76,10 @@ def fit(
                 (out / name).unlink(missing_ok=True)
     options = {"device": target, "out": out, "progress": progress}
     kept = _kept_fields(out, config, target)
-    geometry = kept.geometry if kept is not None else fit_geometry(scene, config, **options)
+    if kept is not None:
+        geometry = kept.geometry
+    else:
+        geometry = fit_geometry(scene, config, initial=initial and initial.geometry, **options)
     if config.engine != "field":
         features = None
     elif kept is not None and kept.features is not None:
@@ -78,7 +87,7 @@ def fit(
     else:
         if out is not None:
             save_fields(out / FIELD_FILE, Fields(geometry), seed=config.seed)
-        features = fit_features(geometry, scene, config, **options)
+        features = fit_features(geometry, scene, config, initial=initial and initial.features, **options)
     fields = Fields(geometry, features)
     if out is not None:
         save_fields(out / FIELD_FILE, fields, seed=config.seed)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..config import FeatureConfig, GeometryConfig, from_dict, to_dict
 from ..errors import ConfigError, RunError
@@ -43,6 +43,21 @@ def new_geometry(scene: Scene, config: GeometryConfig, generator: torch.Generato
         config, cascades=scene.cascades, near=scene.near, far=far_bound(scene), background=background,
         generator=generator,
     )  # fmt: skip
+
+
+def start_from(field: nn.Module, initial: nn.Module | None) -> None:
+    """Give `field` the parameters and buffers of `initial`, if there is one.
+
+    Raises:
+        RunError: They have other sizes.
+    """
+    if initial is None:
+        return
+    try:
+        field.load_state_dict(initial.state_dict())
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise RunError(f"the fields to start from do not fit the scene or the settings ({reason})") from None
 
 
 @dataclass(frozen=True)

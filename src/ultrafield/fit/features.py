@@ -25,7 +25,7 @@ from ..ultrametric import (
     ultrametric_loss,
     unpack_membership,
 )
-from .checkpoint import fingerprint, load_state, save_state
+from .checkpoint import fingerprint, load_state, save_state, start_from
 from .mask_pool import MaskBatch, MaskPool
 from .pixels import PixelPool, pixel_pool
 from .schedule import Progress, adam, cosine_lr
@@ -41,6 +41,7 @@ def fit_features(
     *,
     device: torch.device | str = "cpu",
     out: Path | None = None,
+    initial: FeatureField | None = None,
     progress: bool = True,
 ) -> FeatureField:
     """Train a feature field on the surfaces of a finished radiance field.
@@ -51,6 +52,7 @@ def fit_features(
         config: `config.features` and the seed.
         device: Where to train.
         out: Run folder for log.jsonl and the state from which an interrupted training goes on.
+        initial: Field to start from, of the same sizes; a random one if None.
         progress: Whether to show bars.
 
     Returns:
@@ -59,6 +61,7 @@ def fit_features(
     Raises:
         SceneError: A training view has no masks.
         TrainingError: The loss is not finite.
+        RunError: `initial` has other sizes.
     """
     device = torch.device(device)
     masks = MaskPool(scene)
@@ -67,6 +70,7 @@ def fit_features(
     with caching.bar() as advance:
         cache = build_cache(geometry, pool, config.features.samples_per_pixel, advance)
     trainer = _FeatureTrainer(pool, masks, cache, config, bounded=geometry.bounded, device=device)
+    start_from(trainer.field, initial)
     first = trainer.restore(load_state(out)) if out is not None else 0
     bar = Progress("features", config.features.steps, out=out, show=progress)
     for step in bar.iterate(first):

@@ -19,7 +19,7 @@ from ..field.occupancy import Samples
 from ..field.render import TRANSPARENT, sample_positions, trace
 from ..field.volrend import accumulate, distortion, render_weights
 from ..types import Scene
-from .checkpoint import fingerprint, load_state, new_geometry, save_state
+from .checkpoint import fingerprint, load_state, new_geometry, save_state, start_from
 from .pixels import PixelPool, pixel_pool
 from .poses import PoseRefinement
 from .schedule import Progress, adam, cosine_lr
@@ -88,6 +88,7 @@ def fit_geometry(
     *,
     device: torch.device | str = "cpu",
     out: Path | None = None,
+    initial: RadianceField | None = None,
     progress: bool = True,
 ) -> RadianceField:
     """Train a radiance field on the training views.
@@ -97,6 +98,7 @@ def fit_geometry(
         config: `config.geometry` and the seed.
         device: Where to train.
         out: Run folder for log.jsonl and the state from which an interrupted training goes on.
+        initial: Field to start from, of the same sizes; a random one if None.
         progress: Whether to show a bar.
 
     Returns:
@@ -104,8 +106,10 @@ def fit_geometry(
 
     Raises:
         TrainingError: The loss is not finite, or the field became empty.
+        RunError: `initial` has other sizes.
     """
     trainer = _GeometryTrainer(scene, config, torch.device(device))
+    start_from(trainer.field, initial)
     first = trainer.restore(load_state(out)) if out is not None else 0
     bar = Progress("geometry", config.geometry.steps, out=out, show=progress)
     for step in bar.iterate(first):

@@ -159,7 +159,7 @@ def _regions(
         picture & ~mask,
         mask[child] & mask[parent],
         mask[parent] & ~mask[child],
-        np.array(uncovered, np.uint64).reshape(-1, mask.shape[1]),
+        np.array(uncovered, np.uint64).reshape(len(mothers), mask.shape[1]),
     ]
     ends = np.cumsum([len(rows) for rows in sets])
     inside, outside, both, ring, rest = np.split(np.arange(ends[-1]), ends[:-1])

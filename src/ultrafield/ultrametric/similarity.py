@@ -16,14 +16,14 @@ def pair_similarity(features: Tensor, pairs: Tensor) -> Tensor:
 
     Args:
         features: Rows [N, D], float32 or float64.
-        pairs: Row indices [P, 2], int64, on the device of `features`, within range.
+        pairs: Row indices [P, 2], int64, on the device of `features`.
 
     Returns:
         [P], differentiable (once) in `features`. CPU tensors run through numba, which never copies the rows and is
         about ten times as fast there; others through plain PyTorch.
 
     Raises:
-        ValueError: A shape is wrong.
+        ValueError: A shape is wrong, or an index is out of range (elsewhere than on the CPU PyTorch reports it).
 
     >>> pair_similarity(torch.eye(2), torch.tensor([[0, 0], [0, 1]])).tolist()
     [1.0, 0.0]
@@ -31,8 +31,17 @@ def pair_similarity(features: Tensor, pairs: Tensor) -> Tensor:
     check_shape("features", features, (None, None))
     check_shape("pairs", pairs, (None, 2))
     if features.device.type == "cpu":
+        _check_range(pairs, len(features))
         return _RowProducts.apply(features, pairs)
     return pair_similarity_torch(features, pairs)
+
+
+def _check_range(pairs: Tensor, rows: int) -> None:
+    """Compiled loops read whatever an index points to, so that it must be checked first."""
+    if len(pairs):
+        low, high = pairs.min().item(), pairs.max().item()
+        if low < 0 or high >= rows:
+            raise ValueError(f"pairs: expected row indices in [0, {rows}), found {low if low < 0 else high}")
 
 
 def pair_similarity_torch(features: Tensor, pairs: Tensor) -> Tensor:
