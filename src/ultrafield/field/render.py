@@ -16,6 +16,7 @@ from .volrend import accumulate, ray_indices, render_weights
 
 TRANSPARENT = 1e-4  # a ray ends where less than this share of the light gets through
 _RAYS_AT_ONCE = 1 << 16
+_STAGE_CPU, _STAGE_CUDA = 24, 96
 _POSITIONS_AT_ONCE = 1 << 18
 
 
@@ -42,7 +43,12 @@ def sample_positions(rays_o: Tensor, rays_d: Tensor, samples: Samples) -> tuple[
 
 @torch.no_grad()
 def trace(
-    field: RadianceField, rays_o: Tensor, rays_d: Tensor, *, jitter: Tensor | None = None, stage: int = 24
+    field: RadianceField,
+    rays_o: Tensor,
+    rays_d: Tensor,
+    *,
+    jitter: Tensor | None = None,
+    stage: int | None = None,
 ) -> Traced:
     """Find every sample of rays that light still reaches, without gradients.
 
@@ -54,12 +60,13 @@ def trace(
         rays_o: Origins [R, 3].
         rays_d: Unit directions [R, 3].
         jitter: Position within the steps [R], as for `march`.
-        stage: Samples per ray and stage.
+        stage: Samples per ray and stage; by default few on the CPU, where samples cost, and more on CUDA, where stages do.
 
     Returns:
         Samples with a transmittance above 1e-4, with densities and weights.
     """
     count, device = len(rays_o), rays_o.device
+    stage = stage or (_STAGE_CUDA if rays_o.is_cuda else _STAGE_CPU)
     alive = torch.arange(count, device=device)
     depth = torch.zeros(count, device=device)  # optical depth so far
     first = torch.zeros(count, dtype=torch.int64, device=device)

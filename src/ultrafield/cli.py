@@ -1,0 +1,105 @@
+"""The `ultrafield` program: options from types (tyro), defaults from presets and run folders, errors as one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, Any, Protocol, Self, Union, get_args
+
+import tyro
+
+from . import __version__
+from .commands.demo import Demo
+from .commands.evaluate import Evaluate
+from .commands.guard import guarded
+from .commands.masks import Masks
+from .commands.options import MethodOptions
+from .commands.render import Render
+from .commands.run import Run
+from .commands.segment import Segment
+from .commands.synth import Synth
+from .commands.train import Train
+from .config import Preset
+
+PROGRAM = "ultrafield"
+DESCRIPTION = """Photographs with known cameras and 2D masks in, a tree of view-consistent 3D segments out.
+
+Start with: ultrafield demo"""
+
+COMMANDS = {
+    "demo": Demo,
+    "synth": Synth,
+    "masks": Masks,
+    "train": Train,
+    "segment": Segment,
+    "render": Render,
+    "eval": Evaluate,
+    "run": Run,
+}
+
+
+class Command(Protocol):
+    """What cli.py expects of a command's options."""
+
+    def informed(self) -> Self | None:
+        """Options with better defaults, now that a preset or a run folder is known; None if there are none."""
+
+    def execute(self) -> None:
+        """Carry the command out."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program on `argv` (the process's own arguments by default) and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    # PyTorch and numba each keep a pool of threads; one that spins while it waits starves the other.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if arguments == ["--version"]:
+        print(f"{PROGRAM} {__version__}")
+        return 0
+    return guarded(PROGRAM, lambda: parse(arguments).execute())
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """Turn arguments into a command with all its options.
+
+    The settings a preset decides are only defaults: what is given explicitly wins. Defaults are known only once the
+    preset or the run folder is, so a command may ask for a second reading with better ones.
+
+    Raises:
+        SystemExit: Wrong usage (code 2), or `--help` (code 0).
+        UltrafieldError: An option with a value that cannot be used.
+    """
+    defaults = _preset_defaults(_preset_named(arguments) or "draft")
+    command = _parse(arguments, defaults)
+    informed = command.informed()
+    if informed is None:
+        return command
+    name = next(name for name, kind in COMMANDS.items() if kind is type(command))
+    return _parse(arguments, defaults | {name: informed})
+
+
+def _parse(arguments: Sequence[str], defaults: dict[str, Any]) -> Command:
+    kinds = tuple(
+        Annotated[kind, tyro.conf.subcommand(name, default=defaults.get(name, tyro.MISSING_NONPROP))]
+        for name, kind in COMMANDS.items()
+    )
+    return tyro.cli(Union[kinds], prog=PROGRAM, description=DESCRIPTION, args=arguments)  # noqa: UP007
+
+
+def _preset_named(arguments: Sequence[str]) -> Preset | None:
+    """The preset that the arguments name, so that `--preset paper --help` shows that preset's numbers."""
+    words = [part for argument in arguments for part in argument.split("=", 1)]
+    named = [value for flag, value in pairwise(words) if flag == "--preset"]
+    return named[-1] if named and named[-1] in get_args(Preset) else None
+
+
+def _preset_defaults(name: Preset) -> dict[str, Any]:
+    """Default options of the commands that a preset concerns."""
+    method = MethodOptions.of_preset(name)
+    return {command: COMMANDS[command].with_defaults(method) for command in ("train", "run")}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
