@@ -1,0 +1,274 @@
+"""Blender-HS datasets from 3D scenes: pictures, exact ids and depth, masks, and the true hierarchy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ConfigError, SceneError
+from ..io import write_image, write_json, write_npz
+from ..masks import write_masks
+from .raycast import Raycaster
+from .sam_like import clean_masks, sam_like_masks
+from .scene_graph import Model, UpAxis, build_model, read_model
+from .shading import Lights, make_lights
+from .shots import CAMERA_ANGLE, CAMERA_RADIUS, depth_code, look_at_origin, take_shot, visible_from
+
+MODEL_RADIUS = 1.30  # fits the box (±1.344 before normalisation) and every picture
+NORMALIZED_RADIUS = 1.5
+SPLITS = ("train", "val", "val_rotate")
+
+
+@dataclass(frozen=True)
+class SynthConfig:
+    """Settings of a synthetic dataset.
+
+    Attributes:
+        size: Width and height of the pictures, masks and ground truth, pixels.
+        train_views: Training views.
+        val_views: Validation views; as many rotated ones come with them.
+        seed: Seed of camera poses and mask noise.
+        lowest: Lowest elevation of a camera, degrees.
+        highest: Highest elevation of a camera, degrees.
+        least_turn: Least turn between a validation view and its rotated partner about the vertical axis, degrees.
+        most_turn: Largest such turn, degrees; the direction is random.
+        supersampling: Colour rays along an edge of a pixel (2 casts 4); ids and depth are always those of its centre.
+        light_samples: Shadow rays per pixel towards the area light.
+        sky_samples: Shadow rays per pixel towards the sky.
+        mask_noise: How far the masks are from the truth: 1 imitates Segment Anything, 0 is exact and complete.
+        up: Upright axis of the source file; auto is y for glTF and z for everything else.
+        threads: Views rendered at once.
+    """
+
+    size: int = 200
+    train_views: int = 60
+    val_views: int = 16
+    seed: int = 0
+    lowest: float = 10.0
+    highest: float = 67.0
+    least_turn: float = 15.0
+    most_turn: float = 30.0
+    supersampling: int = 2
+    light_samples: int = 16
+    sky_samples: int = 32
+    mask_noise: float = 1.0
+    up: UpAxis = "auto"
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("size", 16), ("train_views", 1), ("val_views", 1), ("supersampling", 1), ("light_samples", 1),
+            ("sky_samples", 1), ("mask_noise", 0), ("threads", 1),
+        ):  # fmt: skip
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+        if not -89 <= self.lowest <= self.highest <= 89:
+            raise ConfigError(
+                f"lowest, highest: expected -89 to 89 degrees in order, got {self.lowest}, {self.highest}"
+            )
+
+
+def synthesize(
+    source: Path | None, out: Path, config: SynthConfig | None = None, *, overwrite: bool = False, progress: bool = True
+) -> None:
+    """Render a 3D scene into a full Blender-HS dataset with exact ground truth and noisy masks.
+
+    Args:
+        source: Any scene that trimesh reads (see `scene_graph.read_model`); None for the built-in still-life.
+        out: Folder to make; it appears only when everything in it is complete.
+        config: Settings; the defaults if None.
+        overwrite: Whether a dataset made here before may be replaced.
+        progress: Whether a progress bar is shown.
+
+    Raises:
+        SceneError: The source cannot be used, or `out` exists, is not empty, and may not be replaced.
+    """
+    config = config or SynthConfig()
+    out = Path(out)
+    _check_target(out, overwrite)
+    model, scale, centre = _placed(_load(source, config.up))
+    with _appearing(out) as folder:
+        writer = _Writer(folder, Raycaster(model), make_lights(config.light_samples, config.sky_samples), config)
+        writer.write(_camera_poses(config), progress=progress)
+        write_json(folder / "tree.json", _tree(model, scale, centre, config))
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Renders the splits of one dataset into `folder`."""
+
+    folder: Path
+    caster: Raycaster
+    lights: Lights
+    config: SynthConfig
+
+    def write(self, poses: dict[str, np.ndarray], *, progress: bool) -> None:
+        """Render and write every split, then the files that describe them."""
+        from rich.progress import track
+
+        jobs = [(split, index) for split in SPLITS for index in range(len(poses[split]))]
+        seen: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
+        origins: dict[str, list[str]] = {}
+        with ThreadPoolExecutor(self.config.threads) as pool:
+            done = pool.map(lambda job: self._view(*job, poses[job[0]][job[1]]), jobs)
+            done = track(done, "Rendering", len(jobs), disable=not progress)
+            for job, (parts, depth, notes) in zip(jobs, done, strict=True):
+                seen[job] = parts, depth
+                origins.update(notes)
+        for split in SPLITS:
+            maps = [seen[job] for job in jobs if job[0] == split]
+            parts, depth = (np.stack([pair[kind] for pair in maps]) for kind in range(2))
+            self._describe(split, parts, depth, poses[split])
+        for index in range(len(poses["val"])):
+            self._visibility(index, {split: seen[split, index][0] for split in SPLITS[1:]}, poses)
+        self._rename_clean()
+        write_json(self.folder / "exact" / "mask_origin.json", dict(sorted(origins.items())))
+
+    def _view(self, split: str, index: int, c2w: np.ndarray) -> tuple[np.ndarray, np.ndarray, dict[str, list[str]]]:
+        """Render one view and write what belongs to it alone; returns its parts, its depth and notes on its masks."""
+        model, name = self.caster.model, f"r_{index}"
+        shot = take_shot(self.caster, self.lights, c2w, self.config.size, self.config.supersampling)
+        write_image(self.folder / split / f"{name}.png", shot.image)
+        parts = _narrow(shot.parts, model)
+        for kind, ids in (("objects", parts), ("collections", _narrow(model.part_object[parts], model))):
+            write_image(self.folder / "gt_seg" / split / f"{name}_seg_{kind}.tif", _three(ids))
+        if split == "val":
+            write_image(self.folder / "val_depth" / f"{name}_depth.png", _three(depth_code(shot.depth)))
+        notes: dict[str, list[str]] = {}
+        if split == "val_rotate":
+            return parts, shot.depth, notes
+        rng = np.random.default_rng([self.config.seed, SPLITS.index(split), index])
+        masks, notes[f"{split}_seg/{name}"] = sam_like_masks(
+            model.nodes, parts, shot.image[..., :3], shot.depth, rng=rng, strength=self.config.mask_noise
+        )
+        write_masks(self.folder, split, name, masks)
+        if split == "train":
+            masks, notes[f"train_seg_clean/{name}"] = clean_masks(model.nodes, parts)
+            write_masks(self.folder / "clean", split, name, masks)
+        return parts, shot.depth, notes
+
+    def _describe(self, split: str, parts: np.ndarray, depth: np.ndarray, poses: np.ndarray) -> None:
+        """Write the transforms and the exact arrays of a split."""
+        frames = [
+            {"file_path": f"./{split}/r_{index}", "transform_matrix": pose.tolist()} for index, pose in enumerate(poses)
+        ]
+        write_json(self.folder / f"transforms_{split}.json", {"camera_angle_x": CAMERA_ANGLE, "frames": frames})
+        model = self.caster.model
+        write_npz(
+            self.folder / "exact" / f"{split}.npz",
+            part=parts,
+            object=_narrow(model.part_object[parts], model),
+            group=_narrow(model.part_group[parts], model),
+            depth=depth,
+            c2w=poses,
+        )
+
+    def _visibility(self, index: int, parts: dict[str, np.ndarray], poses: dict[str, np.ndarray]) -> None:
+        """Write which pixels a validation view and its rotated partner have in common."""
+        for split, other, ending in (("val", "val_rotate", ""), ("val_rotate", "val", "_rotate")):
+            seen = visible_from(self.caster, parts[split], poses[split][index], poses[other][index])
+            write_image(self.folder / "val_visible" / f"r_{index}{ending}.png", _three(seen.astype(np.uint8) * 255))
+
+    def _rename_clean(self) -> None:
+        """Move the clean masks, written as a dataset's own, to their published folders."""
+        for kind in ("seg", "seg_hierarchy"):
+            target = "train_seg_clean" if kind == "seg" else "train_seg_clean_hierarchy"
+            (self.folder / "clean" / f"train_{kind}").rename(self.folder / target)
+        (self.folder / "clean").rmdir()
+
+
+def _load(source: Path | None, up: UpAxis) -> Model:
+    if source is not None:
+        return read_model(source, up)
+    from .still_life import still_life
+
+    return build_model(still_life(), name="still_life")
+
+
+def _placed(model: Model) -> tuple[Model, float, np.ndarray]:
+    """The model moved and scaled into the scene box, and the scale and centre that did it."""
+    points = model.triangles.reshape(-1, 3)
+    centre = (points.min(axis=0) + points.max(axis=0)) / 2
+    radius = float(np.linalg.norm(points - centre, axis=1).max())
+    if radius == 0:
+        raise SceneError(f"{model.name}: all its vertices are in one place")
+    scale = MODEL_RADIUS / radius
+    return replace(model, triangles=(model.triangles - centre) * scale), scale, centre
+
+
+def _camera_poses(config: SynthConfig) -> dict[str, np.ndarray]:
+    """OpenGL camera-to-world poses [N, 4, 4] of every split, looking at the origin with z up."""
+    rng = np.random.default_rng([config.seed, len(SPLITS)])
+    poses = {}
+    for split, count in (("train", config.train_views), ("val", config.val_views)):
+        # Even coverage: azimuths by the golden ratio, elevations stratified and shuffled.
+        azimuth = 2 * np.pi * (rng.random() + np.arange(count) * (np.sqrt(5) - 1) / 2)
+        share = (rng.permutation(count) + rng.random(count)) / count
+        elevation = np.radians(config.lowest + (config.highest - config.lowest) * share)
+        poses[split] = look_at_origin(azimuth, elevation)
+    # The rotated views are the validation views, which come last above, turned about the vertical axis.
+    turn = rng.uniform(config.least_turn, config.most_turn, config.val_views) * rng.choice([-1, 1], config.val_views)
+    poses["val_rotate"] = look_at_origin(azimuth + np.radians(turn), elevation)
+    return poses
+
+
+def _tree(model: Model, scale: float, centre: np.ndarray, config: SynthConfig) -> dict[str, object]:
+    """The content of tree.json."""
+    return {
+        "scene": model.name,
+        "renderer": "ultrafield",
+        "seed": config.seed,
+        "scale": scale,
+        "centre": centre.tolist(),
+        "note": f"export = (model - centre) * scale; readers divide by {CAMERA_RADIUS / NORMALIZED_RADIUS:.6f}",
+        "nodes": [asdict(node) for node in model.nodes],
+    }
+
+
+def _check_target(out: Path, overwrite: bool) -> None:
+    """Raise `SceneError` unless `out` is free, empty, or a dataset that may be replaced."""
+    if out.exists() and not out.is_dir():
+        raise SceneError(f"{out}: exists and is not a folder")
+    if not out.is_dir() or not any(out.iterdir()):
+        return
+    if not overwrite:
+        raise SceneError(f"{out}: folder exists and is not empty; choose another, or replace it with --overwrite")
+    if not all((out / name).is_file() for name in ("tree.json", "transforms_train.json", "exact/mask_origin.json")):
+        raise SceneError(f"{out}: not a dataset written by synth; delete it by hand to reuse the name")
+
+
+@contextmanager
+def _appearing(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` that takes its place when the block ends without an error."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp"))
+    try:
+        yield folder
+        folder.chmod(0o755)
+        if out.exists():
+            shutil.rmtree(out)
+        os.replace(folder, out)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _narrow(ids: np.ndarray, model: Model) -> np.ndarray:
+    """Ids as uint8 where all of the model's fit, else uint16."""
+    parts = len(model.part_object)
+    if parts > 1 << 16:
+        raise SceneError(f"{model.name}: {parts - 1} parts, but id pictures hold at most {(1 << 16) - 1}")
+    return ids.astype(np.uint8 if parts <= 256 else np.uint16)
+
+
+def _three(values: np.ndarray) -> np.ndarray:
+    """A grey picture [H, W] as three equal channels."""
+    return np.repeat(values[..., None], 3, axis=2)
