@@ -174,10 +174,10 @@ def preset(name: Preset) -> Config:
             preset="standard",
             geometry=GeometryConfig(
                 grid=HashGridConfig(16, 4, 19, 16, 1024), hidden=64, color_layers=2, occupancy_resolution=128,
-                steps=6000, rays=8192, samples=1 << 18, max_samples_per_ray=1024, cone_angle=1.0 / 256,
+                steps=2500, rays=8192, samples=1 << 18, max_samples_per_ray=1024, cone_angle=1.0 / 256,
             ),
             features=FeatureConfig(
-                grid=HashGridConfig(12, 4, 19, 16, 128), hidden=128, layers=2, steps=3000, pixels=16384, images=8,
+                grid=HashGridConfig(12, 4, 19, 16, 128), hidden=128, layers=2, steps=1500, pixels=16384, images=8,
             ),
         )
     if name == "paper":

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -67,11 +69,12 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     """Read every array of an `.npz` written by `write_npz`; `RunError` if it is missing or broken."""
     path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # NumPy leaves the file open if the archive turns out to be broken; this does not.
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise RunError(f"{path}: no such file") from None
-    except (ValueError, OSError, KeyError, EOFError) as error:
+    except (ValueError, OSError, KeyError, EOFError, BadZipFile, zlib.error) as error:
         raise RunError(f"{path}: cannot be read ({error})") from None
 
 

@@ -1,0 +1,8 @@
+"""The published mask hierarchy command; see `ultrafield.commands.published_evaluate`."""
+
+import sys
+
+from ultrafield.commands.published_evaluate import hierarchy_main
+
+if __name__ == "__main__":
+    sys.exit(hierarchy_main())

@@ -1,0 +1,105 @@
+"""`ultrafield demo`: the whole pipeline on the built-in scene, with both engines on one geometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..config import Config, Engine, preset
+from .console import Report, figure
+from .options import Device, SceneOptions, Switch
+from .run import STAGES, run_stages, start_afresh
+from .runfolder import RunFolder
+
+ENGINES: tuple[Engine, ...] = ("lift", "field")  # the first one trains the geometry that both use
+
+_GEOMETRY_STEPS = 1000
+_FEATURE_STEPS = 300
+_CUTS = 30
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Build a small scene, turn it into a tree of 3D segments with both engines, and show numbers and pictures.
+
+    Attributes:
+        out: Folder to write; scene, run folders and pictures go there.
+        seed: Seed of every random draw.
+        overwrite: Do everything again, scene included.
+        device: Where to compute; auto takes CUDA if there is one.
+        size: Width and height of the pictures, pixels.
+        train_views: Training views.
+        val_views: Validation views, and as many rotated ones.
+    """
+
+    out: Path = Path("demo")
+    seed: int = 0
+    overwrite: Switch = False
+    device: Device = "auto"
+    size: int = 128
+    train_views: int = 24
+    val_views: int = 4
+
+    def informed(self) -> None:
+        """Nothing that is parsed changes the defaults."""
+
+    def execute(self) -> None:
+        """Run everything, then print the tables."""
+        report = Report()
+        scene = self._scene(report)
+        metrics = {}
+        for engine in ENGINES:
+            run = RunFolder(self.out / engine)
+            config = replace(demo_config(), engine=engine, seed=self.seed)
+            report.note(f"engine {engine}")
+            if self.overwrite:
+                start_afresh(run)
+            if engine != ENGINES[0] and not run.config_file.is_file():
+                run.adopt_geometry(RunFolder(self.out / ENGINES[0]))
+            metrics[engine] = run_stages(run, scene, SceneOptions(), config, device=self.device, report=Report())
+        self._print(metrics, report)
+
+    def _scene(self, report: Report) -> Path:
+        """The folder of the built-in scene, made if it is not there."""
+        from ..data import SynthConfig, synthesize
+
+        folder = self.out / "scene"
+        if (folder / "transforms_train.json").is_file() and not self.overwrite:
+            report.note("scene: done before, kept")
+            return folder
+        options = SynthConfig(size=self.size, train_views=self.train_views, val_views=self.val_views, seed=self.seed)
+        with report.stage("scene"):
+            synthesize(None, folder, options, overwrite=self.overwrite)
+        return folder
+
+    def _print(self, metrics: dict[str, dict[str, Any] | None], report: Report) -> None:
+        quality = [["", "PSNR", "SSIM", "NC", "NC-dense", "VC", "VC of the truth"]]
+        for engine, found in metrics.items():
+            names = ("psnr", "ssim", "nc", "nc_dense", "vc", "vc_truth")
+            means = [None if found is None or found[name] is None else found[name]["mean"] for name in names]
+            digits = (2, 4, 3, 3, 3, 3)
+            quality.append([engine, *(figure(mean, count) for mean, count in zip(means, digits, strict=True))])
+        report.table("Quality", quality[0], quality[1:])
+        seconds = {engine: RunFolder(self.out / engine).seconds() for engine in metrics}
+        rows = [[stage, *(figure(spent.get(stage), 1) for spent in seconds.values())] for stage in STAGES]
+        report.table("Seconds", ["", *seconds], rows)
+        report.result("\nPictures: photograph, rendering, and the automatic levels from fine to coarse")
+        for engine in metrics:
+            report.result(f"  {self.out / engine / 'contact_sheet.png'}")
+        report.result(f"""
+Next steps
+  ultrafield render {self.out / ENGINES[-1]}          pictures of colour, depth and features, and a video
+  ultrafield segment {self.out / ENGINES[0]} --linkage single    the same scene, another tree
+  ultrafield run SCENE --out RUN        your own photographs""")
+
+
+def demo_config() -> Config:
+    """The draft preset, shortened to what the small scene needs."""
+    base = preset("draft")
+    return replace(
+        base,
+        geometry=replace(base.geometry, steps=_GEOMETRY_STEPS),
+        features=replace(base.features, steps=_FEATURE_STEPS),
+        segment=replace(base.segment, cuts=_CUTS),
+    )

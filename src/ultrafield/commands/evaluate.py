@@ -1,0 +1,164 @@
+"""`ultrafield eval`: picture quality, covering and view consistency of a run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import tyro
+
+from ..errors import ConfigError, RunError
+from ..io import write_json
+from ..types import Scene
+from .console import Report, figure
+from .options import RunArgument, Switch
+from .runfolder import RunFolder
+from .train import open_scene
+
+if TYPE_CHECKING:
+    from ..metrics import Scores, SegmentationScores
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Compare a segmented run with held-out pictures and with ground truth, where there are any.
+
+    Attributes:
+        run: Run folder that `ultrafield segment` wrote.
+        sampling: Random points per ground-truth mask (published: 100); exact expectations if not given.
+        seed: Seed of the sampling.
+        published: Compute view consistency as the published script does: half-pixel offset, 8-bit depth.
+    """
+
+    run: RunArgument
+    sampling: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
+    seed: int = 0
+    published: Switch = False
+
+    def informed(self) -> None:
+        """Nothing that is parsed changes the defaults."""
+
+    def execute(self) -> None:
+        """Write metrics.json and print the table."""
+        report, run = Report(), RunFolder(self.run)
+        stored = run.read_config()
+        scene = open_scene(stored.scene, stored.data, report)
+        metrics = evaluate(run, scene, report, sampling=self.sampling, seed=self.seed, published=self.published)
+        print_metrics(metrics, report)
+        report.result(f"{run.root / 'metrics.json'}")
+
+
+def evaluate(
+    run: RunFolder, scene: Scene, report: Report, *, sampling: int | None = None, seed: int = 0, published: bool = False
+) -> dict[str, Any]:
+    """Compute whatever the scene allows, and write metrics.json.
+
+    Returns:
+        What metrics.json holds: `psnr` and `ssim` (mean, per view), `nc`, `nc_dense`, `vc` and `vc_truth` (mean,
+        levels, per view), each None where it cannot be computed, and `missing` with the reasons.
+    """
+    if sampling is not None and sampling < 1:
+        raise ConfigError(f"--sampling: expected at least 1 point, got {sampling}")
+    metrics: dict[str, Any] = {"settings": {"sampling": sampling, "seed": seed, "published": published}, "missing": {}}
+    with report.stage("eval"):
+        metrics |= _pictures(run, scene, metrics["missing"])
+        metrics |= _segmentation(run, scene, metrics["missing"], sampling=sampling, seed=seed, published=published)
+        write_json(run.root / "metrics.json", metrics)
+    return metrics
+
+
+def can_evaluate(scene: Scene) -> bool:
+    """Whether there is anything to compare with: views that were not trained on."""
+    return "val" in scene.splits and len(scene.splits["val"]) > 0
+
+
+def _pictures(run: RunFolder, scene: Scene, missing: dict[str, str]) -> dict[str, Any]:
+    from ..metrics import psnr, ssim
+
+    views = [view for view in scene.splits["val"] if view.image is not None] if can_evaluate(scene) else []
+    if not views:
+        missing["psnr"] = missing["ssim"] = "the scene has no held-out pictures"
+        return {"psnr": None, "ssim": None}
+    rendered = [run.read_render("val", view.name).color for view in views]
+    measured = {}
+    for name, measure in (("psnr", psnr), ("ssim", ssim)):
+        values = [measure(picture, view.image) for picture, view in zip(rendered, views, strict=True)]
+        per_view = {view.name: _number(value) for view, value in zip(views, values, strict=True)}
+        measured[name] = {"mean": _number(float(np.mean(values))), "per_view": per_view}
+    return measured
+
+
+def _segmentation(run: RunFolder, scene: Scene, missing: dict[str, str], **how: Any) -> dict[str, Any]:
+    from ..data import load_ground_truth
+    from ..metrics import evaluate_segmentation
+
+    nothing = {"nc": None, "nc_dense": None, "vc": None, "vc_truth": None}
+    truth = load_ground_truth(scene, "val") if can_evaluate(scene) else None
+    if truth is None:
+        missing |= dict.fromkeys(nothing, "the scene has no ground-truth segmentation of validation views")
+        return nothing
+    rotated = scene.splits.get("val_rotate")
+    scores = evaluate_segmentation(
+        _labels(run, "val", scene),
+        None if rotated is None else _labels(run, "val_rotate", scene),
+        truth,
+        None if rotated is None else load_ground_truth(scene, "val_rotate"),
+        scene.splits["val"].cameras,
+        None if rotated is None else rotated.cameras,
+        **how,
+    )
+    if scores.vc is None:
+        lacking = "rotated validation views" if rotated is None else "ground-truth depth and visibility"
+        missing["vc"] = f"the scene has no {lacking}"
+    if scores.vc_truth is None:
+        missing["vc_truth"] = missing.get("vc", "the scene has no ground truth of the rotated views")
+    return {name: _scores_to_json(scores, name) for name in nothing}
+
+
+def _labels(run: RunFolder, split: str, scene: Scene) -> list[np.ndarray]:
+    if not (run.root / "labels" / split).is_dir():
+        raise RunError(f"{run.root}: no label maps of {split}; make them with: ultrafield segment {run.root}")
+    return [run.read_labels(split, view.name).labels for view in scene.splits[split]]
+
+
+def _scores_to_json(all_scores: SegmentationScores, name: str) -> dict[str, Any] | None:
+    from ..metrics import LEVELS
+
+    scores: Scores | None = getattr(all_scores, name)
+    if scores is None:
+        return None
+    rows = zip(all_scores.names, scores.per_view, strict=True)
+    return {
+        "mean": _number(scores.mean),
+        "levels": dict(zip(LEVELS, map(_number, scores.levels), strict=True)),
+        "per_view": {view: dict(zip(LEVELS, map(_number, row), strict=True)) for view, row in rows},
+    }
+
+
+def _number(value: float) -> float | None:
+    """A JSON number; null for one that could not be computed (NaN) and for the PSNR of equal pictures."""
+    return float(value) if math.isfinite(value) else None
+
+
+def print_metrics(metrics: dict[str, Any], report: Report) -> None:
+    """Print the means as tables, and why something is missing."""
+    pictures = [[name.upper(), figure(_mean(metrics[name]), digits)] for name, digits in (("psnr", 2), ("ssim", 4))]
+    if metrics["psnr"] is not None:
+        report.table("Held-out pictures", ["", "mean"], pictures)
+    names = {"nc": "NC", "nc_dense": "NC-dense", "vc": "VC", "vc_truth": "VC of the ground truth"}
+    rows = [
+        [title, *(figure(value) for value in metrics[name]["levels"].values()), figure(metrics[name]["mean"])]
+        for name, title in names.items()
+        if metrics[name] is not None
+    ]
+    if rows:
+        report.table("Segmentation", ["", "parts", "objects", "foreground", "mean"], rows)
+    for reason in dict.fromkeys(metrics["missing"].values()):
+        absent = [name for name, why in metrics["missing"].items() if why == reason]
+        report.note(f"not computed: {', '.join(absent)} ({reason})")
+
+
+def _mean(metric: dict[str, Any] | None) -> float | None:
+    return None if metric is None else metric["mean"]

@@ -1,0 +1,73 @@
+"""Every way a command can end, as one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from ..errors import UltrafieldError
+
+INPUT_ERROR = 2
+FAILURE = 1
+
+
+def guarded(program: str, action: Callable[[], None]) -> int:
+    """Run `action`; report what it raises as `program: error: …` instead of a traceback.
+
+    Args:
+        program: Name the line begins with.
+        action: The command.
+
+    Returns:
+        The exit code: 0, 2 for input that cannot be used, 1 for every other failure, Ctrl-C included.
+
+    With ULTRAFIELD_DEBUG=1 in the environment, exceptions pass through.
+    """
+    # OpenMP threads (PyTorch's, Numba's) that spin while they wait take the CPU from those they wait for as soon as
+    # anything else runs on the machine: training was measured to take four times as long. Read when OpenMP is loaded,
+    # which is later, with the first heavy import.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        action()
+        return 0
+    except KeyboardInterrupt:
+        line, code = "interrupted", FAILURE
+    except BrokenPipeError:
+        # The reader of our output has gone (`ultrafield eval RUN | head`). What Python still wants to flush at exit
+        # must go somewhere, or it complains after all.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILURE
+    except Exception as error:
+        if os.environ.get("ULTRAFIELD_DEBUG") == "1":
+            raise
+        text, code = _explain(error)
+        line = f"error: {text}"
+    print(f"{program}: {line}", file=sys.stderr)
+    return code
+
+
+def _explain(error: Exception) -> tuple[str, int]:
+    """The line for one exception and the exit code that goes with it."""
+    if isinstance(error, UltrafieldError):
+        return _one_line(error), error.exit_code
+    if isinstance(error, OSError):
+        return _explain_os_error(error), FAILURE
+    if isinstance(error, MemoryError):
+        return f"out of memory ({_one_line(error) or 'no details'}); try --preset draft or a smaller --width", FAILURE
+    # torch.OutOfMemoryError and CUDA's own wording are told by their text, as torch may never have been imported.
+    if isinstance(error, RuntimeError) and "out of memory" in str(error).lower():
+        return f"the device is out of memory ({_one_line(error)}); try --preset draft or --device cpu", FAILURE
+    what = f"{type(error).__name__}: {_one_line(error)}"
+    return f"{what} (a defect of ultrafield; ULTRAFIELD_DEBUG=1 shows where)", FAILURE
+
+
+def _explain_os_error(error: OSError) -> str:
+    reason = error.strerror or _one_line(error)
+    return reason if error.filename is None else f"{reason}: {os.fsdecode(error.filename)}"
+
+
+def _one_line(error: Exception) -> str:
+    """The first line of an error's text; libraries append stack-like detail below it."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else ""

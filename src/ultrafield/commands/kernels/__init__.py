@@ -1,0 +1,1 @@
+"""Numba loops of the commands; imported inside the functions that need them."""

@@ -1,0 +1,249 @@
+"""What the published validation writes for every view, and what `3dseg.py` reads.
+
+Training views are `train_<i>`, test views `<i>` with three digits; rotated views are counted on after the validation
+views.
+
+    <i>.png  <i>_d.png  <i>_f.png           colour, depth, the three main directions of the features
+    <i>_d.npy  [H·W]  float32               z-depth, normalised units, 0 where nothing is seen
+    <i>_surface.npy  [H, W, 3]  float32     the point seen, normalised frame; the camera's centre where nothing is seen
+    <i>_f.pth  [H·W, D]  float16            features; those of the background where nothing is seen
+    <i>_p.npy  [3, 4]  float32              camera-to-world pose, normalised frame
+    <i>_s/<t>.png                           2D parsing of the view by itself at feature distance t
+    intrinsic.npy  [3, 3]  float32          of the last view written
+    to_user.npy  [4, 4]  float64            from the normalised to the user's frame
+
+The last file is ours, the others are as published.
+"""
+
+from __future__ import annotations
+
+import io as bytes_io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import RunError
+from ..io import atomic_write, write_image
+from ..projection import back_project
+from ..types import AffinityGraph, Cameras, RenderedView, Scene, Similarity, View
+from .console import Report
+from .pictures import FeatureColors, color_picture, depth_picture
+from .published_options import PublishedOptions
+from .segment_ids import largest_first, segment_palette
+
+if TYPE_CHECKING:
+    from ..fit import Fields
+
+PARSING_THRESHOLDS = np.arange(1, 101) / 100.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """One view to render: the stem of its files, the view, its split's cameras and its index there."""
+
+    stem: str
+    view: View
+    cameras: Cameras
+    index: int
+    test: bool
+
+
+@dataclass(frozen=True)
+class PublishedView:
+    """What 3D segmentation needs of one view: depth [H·W], surface points [H·W, 3], features [H·W, D], and its size."""
+
+    depth: np.ndarray
+    surface: np.ndarray
+    features: np.ndarray | None
+    shape: tuple[int, int]
+
+
+def jobs_of(scene: Scene, options: PublishedOptions) -> list[Job]:
+    """The views to render, in published order: training, validation and rotated ones, as far as asked for."""
+    jobs = []
+    if options.render_train:
+        for number, index in enumerate(range(0, len(scene.train), options.render_train_subsample)):
+            jobs.append(Job(f"train_{number:03d}", scene.train.views[index], scene.train.cameras, index, False))
+    splits = ["val", "val_rotate"] if options.rotate_test else ["val"]
+    chosen = [scene.splits[name] for name in splits if name in scene.splits]
+    for number, (split, index) in enumerate((views, index) for views in chosen for index in range(len(views))):
+        jobs.append(Job(f"{number:03d}", split.views[index], split.cameras, index, True))
+    return jobs
+
+
+def write_views(
+    folder: Path | None, scene: Scene, fields: Fields, options: PublishedOptions, report: Report
+) -> tuple[float, float] | None:
+    """Render the views that `options` asks for; write their files into `folder` unless it is None.
+
+    Returns:
+        Mean PSNR and SSIM over the test views that have a picture; None if there is none.
+    """
+    from ..field import render_view
+    from ..metrics import psnr, ssim
+
+    writer = None if folder is None else _Writer(folder, fields, options)
+    if folder is not None:
+        write_npy(folder / "to_user.npy", _matrix(scene.to_user))
+    quality = []
+    jobs = jobs_of(scene, options)
+    for job in report.track(jobs, len(jobs), "validation"):
+        view = render_view(fields.geometry, job.cameras, job.index)
+        if job.test and job.view.image is not None:
+            quality.append((psnr(view.color, job.view.image), ssim(view.color, job.view.image)))
+        if writer is not None:
+            writer.write(job, view)
+    return tuple(np.mean(quality, axis=0).tolist()) if quality else None
+
+
+class _Writer:
+    """Writes the files of one view after the other; the feature colours are those of the first view with a surface."""
+
+    def __init__(self, folder: Path, fields: Fields, options: PublishedOptions) -> None:
+        self._folder, self._fields, self._options = folder, fields, options
+        self._colors: FeatureColors | None = None
+
+    def write(self, job: Job, view: RenderedView) -> None:
+        points = back_project(job.cameras, job.index, view.depth)  # [H, W, 3]
+        seen = np.isfinite(points).all(axis=-1)
+        pose = job.cameras.c2w[job.index].astype(np.float32)
+        path = self._folder / job.stem
+        write_image(path.with_suffix(".png"), color_picture(view))
+        write_image(self._path(job, "_d.png"), depth_picture(view.depth))
+        write_npy(self._path(job, "_d.npy"), np.where(seen, view.depth, 0.0).astype(np.float32).ravel())
+        write_npy(self._path(job, "_surface.npy"), np.where(seen[..., None], points, pose[:, 3]))
+        write_npy(self._path(job, "_p.npy"), pose)
+        write_npy(self._folder / "intrinsic.npy", _intrinsic_matrix(job.cameras, job.index))
+        if self._fields.features is not None:
+            self._write_features(job, points, seen)
+
+    def _write_features(self, job: Job, points: np.ndarray, seen: np.ndarray) -> None:
+        from ..field import point_features
+
+        field = self._fields.features
+        features = np.full((*seen.shape, field.dim), field.dim**-0.5, np.float32)
+        features[seen] = point_features(field, points[seen])
+        _save_tensor(self._path(job, "_f.pth"), features.reshape(-1, field.dim).astype(np.float16))
+        if self._colors is None and seen.any():
+            self._colors = FeatureColors.fitted([features[seen]])
+        if self._colors is not None:
+            write_image(self._path(job, "_f.png"), self._colors.picture(features[seen], seen))
+        if job.test and self._options.run_seg_inference:
+            palette = segment_palette(self._options.num_seg_test)
+            for threshold, labels in parse_view(features, self._options.num_seg_test):
+                write_image(self._folder / f"{job.stem}_s" / f"{threshold:.3f}.png", palette[labels])
+
+    def _path(self, job: Job, ending: str) -> Path:
+        return self._folder / f"{job.stem}{ending}"
+
+
+def parse_view(features: np.ndarray, keep: int) -> Iterator[tuple[float, np.ndarray]]:
+    """Segment one view by itself at every threshold.
+
+    Neighbouring pixels whose features are nearer than the threshold belong together.
+
+    Args:
+        features: [H, W, D], float32.
+        keep: Segments kept, the largest; pixels of all others get the id `keep`.
+
+    Yields:
+        Threshold and labels [H, W], int64, the largest segment being 0.
+    """
+    from ..ultrametric import build_tree, cut
+
+    height, width, _ = features.shape
+    tree = build_tree(_pixel_graph(features), linkage="single")
+    for threshold in PARSING_THRESHOLDS:
+        nodes = cut(tree, below(threshold))
+        yield float(threshold), largest_first(nodes, keep).reshape(height, width)
+
+
+def below(threshold: float) -> float:
+    """The largest float32 under `threshold`: a cut there joins what is strictly nearer, as published."""
+    return float(np.nextafter(np.float32(threshold), np.float32(0.0)))
+
+
+def _pixel_graph(features: np.ndarray) -> AffinityGraph:
+    """4-neighbouring pixels and the distances of their features."""
+    height, width, _ = features.shape
+    ids = np.arange(height * width).reshape(height, width)
+    down = np.stack([ids[:-1].ravel(), ids[1:].ravel()], axis=1)
+    right = np.stack([ids[:, :-1].ravel(), ids[:, 1:].ravel()], axis=1)
+    vertical = np.linalg.norm(features[1:] - features[:-1], axis=-1).ravel()
+    horizontal = np.linalg.norm(features[:, 1:] - features[:, :-1], axis=-1).ravel()
+    distance = np.minimum(np.concatenate([vertical, horizontal]), 2.0).astype(np.float32)
+    edges = np.concatenate([down, right]).astype(np.int64)
+    return AffinityGraph(height * width, edges, distance, np.ones(len(edges), np.float32), 2.0)
+
+
+def _intrinsic_matrix(cameras: Cameras, index: int) -> np.ndarray:
+    fx, fy, cx, cy = cameras.intrinsics[index]
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float32)
+
+
+def write_npy(path: Path, array: np.ndarray) -> None:
+    """Write an `.npy`, atomically."""
+    buffer = bytes_io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    with atomic_write(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def _save_tensor(path: Path, array: np.ndarray) -> None:
+    import torch
+
+    buffer = bytes_io.BytesIO()
+    torch.save(torch.from_numpy(array), buffer)
+    with atomic_write(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def read_view(folder: Path, stem: str, *, features: bool) -> PublishedView:
+    """Read one view that `write_views` wrote.
+
+    Raises:
+        RunError: A file is missing or broken.
+    """
+    surface = _read_npy(folder / f"{stem}_surface.npy")
+    if surface.ndim != 3 or surface.shape[2] != 3:
+        raise RunError(f"{folder / stem}_surface.npy: expected shape [H, W, 3], got {list(surface.shape)}")
+    depth = _read_npy(folder / f"{stem}_d.npy").ravel()
+    pixels = surface.shape[0] * surface.shape[1]
+    if depth.size != pixels:
+        raise RunError(f"{folder / stem}_d.npy: expected {pixels} values, got {depth.size}")
+    found = _load_tensor(folder / f"{stem}_f.pth") if features else None
+    return PublishedView(depth, surface.reshape(-1, 3), found, surface.shape[:2])
+
+
+def read_to_user(folder: Path) -> Similarity:
+    """The map from the normalised to the user's frame that `write_views` stored."""
+    matrix = _read_npy(folder / "to_user.npy")
+    scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
+    return Similarity(scale, matrix[:3, :3] / scale, matrix[:3, 3])
+
+
+def _matrix(similarity: Similarity) -> np.ndarray:
+    """A similarity as [4, 4]."""
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = similarity.scale * similarity.rotation, similarity.translation
+    return matrix
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such file") from None
+    except (ValueError, EOFError) as error:
+        raise RunError(f"{path}: cannot be read ({error})") from None
+
+
+def _load_tensor(path: Path) -> np.ndarray:
+    import torch
+
+    if not path.is_file():
+        raise RunError(f"{path}: no features; train with --ultrametric_weight and --euclidean_weight above 0")
+    return torch.load(path, map_location="cpu", weights_only=True).float().numpy()

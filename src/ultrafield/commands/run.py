@@ -1,0 +1,138 @@
+"""`ultrafield run`: from a scene folder to labels, metrics and a contact sheet, skipping what is done already."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import tyro
+
+from ..config import Config
+from ..io import read_json
+from ..types import Scene
+from .console import Report, figure
+from .evaluate import can_evaluate, evaluate, print_metrics
+from .masks import make_masks
+from .options import Device, MethodOptions, RunOption, SceneArgument, SceneOptions, Switch, Unprefixed, choose_preset
+from .runfolder import RunFolder, fingerprint
+from .segment import segment, segment_fingerprint
+from .train import announced_config, is_trained, open_scene, train
+
+STAGES = ("masks", "train", "render", "segment", "eval")  # as recorded in the run folder
+
+
+@dataclass(frozen=True)
+class Run:
+    """Do all that is not done yet: masks if there are none, train, segment, and evaluate what can be compared.
+
+    Attributes:
+        scene: Folder of pictures and cameras; it is never changed.
+        out: Run folder to write; stages that are done in it with the same settings are skipped.
+        overwrite: Do every stage again.
+        device: Where to compute; auto takes CUDA if there is one.
+        data: How the scene is read.
+        method: What is computed.
+    """
+
+    scene: SceneArgument
+    out: RunOption
+    overwrite: Switch = False
+    device: Device = "auto"
+    data: Annotated[SceneOptions, Unprefixed] = field(default_factory=SceneOptions)
+    method: Annotated[MethodOptions, Unprefixed] = field(default_factory=MethodOptions)
+
+    @classmethod
+    def with_defaults(cls, method: MethodOptions) -> Self:
+        """Options whose settings default to `method`."""
+        return cls(scene=tyro.MISSING, out=tyro.MISSING, method=method)
+
+    def informed(self) -> Self | None:
+        """Options with the defaults of the preset that `auto` stands for, where it is not the draft."""
+        name, _ = choose_preset(self.method.preset, self.device)
+        return None if name in (self.method.preset, "draft") else self.with_defaults(MethodOptions.of_preset(name))
+
+    def execute(self) -> None:
+        """Do what is not done yet, then print tables and paths."""
+        report, run = Report(), RunFolder(self.out)
+        config = announced_config(self.method, self.device, report)
+        if self.overwrite:
+            start_afresh(run)
+        metrics = run_stages(run, self.scene, self.data, config, device=self.device, report=report)
+        if metrics is not None:
+            print_metrics(metrics, report)
+        print_seconds(run, report)
+        print_results(run, report)
+
+
+def run_stages(
+    run: RunFolder, path: Path, data: SceneOptions, config: Config, *, device: Device, report: Report
+) -> dict[str, Any] | None:
+    """Bring a run folder up to date; returns its metrics, or None if there is nothing to compare with."""
+    scene, data = _with_masks(run, path, data, report)
+    run.write_config(path, data, config)
+    _train_and_segment(run, scene, config, device=device, report=report)
+    if not can_evaluate(scene):
+        report.note("eval: there are no held-out views to compare with")
+        return None
+    settings = fingerprint(segment_fingerprint(run), "eval")
+    if run.finished("eval", settings) and (run.root / "metrics.json").is_file():
+        report.note("eval: done before, kept")
+        return read_json(run.root / "metrics.json")
+    run.begin("eval", settings)
+    metrics = evaluate(run, scene, report)
+    run.finish("eval", settings, report.seconds["eval"])
+    return metrics
+
+
+def start_afresh(run: RunFolder) -> None:
+    """Forget earlier stages and the masks that this run made."""
+    for name in ("stages.json", "config.json"):
+        (run.root / name).unlink(missing_ok=True)
+    shutil.rmtree(run.masks, ignore_errors=True)
+
+
+def _with_masks(run: RunFolder, path: Path, data: SceneOptions, report: Report) -> tuple[Scene, SceneOptions]:
+    """The scene with masks on every training view; made into the run folder where there are none."""
+    scene = open_scene(path, data, report)
+    if any(view.masks is not None for view in scene.train):
+        return scene, data
+    own = replace(data, masks=run.masks)
+    settings = fingerprint(str(path.resolve()), data.to_json(), "watershed")
+    if run.finished("masks", settings):
+        report.note("masks: done before, kept")
+    else:
+        run.begin("masks", settings)
+        make_masks(scene, run.masks, report)
+        run.finish("masks", settings, report.seconds["masks"])
+    return open_scene(path, own, report), own
+
+
+def _train_and_segment(run: RunFolder, scene: Scene, config: Config, *, device: Device, report: Report) -> None:
+    from ..fit import load_fields, resolve_device
+
+    fields = None
+    if is_trained(run):
+        report.note("train: done before, kept")
+    else:
+        fields = train(run, scene, config, device=device, report=report)
+    if run.finished("segment", segment_fingerprint(run)):
+        report.note("segment: done before, kept")
+        return
+    fields = fields or load_fields(run.root, device=resolve_device(device))
+    segment(run, scene, fields, config, report)
+
+
+def print_seconds(run: RunFolder, report: Report) -> None:
+    """Print the seconds of every stage, whenever it was done."""
+    seconds = run.seconds()
+    rows = [[name, figure(seconds[name], 1)] for name in STAGES if name in seconds]
+    report.table("Stages", ["", "seconds"], rows)
+
+
+def print_results(run: RunFolder, report: Report) -> None:
+    """Say where to look."""
+    for name in ("contact_sheet.png", "views", "points.ply", "tree.json", "metrics.json"):
+        if (run.root / name).exists():
+            report.result(str(run.root / name))

@@ -1,0 +1,216 @@
+"""The run folder: where every artefact of a run lies, and which stages are done.
+
+    config.json  stages.json  log.jsonl  field.safetensors  state.pt  surface.npz  tree.npz  tree.json  metrics.json
+    points.ply  contact_sheet.png
+    masks/                              2D masks that `run` made itself
+    renders/<split>/<image>.npz         color [H, W, 3] uint8, depth [H, W] float32, opacity [H, W] float16
+    labels/<split>/<image>.npz          labels [L, H, W] int32, heights [L] float32, is_level [L] bool
+    views/<split>/<image>/<height>.png  the automatic levels
+
+Rendered depth is in normalised units; everything else that has a frame is in the user's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..config import Config, from_dict, to_dict
+from ..errors import ConfigError, RunError, SceneError
+from ..io import read_json, read_npz, write_json, write_npz
+from ..types import RenderedView, Surface, Tree
+from .options import SceneOptions
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What config.json holds.
+
+    Attributes:
+        scene: The scene folder.
+        data: How it is read.
+        config: Every setting.
+    """
+
+    scene: Path
+    data: SceneOptions
+    config: Config
+
+
+@dataclass(frozen=True)
+class ViewLabels:
+    """Label maps of one view at several heights.
+
+    Attributes:
+        labels: Tree node ids [L, H, W], int32; -1 for none.
+        heights: Height of each cut [L], float32, increasing.
+        is_level: Which cuts are automatic levels [L], bool.
+    """
+
+    labels: np.ndarray
+    heights: np.ndarray
+    is_level: np.ndarray
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that the stages of one run write into and read from.
+
+    Attributes:
+        root: The folder; it is made when the first file is written.
+    """
+
+    root: Path
+
+    @property
+    def config_file(self) -> Path:
+        """Scene, reading options and settings."""
+        return self.root / "config.json"
+
+    @property
+    def masks(self) -> Path:
+        """Masks made by the run itself, in the published layout."""
+        return self.root / "masks"
+
+    def render_file(self, split: str, name: str) -> Path:
+        """What the field shows to one camera."""
+        return self.root / "renders" / split / f"{name}.npz"
+
+    def label_file(self, split: str, name: str) -> Path:
+        """Label maps of one view."""
+        return self.root / "labels" / split / f"{name}.npz"
+
+    def view_folder(self, split: str, name: str) -> Path:
+        """Pictures of one view's automatic levels."""
+        return self.root / "views" / split / name
+
+    # Settings
+
+    def write_config(self, scene: Path, data: SceneOptions, config: Config, *, takeover: bool = False) -> None:
+        """Store what the run works on and how; the folder of another scene is refused, but for `takeover`."""
+        scene = scene.resolve()
+        if self.config_file.is_file() and not takeover:
+            earlier = self.read_config().scene
+            if earlier != scene:
+                raise RunError(f"{self.root}: holds a run on {earlier}; give {scene} a folder of its own")
+        content = {"version": __version__, "scene": str(scene), "data": data.to_json(), "config": to_dict(config)}
+        write_json(self.config_file, content)
+
+    def read_config(self) -> RunConfig:
+        """Read config.json; `RunError` if it is missing or not what `write_config` writes."""
+        if not self.config_file.is_file():
+            raise RunError(f"{self.root}: no run folder (no config.json); make one: ultrafield train SCENE --out RUN")
+        try:
+            content = read_json(self.config_file)
+            data = SceneOptions.from_json(content["data"])
+            return RunConfig(Path(content["scene"]), data, from_dict(Config, content["config"]))
+        except (KeyError, TypeError, AttributeError, ConfigError, SceneError) as error:
+            raise RunError(f"{self.config_file}: cannot be used ({error})") from None
+
+    # Stages
+
+    def finished(self, stage: str, settings: str) -> bool:
+        """Whether `stage` has ended with exactly the settings that the fingerprint `settings` stands for."""
+        record = self._stages().get(stage, {})
+        return record.get("settings") == settings and record.get("seconds") is not None
+
+    def begun(self, stage: str, settings: str) -> bool:
+        """Whether `stage` has at least begun with exactly these settings."""
+        return self._stages().get(stage, {}).get("settings") == settings
+
+    def seconds(self) -> dict[str, float]:
+        """Wall time of each finished stage."""
+        records = self._stages()
+        return {name: record["seconds"] for name, record in records.items() if record["seconds"] is not None}
+
+    def begin(self, stage: str, settings: str) -> None:
+        """Record that `stage` is under way: its artefacts are not to be trusted until it is finished."""
+        self._record(stage, {"settings": settings, "seconds": None})
+
+    def finish(self, stage: str, settings: str, seconds: float) -> None:
+        """Record that `stage` is done."""
+        self._record(stage, {"settings": settings, "seconds": round(seconds, 3)})
+
+    def _record(self, stage: str, record: dict[str, Any]) -> None:
+        others = {name: value for name, value in self._stages().items() if name != stage}
+        write_json(self.root / "stages.json", others | {stage: record})
+
+    def adopt_geometry(self, other: RunFolder) -> None:
+        """Start from the field and the rendered views of another run on the same scene."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(other.root / "field.safetensors", self.root / "field.safetensors")
+        shutil.copytree(other.root / "renders", self.root / "renders", dirs_exist_ok=True)
+        for stage in ("source", "render"):
+            self._record(stage, other._stages()[stage])
+
+    def _stages(self) -> dict[str, dict[str, Any]]:
+        file = self.root / "stages.json"
+        return read_json(file) if file.is_file() else {}
+
+    # Artefacts
+
+    def write_surface(self, surface: Surface) -> None:
+        """Write surface.npz."""
+        arrays = {item.name: np.asarray(getattr(surface, item.name)) for item in fields(surface)}
+        write_npz(self.root / "surface.npz", **arrays)
+
+    def read_surface(self) -> Surface:
+        """Read surface.npz."""
+        found = self._load(self.root / "surface.npz", tuple(item.name for item in fields(Surface)))
+        return Surface(**(found | {"voxel": float(found["voxel"])}))
+
+    def write_tree(self, tree: Tree) -> None:
+        """Write tree.npz."""
+        from ..ultrametric import save_tree
+
+        save_tree(self.root / "tree.npz", tree)
+
+    def read_tree(self) -> Tree:
+        """Read tree.npz."""
+        from ..ultrametric import load_tree
+
+        return load_tree(self._existing(self.root / "tree.npz"))
+
+    def write_render(self, split: str, name: str, view: RenderedView) -> None:
+        """Store a rendered view; colour is rounded to 8 bits, like the pictures it is compared with."""
+        color = np.round(view.color.clip(0.0, 1.0) * 255.0).astype(np.uint8)
+        depth, opacity = view.depth.astype(np.float32), view.opacity.astype(np.float16)
+        write_npz(self.render_file(split, name), color=color, depth=depth, opacity=opacity)
+
+    def read_render(self, split: str, name: str) -> RenderedView:
+        """Read a rendered view."""
+        found = self._load(self.render_file(split, name), ("color", "depth", "opacity"))
+        color = found["color"].astype(np.float32) / 255.0
+        return RenderedView(color, found["depth"], found["opacity"].astype(np.float32))
+
+    def write_labels(self, split: str, name: str, view: ViewLabels) -> None:
+        """Store the label maps of one view."""
+        write_npz(self.label_file(split, name), labels=view.labels, heights=view.heights, is_level=view.is_level)
+
+    def read_labels(self, split: str, name: str) -> ViewLabels:
+        """Read the label maps of one view."""
+        return ViewLabels(**self._load(self.label_file(split, name), ("labels", "heights", "is_level")))
+
+    def _load(self, file: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        found = read_npz(self._existing(file))
+        for name in names:
+            if name not in found:
+                raise RunError(f"{file}: holds no array {name!r}; make it anew with: ultrafield segment {self.root}")
+        return {name: found[name] for name in names}
+
+    def _existing(self, file: Path) -> Path:
+        if not file.is_file():
+            raise RunError(f"{file}: missing; make it with: ultrafield segment {self.root}")
+        return file
+
+
+def fingerprint(*settings: Any) -> str:
+    """A short digest of JSON-ready settings and of the fingerprints of the stages before."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,131 @@
+"""`ultrafield train`: geometry, and features with the engine that needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Self
+
+import tyro
+
+from ..config import Config, to_dict
+from ..types import Scene
+from .console import Report
+from .options import Device, MethodOptions, RunOption, SceneArgument, SceneOptions, Unprefixed, choose_preset
+from .runfolder import RunFolder, fingerprint
+
+if TYPE_CHECKING:
+    from ..fit import Fields
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train density and colour on a scene, and features if the engine is `field`.
+
+    Attributes:
+        scene: Folder of pictures and cameras.
+        out: Run folder to write; an interrupted training in it goes on.
+        device: Where to compute; auto takes CUDA if there is one.
+        data: How the scene is read.
+        method: What is computed.
+    """
+
+    scene: SceneArgument
+    out: RunOption
+    device: Device = "auto"
+    data: Annotated[SceneOptions, Unprefixed] = field(default_factory=SceneOptions)
+    method: Annotated[MethodOptions, Unprefixed] = field(default_factory=MethodOptions)
+
+    @classmethod
+    def with_defaults(cls, method: MethodOptions) -> Self:
+        """Options whose settings default to `method`."""
+        return cls(scene=tyro.MISSING, out=tyro.MISSING, method=method)
+
+    def informed(self) -> Self | None:
+        """Options with the defaults of the preset that `auto` stands for, where it is not the draft."""
+        name, _ = choose_preset(self.method.preset, self.device)
+        return None if name in (self.method.preset, "draft") else self.with_defaults(MethodOptions.of_preset(name))
+
+    def execute(self) -> None:
+        """Train and write the run folder."""
+        report, run = Report(), RunFolder(self.out)
+        config = announced_config(self.method, self.device, report)
+        scene = open_scene(self.scene, self.data, report)
+        run.write_config(self.scene, self.data, config)
+        train(run, scene, config, device=self.device, report=report)
+        report.result(f"{run.root}: trained; next: ultrafield segment {run.root}")
+
+
+def announced_config(method: MethodOptions, device: Device, report: Report) -> Config:
+    """The settings of the run; says which preset they start from, and why."""
+    name, reason = choose_preset(method.preset, device)
+    report.note(f"preset {name} ({reason}), engine {method.engine}")
+    return method.config(name)
+
+
+def open_scene(path: Path, data: SceneOptions, report: Report) -> Scene:
+    """Read a scene folder and say what it holds."""
+    from ..data import load_scene
+
+    scene = load_scene(path, **data.arguments())
+    sizes = scene.train.cameras.sizes
+    counts = ", ".join(f"{len(split)} {name}" for name, split in scene.splits.items())
+    masks = "with masks" if scene.has_masks else "no masks"
+    report.note(f"{scene.name}: {scene.layout}, {counts} views of {sizes[0][0]}x{sizes[0][1]} pixels, {masks}")
+    return scene
+
+
+def train(
+    run: RunFolder, scene: Scene, config: Config, *, device: Device, report: Report, initial: Fields | None = None
+) -> Fields:
+    """Train what the engine needs; what the folder already holds of the same scene and settings is kept.
+
+    With `initial`, training starts from these fields, whatever the folder holds.
+    """
+    from ..fit import fit, load_fields, resolve_device
+
+    source, settings = source_fingerprint(run), train_fingerprint(run)
+    if initial is None and is_trained(run):
+        report.note(f"train: done before with these settings, kept (delete {run.root} to train anew)")
+        return load_fields(run.root, device=resolve_device(device))
+    keep = run.begun("source", source) and initial is None
+    if not keep:
+        (run.root / "log.jsonl").unlink(missing_ok=True)
+    run.begin("source", source)
+    run.begin("train", settings)
+    with report.stage("train"):
+        fields = fit(scene, config, device=device, out=run.root, resume=keep, initial=initial)
+    run.finish("train", settings, report.seconds["train"])
+    return fields
+
+
+def is_trained(run: RunFolder) -> bool:
+    """Whether the folder holds fields of the settings in its config.json."""
+    return run.finished("train", train_fingerprint(run)) and (run.root / "field.safetensors").is_file()
+
+
+def keep_fields(run: RunFolder, config: Config, fields: Fields) -> None:
+    """Put fields that were trained elsewhere into the run folder."""
+    from ..fit import FIELD_FILE, save_fields
+
+    run.begin("source", source_fingerprint(run))
+    save_fields(run.root / FIELD_FILE, fields, seed=config.seed)
+    run.finish("train", train_fingerprint(run), 0.0)
+
+
+def source_fingerprint(run: RunFolder) -> str:
+    """The scene and how it is read: fields trained on another one are of no use."""
+    stored = run.read_config()
+    return fingerprint(str(stored.scene), stored.data.to_json())
+
+
+def geometry_fingerprint(run: RunFolder) -> str:
+    """What the radiance field depends on."""
+    config = run.read_config().config
+    return fingerprint(source_fingerprint(run), config.seed, to_dict(config.geometry))
+
+
+def train_fingerprint(run: RunFolder) -> str:
+    """What all of training depends on."""
+    config = run.read_config().config
+    return fingerprint(geometry_fingerprint(run), to_dict(config.features) if config.engine == "field" else None)

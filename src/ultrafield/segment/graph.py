@@ -1,0 +1,151 @@
+"""Neighbouring surface points and how different the evidence says they are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..config import Engine, SegmentConfig
+from ..errors import RunError, check_choice, check_shape
+from ..types import AffinityGraph, Scene, Surface
+from .spacing import local_spacing
+from .votes import mask_votes
+
+_REACH = 3.0
+
+
+def build_graph(
+    surface: Surface,
+    *,
+    engine: Engine,
+    scene: Scene | None = None,
+    features: np.ndarray | None = None,
+    config: SegmentConfig | None = None,
+    reach: float = _REACH,
+) -> AffinityGraph:
+    """Join each surface point with its nearest ones and weigh the edges.
+
+    Engine "lift": dissimilarity is 1 − Σ|masks that hold both ends| / Σ|masks that hold either|, the sums running over
+    the training views that see both; evidence is the second sum. An edge that no mask touches is no evidence of a
+    border: it takes the mean of the edges around it, and has evidence 0. Engine "field": dissimilarity is the distance
+    of the two unit features, evidence is 1.
+
+    Args:
+        surface: N points.
+        engine: "lift" needs `scene`, "field" needs `features`.
+        scene: The scene of the surface, with masks.
+        features: [N, D], unit length.
+        config: Settings (`neighbors`); the defaults if None.
+        reach: Longest edge, in local point spacings, so that nothing jumps over a gap; infinity keeps every edge.
+
+    Returns:
+        The graph; edges ascending, each once, the smaller index first.
+
+    Raises:
+        ConfigError: An unknown engine.
+        RunError: "lift" without masks, or whose masks hold no point; a surface of another scene.
+        ValueError: What the engine needs is missing or has the wrong shape, or features are not finite.
+    """
+    check_choice("engine", engine, ("field", "lift"))
+    edges = neighbor_edges(surface, (config or SegmentConfig()).neighbors, reach=reach)
+    if engine == "field":
+        if features is None:
+            raise ValueError("features: engine 'field' needs them")
+        return _feature_graph(surface, edges, features)
+    if scene is None:
+        raise ValueError("scene: engine 'lift' needs it")
+    return _vote_graph(surface, edges, scene)
+
+
+def neighbor_edges(surface: Surface, neighbors: int, *, reach: float = _REACH) -> np.ndarray:
+    """Undirected edges between each point and its nearest ones.
+
+    Args:
+        surface: N points.
+        neighbors: How many nearest points each one is joined with, ≥ 1.
+        reach: Longest edge, in the smaller spacing of its two ends (see `local_spacing`).
+
+    Returns:
+        [E, 2], int64, ascending, each edge once, the smaller index first.
+
+    Raises:
+        ValueError: `neighbors` is below 1.
+    """
+    from scipy.spatial import cKDTree
+
+    if neighbors < 1:
+        raise ValueError(f"neighbors: expected at least 1, got {neighbors}")
+    count = len(surface)
+    asked = min(neighbors + 1, count)
+    distances, nearest = cKDTree(surface.points).query(surface.points, k=np.arange(1, asked + 1), workers=-1)
+    first = np.broadcast_to(np.arange(count)[:, None], nearest.shape)
+    other = nearest != first
+    # A point is not always its own first neighbour: points may coincide.
+    spacing = local_spacing(surface, distances[:, 1:])
+    short = distances <= reach * np.minimum(spacing[:, None], spacing[nearest])
+    first, second = first[other & short], nearest[other & short]
+    keys = np.unique(np.minimum(first, second).astype(np.int64) * count + np.maximum(first, second))
+    return np.stack([keys // count, keys % count], axis=1)
+
+
+def _feature_graph(surface: Surface, edges: np.ndarray, features: np.ndarray) -> AffinityGraph:
+    check_shape("features", features, (len(surface), None))
+    if not np.isfinite(features).all():
+        raise ValueError("features: expected finite numbers")
+    distance = np.empty(len(edges), np.float32)
+    for block in range(0, len(edges), 1 << 17):  # [2^17, D] differences at a time
+        first, second = edges[block : block + (1 << 17)].T
+        distance[block : block + (1 << 17)] = np.linalg.norm(features[first] - features[second], axis=1)
+    return AffinityGraph(len(surface), edges, np.minimum(distance, 2.0), np.ones(len(edges), np.float32), 2.0)
+
+
+def _vote_graph(surface: Surface, edges: np.ndarray, scene: Scene) -> AffinityGraph:
+    both, either = mask_votes(surface, edges, scene)
+    if len(edges) > 0 and not either.any():
+        raise RunError(f"{scene.root}: no mask of any training view holds a point of the surface")
+    dissimilarity = 1.0 - both / np.maximum(either, 1)
+    dissimilarity = fill_unseen(len(surface), edges, dissimilarity, either)
+    return AffinityGraph(len(surface), edges, dissimilarity.astype(np.float32), either.astype(np.float32), 1.0)
+
+
+def fill_unseen(num_nodes: int, edges: np.ndarray, dissimilarity: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+    """Give edges without evidence the mean of the edges around them.
+
+    Missing evidence is neither evidence of a border nor of its absence. A node's value is the evidence-weighted mean
+    of its edges, or of its neighbours' values where it has none with evidence, and so on outwards; an edge takes the
+    mean of its ends. Parts of the graph without any evidence take the mean of all that is known.
+
+    Args:
+        num_nodes: Number of nodes N.
+        edges: [E, 2], int64.
+        dissimilarity: [E]; ignored where `evidence` is 0.
+        evidence: [E], ≥ 0.
+
+    Returns:
+        [E], float64; unchanged where there is evidence.
+    """
+    unseen = evidence == 0
+    if not unseen.any() or unseen.all():
+        return np.where(unseen, 0.0, dissimilarity)
+    values = _node_means(num_nodes, edges[~unseen], dissimilarity[~unseen], evidence[~unseen])
+    guesses = edges[unseen]
+    while True:
+        known = np.isfinite(values)
+        rim = guesses[known[guesses[:, 0]] != known[guesses[:, 1]]]  # one end known
+        if len(rim) == 0:
+            break
+        source = np.where(known[rim[:, 0]], rim[:, 0], rim[:, 1])
+        target = rim.sum(axis=1) - source
+        total, count = np.bincount(target, values[source], num_nodes), np.bincount(target, minlength=num_nodes)
+        values[count > 0] = total[count > 0] / count[count > 0]
+    values[np.isnan(values)] = np.average(dissimilarity[~unseen], weights=evidence[~unseen])
+    filled = dissimilarity.astype(np.float64)
+    filled[unseen] = values[guesses].mean(axis=1)
+    return filled
+
+
+def _node_means(num_nodes: int, edges: np.ndarray, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted mean over the edges at each node [N]; NaN where there is none."""
+    ends = edges.T.ravel()  # all first ends, then all second ends
+    total = np.bincount(ends, np.tile(values * weights, 2), num_nodes)
+    weight = np.bincount(ends, np.tile(weights, 2), num_nodes)
+    return np.where(weight > 0, total / np.where(weight > 0, weight, 1.0), np.nan)

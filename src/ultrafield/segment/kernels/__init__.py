@@ -1,0 +1,1 @@
+"""Compiled loops behind `segment`; import them inside the function that needs them."""

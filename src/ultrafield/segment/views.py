@@ -1,0 +1,131 @@
+"""Label maps of any view: neighbours are found once per view, every cut is a table look-up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from ..config import SegmentConfig
+from ..errors import check_shape
+from ..projection import back_project
+from ..types import Cameras, RenderedView, Similarity, Surface, Tree
+
+
+class ViewLabeller:
+    """Labels views with the cuts of a tree; holds the k-d tree of the surface and the segment of every point.
+
+    Args:
+        surface: N points, the leaves of the tree, user's frame.
+        tree: A merge tree over them.
+        heights: Where to cut it [L].
+        config: Settings (`label_neighbors`, `label_radius`); the defaults if None.
+
+    Raises:
+        ValueError: Surface and tree have different numbers of points.
+    """
+
+    def __init__(self, surface: Surface, tree: Tree, heights: np.ndarray, config: SegmentConfig | None = None) -> None:
+        from scipy.spatial import cKDTree
+
+        if tree.num_leaves != len(surface):
+            raise ValueError(f"tree: expected {len(surface)} leaves, one per surface point, got {tree.num_leaves}")
+        config = config or SegmentConfig()
+        self._points = cKDTree(surface.points)
+        self._voters = config.label_neighbors
+        self._radius = config.label_radius * surface.voxel
+        self._table = cut_table(tree, heights)
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Node ids [L, H, W], int32, −1 for none, of the pixels that see `points` [H, W, 3] (NaN where none)."""
+        return labels_at(self._table, self.nearest(points))
+
+    def nearest(self, points: np.ndarray) -> np.ndarray:
+        """The surface points that vote on each pixel.
+
+        Args:
+            points: What each pixel sees [H, W, 3], user's frame; NaN where nothing.
+
+        Returns:
+            Indices, nearest first [H, W, K], int32; −1 after the last one within the radius.
+        """
+        check_shape("points", points, (None, None, 3))
+        height, width, _ = points.shape
+        seen = np.isfinite(points).all(axis=2)
+        found = np.full((height, width, self._voters), -1, np.int32)
+        _, index = self._points.query(
+            points[seen], k=np.arange(1, self._voters + 1), distance_upper_bound=self._radius, workers=-1
+        )
+        found[seen] = np.where(index < self._points.n, index, -1)
+        return found
+
+
+def label_views(
+    tree: Tree,
+    surface: Surface,
+    points: Iterable[np.ndarray],
+    heights: np.ndarray,
+    *,
+    config: SegmentConfig | None = None,
+) -> Iterator[np.ndarray]:
+    """Label maps of views, one after the other.
+
+    A pixel takes the most frequent segment among the nearest surface points of what it sees, none if they are farther
+    than the radius. Ids are those of the tree: a segment has the same one in every view and at every cut.
+
+    Args:
+        tree: A merge tree over the surface's points.
+        surface: N points, user's frame.
+        points: For each view what its pixels see [H, W, 3], user's frame, NaN for nothing; see `view_points`.
+        heights: Where to cut the tree [L].
+        config: Settings (`label_neighbors`, `label_radius`); the defaults if None.
+
+    Yields:
+        Node ids [L, H, W], int32; −1 for none.
+
+    Raises:
+        ValueError: Surface and tree have different numbers of points.
+    """
+    labeller = ViewLabeller(surface, tree, heights, config)
+    return (labeller(view) for view in points)
+
+
+def view_points(view: RenderedView, cameras: Cameras, index: int, to_user: Similarity) -> np.ndarray:
+    """What each pixel of a rendered view sees [H, W, 3], float32, user's frame; NaN for nothing.
+
+    Args:
+        view: As rendered with camera `index`, perhaps at another size.
+        cameras: Normalised frame.
+        index: Which camera.
+        to_user: From the normalised to the user's frame.
+    """
+    size = np.array([view.depth.shape[::-1]])
+    return to_user.apply(back_project(cameras[[index]].resized(size), 0, view.depth))
+
+
+def cut_table(tree: Tree, heights: np.ndarray) -> np.ndarray:
+    """The segment of every leaf at every height [N, L], int32."""
+    from ..ultrametric import cut
+
+    table = np.empty((tree.num_leaves, len(heights)), np.int32)
+    for column, height in enumerate(heights):
+        table[:, column] = cut(tree, float(height))
+    return table
+
+
+def labels_at(table: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
+    """The most frequent segment among each pixel's neighbours, at every cut.
+
+    Args:
+        table: Segment of every point at every cut [N, L], int32, from `cut_table`.
+        neighbors: [H, W, K], int32, nearest first, −1 after the last, from `ViewLabeller.nearest`.
+
+    Returns:
+        [L, H, W], int32; −1 where a pixel has no neighbour. Ties go to the nearest point's segment.
+    """
+    from .kernels.labels_cpu import vote_labels_cpu
+
+    height, width, voters = neighbors.shape
+    labels = np.empty((table.shape[1], height * width), np.int32)
+    vote_labels_cpu(table, np.ascontiguousarray(neighbors).reshape(-1, voters), labels)
+    return labels.reshape(-1, height, width)

@@ -1,0 +1,279 @@
+"""The whole pipeline through the program: what it writes, what it skips, what it says."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ultrafield import cli
+from ultrafield.commands.runfolder import RunFolder
+from ultrafield.io import read_image
+from ultrafield.ultrametric import cut
+
+SPLITS = {"train": 6, "val": 2, "val_rotate": 2}
+
+
+@pytest.fixture
+def copied_run(tiny_run: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    return shutil.copytree(tiny_run, tmp_path / "run")
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_writes_every_artefact(tiny_run: Path) -> None:
+    names = {path.name for path in tiny_run.iterdir()}
+    assert names == {
+        *("config.json", "stages.json", "log.jsonl", "field.safetensors", "surface.npz", "tree.npz", "tree.json"),
+        *("metrics.json", "points.ply", "contact_sheet.png", "renders", "labels", "views"),
+    }
+    for split, count in SPLITS.items():
+        assert len(list((tiny_run / "labels" / split).glob("*.npz"))) == count
+        assert len(list((tiny_run / "renders" / split).glob("*.npz"))) == count
+    assert not list(tiny_run.rglob("*.tmp"))
+
+
+def test_labels_are_nodes_of_the_tree_at_the_stored_heights(tiny_run: Path) -> None:
+    run = RunFolder(tiny_run)
+    tree, found = run.read_tree(), run.read_labels("val", "r_0")
+    assert found.labels.shape == (len(found.heights), 32, 32)
+    assert found.is_level.any()
+    assert (np.diff(found.heights) > 0).all()
+    for height, labels in zip(found.heights, found.labels, strict=True):
+        assert set(np.unique(labels)) - {-1} <= set(cut(tree, float(height)).tolist())
+
+
+def test_labels_of_a_coarser_cut_hold_those_of_a_finer_one(tiny_run: Path) -> None:
+    run = RunFolder(tiny_run)
+    tree, found = run.read_tree(), run.read_labels("train", "r_0")
+    # A pixel's votes are the same at every cut, but a majority of fine segments need not lie in the coarse majority, so
+    # nestedness is a property of the points, not of each pixel.
+    fine, coarse = (cut(tree, float(found.heights[index])) for index in (0, -1))
+    assert len(np.unique(np.stack([fine, coarse]), axis=1).T) == len(np.unique(fine))
+
+
+def test_pictures_of_the_automatic_levels(tiny_run: Path) -> None:
+    found = RunFolder(tiny_run).read_labels("val", "r_1")
+    pictures = sorted(path.name for path in (tiny_run / "views" / "val" / "r_1").iterdir())
+    assert pictures == sorted(f"{height:.3f}.png" for height in found.heights[found.is_level])
+    assert read_image(tiny_run / "views" / "val" / "r_1" / pictures[0]).shape == (32, 32, 3)
+
+
+def test_points_are_in_the_users_frame(tiny_run: Path, tiny_scene: Path) -> None:
+    from plyfile import PlyData
+
+    vertices = PlyData.read(tiny_run / "points.ply")["vertex"]
+    points = np.stack([vertices[name] for name in "xyz"], axis=1)
+    np.testing.assert_array_equal(points, RunFolder(tiny_run).read_surface().points)
+    frame = json.loads((tiny_scene / "transforms_train.json").read_text())["frames"][0]
+    distance = np.linalg.norm(np.array(frame["transform_matrix"])[:3, 3])
+    assert 0.1 * distance < np.abs(points).max() < distance
+
+
+def test_metrics_hold_every_score(tiny_run: Path) -> None:
+    metrics = json.loads((tiny_run / "metrics.json").read_text())
+    assert metrics["missing"] == {}
+    assert set(metrics["psnr"]["per_view"]) == {"r_0", "r_1"}
+    for name in ("nc", "nc_dense", "vc", "vc_truth"):
+        assert set(metrics[name]["levels"]) == {"parts", "objects", "foreground"}
+        assert 0.0 <= metrics[name]["mean"] <= 1.0
+    assert metrics["nc"]["mean"] <= metrics["nc_dense"]["mean"]
+
+
+def test_a_finished_run_is_not_done_again(
+    tiny: list[str], tiny_scene: Path, copied_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(copied_run)
+    assert cli.main(["run", str(tiny_scene), "--out", str(copied_run), "--engine", "field", *tiny]) == 0
+    assert snapshot(copied_run) == before
+    captured = capsys.readouterr()
+    for stage in ("train", "segment", "eval"):
+        assert f"{stage}: done before" in captured.err
+    assert "NC-dense" in captured.out
+    assert str(copied_run / "contact_sheet.png") in captured.out
+
+
+def test_other_cuts_redo_labels_but_not_training(
+    tiny: list[str], tiny_scene: Path, copied_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["run", str(tiny_scene), "--out", str(copied_run), "--engine", "field", *tiny, "--cuts", "9"]
+    before = snapshot(copied_run)
+    assert cli.main(arguments) == 0
+    said = capsys.readouterr().err
+    assert "train: done before" in said
+    assert "render: done before" in said
+    assert len(RunFolder(copied_run).read_labels("val", "r_0").heights) == 9
+    after = snapshot(copied_run)
+    assert after["field.safetensors"] == before["field.safetensors"]
+    assert after["tree.npz"] == before["tree.npz"]
+
+
+def test_segmenting_with_the_other_engine_and_evaluating(copied_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = RunFolder(copied_run).read_tree()
+    assert cli.main(["segment", str(copied_run), "--engine", "lift", "--linkage", "single", "--device", "cpu"]) == 0
+    assert not (copied_run / "metrics.json").exists()
+    after = RunFolder(copied_run).read_tree()
+    assert not np.array_equal(before.heights, after.heights)
+    assert RunFolder(copied_run).read_config().config.segment.linkage == "single"
+    capsys.readouterr()
+    assert cli.main(["eval", str(copied_run), "--sampling", "5", "--seed", "1", "--published"]) == 0
+    settings = json.loads((copied_run / "metrics.json").read_text())["settings"]
+    assert settings == {"sampling": 5, "seed": 1, "published": True}
+    assert "VC of the ground truth" in capsys.readouterr().out
+
+
+def test_an_interrupted_segmentation_leaves_nothing_to_be_taken_for_finished(
+    tiny: list[str],
+    tiny_scene: Path,
+    copied_run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["run", str(tiny_scene), "--out", str(copied_run), "--engine", "field", *tiny, "--cuts", "7"]
+    written = []
+
+    def write_two(self: RunFolder, split: str, name: str, view: object) -> None:
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "write_labels", write_two)
+        assert cli.main(arguments) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "ultrafield: interrupted"
+    assert not (copied_run / "metrics.json").exists()
+    assert not (copied_run / "contact_sheet.png").exists()
+    assert not list(copied_run.rglob("*.tmp"))
+    assert cli.main(["eval", str(copied_run)]) == 2
+    assert cli.main(arguments) == 0
+    assert len(RunFolder(copied_run).read_labels("val_rotate", "r_1").heights) == 7
+
+
+def test_a_full_disk_while_labelling_names_the_file(
+    copied_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import errno
+    import os
+
+    real = os.replace
+
+    def full(source: str, target: str | Path) -> None:
+        if "labels" in Path(target).parts:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", full)
+    assert cli.main(["segment", str(copied_run), "--device", "cpu"]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"ultrafield: error: No space left on device: {copied_run / 'labels'}")
+    assert not list((copied_run / "labels").rglob("*.*"))
+
+
+def test_features_are_needed_for_the_field_engine(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ultrafield.fit import Fields, load_fields, save_fields
+
+    run = RunFolder(tmp_path)
+    stored = RunFolder(tiny_run).read_config()
+    run.write_config(stored.scene, stored.data, stored.config)
+    save_fields(tmp_path / "field.safetensors", Fields(load_fields(tiny_run).geometry))
+    assert cli.main(["segment", str(tmp_path), "--engine", "field", "--device", "cpu"]) == 2
+    assert "--engine field: this run has no features" in capsys.readouterr().err
+
+
+def test_rendering_writes_pictures_and_a_video(copied_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["render", str(copied_run), "--frames", "3", "--device", "cpu"]) == 0
+    for kind in ("color", "depth", "feature"):
+        assert read_image(copied_run / "renders" / "val" / f"r_0_{kind}.png").shape == (32, 32, 3)
+    video = copied_run / "renders" / "orbit.mp4"
+    frames = copied_run / "renders" / "orbit"
+    assert video.stat().st_size > 0 if video.exists() else len(list(frames.glob("*.png"))) == 3
+    assert "3 frames" in capsys.readouterr().out
+
+
+def test_a_scene_without_masks_gets_its_own_in_the_run_folder(
+    tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(tiny_scene / "train", bare / "train")
+    shutil.copyfile(tiny_scene / "transforms_train.json", bare / "transforms_train.json")
+    before, run = snapshot(bare), tmp_path / "run"
+    assert cli.main(["run", str(bare), "--out", str(run), *tiny]) == 0
+    assert snapshot(bare) == before
+    assert sorted(path.name for path in (run / "masks" / "train_seg").iterdir()) == [f"r_{i}" for i in range(6)]
+    said = capsys.readouterr()
+    assert "there are no held-out views" in said.err
+    assert (run / "contact_sheet.png").is_file()
+    assert not (run / "metrics.json").exists()
+    assert cli.main(["run", str(bare), "--out", str(run), *tiny]) == 0
+    assert "masks: done before" in capsys.readouterr().err
+
+
+def test_overwrite_does_everything_again(
+    tiny: list[str], tiny_scene: Path, copied_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(copied_run)
+    arguments = ["run", str(tiny_scene), "--out", str(copied_run), "--engine", "field", "--overwrite", *tiny]
+    assert cli.main(arguments) == 0
+    assert "done before" not in capsys.readouterr().err
+    after = snapshot(copied_run)
+    # The same seed on the same machine gives the same tree, bit for bit.
+    assert after["tree.npz"] == before["tree.npz"]
+    assert after["field.safetensors"] == before["field.safetensors"]
+
+
+def test_masks_are_written_beside_the_scene_or_elsewhere(
+    tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["masks", str(tiny_scene), "--model", "watershed", "--out", str(tmp_path)]) == 0
+    assert f"{tmp_path / 'train_seg'}: " in capsys.readouterr().out
+    for index in range(6):
+        assert (tmp_path / "train_seg" / f"r_{index}" / "0.png").is_file()
+        inside = np.load(tmp_path / "train_seg_hierarchy" / f"r_{index}_inside.npy")
+        assert len(inside) == len(list((tmp_path / "train_seg" / f"r_{index}").glob("*.png")))
+
+
+def test_synth_writes_a_dataset_and_keeps_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import trimesh
+
+    trimesh.Scene({"box": trimesh.creation.box((1, 1, 1))}).export(tmp_path / "box.glb")
+    out = tmp_path / "scene"
+    small = ["--size", "16", "--train-views", "2", "--val-views", "1", "--light-samples", "1", "--sky-samples", "1"]
+    assert cli.main(["synth", str(tmp_path / "box.glb"), str(out), *small]) == 0
+    assert "next: ultrafield run" in capsys.readouterr().out
+    assert (out / "gt_seg" / "val" / "r_0_seg_objects.tif").is_file()
+    assert cli.main(["synth", str(tmp_path / "box.glb"), str(out), *small]) == 2
+    assert cli.main(["synth", str(tmp_path / "box.glb"), str(out), "--overwrite", *small]) == 0
+
+
+def test_the_demo_ends_with_tables_and_pictures(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dataclasses import replace
+
+    from ultrafield.commands import demo
+
+    parsed = cli.parse(["train", "s", "--out", "r", *tiny])
+    monkeypatch.setattr(demo, "demo_config", lambda: parsed.method.config("draft"))
+    out = tmp_path / "demo"
+    arguments = ["demo", "--out", str(out), "--device", "cpu", "--size", "32", "--train-views", "5", "--val-views", "1"]
+    assert cli.main(arguments) == 0
+    captured = capsys.readouterr()
+    for text in ("PSNR", "NC-dense", "VC", "Seconds", "Next steps", str(out / "field" / "contact_sheet.png")):
+        assert text in captured.out
+    geometry = [RunFolder(out / engine).read_render("val", "r_0").depth for engine in ("lift", "field")]
+    np.testing.assert_array_equal(*geometry)
+    assert (
+        replace(RunFolder(out / "field").read_config().config, engine="lift")
+        == RunFolder(out / "lift").read_config().config
+    )
+    assert cli.main(arguments) == 0
+    assert "scene: done before, kept" in capsys.readouterr().err

@@ -1,0 +1,149 @@
+"""The run folder: what is written comes back, and nothing half-written is taken for whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ultrafield.commands.options import SceneOptions
+from ultrafield.commands.runfolder import RunFolder, ViewLabels, fingerprint
+from ultrafield.config import Config, preset
+from ultrafield.errors import RunError
+from ultrafield.types import RenderedView, Surface, Tree
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "run")
+
+
+@pytest.fixture
+def surface() -> Surface:
+    rng = np.random.default_rng(0)
+    points = rng.random((5, 3), np.float32)
+    return Surface(
+        points, points[::-1].copy(), np.arange(15, dtype=np.uint8).reshape(5, 3), np.ones((2, 1), np.uint8), 0.5
+    )
+
+
+def test_config_comes_back(run: RunFolder, tmp_path: Path) -> None:
+    data, config = SceneOptions(width=32, masks=tmp_path / "m"), preset("paper")
+    run.write_config(tmp_path, data, config)
+    stored = run.read_config()
+    assert (stored.scene, stored.data, stored.config) == (tmp_path.resolve(), data, config)
+
+
+def test_a_run_belongs_to_one_scene(run: RunFolder, tmp_path: Path) -> None:
+    run.write_config(tmp_path / "a", SceneOptions(), Config())
+    run.write_config(tmp_path / "a", SceneOptions(width=3), Config())
+    with pytest.raises(RunError, match=r"holds a run on .*give .* a folder of its own"):
+        run.write_config(tmp_path / "b", SceneOptions(), Config())
+    run.write_config(tmp_path / "b", SceneOptions(), Config(), takeover=True)
+    assert run.read_config().scene == (tmp_path / "b").resolve()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"scene": "s", "data": {"speed": 1}, "config": {}}'])
+def test_a_broken_config_names_its_file(run: RunFolder, text: str) -> None:
+    run.root.mkdir()
+    run.config_file.write_text(text)
+    with pytest.raises(RunError, match=r"config\.json: cannot be used"):
+        run.read_config()
+
+
+def test_no_run_folder(run: RunFolder) -> None:
+    with pytest.raises(RunError, match=r"no run folder \(no config.json\)"):
+        run.read_config()
+
+
+def test_stages_count_only_when_finished_with_the_same_settings(run: RunFolder) -> None:
+    assert not run.begun("train", "a")
+    run.begin("train", "a")
+    assert run.begun("train", "a")
+    assert not run.finished("train", "a")
+    assert run.seconds() == {}
+    run.finish("train", "a", 1.23456)
+    assert run.finished("train", "a")
+    assert not run.finished("train", "b")
+    assert run.seconds() == {"train": 1.235}
+    run.begin("train", "a")
+    assert not run.finished("train", "a")
+
+
+def test_adopted_geometry_counts_as_done(run: RunFolder, tmp_path: Path) -> None:
+    other = RunFolder(tmp_path / "other")
+    other.write_render("val", "r_0", RenderedView(np.zeros((2, 3, 3)), np.ones((2, 3)), np.ones((2, 3))))
+    (other.root / "field.safetensors").write_bytes(b"field")
+    for stage in ("source", "render", "segment"):
+        other.finish(stage, "a", 1.0)
+    run.adopt_geometry(other)
+    assert run.finished("source", "a")
+    assert run.finished("render", "a")
+    assert not run.finished("segment", "a")
+    assert (run.root / "field.safetensors").read_bytes() == b"field"
+    assert run.read_render("val", "r_0").depth.shape == (2, 3)
+
+
+def test_surface_comes_back(run: RunFolder, surface: Surface) -> None:
+    run.write_surface(surface)
+    found = run.read_surface()
+    assert found.voxel == surface.voxel
+    assert isinstance(found.voxel, float)
+    for name in ("points", "normals", "colors", "visible"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(surface, name))
+
+
+def test_tree_comes_back(run: RunFolder) -> None:
+    tree = Tree(np.array([3, 3, 4, 4, 4]), np.array([0, 0, 0, 0.2, 0.7], np.float32), np.array([1, 1, 1, 2, 3]))
+    run.write_tree(tree)
+    found = run.read_tree()
+    for name in ("parents", "heights", "sizes"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(tree, name))
+
+
+def test_a_rendered_view_comes_back_with_colours_rounded_to_8_bits(run: RunFolder) -> None:
+    rng = np.random.default_rng(0)
+    view = RenderedView(*(rng.random(shape, np.float32) for shape in ((4, 6, 3), (4, 6), (4, 6))))
+    run.write_render("train", "r_1", view)
+    found = run.read_render("train", "r_1")
+    np.testing.assert_allclose(found.color, view.color, atol=0.5 / 255 + 1e-6)
+    np.testing.assert_array_equal(found.depth, view.depth)
+    np.testing.assert_allclose(found.opacity, view.opacity, atol=1e-3)
+
+
+def test_labels_come_back(run: RunFolder) -> None:
+    view = ViewLabels(
+        np.arange(-1, 23, dtype=np.int32).reshape(2, 3, 4), np.array([0.1, 0.2], np.float32), np.array([True, False])
+    )
+    run.write_labels("val_rotate", "r_2", view)
+    found = run.read_labels("val_rotate", "r_2")
+    assert found.labels.dtype == np.int32
+    for name in ("labels", "heights", "is_level"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(view, name))
+
+
+@pytest.mark.parametrize("what", ["surface", "tree"])
+def test_a_missing_artefact_says_how_to_make_it(run: RunFolder, what: str) -> None:
+    with pytest.raises(RunError, match=rf"{what}\.npz: missing; make it with: ultrafield segment .*run"):
+        getattr(run, f"read_{what}")()
+
+
+def test_an_artefact_without_its_arrays_is_named(run: RunFolder) -> None:
+    from ultrafield.io import write_npz
+
+    write_npz(run.render_file("val", "r_0"), color=np.zeros(3))
+    with pytest.raises(RunError, match=r"r_0\.npz: holds no array 'depth'"):
+        run.read_render("val", "r_0")
+
+
+def test_a_broken_archive_is_named(run: RunFolder) -> None:
+    run.root.mkdir()
+    (run.root / "surface.npz").write_bytes(b"PK\x03\x04 not a zip")
+    with pytest.raises(RunError, match=r"surface\.npz: cannot be read"):
+        run.read_surface()
+
+
+def test_fingerprints_depend_on_values_only() -> None:
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint("a", 1) != fingerprint("a", 2)

@@ -1,0 +1,206 @@
+"""The program as its users meet it: help, presets, and errors as one line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ultrafield import cli
+from ultrafield.commands.run import Run
+from ultrafield.commands.segment import Segment
+from ultrafield.commands.train import Train
+from ultrafield.config import Config, GeometryConfig, SegmentConfig, preset
+
+HEAVY = ("torch", "numba", "matplotlib", "cv2", "higra", "trimesh", "scipy")
+OPTIONS = {
+    "demo": ["--out", "--seed", "--size", "--train-views", "--overwrite", "--device"],
+    "synth": ["SRC", "OUT", "--size", "--train-views", "--seed", "--mask-noise", "--overwrite"],
+    "masks": ["SCENE", "--model", "--out", "--width", "--downsample", "--allow-missing"],
+    "train": [
+        *("SCENE", "--out RUN", "--engine {field,lift}", "--preset {auto,draft,standard,paper}", "--seed"),
+        *("--device {auto,cpu,cuda}", "--downsample", "--width", "--hold-out", "--masks DIR", "--allow-missing"),
+        *("--linkage {single,average}", "--cuts", "--geometry.steps", "--geometry.grid.levels", "--features.dim"),
+        *("--features.no-hierarchical", "--segment.label-radius"),
+    ],
+    "segment": ["RUN", "--engine", "--linkage", "--cuts", "--segment.neighbors"],
+    "render": ["RUN", "--frames", "--device"],
+    "eval": ["RUN", "--sampling", "--seed", "--published"],
+    "run": ["SCENE", "--out RUN", "--overwrite", "--engine", "--preset", "--masks DIR", "--geometry.steps"],
+}
+
+
+def run_main(*arguments: str) -> int:
+    """Exit code of the program, however it ends."""
+    try:
+        return cli.main(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_of_a_command_names_its_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main(command, "--help") == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for option in OPTIONS[command]:
+        assert option in text
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main("--help") == 0
+    text = capsys.readouterr().out
+    assert list(cli.COMMANDS) == list(OPTIONS)
+    for command in OPTIONS:
+        assert f"• {command} " in text
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = f"""
+import sys
+from ultrafield.cli import main
+for command in {list(OPTIONS)!r}:
+    try:
+        main([command, "--help"])
+    except SystemExit:
+        pass
+print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main("--version") == 0
+    assert capsys.readouterr().out.startswith("ultrafield 0.")
+
+
+def test_help_shows_the_numbers_of_the_preset_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main("train", "--preset", "paper", "--help") == 0
+    assert "Optimiser steps. (default: 20000)" in " ".join(capsys.readouterr().out.replace("│", " ").split())
+
+
+def test_a_preset_fills_in_what_is_not_given() -> None:
+    command = cli.parse(["train", "scene", "--out", "run", "--preset=standard", "--geometry.steps", "7"])
+    assert isinstance(command, Train)
+    assert command.method.geometry.steps == 7
+    assert command.method.geometry.rays == preset("standard").geometry.rays
+    assert command.method.features == preset("standard").features
+
+
+def test_the_paper_preset_brings_its_engine_and_linkage() -> None:
+    command = cli.parse(["run", "scene", "-o", "run", "--preset", "paper"])
+    assert isinstance(command, Run)
+    config = command.method.config("paper")
+    assert (config.engine, config.segment.linkage) == ("field", "single")
+
+
+def test_auto_is_draft_on_the_cpu_and_standard_on_cuda() -> None:
+    on_cpu = cli.parse(["train", "scene", "--out", "run", "--device", "cpu"])
+    on_cuda = cli.parse(["train", "scene", "--out", "run", "--device", "cuda", "--seed", "3"])
+    assert on_cpu.method.geometry == preset("draft").geometry
+    assert on_cuda.method.geometry == preset("standard").geometry
+    assert on_cuda.method.seed == 3
+
+
+def test_shorthands_reach_the_nested_settings() -> None:
+    command = cli.parse(["train", "s", "--out", "r", "--device", "cpu", "--linkage", "single", "--cuts", "9"])
+    assert command.method.config("draft").segment == SegmentConfig(linkage="single", cuts=9)
+
+
+def test_segment_starts_from_the_settings_of_the_run(tmp_path: Path) -> None:
+    from ultrafield.commands.options import SceneOptions
+    from ultrafield.commands.runfolder import RunFolder
+
+    stored = Config(segment=SegmentConfig(linkage="single", neighbors=5))
+    RunFolder(tmp_path).write_config(tmp_path, SceneOptions(), stored)
+    command = cli.parse(["segment", str(tmp_path), "--segment.neighbors", "6"])
+    assert isinstance(command, Segment)
+    assert command.segment == SegmentConfig(linkage="single", neighbors=6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["run", "/no/scene", "--out", "{tmp}/run"], "/no/scene: no such folder"),
+        (["train", "{tmp}", "--out", "{tmp}/run"], "no camera poses found"),
+        (["train", "{tmp}", "--out", "{tmp}/run", "--downsample", "2"], "--downsample: expected a factor in (0, 1]"),
+        (["train", "{tmp}", "--out", "{tmp}/run", "--width", "0"], "--width: expected at least 1 pixel"),
+        (["train", "{tmp}", "--out", "{tmp}/run", "--hold-out", "1"], "--hold-out: expected 0 or at least 2"),
+        (["train", "{tmp}", "--out", "{tmp}/run", "--cuts", "0"], "--cuts: expected at least 1, got 0"),
+        (["segment", "{tmp}"], "no run folder (no config.json)"),
+        (["render", "{tmp}"], "no run folder (no config.json)"),
+        (["eval", "{tmp}"], "no run folder (no config.json)"),
+        (["render", "{tmp}", "--frames", "-1"], "--frames: expected 0 or more, got -1"),
+        (["masks", "/no/scene"], "/no/scene: no such folder"),
+        (["synth", "/no/model.glb", "{tmp}/out"], "/no/model.glb"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: list[str], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run_main(*(argument.format(tmp=tmp_path) for argument in arguments))
+    lines = capsys.readouterr().err.splitlines()
+    assert code == 2
+    assert lines[-1].startswith("ultrafield: error: ")
+    assert text in lines[-1]
+    assert sum("error" in line for line in lines) == 1
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["train"], ["train", "s", "--out", "r", "--steps", "3"]])
+def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main(*arguments) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_broken_config_file_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text('{"scene": "s", "data": {}, "config": {"speed": 3}}')
+    assert run_main("eval", str(tmp_path)) == 2
+    assert "config.json: cannot be used (config: unknown setting 'speed'" in capsys.readouterr().err
+
+
+def test_a_value_that_is_no_number_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main("train", "s", "--out", "r", "--geometry.steps", "many") == 2
+    assert "--geometry.steps" in capsys.readouterr().err
+
+
+def test_geometry_options_cover_the_whole_configuration(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_main("train", "--help") == 0
+    text = capsys.readouterr().out
+    for name in vars(GeometryConfig()):
+        assert f"--geometry.{name.replace('_', '-')}" in text
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ultrafield.commands.options import SceneOptions
+    from ultrafield.commands.runfolder import RunFolder
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def execute(self: object) -> None:
+        RunFolder(tmp_path / "run").write_config(tmp_path, SceneOptions(), Config())
+
+    monkeypatch.setattr(Train, "execute", execute)
+    monkeypatch.setattr(os, "replace", full)
+    assert run_main("train", "scene", "--out", "run", "--device", "cpu") == 1
+    target = tmp_path / "run" / "config.json"
+    assert capsys.readouterr().err == f"ultrafield: error: No space left on device: {target}\n"
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_ctrl_c_is_one_line_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(self: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Train, "execute", interrupted)
+    assert run_main("train", "scene", "--out", "run", "--device", "cpu") == 1
+    assert capsys.readouterr().err == "ultrafield: interrupted\n"
