@@ -2,8 +2,8 @@
 
     python benchmarks/ops.py [--samples 65536] [--repeats 21] [--device cpu]
 
-An operation whose result differs is reported and not timed. Times are medians over the repeats, with the fastest and the
-slowest; "us/sample" is the median over the samples.
+An operation whose result differs is reported and not timed. Times are medians over the repeats, with the fastest and
+the slowest; "us/sample" is the median over the samples.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=21)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     options = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-          f"{options.device}, {options.samples} samples")  # fmt: skip
+    machine = platform.processor() or platform.machine()
+    print(f"{machine}, {torch.get_num_threads()} threads, torch {torch.__version__}, {options.device}")
+    print(f"{options.samples} samples")
     print(f"{'operation':28} {'median ms':>10} {'fastest':>9} {'slowest':>9} {'us/sample':>10} {'PyTorch us':>11}")
     failed = [
         name
@@ -57,12 +58,8 @@ def operations(samples: int, device: str) -> list[tuple[str, Run, Run | None]]:
     table = grid.table.detach().to(device).requires_grad_()
     # Samples along rays, as training has them: 32 in a row lie close together.
     start, along = torch.rand(samples // 32, 1, 3, generator=generator), torch.linspace(0, 1, 32)[None, :, None]
-    x = (
-        (start + 0.2 * along * torch.randn(samples // 32, 1, 3, generator=generator))
-        .clamp(0, 1)
-        .reshape(-1, 3)
-        .to(device)
-    )
+    x = start + 0.2 * along * torch.randn(samples // 32, 1, 3, generator=generator)
+    x = x.clamp(0, 1).reshape(-1, 3).to(device)
     upstream = torch.randn(len(x), grid.layout.channels, generator=generator).to(device)
 
     def encoding(op: Callable[..., Tensor], *, backward: bool) -> Run:

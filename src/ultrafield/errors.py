@@ -41,7 +41,7 @@ class TrainingError(UltrafieldError):
 def check_shape(name: str, array: Any, shape: Sequence[int | None]) -> None:
     """Raise `ValueError` unless `array.shape` matches `shape`, in which None stands for any size."""
     found = tuple(array.shape)
-    if len(found) != len(shape) or any(want is not None and want != got for want, got in zip(shape, found, strict=True)):
+    if len(found) != len(shape) or any(want not in (None, got) for want, got in zip(shape, found, strict=True)):
         expected = "[" + ", ".join("*" if want is None else str(want) for want in shape) + "]"
         raise ValueError(f"{name}: expected shape {expected}, got {list(found)}")
 

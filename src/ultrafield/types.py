@@ -86,7 +86,8 @@ class Cameras:
 
     def __getitem__(self, index: slice | np.ndarray | list[int]) -> Cameras:
         """A subset of the cameras, in the order asked for."""
-        return Cameras(*(array[index] for array in (self.c2w, self.intrinsics, self.sizes, self.lenses, self.distortion)))
+        arrays = (self.c2w, self.intrinsics, self.sizes, self.lenses, self.distortion)
+        return Cameras(*(array[index] for array in arrays))
 
     def resized(self, sizes: np.ndarray) -> Cameras:
         """The same cameras taking pictures of other sizes [N, 2] (width, height)."""

@@ -14,7 +14,7 @@ from .runfolder import RunFolder
 
 ENGINES: tuple[Engine, ...] = ("lift", "field")  # the first one trains the geometry that both use
 
-_GEOMETRY_STEPS = 1000
+_GEOMETRY_STEPS, _SAMPLES, _RAYS = 900, 1 << 15, 2048
 _FEATURE_STEPS = 300
 _CUTS = 30
 
@@ -99,7 +99,7 @@ def demo_config() -> Config:
     base = preset("draft")
     return replace(
         base,
-        geometry=replace(base.geometry, steps=_GEOMETRY_STEPS),
+        geometry=replace(base.geometry, steps=_GEOMETRY_STEPS, samples=_SAMPLES, rays=_RAYS),
         features=replace(base.features, steps=_FEATURE_STEPS),
         segment=replace(base.segment, cuts=_CUTS),
     )

@@ -15,7 +15,7 @@ from .rays import ray_table
 from .volrend import accumulate, ray_indices, render_weights
 
 TRANSPARENT = 1e-4  # a ray ends where less than this share of the light gets through
-_RAYS_AT_ONCE = 1 << 16
+_RAYS_AT_ONCE = 1 << 15
 _STAGE_CPU, _STAGE_CUDA = 24, 96
 _POSITIONS_AT_ONCE = 1 << 18
 
@@ -28,11 +28,13 @@ class Traced:
         samples: The visible samples of R rays.
         sigma: Their densities [S].
         weights: Their rendering weights [S].
+        vectors: What their colour is read from [S, 16], if it was asked for.
     """
 
     samples: Samples
     sigma: Tensor
     weights: Tensor
+    vectors: Tensor | None = None
 
 
 def sample_positions(rays_o: Tensor, rays_d: Tensor, samples: Samples) -> tuple[Tensor, Tensor]:
@@ -49,6 +51,7 @@ def trace(
     *,
     jitter: Tensor | None = None,
     stage: int | None = None,
+    vectors: bool = False,
 ) -> Traced:
     """Find every sample of rays that light still reaches, without gradients.
 
@@ -60,7 +63,9 @@ def trace(
         rays_o: Origins [R, 3].
         rays_d: Unit directions [R, 3].
         jitter: Position within the steps [R], as for `march`.
-        stage: Samples per ray and stage; by default few on the CPU, where samples cost, and more on CUDA, where stages do.
+        stage: Samples per ray and stage; by default few on the CPU, where samples cost, and more on CUDA, where stages
+            do.
+        vectors: Whether to keep what `shade` needs of each sample.
 
     Returns:
         Samples with a transmittance above 1e-4, with densities and weights.
@@ -79,13 +84,15 @@ def trace(
             jitter=None if jitter is None else jitter[alive], first=first, limit=stage,
         )  # fmt: skip
         positions, rays = sample_positions(origins, directions, samples)
-        sigma = torch.cat([field.density(part) for part in positions.split(_POSITIONS_AT_ONCE)])
+        found = [field.geometry(part) for part in positions.split(_POSITIONS_AT_ONCE)]
+        sigma = torch.cat([density for density, _ in found])
         passed = sigma * samples.delta
         # Reach of each sample: optical depth of the ray before this stage plus the samples in front, in this stage.
         running = torch.cat([passed.new_zeros(1, dtype=torch.float64), passed.double().cumsum(0)])
         front = (running[:-1] - running[samples.offsets[:-1]][rays]).float() + depth[rays]
         kept = front < limit
-        parts.append((alive[rays[kept]], samples.t[kept], samples.delta[kept], sigma[kept]))
+        part = (alive[rays[kept]], samples.t[kept], samples.delta[kept], sigma[kept])
+        parts.append((*part, torch.cat([vector for _, vector in found])[kept]) if vectors else part)
         depth = depth + (running[samples.offsets[1:]] - running[samples.offsets[:-1]]).float()
         going = (after < len(field.edges) - 1) & (depth < limit)
         alive, depth, first = alive[going], depth[going], after[going]
@@ -97,26 +104,31 @@ def _assemble(parts: list[tuple[Tensor, ...]], count: int, device: torch.device)
     if not parts:
         empty = torch.empty(0, device=device)
         return Traced(Samples(torch.zeros(count + 1, dtype=torch.int64, device=device), empty, empty), empty, empty)
-    rays, t, delta, sigma = (torch.cat(column) for column in zip(*parts, strict=True))
+    rays, *columns = (torch.cat(column) for column in zip(*parts, strict=True))
     if len(parts) > 1:
         rays, order = torch.sort(rays, stable=True)
-        t, delta, sigma = t[order], delta[order], sigma[order]
+        columns = [column[order] for column in columns]
+    t, delta, sigma, *vectors = columns
     offsets = torch.zeros(count + 1, dtype=torch.int64, device=device)
     offsets[1:] = torch.bincount(rays, minlength=count).cumsum(0)
-    return Traced(Samples(offsets, t, delta), sigma, render_weights(sigma, delta, offsets))
+    weights = render_weights(sigma, delta, offsets)
+    return Traced(Samples(offsets, t, delta), sigma, weights, vectors[0] if vectors else None)
 
 
 @torch.no_grad()
-def shade(field: RadianceField, rays_o: Tensor, rays_d: Tensor, traced: Traced) -> Tensor:
-    """Colours [R, 3] of traced rays over the field's background; samples of negligible weight are not shaded."""
-    positions, rays = sample_positions(rays_o, rays_d, traced.samples)
-    colors = positions.new_zeros(len(positions), 3)
+def shade(field: RadianceField, rays_d: Tensor, traced: Traced) -> Tensor:
+    """Colours [R, 3] over the field's background of rays traced with `vectors`.
+
+    Samples of negligible weight are not shaded.
+    """
+    assert traced.vectors is not None
+    offsets = traced.samples.offsets
+    rays = ray_indices(offsets, len(traced.weights))
+    colors = rays_d.new_zeros(len(rays), 3)
     bright = (traced.weights > TRANSPARENT).nonzero()[:, 0]
     harmonics = field.harmonics(rays_d)
     for part in bright.split(_POSITIONS_AT_ONCE):
-        _, geometry = field.geometry(positions[part])
-        colors[part] = field.color(geometry, harmonics[rays[part]])
-    offsets = traced.samples.offsets
+        colors[part] = field.color(traced.vectors[part], harmonics[rays[part]])
     opacity = accumulate(traced.weights, torch.ones_like(traced.weights)[:, None], offsets)
     return accumulate(traced.weights, colors, offsets) + (1.0 - opacity) * field.background
 
@@ -156,8 +168,8 @@ def render_view(field: RadianceField, cameras: Cameras, index: int) -> RenderedV
     valid = table.directions.isfinite().all(-1).nonzero()[:, 0]
     for pixels in valid.split(_RAYS_AT_ONCE):
         rays_o, rays_d, cosine = table.rays(torch.zeros_like(pixels), pixels)
-        traced = trace(field, rays_o, rays_d)
-        color[pixels] = shade(field, rays_o, rays_d, traced).clamp(0.0, 1.0)
+        traced = trace(field, rays_o, rays_d, vectors=True)
+        color[pixels] = shade(field, rays_d, traced).clamp(0.0, 1.0)
         distance, opacity[pixels] = median_distance(traced)
         depth[pixels] = distance * cosine
     return RenderedView(

@@ -1,0 +1,46 @@
+"""points.ply, read back by plyfile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from plyfile import PlyData
+
+from ultrafield.export import write_points
+from ultrafield.types import Surface, Tree
+from ultrafield.ultrametric import cut
+
+
+def test_every_column_comes_back(tmp_path: Path, surface: Surface, tree: Tree) -> None:
+    write_points(tmp_path / "points.ply", surface, tree, np.array([0.1, 0.9, 0.5], np.float32))
+    ply = PlyData.read(tmp_path / "points.ply")
+    vertex = ply["vertex"]
+    np.testing.assert_array_equal(np.stack([vertex[name] for name in "xyz"], 1), surface.points)
+    np.testing.assert_array_equal(np.stack([vertex[name] for name in ("nx", "ny", "nz")], 1), surface.normals)
+    np.testing.assert_array_equal(np.stack([vertex[name] for name in ("red", "green", "blue")], 1), surface.colors)
+    for column, height in (("segment_0", 0.9), ("segment_1", 0.5), ("segment_2", 0.1)):
+        np.testing.assert_array_equal(vertex[column], cut(tree, height))
+        assert vertex[column].dtype == np.int32
+    assert [len(np.unique(vertex[f"segment_{level}"])) for level in range(3)] == [1, 2, 3]
+    assert ply.comments == [
+        "segment ids are nodes of tree.json's tree",
+        "segment_0: cut at height 0.9",
+        "segment_1: cut at height 0.5",
+        "segment_2: cut at height 0.1",
+    ]
+    assert ply.byte_order == "<"
+
+
+def test_no_level_is_a_plain_cloud(tmp_path: Path, surface: Surface, tree: Tree) -> None:
+    write_points(tmp_path / "points.ply", surface, tree, np.zeros(0, np.float32))
+    names = [item.name for item in PlyData.read(tmp_path / "points.ply")["vertex"].properties]
+    assert names == ["x", "y", "z", "nx", "ny", "nz", "red", "green", "blue"]
+
+
+def test_a_tree_of_other_points_is_refused_and_nothing_written(tmp_path: Path, surface: Surface) -> None:
+    other = Tree(np.array([0]), np.zeros(1, np.float32), np.ones(1, np.int64))
+    with pytest.raises(ValueError, match="tree: expected 90 leaves, one per surface point, got 1"):
+        write_points(tmp_path / "points.ply", surface, other, np.array([0.5]))
+    assert list(tmp_path.iterdir()) == []

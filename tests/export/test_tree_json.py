@@ -1,0 +1,92 @@
+"""tree.json, checked against the tree by brute force."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ultrafield.export import write_tree_json
+from ultrafield.types import Surface, Tree
+from ultrafield.ultrametric import cut, leaves
+
+NAMES = ["r_0", "r_1", "r_2"]
+
+
+@pytest.fixture
+def content(tmp_path: Path, surface: Surface, tree: Tree) -> dict[str, Any]:
+    heights = np.array([0.1, 0.5], np.float32)
+    write_tree_json(tmp_path / "tree.json", surface, tree, NAMES, heights=heights, min_size=15)
+    return json.loads((tmp_path / "tree.json").read_text())
+
+
+def test_the_nodes_are_the_clusters(content: dict[str, Any], tree: Tree) -> None:
+    nodes = content["nodes"]
+    assert [node["size"] for node in nodes] == [90, 50, 40, 30, 20] or sorted(node["size"] for node in nodes) == [
+        20, 30, 40, 50, 90,
+    ]  # fmt: skip
+    assert nodes[0]["id"] == 2 * 90 - 2
+    assert nodes[0]["parent"] is None
+    ids = [node["id"] for node in nodes]
+    for position, node in enumerate(nodes[1:], start=1):
+        assert ids.index(node["parent"]) < position
+        parent = nodes[ids.index(node["parent"])]
+        assert node["id"] in parent["children"]
+        assert node["death"] == pytest.approx(parent["birth"])
+        assert node["birth"] <= node["death"]
+    assert {node["death"] for node in nodes[1:]} == {0.8, 0.3}
+    assert content["min_size"] == 15
+    assert content["points"] == 90
+
+
+def test_boxes_sizes_and_views_by_brute_force(content: dict[str, Any], tree: Tree, surface: Surface) -> None:
+    for node in content["nodes"]:
+        below = leaves(tree, node["id"])
+        assert node["size"] == len(below)
+        expected = [surface.points[below].min(axis=0), surface.points[below].max(axis=0)]
+        np.testing.assert_allclose(node["box"], expected, rtol=1e-5)
+        seen = [int(surface.seen_from(view)[below].sum()) for view in range(3)]
+        assert node["best_view_points"] == max(seen)
+        assert node["best_view"] == NAMES[int(np.argmax(seen))]
+
+
+def test_a_level_says_which_node_a_label_is(content: dict[str, Any], tree: Tree) -> None:
+    assert [level["height"] for level in content["levels"]] == [0.5, 0.1]
+    sizes = {node["id"]: node["size"] for node in content["nodes"]}
+    for level, expected in zip(content["levels"], ([50, 40], [40, 30, 20]), strict=True):
+        labels = cut(tree, level["height"])
+        assert [segment["size"] for segment in level["segments"]] == expected
+        for segment in level["segments"]:
+            assert (labels == segment["label"]).sum() == segment["size"]
+            assert sizes[segment["node"]] == segment["size"]  # each run is complete at both heights
+
+
+def test_a_growing_segment_belongs_to_the_node_it_becomes(tmp_path: Path, surface: Surface, tree: Tree) -> None:
+    heights = np.array([0.04], np.float32)  # runs are still in pieces here
+    write_tree_json(tmp_path / "tree.json", surface, tree, NAMES, heights=heights, min_size=5)
+    content = json.loads((tmp_path / "tree.json").read_text())
+    nodes = {node["id"]: node for node in content["nodes"]}
+    assert len(content["levels"][0]["segments"]) > 3
+    labels = cut(tree, 0.04)
+    for segment in content["levels"][0]["segments"]:
+        node = nodes[segment["node"]]
+        assert node["birth"] <= 0.04 < node["death"]
+        assert set(np.flatnonzero(labels == segment["label"])) <= set(leaves(tree, node["id"]))
+
+
+def test_no_view_sees_a_hidden_node(tmp_path: Path, surface: Surface, tree: Tree) -> None:
+    blind = Surface(surface.points, surface.normals, surface.colors, np.zeros((0, 12), np.uint8), surface.voxel)
+    write_tree_json(tmp_path / "tree.json", blind, tree, [])
+    nodes = json.loads((tmp_path / "tree.json").read_text())["nodes"]
+    assert {(node["best_view"], node["best_view_points"]) for node in nodes} == {(None, 0)}
+
+
+def test_what_does_not_belong_together_is_refused(tmp_path: Path, surface: Surface, tree: Tree) -> None:
+    with pytest.raises(ValueError, match="names: expected 3, one per view of the surface, got 1"):
+        write_tree_json(tmp_path / "tree.json", surface, tree, ["r_0"])
+    other = Tree(np.array([0]), np.zeros(1, np.float32), np.ones(1, np.int64))
+    with pytest.raises(ValueError, match="tree: expected 90 leaves, one per surface point, got 1"):
+        write_tree_json(tmp_path / "tree.json", surface, other, NAMES)
