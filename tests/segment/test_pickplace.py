@@ -1,4 +1,4 @@
-"""The training-free engine on a scene with exact depth and SAM-like masks: what it scores when geometry is no excuse."""
+"""The training-free engine with exact depth and SAM-like masks: what it scores when geometry is no excuse."""
 
 from __future__ import annotations
 

@@ -82,7 +82,8 @@ class Demo:
             quality.append([engine, *(figure(mean, count) for mean, count in zip(means, digits, strict=True))])
         report.table("Quality", quality[0], quality[1:])
         seconds = {engine: RunFolder(self.out / engine).seconds() for engine in metrics}
-        rows = [[stage, *(figure(spent.get(stage), 1) for spent in seconds.values())] for stage in STAGES]
+        done = [stage for stage in STAGES if any(stage in spent for spent in seconds.values())]
+        rows = [[stage, *(figure(spent.get(stage), 1) for spent in seconds.values())] for stage in done]
         report.table("Seconds", ["", *seconds], rows)
         report.result("\nPictures: photograph, rendering, and the automatic levels from fine to coarse")
         for engine in metrics:

@@ -148,7 +148,7 @@ class RunFolder:
         shutil.copyfile(other.root / "field.safetensors", self.root / "field.safetensors")
         shutil.copytree(other.root / "renders", self.root / "renders", dirs_exist_ok=True)
         for stage in ("source", "render"):
-            self._record(stage, other._stages()[stage])
+            self._record(stage, other._stages()[stage] | {"seconds": 0.0})
 
     def _stages(self) -> dict[str, dict[str, Any]]:
         file = self.root / "stages.json"

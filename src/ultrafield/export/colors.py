@@ -10,6 +10,7 @@ from ..ultrametric import CondensedTree, condense
 _FIRST_HUE, _HUES = 30.0, 330.0  # degrees; what is missing of the circle keeps the two ends of the scale apart
 _MIDDLE, _STEP, _DARKEST, _LIGHTEST = 0.70, 0.14, 0.48, 0.88  # lightness
 _CHROMA = 0.15
+_ROUNDING = 1e-4  # of linear light: less than half a step of 8 bits, even in the dark
 
 
 def node_colors(tree: Tree, *, min_size: int = 0) -> np.ndarray:
@@ -52,7 +53,7 @@ def oklch_to_srgb(lightness: np.ndarray, chroma: float, hue: np.ndarray) -> np.n
     for _ in range(12):  # bisection, to less than what 8 bits tell apart
         middle = 0.5 * (within + beyond)
         linear = _oklch_to_linear(lightness, middle, hue)
-        shown = ((linear >= 0.0) & (linear <= 1.0)).all(axis=1)
+        shown = ((linear >= -_ROUNDING) & (linear <= 1.0 + _ROUNDING)).all(axis=1)
         within, beyond = np.where(shown, middle, within), np.where(shown, beyond, middle)
     linear = np.clip(_oklch_to_linear(lightness, within, hue), 0.0, 1.0)
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)

@@ -53,8 +53,8 @@ def surface_samples(depth: np.ndarray, color: np.ndarray, cameras: Cameras, inde
 def _tangent(points: np.ndarray, footprint: np.ndarray, *, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """Difference of the neighbours along an image axis [H, W, 3], and where there is one without a jump [H, W] bool.
 
-    A pixel that straddles two surfaces may lie on neither: it jumps to both sides. A pixel on the rim of a surface still
-    has its inner neighbour, and the tangent is then one-sided.
+    A pixel that straddles two surfaces may lie on neither: it jumps to both sides. A pixel on the rim of a surface has
+    its inner neighbour at least, and the tangent is then one-sided.
     """
     points, footprint = np.moveaxis(points, axis, 0), np.moveaxis(footprint, axis, 0)
     joined = _joined(points[..., 2], footprint)
