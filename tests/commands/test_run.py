@@ -277,3 +277,19 @@ def test_the_demo_ends_with_tables_and_pictures(
     )
     assert cli.main(arguments) == 0
     assert "scene: done before, kept" in capsys.readouterr().err
+
+
+def test_a_video_that_lost_frames_is_not_kept(copied_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2
+
+    from ultrafield.commands.render import _Video
+
+    video = _Video(copied_run / "orbit.mp4", 33, 32)
+    if not video.opened:
+        pytest.skip("this OpenCV has no mp4 encoder")
+    monkeypatch.setattr(cv2, "VideoCapture", lambda _: type("Broken", (), {"get": lambda *_: 1.0})())
+    with pytest.raises(OSError, match="only 1 of 2 frames could be written") as failure, video:  # noqa: PT012
+        video.add(np.zeros((32, 33, 3), np.uint8))
+        video.add(np.zeros((32, 33, 3), np.uint8))
+    assert failure.value.filename == str(copied_run / "orbit.mp4")
+    assert not list(copied_run.glob("*orbit*"))

@@ -38,7 +38,7 @@ class Demo:
     overwrite: Switch = False
     device: Device = "auto"
     size: int = 128
-    train_views: int = 24
+    train_views: int = 40
     val_views: int = 4
 
     def informed(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -59,3 +59,15 @@ def make_masks(scene: Scene, out: Path, report: Report) -> int:
             write_masks(out, "train", view.name, masks)
             count += len(masks)
     return count
+
+
+def attach_masks(scene: Scene, root: Path) -> Scene:
+    """The scene with the masks of its training views that lie below `root`."""
+    from ..masks import read_masks
+
+    sizes = [(int(height), int(width)) for width, height in scene.train.cameras.sizes]
+    views = tuple(
+        replace(view, masks=read_masks(root, "train", view.name, size))
+        for view, size in zip(scene.train, sizes, strict=True)
+    )
+    return replace(scene, splits=scene.splits | {"train": replace(scene.train, views=views)})

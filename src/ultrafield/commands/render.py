@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,10 +137,12 @@ class _Video:
         path.parent.mkdir(parents=True, exist_ok=True)
         codec = cv2.VideoWriter_fourcc(*"mp4v")
         self._writer = cv2.VideoWriter(str(self._temporary), codec, _FRAMES_PER_SECOND, (self._width, self._height))
+        self._frames = 0
         self.opened = self._writer.isOpened()
 
     def add(self, picture: np.ndarray) -> None:
         """Append a frame [H, W, 3] uint8."""
+        self._frames += 1
         self._writer.write(np.ascontiguousarray(picture[: self._height, : self._width, ::-1]))
 
     def __enter__(self) -> _Video:
@@ -147,7 +150,18 @@ class _Video:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._writer.release()
-        if kind is None:
-            os.replace(self._temporary, self.path)
-        else:
+        try:
+            if kind is None:
+                self._check_frames()
+                os.replace(self._temporary, self.path)
+        finally:
             self._temporary.unlink(missing_ok=True)
+
+    def _check_frames(self) -> None:
+        """OpenCV says nothing of frames that a full disk swallowed, so count them."""
+        import cv2
+
+        found = int(cv2.VideoCapture(str(self._temporary)).get(cv2.CAP_PROP_FRAME_COUNT))
+        if found != self._frames:
+            reason = f"only {found} of {self._frames} frames could be written; is the disk full?"
+            raise OSError(errno.EIO, reason, str(self.path))

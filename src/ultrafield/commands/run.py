@@ -14,7 +14,7 @@ from ..io import read_json
 from ..types import Scene
 from .console import Report, figure
 from .evaluate import can_evaluate, evaluate, print_metrics
-from .masks import make_masks
+from .masks import attach_masks, make_masks
 from .options import Device, MethodOptions, RunOption, SceneArgument, SceneOptions, Switch, Unprefixed, choose_preset
 from .runfolder import RunFolder, fingerprint
 from .segment import segment, segment_fingerprint
@@ -94,11 +94,10 @@ def start_afresh(run: RunFolder) -> None:
 
 
 def _with_masks(run: RunFolder, path: Path, data: SceneOptions, report: Report) -> tuple[Scene, SceneOptions]:
-    """The scene with masks on every training view; made into the run folder where there are none."""
+    """The scene with masks, made into the run folder where it has none, and how to read it so again."""
     scene = open_scene(path, data, report)
     if any(view.masks is not None for view in scene.train):
         return scene, data
-    own = replace(data, masks=run.masks)
     settings = fingerprint(str(path.resolve()), data.to_json(), "watershed")
     if run.finished("masks", settings):
         report.note("masks: done before, kept")
@@ -106,7 +105,7 @@ def _with_masks(run: RunFolder, path: Path, data: SceneOptions, report: Report) 
         run.begin("masks", settings)
         make_masks(scene, run.masks, report)
         run.finish("masks", settings, report.seconds["masks"])
-    return open_scene(path, own, report), own
+    return attach_masks(scene, run.masks), replace(data, masks=run.masks)
 
 
 def _train_and_segment(run: RunFolder, scene: Scene, config: Config, *, device: Device, report: Report) -> None:
