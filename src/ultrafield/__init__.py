@@ -17,7 +17,7 @@ _PUBLIC = {
     "Config": "config",
     "preset": "config",
     "load_scene": "data",
-    "fit": "fit",
+    "fit": "training",
     "extract_surface": "segment",
     "build_graph": "segment",
     "build_tree": "ultrametric",

@@ -179,7 +179,7 @@ def test_a_full_disk_while_labelling_names_the_file(
 def test_features_are_needed_for_the_field_engine(
     tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ultrafield.fit import Fields, load_fields, save_fields
+    from ultrafield.training import Fields, load_fields, save_fields
 
     run = RunFolder(tmp_path)
     stored = RunFolder(tiny_run).read_config()

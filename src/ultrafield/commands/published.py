@@ -30,7 +30,7 @@ from .runfolder import RunFolder
 from .train import keep_fields, open_scene, train
 
 if TYPE_CHECKING:
-    from ..fit import Fields
+    from ..training import Fields
 
 
 @dataclass(frozen=True)
@@ -210,8 +210,8 @@ def build_fields(scene: Scene, checkpoint: Checkpoint) -> Fields:
     import torch
 
     from ..field import FeatureField
-    from ..fit import Fields, resolve_device
-    from ..fit.checkpoint import new_geometry
+    from ..training import Fields, resolve_device
+    from ..training.checkpoint import new_geometry
 
     device, generator = resolve_device("auto"), torch.Generator()
     geometry = new_geometry(scene, checkpoint.config.geometry, generator)

@@ -35,7 +35,7 @@ from .published_options import PublishedOptions
 from .segment_ids import largest_first, segment_palette
 
 if TYPE_CHECKING:
-    from ..fit import Fields
+    from ..training import Fields
 
 PARSING_THRESHOLDS = np.arange(1, 101) / 100.0
 

@@ -24,7 +24,7 @@ from .train import open_scene
 
 if TYPE_CHECKING:
     from ..field import FeatureField, RadianceField
-    from ..fit import Fields
+    from ..training import Fields
 
 _FRAMES_PER_SECOND = 30
 _FITTED_VIEWS = 4
@@ -53,7 +53,7 @@ class Render:
 
     def execute(self) -> None:
         """Write RUN/renders."""
-        from ..fit import load_fields, resolve_device
+        from ..training import load_fields, resolve_device
 
         report, run = Report(), RunFolder(self.run)
         stored = run.read_config()

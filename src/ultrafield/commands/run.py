@@ -109,7 +109,7 @@ def _with_masks(run: RunFolder, path: Path, data: SceneOptions, report: Report) 
 
 
 def _train_and_segment(run: RunFolder, scene: Scene, config: Config, *, device: Device, report: Report) -> None:
-    from ..fit import load_fields, resolve_device
+    from ..training import load_fields, resolve_device
 
     fields = None
     if is_trained(run):

@@ -22,7 +22,7 @@ from .sheet import write_contact_sheet
 from .train import geometry_fingerprint, open_scene, train_fingerprint
 
 if TYPE_CHECKING:
-    from ..fit import Fields
+    from ..training import Fields
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Segment:
 
     def execute(self) -> None:
         """Write surface, tree and labels into the run folder."""
-        from ..fit import load_fields, resolve_device
+        from ..training import load_fields, resolve_device
 
         report, run = Report(), RunFolder(self.run)
         stored = run.read_config()

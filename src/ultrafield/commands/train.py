@@ -15,7 +15,7 @@ from .options import Device, MethodOptions, RunOption, SceneArgument, SceneOptio
 from .runfolder import RunFolder, fingerprint
 
 if TYPE_CHECKING:
-    from ..fit import Fields
+    from ..training import Fields
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def train(
 
     With `initial`, training starts from these fields, whatever the folder holds.
     """
-    from ..fit import fit, load_fields, resolve_device
+    from ..training import fit, load_fields, resolve_device
 
     source, settings = source_fingerprint(run), train_fingerprint(run)
     if initial is None and is_trained(run):
@@ -106,7 +106,7 @@ def is_trained(run: RunFolder) -> bool:
 
 def keep_fields(run: RunFolder, config: Config, fields: Fields) -> None:
     """Put fields that were trained elsewhere into the run folder."""
-    from ..fit import FIELD_FILE, save_fields
+    from ..training import FIELD_FILE, save_fields
 
     run.begin("source", source_fingerprint(run))
     save_fields(run.root / FIELD_FILE, fields, seed=config.seed)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-import ultrafield.fit as fit_package
+import ultrafield.training as training_package
 from ultrafield.errors import BackendError, RunError
-from ultrafield.fit import FIELD_FILE, STATE_FILE, fit, load_fields, resolve_device
-from ultrafield.fit.checkpoint import load_state, stored_settings
+from ultrafield.training import FIELD_FILE, STATE_FILE, fit, load_fields, resolve_device
+from ultrafield.training.checkpoint import load_state, stored_settings
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_geometry_is_kept_when_features_are_added(balls, short, tmp_path, monkey
     lift = fit(balls, replace(short, engine="lift"), device="cpu", out=tmp_path, progress=False)
     assert lift.features is None
     assert stored_settings(tmp_path / FIELD_FILE).features is None
-    monkeypatch.setattr(fit_package, "fit_geometry", lambda *a, **k: pytest.fail("trained geometry again"))
+    monkeypatch.setattr(training_package, "fit_geometry", lambda *a, **k: pytest.fail("trained geometry again"))
     both = fit(balls, short, device="cpu", out=tmp_path, progress=False)
     assert both.features is not None
     with pytest.raises(pytest.fail.Exception):
@@ -50,7 +50,7 @@ def test_geometry_is_kept_when_features_are_added(balls, short, tmp_path, monkey
 
 def test_finished_features_are_kept_too(balls, short, tmp_path, monkeypatch):
     first = fit(balls, short, device="cpu", out=tmp_path, progress=False)
-    monkeypatch.setattr(fit_package, "fit_features", lambda *a, **k: pytest.fail("trained features again"))
+    monkeypatch.setattr(training_package, "fit_features", lambda *a, **k: pytest.fail("trained features again"))
     second = fit(balls, short, device="cpu", out=tmp_path, progress=False)
     assert all(torch.equal(a, b) for a, b in zip(states(first).values(), states(second).values(), strict=True))
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ultrafield.fit.mask_pool import MaskPool
-from ultrafield.fit.pixels import pixel_pool
-from ultrafield.fit.poses import PoseRefinement
+from ultrafield.training.mask_pool import MaskPool
+from ultrafield.training.pixels import pixel_pool
+from ultrafield.training.poses import PoseRefinement
 
 
 def test_pixels_find_their_view_and_color(balls):

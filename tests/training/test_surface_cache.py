@@ -8,7 +8,7 @@ import torch
 
 from ultrafield.field.occupancy import Samples
 from ultrafield.field.render import Traced
-from ultrafield.fit.surface_cache import keep_heaviest
+from ultrafield.training.surface_cache import keep_heaviest
 
 
 def random_traced(counts: list[int]) -> Traced:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ultrafield.fit.smoothness import PER_MASK, draw_quadruples, leaf_masks, smoothness_loss
+from ultrafield.training.smoothness import PER_MASK, draw_quadruples, leaf_masks, smoothness_loss
 from ultrafield.masks import build_mask_set
 
 

@@ -10,9 +10,9 @@ import torch
 
 from ultrafield.errors import TrainingError
 from ultrafield.field import render_view
-from ultrafield.fit import fit_geometry
-from ultrafield.fit import geometry as module
-from ultrafield.fit.checkpoint import STATE_FILE
+from ultrafield.training import fit_geometry
+from ultrafield.training import geometry as module
+from ultrafield.training.checkpoint import STATE_FILE
 from ultrafield.metrics import psnr
 from ultrafield.types import Split
 

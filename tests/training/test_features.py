@@ -10,8 +10,8 @@ import torch
 
 from ultrafield.errors import SceneError
 from ultrafield.field import point_features
-from ultrafield.fit import features as module
-from ultrafield.fit import fit_features, fit_geometry
+from ultrafield.training import features as module
+from ultrafield.training import fit_features, fit_geometry
 from ultrafield.types import Split
 
 
