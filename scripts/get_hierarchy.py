@@ -1,8 +1,8 @@
-"""The published mask hierarchy command; see `ultrafield.commands.published_evaluate`."""
+"""The published mask hierarchy command; see `ultrafield.commands.published_masks`."""
 
 import sys
 
-from ultrafield.commands.published_evaluate import hierarchy_main
+from ultrafield.commands.published_masks import hierarchy_main
 
 if __name__ == "__main__":
     sys.exit(hierarchy_main())

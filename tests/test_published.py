@@ -8,6 +8,7 @@ import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ultrafield.commands.published_options import (
@@ -16,9 +17,12 @@ from ultrafield.commands.published_options import (
     parse_options,
     published_config,
     remarks,
+    scene_remarks,
 )
 from ultrafield.config import preset
 from ultrafield.errors import ConfigError
+from ultrafield.masks import build_mask_set
+from ultrafield.types import Cameras, Scene, Similarity, Split, View
 
 ROOT = Path(__file__).parents[1]
 TRAIN = shlex.split(
@@ -104,8 +108,6 @@ def test_every_flag_parses_and_has_its_published_default(
 )
 def test_flags_reach_the_configuration(name: str, value: str | None, default: object, use: str) -> None:
     arguments = [f"--{name}", *([value] if value else [])]
-    if name in ("ultrametric_weight", "euclidean_weight"):
-        arguments.append("--load_seg")
     assert setting(parsed(*arguments), use) != setting(parsed(), use)
 
 
@@ -121,6 +123,8 @@ def test_flags_reach_the_configuration(name: str, value: str | None, default: ob
             "--run_seg_inference, --num_seg_test: no features are trained",
         ),
         (["--depth_smooth", "--num_epochs", "1"], "--depth_smooth: begins with the third epoch; this run has 1"),
+        (["--ultrametric_weight", "1"], "--load_seg: not given; the masks are read all the same, as the contrastive"),
+        (["--depth_smooth"], "--load_seg: not given; the masks are read all the same, as --depth_smooth"),
         (["--split", "trainvaltest"], "--split trainvaltest: Blender-HS has no third split"),
         (["--ckpt_path", "C", "--weight_path", "W"], "--weight_path: --ckpt_path holds the weights too"),
         (["--no_save_test", "--render_train"], "nothing is saved because of --no_save_test"),
@@ -173,7 +177,6 @@ def test_without_contrastive_losses_no_features_are_trained() -> None:
     ("arguments", "text"),
     [
         (["--val_only"], "--val_only: needs --ckpt_path"),
-        (["--ultrametric_weight", "1"], "the contrastive losses need the masks: --load_seg"),
         (["--num_epochs", "0"], "--num_epochs: expected a number above 0, got 0"),
         (["--downsample", "-1"], "--downsample: expected a number above 0, got -1"),
         (["--euclidean_weight", "-1", "--load_seg"], "--euclidean_weight: expected a weight of at least 0, got -1"),
@@ -197,12 +200,65 @@ def test_wrong_usage_is_exit_code_2(script: str, arguments: list[str], capsys: p
 
 @pytest.mark.parametrize(
     "script", ["train.py", "render.py", "3dseg.py", *(f"scripts/{name}.py" for name in
-               ("get_hierarchy", "eval_nc", "eval_nc_dense", "eval_vc"))]
+               ("get_hierarchy", "get_seg", "eval_nc", "eval_nc_dense", "eval_vc"))]
 )  # fmt: skip
 def test_every_script_answers_help(script: str) -> None:
     done = subprocess.run([sys.executable, str(ROOT / script), "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert done.stdout.startswith(f"usage: {Path(script).name}")
+
+
+def test_sam_is_refused_in_one_line(tmp_path: Path) -> None:
+    command = f"{ROOT / 'scripts' / 'get_seg.py'} --input I --output O --model-type vit_h --checkpoint sam.pth"
+    command += " --resize-fact 0.5 --points-per-side 32 --pred-iou-thresh 0.9 --crop-n-layers 1 --convert-to-rle"
+    done = subprocess.run(
+        [sys.executable, *shlex.split(command)], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "get_seg.py: error: sam.pth: SAM weights are not read by this version; `ultrafield masks SCENE --model "
+        "watershed` makes masks without weights\n"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["ckpt_path", "weight_path"])
+def test_the_help_promises_weights_only(name: str) -> None:
+    (action,) = (item for item in build_parser("train.py")._actions if item.dest == name)
+    assert "whose weights" in action.help
+    assert "with optimiser state" not in action.help
+
+
+@pytest.mark.parametrize(
+    ("arguments", "masks", "alpha", "expected"),
+    [
+        (["--depth_smooth", "--random_bg"], True, True, []),
+        (["--depth_smooth"], False, True, ["--depth_smooth: no effect, as 1 of 2 training views have no masks"]),
+        (["--random_bg"], False, False, ["--random_bg: no effect, as no training picture has an alpha channel"]),
+        ([], False, False, []),
+    ],
+)
+def test_flags_without_anything_to_act_on_say_so(
+    arguments: list[str], masks: bool, alpha: bool, expected: list[str]
+) -> None:
+    image, one = np.zeros((2, 2, 3), np.uint8), build_mask_set(np.ones((1, 2, 2), bool))
+    coverage = np.full((2, 2), 128, np.uint8) if alpha else None
+    views = (View("a", image, one, alpha=coverage), View("b", image, one if masks else None, alpha=coverage))
+    assert scene_remarks(parsed(*arguments), scene_of(views, (1.0, 1.0, 1.0))) == expected
+
+
+def test_random_colours_are_no_choice_for_captures() -> None:
+    said = scene_remarks(parsed("--random_bg"), scene_of((View("a"), View("b")), None))
+    assert said == ["--random_bg: not needed; real captures are always trained before random colours"]
+
+
+def scene_of(views: tuple[View, ...], background: tuple[float, float, float] | None) -> Scene:
+    """A scene of two training views, as far as remarks look at it."""
+    cameras = Cameras(np.tile(np.eye(3, 4), (2, 1, 1)), np.tile([2.0, 2.0, 1.0, 1.0], (2, 1)), np.full((2, 2), 2))
+    return Scene(
+        name="s", root=Path("s"), layout="blender-hs", splits={"train": Split(views, cameras)}, to_user=Similarity(),
+        background=background,
+    )  # fmt: skip
 
 
 def test_a_script_reports_errors_as_one_line(tmp_path: Path) -> None:

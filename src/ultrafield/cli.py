@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
@@ -53,8 +52,6 @@ class Command(Protocol):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program on `argv` (the process's own arguments by default) and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # PyTorch and numba each keep a pool of threads; one that spins while it waits starves the other.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if arguments == ["--version"]:
         print(f"{PROGRAM} {__version__}")
         return 0

@@ -12,6 +12,15 @@ Linkage = Literal["single", "average"]
 Preset = Literal["draft", "standard", "paper"]
 
 
+def _check_range(prefix: str, settings: Any, lowest: dict[str, float], above: tuple[str, ...] = ()) -> None:
+    """Raise `ConfigError` for a setting under its lowest value, or, for those in `above`, at it."""
+    for name, least in lowest.items():
+        value = getattr(settings, name)
+        if not (value > least if name in above else value >= least):
+            wanted = f"more than {least:g}" if name in above else f"at least {least:g}"
+            raise ConfigError(f"--{prefix}{name.replace('_', '-')}: expected {wanted}, got {value}")
+
+
 @dataclass(frozen=True)
 class HashGridConfig:
     """A multi-resolution hash grid (Müller et al. 2022).
@@ -30,6 +39,10 @@ class HashGridConfig:
     base_resolution: int = 16
     max_resolution: int = 512
 
+    def __post_init__(self) -> None:
+        lowest = {"levels": 1, "features": 1, "log2_entries": 1, "base_resolution": 1}
+        _check_range("grid.", self, lowest | {"max_resolution": self.base_resolution})
+
 
 @dataclass(frozen=True)
 class GeometryConfig:
@@ -45,14 +58,26 @@ class GeometryConfig:
         samples: Samples per step to aim for.
         max_samples_per_ray: Steps along a ray through the whole scene box (bounded scenes).
         cone_angle: Growth of the step with distance (captures with surroundings).
-        lr: Adam's first learning rate; it falls to lr / 30 along a cosine.
+        min_transmittance: A ray ends where less than this share of the light gets through.
+        occupancy_every: Steps between refreshes of the occupancy grid.
+        occupancy_warmup: Steps during which a refresh visits every cell.
+        occupancy_decay: Factor on the densities seen before.
+        occupancy_opacity: A cell is occupied if it is as dense as this opacity over a step of √3 / 1024.
+        lr: Adam's first learning rate; it falls along a cosine.
+        lr_floor: What is left of it at the end, as a fraction.
+        beta2: Adam's decay of squared gradients.
         distortion_weight: Weight of the distortion loss (Barron et al. 2022, eq. 15).
         opacity_weight: Weight of the entropy of opacity.
-        density_weight: Weight of the mean density, applied every 32 steps.
+        density_weight: Weight of the mean density.
+        density_every: Steps between applications of that weight.
         depth_smooth: Whether depth is smoothed inside leaf masks.
         depth_smooth_weight: Weight of that term.
         depth_smooth_from: Fraction of the steps after which it starts.
-        random_background: Random background colour behind transparent pixels instead of the known one.
+        depth_smooth_pixels: Quadruples drawn in each leaf mask, along rows and along columns.
+        depth_smooth_opacity: Quadruples count if all their pixels are more opaque than this.
+        depth_smooth_tolerance: Third difference that costs nothing.
+        random_background: Random background colour behind transparent pixels instead of the known one; pictures without
+            transparency are taken as opaque.
         ray_sampling: Rays of a step from all pictures, or from one picture at a time.
         refine_poses: Whether camera poses are optimised too.
     """
@@ -66,16 +91,33 @@ class GeometryConfig:
     samples: int = 1 << 16
     max_samples_per_ray: int = 256
     cone_angle: float = 1.0 / 128
+    min_transmittance: float = 1e-4
+    occupancy_every: int = 16
+    occupancy_warmup: int = 256
+    occupancy_decay: float = 0.95
+    occupancy_opacity: float = 0.01
     lr: float = 1e-2
+    lr_floor: float = 1.0 / 30
+    beta2: float = 0.99
     distortion_weight: float = 1e-3
     opacity_weight: float = 1e-3
     density_weight: float = 1e-4
+    density_every: int = 32
     depth_smooth: bool = False
     depth_smooth_weight: float = 1.0
-    depth_smooth_from: float = 0.15
+    depth_smooth_from: float = 0.1
+    depth_smooth_pixels: int = 16
+    depth_smooth_opacity: float = 0.9
+    depth_smooth_tolerance: float = 0.1
     random_background: bool = False
     ray_sampling: Literal["all_images", "same_image"] = "all_images"
     refine_poses: bool = False
+
+    def __post_init__(self) -> None:
+        lowest = dict.fromkeys(("hidden", "steps", "rays", "max_samples_per_ray", "occupancy_resolution"), 1)
+        lowest |= dict.fromkeys(("occupancy_every", "density_every", "depth_smooth_pixels"), 1)
+        lowest |= dict.fromkeys(("color_layers", "samples", "cone_angle", "lr", "min_transmittance"), 0)
+        _check_range("geometry.", self, lowest, above=("lr", "min_transmittance"))
 
 
 @dataclass(frozen=True)
@@ -103,7 +145,10 @@ class FeatureConfig:
         border_penalty: Added to the distance of graph edges that cross a mask border.
         norm_weight: Weight of (‖feature‖ − 1)².
         min_pixels: Masks with fewer sampled pixels inside or outside are skipped.
-        lr: Adam's first learning rate; it falls to lr / 30 along a cosine.
+        min_uncovered: A mask with children also gets positives from its own uncovered part if that has so many pixels.
+        lr: Adam's first learning rate; it falls along a cosine.
+        lr_floor: What is left of it at the end, as a fraction.
+        beta2: Adam's decay of squared gradients.
     """
 
     grid: HashGridConfig = field(default_factory=lambda: HashGridConfig(8, 4, 15, 16, 64))
@@ -126,7 +171,16 @@ class FeatureConfig:
     border_penalty: float = 10.0
     norm_weight: float = 0.1
     min_pixels: int = 5
+    min_uncovered: int = 10
     lr: float = 1e-2
+    lr_floor: float = 1.0 / 30
+    beta2: float = 0.99
+
+    def __post_init__(self) -> None:
+        positive = ("hidden", "layers", "dim", "samples_per_pixel", "steps", "images", "pairs_per_mask", "negatives")
+        lowest = dict.fromkeys((*positive, "neighbors", "min_pixels"), 1) | {"pixels": 2}
+        lowest |= dict.fromkeys(("bottleneck", "lr", "temperature", "euclidean_weight", "ultrametric_weight"), 0)
+        _check_range("features.", self, lowest, above=("lr", "temperature"))
 
 
 @dataclass(frozen=True)
@@ -152,6 +206,10 @@ class SegmentConfig:
     label_radius: float = 4.0
     cuts: int = 50
 
+    def __post_init__(self) -> None:
+        lowest = {"voxel": 0, "neighbors": 1, "label_neighbors": 1, "label_radius": 0, "cuts": 1}
+        _check_range("segment.", self, lowest, above=("label_radius",))
+
 
 @dataclass(frozen=True)
 class Config:
@@ -173,11 +231,23 @@ def preset(name: Preset) -> Config:
         return Config(
             preset="standard",
             geometry=GeometryConfig(
-                grid=HashGridConfig(16, 4, 19, 16, 1024), hidden=64, color_layers=2, occupancy_resolution=128,
-                steps=2500, rays=8192, samples=1 << 18, max_samples_per_ray=1024, cone_angle=1.0 / 256,
+                grid=HashGridConfig(16, 4, 19, 16, 1024),
+                hidden=64,
+                color_layers=2,
+                occupancy_resolution=128,
+                steps=2500,
+                rays=8192,
+                samples=1 << 18,
+                max_samples_per_ray=1024,
+                cone_angle=1.0 / 256,
             ),
             features=FeatureConfig(
-                grid=HashGridConfig(12, 4, 19, 16, 128), hidden=128, layers=2, steps=1500, pixels=16384, images=8,
+                grid=HashGridConfig(12, 4, 19, 16, 128),
+                hidden=128,
+                layers=2,
+                steps=1500,
+                pixels=16384,
+                images=8,
             ),
         )
     if name == "paper":
@@ -185,15 +255,35 @@ def preset(name: Preset) -> Config:
             engine="field",
             preset="paper",
             geometry=GeometryConfig(
-                grid=HashGridConfig(17, 4, 20, 16, 1024), hidden=64, color_layers=2, occupancy_resolution=128,
-                steps=20000, rays=4096, samples=0, max_samples_per_ray=1024, cone_angle=1.0 / 256,
-                distortion_weight=0.0, depth_smooth=True, ray_sampling="same_image",
+                grid=HashGridConfig(17, 4, 20, 16, 1024),
+                hidden=64,
+                color_layers=2,
+                occupancy_resolution=128,
+                steps=20000,
+                rays=4096,
+                samples=0,
+                max_samples_per_ray=1024,
+                cone_angle=1.0 / 256,
+                beta2=0.999,
+                distortion_weight=0.0,
+                depth_smooth=True,
+                ray_sampling="same_image",
             ),
             features=FeatureConfig(
-                grid=HashGridConfig(17, 4, 20, 16, 64), hidden=128, layers=2, dim=256, bottleneck=128, steps=20000,
-                pixels=4096, images=1, mask_balance=0.0, norm_weight=1.0,
+                grid=HashGridConfig(17, 4, 20, 16, 64),
+                hidden=128,
+                layers=2,
+                dim=256,
+                bottleneck=128,
+                steps=20000,
+                pixels=4096,
+                images=1,
+                mask_balance=0.0,
+                norm_weight=1.0,
+                beta2=0.999,
             ),
-            segment=SegmentConfig(linkage="single"),
+            # Published: voxels of 2e-3 in a scene of half extent 0.5, labels from no farther than √5e-3.
+            segment=SegmentConfig(linkage="single", voxel=4e-3, label_radius=5e-3**0.5 / 2e-3),
         )
     raise ConfigError(f"--preset: expected draft, standard or paper, got {name!r}")
 

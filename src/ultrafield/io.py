@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io as bytes_io
 import json
 import os
+import shutil
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -41,6 +43,22 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
         raise
 
 
+@contextmanager
+def fresh_folder(target: str | Path) -> Iterator[Path]:
+    """A folder to fill, which replaces `target` if the block ends without an error and vanishes otherwise."""
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        shutil.rmtree(target, ignore_errors=True)
+        temporary.rename(target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
 def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
     """Write `value` as JSON, atomically; NaN and infinity are refused, as other readers would choke on them."""
     text = json.dumps(value, indent=indent, allow_nan=False)
@@ -57,6 +75,14 @@ def read_json(path: str | Path) -> Any:
         raise SceneError(f"{path}: no such file") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise SceneError(f"{path}: not valid JSON ({error})") from None
+
+
+def write_npy(path: str | Path, array: np.ndarray) -> None:
+    """Write an array as `.npy`, atomically."""
+    buffer = bytes_io.BytesIO()  # NumPy writing to the file itself would not say that the disk is full
+    np.save(buffer, array, allow_pickle=False)
+    with atomic_write(path) as file:
+        file.write(buffer.getbuffer())
 
 
 def write_npz(path: str | Path, **arrays: np.ndarray) -> None:

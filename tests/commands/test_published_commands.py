@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 
 from ultrafield.commands import published, published_segment
 from ultrafield.commands.published import Checkpoint, read_checkpoint, render_main, train_main, write_checkpoint
-from ultrafield.commands.published_evaluate import evaluate_main, hierarchy_main
-from ultrafield.commands.published_views import PARSING_THRESHOLDS, below, parse_view
+from ultrafield.commands.published_evaluate import evaluate_main
+from ultrafield.commands.published_masks import hierarchy_main
+from ultrafield.commands.published_views import PARSING_THRESHOLDS, Quality, below, denser, parse_view, read_view_list
 from ultrafield.config import Config
 from ultrafield.errors import RunError
-from ultrafield.io import read_image, write_image
-from ultrafield.masks import build_mask_set
+from ultrafield.io import read_image, write_image, write_npy
+from ultrafield.masks import build_mask_set, read_masks
 
 pytestmark = pytest.mark.usefixtures("small_paper")
 
@@ -105,7 +107,8 @@ def test_training_goes_on_from_a_checkpoint(
     again = ["--exp_name", "B", "--ckpt_path", "ckpts/nerf/A/epoch=0.ckpt"]
     capsys.readouterr()
     assert train_main([*root, *again]) == 0
-    assert "holds epoch 0; nothing is left to train" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "epoch=0.ckpt: already holds epoch 0, and --num_epochs 0.02 ends with epoch 0: nothing is left to t" in said
     first, second = (read_checkpoint(here / f"ckpts/nerf/{name}/epoch=0.ckpt") for name in "AB")
     assert all((first.geometry[name] == second.geometry[name]).all() for name in first.geometry)
     assert (here / "results/nerf/B/field.safetensors").is_file()
@@ -113,6 +116,9 @@ def test_training_goes_on_from_a_checkpoint(
     trained = []
     monkeypatch.setattr(published, "train", lambda run, scene, config, **how: trained.append((config, how)) or 1 / 0)
     assert train_main([*root, *again, "--num_epochs", "4"]) == 1
+    assert (
+        "epoch=0.ckpt: training starts from the weights of epoch 0 for 3000 steps; optimiser and learning rate begin anew"
+    ) in capsys.readouterr().err
     config, how = trained.pop()
     assert config.geometry.steps == config.features.steps == 3000
     assert how["initial"] is not None
@@ -120,6 +126,90 @@ def test_training_goes_on_from_a_checkpoint(
     config, how = trained.pop()
     assert config.geometry.steps == 4000
     assert how["initial"] is not None
+
+
+def test_what_was_trained_on_is_compared(here: Path, tiny_scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--num_epochs", "0.005", "--batch_size", "64"]
+    for split, kept in (("train", False), ("train", True), ("trainval", False), ("trainvaltest", True)):
+        capsys.readouterr()
+        assert train_main([*root, "--no_save_test", "--split", split]) == 0
+        assert ("done before with these settings, kept" in capsys.readouterr().err) == kept
+    start = ["--weight_path", "ckpts/nerf/exp/epoch=0.ckpt"]
+    for more, kept in ((start, False), ([], False), ([], True)):
+        capsys.readouterr()
+        assert train_main([*root, "--no_save_test", *more]) == 0
+        assert ("done before with these settings, kept" in capsys.readouterr().err) == kept
+
+
+def test_results_hold_the_views_of_the_last_command_only(here: Path, tiny_scene: Path) -> None:
+    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--batch_size", "64"]
+    results = here / "results/nerf/exp"
+    short = ["--num_epochs", "0.005"]
+    assert train_main([*root, "--num_epochs", "0.005", "--render_train", "--rotate_test"]) == 0
+    assert len(list((results / "0").glob("*_p.npy"))) == 3 + 4
+    (results / "7").mkdir()
+    assert train_main([*root, *short]) == 0  # the same training: other epochs are not its business
+    assert read_view_list(results / "0").training == ()
+    assert read_view_list(results / "0").test == ("000", "001")
+    assert len(list((results / "0").glob("*_p.npy"))) == 2
+    assert (results / "7").is_dir()
+    assert train_main([*root, *short, "--lr", "2e-2", "--no_save_test"]) == 0  # a new one: nothing old remains
+    assert [path.name for path in results.iterdir() if path.is_dir()] == []
+    (here / "mine").mkdir()
+    (here / "mine/notes.txt").touch()
+    render = ["--ckpt_path", "ckpts/nerf/exp/epoch=0.ckpt", "--render_dir", "mine"]
+    assert render_main([*root, *render]) == 0
+    assert (here / "mine/notes.txt").exists()
+    assert train_main([*root, *short, *render[:2], "--val_only", "--num_epochs", "9"]) == 0
+    assert [path.name for path in results.iterdir() if path.is_dir()] == ["0"]  # named after what the checkpoint holds
+
+
+def test_interrupted_validation_leaves_no_half_written_results(
+    here: Path, tiny_scene: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ultrafield.commands import published_views
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(published_views, "write_image", full)
+    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--num_epochs", "0.005", "--batch_size", "64"]
+    assert train_main(root) == 1
+    assert [path.name for path in (here / "results/nerf/exp").iterdir() if path.is_dir()] == []
+
+
+def test_partnet_is_rendered_with_five_times_the_density(
+    here: Path, tiny_scene: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from ultrafield import field
+
+    shown = []
+    plain = field.render_view
+    monkeypatch.setattr(field, "render_view", lambda model, *more: shown.append(model) or plain(model, *more))
+    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--num_epochs", "0.005", "--batch_size", "64"]
+    assert train_main([*root, "--no_save_test"]) == 0
+    model, positions = shown[-1], torch.rand(9, 3) - 0.5
+    density, vector = model.geometry(positions)
+    assert denser(model, 1.0) is model
+    five = denser(model, 5.0)
+    torch.testing.assert_close(five.geometry(positions)[0], 5 * density)
+    torch.testing.assert_close(five.geometry(positions)[1], vector)
+    torch.testing.assert_close(five.density(positions), 5 * density)
+    torch.testing.assert_close(model.density(positions), density)
+
+
+@pytest.mark.parametrize(
+    ("psnr", "text"),
+    [
+        ([20.0, 30.0], "test/psnr 25.00  test/ssim 0.5000"),
+        ([20.0, math.inf], "test/psnr 20.00 (1 of 2 views exact, left out)  test/ssim 0.5000"),
+        ([math.inf, math.inf], "test/psnr exact  test/ssim 0.5000"),
+    ],
+)
+def test_exact_views_leave_the_figure_finite(psnr: list[float], text: str) -> None:
+    assert str(Quality.of(psnr, [0.25, 0.75])) == text
 
 
 def test_trainval_trains_on_both_splits(here: Path, tiny_scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +298,6 @@ def test_evaluation_needs_label_maps(here: Path, tiny_scene: Path, capsys: pytes
 
 def test_evaluation_of_the_truth_itself(here: Path, tiny_scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Label maps made of the ground-truth ids score 1 on every level of NC."""
-    from ultrafield.commands.published_views import write_npy
     from ultrafield.data import load_ground_truth, load_scene
 
     scene = load_scene(tiny_scene, progress=False)
@@ -240,13 +329,24 @@ def test_hierarchy_of_mask_folders(tmp_path: Path, capsys: pytest.CaptureFixture
     np.testing.assert_array_equal(np.load(tmp_path / "out" / "a_same.npy"), expected.same)
     write_image(tmp_path / "seg" / "a" / "3.png", np.zeros((6, 6), np.uint8))
     assert hierarchy_main(["--input", str(tmp_path / "seg"), "--output", str(tmp_path / "out")]) == 2
-    assert "3.png: the mask is empty" in capsys.readouterr().err
+    assert "3.png: mask holds no pixel" in capsys.readouterr().err
     write_image(tmp_path / "seg" / "a" / "3.png", np.ones((5, 6), np.uint8))
     assert hierarchy_main(["--input", str(tmp_path / "seg"), "--output", str(tmp_path / "out")]) == 2
-    assert "3.png: expected the size of 0.png, (6, 6), found (5, 6)" in capsys.readouterr().err
+    assert "3.png: expected 6x6 pixels like 0.png, found 6x5 pixels" in capsys.readouterr().err
     (tmp_path / "none").mkdir()
     assert hierarchy_main(["--input", str(tmp_path / "none"), "--output", str(tmp_path / "out")]) == 2
     assert "none: holds no folders of mask pictures" in capsys.readouterr().err
+
+
+def test_hierarchy_files_fit_the_masks_as_they_are_read(tmp_path: Path) -> None:
+    """ "1-a.png" comes before "1.png", but the stem "1" before "1-a"."""
+    masks = np.zeros((2, 6, 6), bool)
+    masks[0, :4], masks[1, :2] = True, True
+    for name, mask in zip(("1", "1-a"), masks, strict=True):
+        write_image(tmp_path / "train_seg" / "v" / f"{name}.png", mask.astype(np.uint8) * 255)
+    source, target = tmp_path / "train_seg", tmp_path / "train_seg_hierarchy"
+    assert hierarchy_main(["--input", str(source), "--output", str(target)]) == 0
+    np.testing.assert_array_equal(read_masks(tmp_path, "train", "v").inside, build_mask_set(masks).inside)
 
 
 def test_parsing_a_view_by_itself() -> None:

@@ -27,9 +27,9 @@ from ultrafield.commands.published_segment import (
     without_loners,
     write_cloud,
 )
-from ultrafield.commands.published_views import PublishedView, write_npy
+from ultrafield.commands.published_views import PublishedView
 from ultrafield.errors import RunError
-from ultrafield.io import read_image
+from ultrafield.io import read_image, write_json, write_npy
 
 
 def slow_labels(points: np.ndarray, numbers: np.ndarray, query: np.ndarray, k: int, threshold: float) -> int:
@@ -96,6 +96,13 @@ def test_segments_are_the_components_of_the_neighbour_graph() -> None:
             assert len(np.unique(components[found[level] == number])) == 1
 
 
+def test_all_sixteen_neighbours_are_joined_however_far() -> None:
+    """Two dense groups of 9 points far apart need each other to make up 16."""
+    rng = np.random.default_rng(0)
+    points = (rng.random((18, 3)) * 0.01 + np.repeat([[0.0], [1.0]], 9, axis=0)).astype(np.float32)
+    assert (segment_points(points, np.ones((18, 2), np.float32)) == 0).all()
+
+
 def test_the_first_point_of_each_voxel_stays() -> None:
     points = np.array([[0.1, 0, 0], [0.4, 0, 0], [0.6, 0, 0], [-0.1, 0, 0], [0.9, 0, 0]])
     assert first_per_voxel(points, 0.5).tolist() == [0, 2, 3]
@@ -137,6 +144,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write_npy(folder / f"{stem}_d.npy", depth.ravel())
         torch.save(torch.from_numpy(features.astype(np.float16)), folder / f"{stem}_f.pth")
     write_npy(folder / "to_user.npy", np.diag([2.0, 2.0, 2.0, 1.0]))
+    write_json(folder / "views.json", {"training": ["train_000", "train_001"], "test": ["000"]})
     return folder
 
 
@@ -167,7 +175,7 @@ def test_the_command_writes_what_the_published_one_does(results: Path, capsys: p
 
 
 def test_training_views_are_thinned_and_far_enough(results: Path) -> None:
-    points, features = training_points(results, 2, Report())
+    points, features = training_points(results, ["train_000", "train_001"], 2, Report())
     assert len(points) == len(features) == 19 * 20  # the first row has no depth, the second view adds nothing
     assert points.dtype == np.float32
 
@@ -189,10 +197,10 @@ def test_bad_arguments(results: Path, arguments: list[str], text: str, capsys: p
 @pytest.mark.parametrize(
     ("pattern", "text"),
     [
-        ("train_*_d.npy", "holds no training views; train.py needs --render_train"),
         ("train_001_f.pth", "train_001_f.pth: no features; train with --ultrametric_weight and --euclidean_weight"),
         ("train_001_surface.npy", "train_001_surface.npy: no such file"),
-        ("000_d.npy", "holds no test views"),
+        ("000_surface.npy", "000_surface.npy: no such file"),
+        ("views.json", "views.json: missing, so the views in this folder cannot be trusted; run train.py again"),
     ],
 )
 def test_missing_results(results: Path, pattern: str, text: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,6 +208,38 @@ def test_missing_results(results: Path, pattern: str, text: str, capsys: pytest.
         path.unlink()
     assert main(["E", "OUT"]) == 2
     assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ({"training": [], "test": ["000"]}, "holds no training views; train.py needs --render_train"),
+        ({"training": ["train_000"], "test": []}, "holds no test views"),
+        ({"training": ["train_000"]}, "views.json: cannot be used"),
+    ],
+)
+def test_the_list_of_views_decides(
+    results: Path, content: dict[str, list[str]], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_json(results / "views.json", content)
+    assert main(["E", "OUT"]) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_files_of_earlier_trainings_are_not_read(results: Path) -> None:
+    write_npy(results / "train_002_d.npy", np.ones(7, np.float32))
+    write_npy(results / "001_d.npy", np.ones(7, np.float32))
+    out = results.parents[3] / "vis"
+    write_npy(out / "OUT" / "1" / "0.010.npy", np.zeros((2, 2)))
+    write_npy(out / "OUT" / "notes.npy", np.zeros(1))
+    assert main(["E", "OUT"]) == 0
+    assert sorted(path.name for path in (out / "OUT").iterdir()) == ["0", "notes.npy"]
+
+
+@pytest.mark.parametrize("output", ["..", ".", "../elsewhere"])
+def test_output_stays_below_vis(results: Path, output: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["E", output]) == 2
+    assert capsys.readouterr().err == f"3dseg.py: error: OUTPUT: expected a name below vis/, got {output!r}\n"
 
 
 def test_broken_results(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,7 @@ def test_the_python_example_runs(
     names: dict[str, object] = {}
     exec(code.replace('"demo/scene"', repr(str(tiny_scene))), names)
     assert len(names["segments"]) == len(names["surface"])
-    assert capsys.readouterr().out.startswith("[")
+    assert capsys.readouterr().out.startswith("(")
 
 
 def test_every_command_named_exists() -> None:

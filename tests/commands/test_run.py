@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ import pytest
 
 from ultrafield import cli
 from ultrafield.commands.runfolder import RunFolder
-from ultrafield.io import read_image
+from ultrafield.commands.segment import height_names
+from ultrafield.data import load_scene
+from ultrafield.io import read_image, write_image
+from ultrafield.masks import read_masks, write_masks
 from ultrafield.ultrametric import cut
 
 SPLITS = {"train": 6, "val": 2, "val_rotate": 2}
@@ -156,6 +160,117 @@ def test_an_interrupted_segmentation_leaves_nothing_to_be_taken_for_finished(
     assert len(RunFolder(copied_run).read_labels("val_rotate", "r_1").heights) == 7
 
 
+def test_views_of_an_earlier_field_are_never_taken_for_those_of_a_later_one(
+    tiny: list[str],
+    tiny_scene: Path,
+    copied_run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import ultrafield.training as training
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    before = RunFolder(copied_run).read_render("val", "r_0").depth
+    train = ["train", str(tiny_scene), "--out", str(copied_run), *tiny, "--geometry.steps", "40"]
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "fit", interrupted)
+        assert cli.main(train) == 1
+    capsys.readouterr()
+    for command in (["segment", str(copied_run)], ["render", str(copied_run), "--frames", "0"]):
+        assert cli.main([*command, "--device", "cpu"]) == 2
+        said = capsys.readouterr().err
+        assert "training with its settings on the scene as it is now is not finished" in said
+        assert f"ultrafield train {tiny_scene.resolve()} --out {copied_run}" in said
+    assert cli.main(["eval", str(copied_run)]) == 2
+    assert f"not segmented with its settings; next: ultrafield segment {copied_run}" in capsys.readouterr().err
+    assert cli.main(train) == 0
+    assert cli.main(["segment", str(copied_run), "--device", "cpu"]) == 0
+    assert "render: done before" not in capsys.readouterr().err
+    assert not np.array_equal(RunFolder(copied_run).read_render("val", "r_0").depth, before)
+
+
+def test_training_drops_the_records_of_what_came_after(
+    tiny: list[str], tiny_scene: Path, copied_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ultrafield.training as training
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    run = ["train", str(tiny_scene), "--out", str(copied_run), "--engine", "field", *tiny]
+    monkeypatch.setattr(training, "fit", interrupted)
+    assert cli.main([*run, "--features.steps", "6"]) == 1  # other features on the same geometry
+    assert set(RunFolder(copied_run).seconds()) == {"render"}
+    assert cli.main([*run, "--geometry.steps", "50"]) == 1
+    assert RunFolder(copied_run).seconds() == {}
+
+
+def test_the_other_engine_uses_the_geometry_that_was_trained_for_features(
+    tiny: list[str], tiny_scene: Path, copied_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert cli.main(["segment", str(copied_run), "--engine", "lift", "--device", "cpu"]) == 0
+    before = (copied_run / "field.safetensors").read_bytes()
+    assert cli.main(["run", str(tiny_scene), "--out", str(copied_run), "--engine", "lift", *tiny]) == 0
+    assert "train: done before" in capsys.readouterr().err
+    assert (copied_run / "field.safetensors").read_bytes() == before
+
+
+def test_metrics_of_the_published_evaluation_are_not_taken_for_the_runs_own(
+    tiny: list[str], tiny_scene: Path, copied_run: Path
+) -> None:
+    before = (copied_run / "metrics.json").read_bytes()
+    assert cli.main(["eval", str(copied_run), "--published", "--sampling", "2"]) == 0
+    assert (copied_run / "metrics.json").read_bytes() != before
+    assert cli.main(["run", str(tiny_scene), "--out", str(copied_run), "--engine", "field", *tiny]) == 0
+    assert (copied_run / "metrics.json").read_bytes() == before
+
+
+def test_changed_pictures_are_noticed(
+    tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene, run = shutil.copytree(tiny_scene, tmp_path / "scene"), tmp_path / "run"
+    arguments = ["run", str(scene), "--out", str(run), *tiny]
+    assert cli.main(arguments) == 0
+    picture = scene / "train" / "r_3.png"
+    write_image(picture, 255 - read_image(picture)[..., :3])
+    assert cli.main(["segment", str(run), "--device", "cpu"]) == 2
+    capsys.readouterr()
+    assert cli.main(arguments) == 0
+    assert "done before" not in capsys.readouterr().err
+
+
+def test_pictures_equal_to_eight_bits_count_with_the_highest_psnr(
+    tiny_scene: Path, copied_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunFolder(copied_run)
+    image = load_scene(tiny_scene, progress=False).splits["val"].views[0].image
+    other = json.loads((copied_run / "metrics.json").read_text())["psnr"]["per_view"]["r_1"]
+    run.write_render("val", "r_0", replace(run.read_render("val", "r_0"), color=image / 255.0))
+    assert cli.main(["eval", str(copied_run)]) == 0
+    found = json.loads((copied_run / "metrics.json").read_text())["psnr"]
+    limit = 20.0 * np.log10(255.0 * np.sqrt(12.0))
+    assert found["per_view"]["r_0"] == found["limit"] == pytest.approx(limit)
+    assert found["mean"] == pytest.approx((limit + other) / 2)
+    assert found["capped"] == ["r_0"]
+    assert f"{found['mean']:.2f}" in capsys.readouterr().out
+
+
+def test_the_tree_file_lists_the_automatic_levels(tiny_run: Path) -> None:
+    found = RunFolder(tiny_run).read_labels("val", "r_0")
+    levels = json.loads((tiny_run / "tree.json").read_text())["levels"]
+    assert [level["height"] for level in levels] == pytest.approx(sorted(found.heights[found.is_level], reverse=True))
+
+
+def test_levels_that_lie_close_together_have_names_of_their_own() -> None:
+    assert height_names(np.array([0.1, 0.25], np.float32)) == ["0.100", "0.250"]
+    assert height_names(np.array([0.1, 0.1004, 0.3], np.float32)) == ["0.1000", "0.1004", "0.3000"]
+    close = np.array([0.5, np.nextafter(np.float32(0.5), np.float32(1.0))], np.float32)
+    assert len(set(height_names(close))) == 2
+
+
 def test_a_full_disk_while_labelling_names_the_file(
     copied_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,14 +294,17 @@ def test_a_full_disk_while_labelling_names_the_file(
 def test_features_are_needed_for_the_field_engine(
     tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ultrafield.training import Fields, load_fields, save_fields
+    from ultrafield.commands.train import keep_fields
+    from ultrafield.training import Fields, load_fields
 
     run = RunFolder(tmp_path)
     stored = RunFolder(tiny_run).read_config()
-    run.write_config(stored.scene, stored.data, stored.config)
-    save_fields(tmp_path / "field.safetensors", Fields(load_fields(tiny_run).geometry))
+    config = replace(stored.config, engine="lift")
+    run.write_config(stored.scene, stored.data, config)
+    keep_fields(run, config, Fields(load_fields(tiny_run).geometry))
     assert cli.main(["segment", str(tmp_path), "--engine", "field", "--device", "cpu"]) == 2
     assert "--engine field: this run has no features" in capsys.readouterr().err
+    assert run.read_config().config.engine == "lift"
 
 
 def test_rendering_writes_pictures_and_a_video(copied_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -217,6 +335,51 @@ def test_a_scene_without_masks_gets_its_own_in_the_run_folder(
     assert "masks: done before" in capsys.readouterr().err
 
 
+def test_masks_that_have_gone_are_made_again(
+    tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = _without_masks(tiny_scene, tmp_path / "bare")
+    arguments = ["run", str(bare), "--out", str(tmp_path / "run"), *tiny]
+    assert cli.main(arguments) == 0
+    shutil.rmtree(tmp_path / "run" / "masks")
+    capsys.readouterr()
+    assert cli.main(arguments) == 0
+    assert "masks: done before" not in capsys.readouterr().err
+    assert len(list((tmp_path / "run" / "masks" / "train_seg").iterdir())) == 6
+
+
+def test_masks_are_made_for_the_views_that_have_none(
+    tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = _without_masks(tiny_scene, tmp_path / "partly")
+    own = np.zeros((2, 32, 32), bool)
+    own[0, :20], own[1, :, 7:] = True, True
+    write_masks(scene, "train", "r_2", own)
+    before, run = snapshot(scene), tmp_path / "run"
+    assert cli.main(["run", str(scene), "--out", str(run), "--engine", "field", *tiny]) == 0
+    assert snapshot(scene) == before
+    assert f"1 views have masks, copied to {run / 'masks'}; making those of the other 5" in capsys.readouterr().err
+    np.testing.assert_array_equal(read_masks(run / "masks", "train", "r_2").masks(), own)
+    assert len(list((run / "masks" / "train_seg").iterdir())) == 6
+
+
+def test_features_without_masks_fail_before_geometry_is_trained(
+    tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = _without_masks(tiny_scene, tmp_path / "partly")
+    write_masks(scene, "train", "r_0", np.ones((1, 32, 32), bool))
+    assert cli.main(["train", str(scene), "--out", str(tmp_path / "run"), "--engine", "field", *tiny]) == 2
+    assert "--engine field needs masks of every training view; 5 of 6 have none (first: r_1)" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def _without_masks(scene: Path, target: Path) -> Path:
+    """A copy of the training pictures and cameras alone."""
+    shutil.copytree(scene / "train", target / "train")
+    shutil.copyfile(scene / "transforms_train.json", target / "transforms_train.json")
+    return target
+
+
 def test_overwrite_does_everything_again(
     tiny: list[str], tiny_scene: Path, copied_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -241,6 +404,46 @@ def test_masks_are_written_beside_the_scene_or_elsewhere(
         assert len(inside) == len(list((tmp_path / "train_seg" / f"r_{index}").glob("*.png")))
 
 
+@pytest.mark.parametrize("shape", ["folder", "id map"])
+def test_masks_of_the_user_are_replaced_only_on_request(
+    tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: str
+) -> None:
+    scene = _without_masks(tiny_scene, tmp_path / "scene")
+    if shape == "folder":
+        write_masks(scene, "train", "r_4", np.ones((1, 32, 32), bool))
+    else:
+        write_image(scene / "train_seg" / "r_4.png", np.ones((32, 32), np.uint8))
+    before = snapshot(scene)
+    assert cli.main(["masks", str(scene)]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert f"{scene / 'train_seg'}: has masks of 1 of 6 training views already (first: r_4)" in said
+    assert "--overwrite" in said
+    assert snapshot(scene) == before
+    assert cli.main(["masks", str(scene), "--overwrite"]) == 0
+    assert len(list((scene / "train_seg").glob("r_*/"))) == 6 + (shape == "id map")
+
+
+def test_an_interrupt_leaves_the_masks_of_whole_views_only(
+    tiny_scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ultrafield.masks import read
+
+    real, written = read.write_image, []
+
+    def interrupted(path: Path, image: np.ndarray) -> None:
+        # The second view's second mask.
+        if len({file.parent for file in written}) == 2 and path.name == "1.png":
+            raise KeyboardInterrupt
+        written.append(path)
+        real(path, image)
+
+    monkeypatch.setattr(read, "write_image", interrupted)
+    assert cli.main(["masks", str(tiny_scene), "--out", str(tmp_path)]) == 1
+    assert [path.name for path in (tmp_path / "train_seg").iterdir()] == ["r_0"]
+    count = sum(file.parent == written[0].parent for file in written)
+    assert len(list((tmp_path / "train_seg" / "r_0").iterdir())) == count
+
+
 def test_synth_writes_a_dataset_and_keeps_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import trimesh
 
@@ -257,8 +460,6 @@ def test_synth_writes_a_dataset_and_keeps_what_is_there(tmp_path: Path, capsys: 
 def test_the_demo_ends_with_tables_and_pictures(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from dataclasses import replace
-
     from ultrafield.commands import demo
 
     parsed = cli.parse(["train", "s", "--out", "r", *tiny])
@@ -277,6 +478,14 @@ def test_the_demo_ends_with_tables_and_pictures(
     )
     assert cli.main(arguments) == 0
     assert "scene: done before, kept" in capsys.readouterr().err
+    assert cli.main([*arguments, "--val-views", "2"]) == 0
+    said = capsys.readouterr().err
+    assert "scene: there is one of other options; it is built anew" in said
+    assert "train: done before" not in said
+    frames = json.loads((out / "scene" / "transforms_val.json").read_text())["frames"]
+    assert len(frames) == 2
+    for engine in ("lift", "field"):
+        assert len(list((out / engine / "labels" / "val").glob("*.npz"))) == 2
 
 
 def test_a_video_that_lost_frames_is_not_kept(copied_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

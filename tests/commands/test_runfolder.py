@@ -44,6 +44,11 @@ def test_a_run_belongs_to_one_scene(run: RunFolder, tmp_path: Path) -> None:
     assert run.read_config().scene == (tmp_path / "b").resolve()
 
 
+def test_a_run_does_not_write_into_the_scene_itself(run: RunFolder) -> None:
+    with pytest.raises(RunError, match=r"run: is the scene itself, which is never changed"):
+        run.write_config(run.root, SceneOptions(), Config())
+
+
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"scene": "s", "data": {"speed": 1}, "config": {}}'])
 def test_a_broken_config_names_its_file(run: RunFolder, text: str) -> None:
     run.root.mkdir()
@@ -69,6 +74,13 @@ def test_stages_count_only_when_finished_with_the_same_settings(run: RunFolder) 
     assert run.seconds() == {"train": 1.235}
     run.begin("train", "a")
     assert not run.finished("train", "a")
+
+
+def test_forgotten_stages_are_not_finished(run: RunFolder) -> None:
+    for stage in ("train", "render", "eval"):
+        run.finish(stage, "a", 1.0)
+    run.forget("render", "eval", "segment")
+    assert run.seconds() == {"train": 1.0}
 
 
 def test_adopted_geometry_counts_as_done(run: RunFolder, tmp_path: Path) -> None:

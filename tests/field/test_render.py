@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ultrafield.config import GeometryConfig
 from ultrafield.field.occupancy import OccupancyGrid, step_edges
 from ultrafield.field.rays import ray_table
 from ultrafield.field.render import median_distance, render_view, trace
@@ -20,6 +21,7 @@ class Ball(nn.Module):
     def __init__(self, density: float = 400.0) -> None:
         super().__init__()
         self.occupancy = OccupancyGrid(cascades=1, resolution=16)
+        self.config = GeometryConfig()
         self.background, self.device, self._density = torch.ones(3), torch.device("cpu"), density
         self.edges = step_edges(0.01, 3.0, 0.004, 0.0)
 

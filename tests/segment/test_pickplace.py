@@ -10,7 +10,7 @@ from ultrafield.config import SegmentConfig
 from ultrafield.io import read_json
 from ultrafield.masks import read_masks
 from ultrafield.metrics import normalized_covering
-from ultrafield.segment import build_graph, label_views, levels, spread_cuts, surface_from_views, view_points
+from ultrafield.segment import build_graph, label_points, levels, spread_cuts, surface_from_views, view_points
 from ultrafield.types import Cameras, RenderedView, Scene, Similarity, Split, View
 from ultrafield.ultrametric import build_tree
 
@@ -45,7 +45,7 @@ def test_lift_with_exact_depth_covers_the_parts(pickplace: Path) -> None:
     tree = build_tree(build_graph(surface, engine="lift", scene=scene, config=config))
     held_out, cameras, _, parts = exact_split(pickplace, "val", slice(0, 16, 4))
     points = [view_points(view, cameras, index, to_user) for index, view in enumerate(held_out)]
-    labels = label_views(tree, surface, points, spread_cuts(tree, 50, levels(tree)), config=config)
+    labels = label_points(tree, surface, points, spread_cuts(tree, 50, levels(tree)), config=config)
     covering = [normalized_covering(found, truth) for found, truth in zip(labels, parts, strict=True)]
     assert len(surface) > 30_000
     assert np.mean(covering) > 0.75

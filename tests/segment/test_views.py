@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ultrafield.config import SegmentConfig
 from ultrafield.metrics import normalized_covering
-from ultrafield.segment import ViewLabeller, build_graph, label_views, levels, spread_cuts, view_points
+from ultrafield.segment import ViewLabeller, build_graph, label_points, levels, spread_cuts, view_points
 from ultrafield.segment.views import cut_table, labels_at
 from ultrafield.types import RenderedView, Surface, Tree
 from ultrafield.ultrametric import build_tree, cut
@@ -74,7 +74,7 @@ def test_cuts_share_ids_and_are_nested() -> None:
     table = cut_table(tree, heights)
     for column, height in enumerate(heights):
         np.testing.assert_array_equal(table[:, column], cut(tree, height))
-    labels = next(label_views(tree, surface, [surface.points.reshape(3, 3, 3)], heights))
+    labels = next(label_points(tree, surface, [surface.points.reshape(3, 3, 3)], heights))
     assert labels.shape == (4, 3, 3)
     assert (labels[-1] == 16).all()
 
@@ -89,7 +89,7 @@ def test_views_are_labelled_one_at_a_time_whatever_their_size() -> None:
     surface, tree = line()
     sizes = [(1, 5), (4, 2), (1, 1)]
     views = (np.zeros((*size, 3), np.float32) for size in sizes)
-    found = label_views(tree, surface, views, np.array([0.5, 1.0]))
+    found = label_points(tree, surface, views, np.array([0.5, 1.0]))
     assert [labels.shape for labels in found] == [(2, *size) for size in sizes]
 
 
@@ -120,6 +120,6 @@ def test_new_views_are_labelled_like_the_truth(toy: Toy, toy_surface: Surface) -
     points = [view_points(view, cameras, index, TO_USER) for index, view in enumerate(views)]
     covering = [
         normalized_covering(labels, truth)
-        for labels, truth in zip(label_views(tree, toy_surface, points, heights), ids, strict=True)
+        for labels, truth in zip(label_points(tree, toy_surface, points, heights), ids, strict=True)
     ]
     assert np.mean(covering) > 0.93

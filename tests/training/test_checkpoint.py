@@ -8,9 +8,10 @@ import pytest
 import torch
 
 import ultrafield.training as training_package
-from ultrafield.errors import BackendError, RunError
-from ultrafield.training import FIELD_FILE, STATE_FILE, fit, load_fields, resolve_device
+from ultrafield.errors import BackendError, RunError, SceneError
+from ultrafield.training import FIELD_FILE, STATE_FILE, fit, load_fields, posed, resolve_device
 from ultrafield.training.checkpoint import load_state, stored_settings
+from ultrafield.types import Split
 
 
 @pytest.fixture
@@ -77,3 +78,26 @@ def test_cuda_by_name_without_cuda_is_an_error():
     assert resolve_device("auto") == torch.device("cpu")
     with pytest.raises(BackendError, match="--device cuda: this PyTorch sees no CUDA device"):
         resolve_device("cuda")
+
+
+def test_features_survive_a_training_that_needs_none(balls, short, tmp_path):
+    both = fit(balls, short, device="cpu", out=tmp_path, progress=False)
+    fit(balls, replace(short, engine="lift"), device="cpu", out=tmp_path, progress=False)
+    again = load_fields(tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(states(both).values(), states(again).values(), strict=True))
+
+
+def test_refined_poses_are_kept_and_used(balls, short, tmp_path):
+    refined = replace(short, geometry=replace(short.geometry, refine_poses=True))
+    fit(balls, refined, device="cpu", out=tmp_path, progress=False)
+    moved = posed(balls, load_fields(tmp_path).geometry)
+    assert 0 < abs(moved.train.cameras.c2w - balls.train.cameras.c2w).max() < 1e-3
+    assert posed(balls, fit(balls, short, device="cpu", progress=False).geometry) is balls
+
+
+def test_missing_masks_are_noticed_before_geometry_is_trained(balls, short, monkeypatch):
+    monkeypatch.setattr(training_package, "fit_geometry", lambda *a, **k: pytest.fail("trained geometry first"))
+    views = (replace(balls.train.views[0], masks=None), *balls.train.views[1:])
+    scene = replace(balls, splits={"train": Split(views, balls.train.cameras)})
+    with pytest.raises(SceneError, match="training view 'r_0' has no masks"):
+        fit(scene, short, device="cpu", progress=False)

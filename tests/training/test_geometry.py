@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from ultrafield.errors import TrainingError
+from ultrafield.errors import SceneError, TrainingError
 from ultrafield.field import render_view
+from ultrafield.metrics import psnr
 from ultrafield.training import fit_geometry
 from ultrafield.training import geometry as module
 from ultrafield.training.checkpoint import STATE_FILE
-from ultrafield.metrics import psnr
 from ultrafield.types import Split
 
 
@@ -68,7 +68,7 @@ def test_a_state_of_other_settings_is_not_gone_on_with(balls, config, tmp_path, 
 
 
 def test_a_loss_that_is_not_finite_names_itself_and_the_step(balls, config, monkeypatch):
-    monkeypatch.setattr(module, "smoothness_loss", lambda depth, opacity: depth.sum() * torch.nan)
+    monkeypatch.setattr(module, "smoothness_loss", lambda depth, *rest, **options: depth.sum() * torch.nan)
     config = replace(config, geometry=replace(config.geometry, depth_smooth=True, depth_smooth_from=0.0))
     with pytest.raises(TrainingError, match=r"geometry: the smoothness loss is nan at step 0; .*--geometry.lr"):
         fit_geometry(balls, config, progress=False)
@@ -111,3 +111,38 @@ def test_a_capture_without_known_background_is_modelled_in_cascades(balls, confi
     assert field.occupancy.cascades == 3
     assert not field.bounded
     assert float(field.edges[-1] - field.edges[-2]) > 1.3 * float(field.edges[1] - field.edges[0])
+
+
+def test_pictures_without_transparency_count_as_opaque(balls, config):
+    short = replace(config, geometry=replace(config.geometry, steps=3))
+    drawn = replace(short, geometry=replace(short.geometry, random_background=True))
+    assert not same_parameters(fit_geometry(balls, short, progress=False), fit_geometry(balls, drawn, progress=False))
+    first = replace(balls.train.views[0], alpha=np.full(balls.train.views[0].image.shape[:2], 255, np.uint8))
+    scene = replace(balls, splits={"train": Split((first, *balls.train.views[1:]), balls.train.cameras)})
+    assert same_parameters(fit_geometry(scene, drawn, progress=False), fit_geometry(balls, drawn, progress=False))
+
+
+@pytest.mark.parametrize("step", [5, 59])
+def test_parameters_that_are_not_finite_never_pass(balls, config, monkeypatch, tmp_path, step):
+    monkeypatch.setattr(module, "_STATE_EVERY", 10)
+    real_step = module._GeometryTrainer.step
+
+    def poisoned(self, index):
+        losses = real_step(self, index)
+        if index == step:
+            with torch.no_grad():
+                self.field.grid.table.fill_(torch.nan)
+        return losses
+
+    monkeypatch.setattr(module._GeometryTrainer, "step", poisoned)
+    with pytest.raises(TrainingError, match=r"geometry: .*(not finite|is nan).*--geometry\.lr"):
+        fit_geometry(balls, config, out=tmp_path, progress=False)
+    state = module.load_state(tmp_path)
+    assert state is None or all(bool(value.isfinite().all()) for value in state["field"].values())
+
+
+def test_depth_smoothness_without_masks_is_an_error(balls, config):
+    views = (replace(balls.train.views[0], masks=None), *balls.train.views[1:])
+    scene = replace(balls, splits={"train": Split(views, balls.train.cameras)})
+    with pytest.raises(SceneError, match="training view 'r_0' has no masks"):
+        fit_geometry(scene, replace(config, geometry=replace(config.geometry, depth_smooth=True)), progress=False)

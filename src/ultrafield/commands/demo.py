@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..config import Config, Engine, preset
+from ..io import read_json, write_json
 from .console import Report, figure
 from .options import Device, SceneOptions, Switch
 from .run import STAGES, run_stages, start_afresh
@@ -47,31 +48,36 @@ class Demo:
     def execute(self) -> None:
         """Run everything, then print the tables."""
         report = Report()
-        scene = self._scene(report)
+        scene, built = self._scene(report)
         metrics = {}
         for engine in ENGINES:
             run = RunFolder(self.out / engine)
             config = replace(demo_config(), engine=engine, seed=self.seed)
             report.note(f"engine {engine}")
-            if self.overwrite:
+            if built:
                 start_afresh(run)
             if engine != ENGINES[0] and not run.config_file.is_file():
                 run.adopt_geometry(RunFolder(self.out / ENGINES[0]))
             metrics[engine] = run_stages(run, scene, SceneOptions(), config, device=self.device, report=Report())
         self._print(metrics, report)
 
-    def _scene(self, report: Report) -> Path:
-        """The folder of the built-in scene, made if it is not there."""
+    def _scene(self, report: Report) -> tuple[Path, bool]:
+        """The folder of the built-in scene, and whether it had to be made: it was not there, or of other options."""
         from ..data import SynthConfig, synthesize
 
-        folder = self.out / "scene"
-        if (folder / "transforms_train.json").is_file() and not self.overwrite:
-            report.note("scene: done before, kept")
-            return folder
+        folder, record = self.out / "scene", self.out / "scene.json"
         options = SynthConfig(size=self.size, train_views=self.train_views, val_views=self.val_views, seed=self.seed)
+        made = (folder / "transforms_train.json").is_file()
+        if made and not self.overwrite and record.is_file() and read_json(record) == asdict(options):
+            report.note("scene: done before, kept")
+            return folder, False
+        if made and not self.overwrite:
+            report.note("scene: there is one of other options; it is built anew, and all that follows done again")
+        record.unlink(missing_ok=True)
         with report.stage("scene"):
-            synthesize(None, folder, options, overwrite=self.overwrite)
-        return folder
+            synthesize(None, folder, options, overwrite=self.overwrite or made)
+        write_json(record, asdict(options))
+        return folder, True
 
     def _print(self, metrics: dict[str, dict[str, Any] | None], report: Report) -> None:
         quality = [["", "PSNR", "SSIM", "NC", "NC-dense", "VC", "VC of the truth"]]

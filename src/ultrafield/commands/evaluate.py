@@ -15,10 +15,18 @@ from ..types import Scene
 from .console import Report, figure
 from .options import RunArgument, Switch
 from .runfolder import RunFolder
+from .segment import segment_fingerprint
 from .train import open_scene
 
 if TYPE_CHECKING:
     from ..metrics import Scores, SegmentationScores
+
+
+# Renderings are rounded to 8 bits, which alone makes a mean squared error of 1/12 of a squared step; what is closer to
+# a photograph than that cannot be told from equal to it.
+PSNR_LIMIT = 10.0 * math.log10(12 * 255**2)
+
+_EXACT = {"sampling": None, "seed": 0, "published": False}
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class Evaluate:
         """Write metrics.json and print the table."""
         report, run = Report(), RunFolder(self.run)
         stored = run.read_config()
+        if not run.finished("segment", segment_fingerprint(run)):
+            raise RunError(f"{run.root}: not segmented with its settings; next: ultrafield segment {run.root}")
         scene = open_scene(stored.scene, stored.data, report)
         metrics = evaluate(run, scene, report, sampling=self.sampling, seed=self.seed, published=self.published)
         print_metrics(metrics, report)
@@ -56,7 +66,8 @@ def evaluate(
     """Compute whatever the scene allows, and write metrics.json.
 
     Returns:
-        What metrics.json holds: `psnr` and `ssim` (mean, per view), `nc`, `nc_dense`, `vc` and `vc_truth` (mean,
+        What metrics.json holds: `psnr` (mean, per view, and which views are capped at the limit that 8 bits set),
+        `ssim` (mean, per view), `nc`, `nc_dense`, `vc` and `vc_truth` (mean,
         levels, per view), each None where it cannot be computed, and `missing` with the reasons.
     """
     if sampling is not None and sampling < 1:
@@ -67,6 +78,11 @@ def evaluate(
         metrics |= _segmentation(run, scene, metrics["missing"], sampling=sampling, seed=seed, published=published)
         write_json(run.root / "metrics.json", metrics)
     return metrics
+
+
+def is_exact(metrics: dict[str, Any]) -> bool:
+    """Whether metrics are exact expectations with our own rounding, as `evaluate` computes them if not told otherwise."""
+    return metrics.get("settings") == _EXACT
 
 
 def can_evaluate(scene: Scene) -> bool:
@@ -84,10 +100,19 @@ def _pictures(run: RunFolder, scene: Scene, missing: dict[str, str]) -> dict[str
     rendered = [run.read_render("val", view.name).color for view in views]
     measured = {}
     for name, measure in (("psnr", psnr), ("ssim", ssim)):
-        values = [measure(picture, view.image) for picture, view in zip(rendered, views, strict=True)]
-        per_view = {view.name: _number(value) for view, value in zip(views, values, strict=True)}
-        measured[name] = {"mean": _number(float(np.mean(values))), "per_view": per_view}
-    return measured
+        pairs = zip(rendered, views, strict=True)
+        measured[name] = {view.name: measure(picture, view.image) for picture, view in pairs}
+    capped = [name for name, value in measured["psnr"].items() if value > PSNR_LIMIT]
+    measured["psnr"] |= dict.fromkeys(capped, PSNR_LIMIT)
+    return {
+        "psnr": _mean_and_views(measured["psnr"]) | {"limit": PSNR_LIMIT, "capped": capped},
+        "ssim": _mean_and_views(measured["ssim"]),
+    }
+
+
+def _mean_and_views(values: dict[str, float]) -> dict[str, Any]:
+    per_view = {name: _number(value) for name, value in values.items()}
+    return {"mean": _number(float(np.mean(list(values.values())))), "per_view": per_view}
 
 
 def _segmentation(run: RunFolder, scene: Scene, missing: dict[str, str], **how: Any) -> dict[str, Any]:
@@ -138,7 +163,7 @@ def _scores_to_json(all_scores: SegmentationScores, name: str) -> dict[str, Any]
 
 
 def _number(value: float) -> float | None:
-    """A JSON number; null for one that could not be computed (NaN) and for the PSNR of equal pictures."""
+    """A JSON number; null for one that could not be computed (NaN)."""
     return float(value) if math.isfinite(value) else None
 
 

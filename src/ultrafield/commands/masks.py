@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from ..types import Scene
+from ..errors import SceneError
+from ..types import Scene, View
 from .console import Report
-from .options import SceneArgument, SceneOptions, Unprefixed
+from .options import SceneArgument, SceneOptions, Switch, Unprefixed
 from .parallel import in_threads
 from .train import open_scene
 
@@ -25,12 +27,14 @@ class Masks:
         scene: Folder of pictures and cameras.
         model: Where masks come from; watershed needs no downloaded weights.
         out: Folder to hold train_seg/ and train_seg_hierarchy/; the scene folder if not given.
+        overwrite: Replace masks that are there.
         data: How the scene is read.
     """
 
     scene: SceneArgument
     model: MaskModel = "watershed"
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR", aliases=("-o",))] = None
+    overwrite: Switch = False
     data: Annotated[SceneOptions, Unprefixed] = field(default_factory=SceneOptions)
 
     def informed(self) -> None:
@@ -41,12 +45,26 @@ class Masks:
         report = Report()
         scene = open_scene(self.scene, self.data, report)
         out = self.out or self.scene
-        count = make_masks(scene, out, report)
+        if not self.overwrite:
+            _check_free(scene, out)
+        count = make_masks(scene.train.views, out, report)
         report.result(f"{out / 'train_seg'}: {count} masks of {len(scene.train)} views")
 
 
-def make_masks(scene: Scene, out: Path, report: Report) -> int:
-    """Write watershed masks of every training view below `out`; returns how many there are.
+def _check_free(scene: Scene, out: Path) -> None:
+    """Raise `SceneError` if the target has masks of a training view, which may be somebody's work."""
+    from ..masks import find_masks
+
+    found = [view.name for view in scene.train if find_masks(out, "train", view.name) is not None]
+    if found:
+        raise SceneError(
+            f"{out / 'train_seg'}: has masks of {len(found)} of {len(scene.train)} training views already (first: "
+            f"{found[0]}); choose another folder with --out, or replace them with --overwrite"
+        )
+
+
+def make_masks(views: Sequence[View], out: Path, report: Report) -> int:
+    """Write watershed masks of training views below `out`; returns how many there are.
 
     A view's masks are written when all of them are known, so an interrupt leaves whole views only.
     """
@@ -54,11 +72,20 @@ def make_masks(scene: Scene, out: Path, report: Report) -> int:
 
     count = 0
     with report.stage("masks"):
-        found = in_threads(lambda view: watershed_masks(view.image), scene.train)
-        for view, masks in report.track(zip(scene.train, found, strict=True), len(scene.train), "masks"):
+        found = in_threads(lambda view: watershed_masks(view.image), views)
+        for view, masks in report.track(zip(views, found, strict=True), len(views), "masks"):
             write_masks(out, "train", view.name, masks)
             count += len(masks)
     return count
+
+
+def copy_masks(views: Sequence[View], out: Path) -> None:
+    """Write the masks that views have, at working size, below `out`."""
+    from ..masks import write_masks
+
+    for view in views:
+        if view.masks is not None:
+            write_masks(out, "train", view.name, view.masks.masks())
 
 
 def attach_masks(scene: Scene, root: Path) -> Scene:

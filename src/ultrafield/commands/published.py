@@ -4,13 +4,16 @@
     results/<dataset_name>/<exp_name>/        a run folder, for `ultrafield segment` and `ultrafield render`
     results/<dataset_name>/<exp_name>/N/      the files of `published_views`
 
-N counts the epochs from 0; it is the last one.
+N counts the epochs from 0; it is the last one. Both checkpoints hold weights, the slim one in 16 bits, and no optimiser
+state.
 """
 
 from __future__ import annotations
 
 import io as bytes_io
+import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,15 +22,15 @@ import numpy as np
 
 from ..config import Config, from_dict, to_dict
 from ..errors import ConfigError, RunError, SceneError
-from ..io import atomic_write
+from ..io import atomic_write, fresh_folder
 from ..types import Cameras, Scene, Split
 from .console import Report
 from .guard import guarded
 from .options import SceneOptions
-from .published_options import PUBLISHED_SIZE, PublishedOptions, parse_options, published_config, remarks
-from .published_views import write_views
-from .runfolder import RunFolder
-from .train import keep_fields, open_scene, train
+from .published_options import PUBLISHED_SIZE, PublishedOptions, parse_options, published_config, remarks, scene_remarks
+from .published_views import epoch_folders, write_views
+from .runfolder import RunFolder, fingerprint
+from .train import is_trained, keep_fields, open_scene, train
 
 if TYPE_CHECKING:
     from ..training import Fields
@@ -67,12 +70,14 @@ def _train(options: PublishedOptions) -> None:
     start = options.ckpt_path or options.weight_path
     checkpoint = None if start is None else read_checkpoint(Path(start))
     scene, data = open_published(options, report)
+    for line in scene_remarks(options, scene):
+        report.note(line)
     if options.val_only and checkpoint is not None:
-        fields = build_fields(scene, checkpoint)
+        epoch, fields = checkpoint.epoch, build_fields(scene, checkpoint)
     else:
-        config, fields = _fit(options, scene, data, checkpoint, report)
-        _write_checkpoints(options, config, fields)
-    folder = None if options.no_save_test else result_folder(options) / str(options.last_epoch)
+        epoch, config, fields = _fit(options, scene, data, checkpoint, report)
+        _write_checkpoints(options, epoch, config, fields)
+    folder = None if options.no_save_test else result_folder(options) / str(epoch)
     _validate(options, scene, fields, folder, report)
 
 
@@ -119,22 +124,49 @@ def _joined(train_split: Split, val: Split) -> Split:
 
 def _fit(
     options: PublishedOptions, scene: Scene, data: SceneOptions, checkpoint: Checkpoint | None, report: Report
-) -> tuple[Config, Fields]:
-    """Train in the run folder of the experiment, from `checkpoint` if there is one."""
+) -> tuple[int, Config, Fields]:
+    """Train in the run folder of the experiment, from `checkpoint` if there is one.
+
+    Returns:
+        The last epoch that the fields have seen, their settings, and the fields.
+    """
     run, config = RunFolder(result_folder(options)), published_config(options)
     run.write_config(scene.root, data, config, takeover=True)
+    _begin(run, options)
     if checkpoint is None:
-        return config, train(run, scene, config, device="auto", report=report)
+        return options.last_epoch, config, train(run, scene, config, device="auto", report=report)
     initial = build_fields(scene, checkpoint)
     if options.ckpt_path is not None:
         config = _remaining(options, config, checkpoint)
         if config.geometry.steps == 0:
-            report.note(f"{options.ckpt_path}: holds epoch {checkpoint.epoch}; nothing is left to train")
+            report.note(
+                f"{options.ckpt_path}: already holds epoch {checkpoint.epoch}, and --num_epochs {options.num_epochs:g} "
+                f"ends with epoch {options.last_epoch}: nothing is left to train"
+            )
             run.write_config(scene.root, data, checkpoint.config, takeover=True)
             keep_fields(run, checkpoint.config, initial)
-            return checkpoint.config, initial
+            return checkpoint.epoch, checkpoint.config, initial
         run.write_config(scene.root, data, config, takeover=True)
-    return config, train(run, scene, config, device="auto", report=report, initial=initial)
+    report.note(
+        f"{options.ckpt_path or options.weight_path}: training starts from the weights of epoch {checkpoint.epoch} for "
+        f"{config.geometry.steps} steps; optimiser and learning rate begin anew"
+    )
+    return options.last_epoch, config, train(run, scene, config, device="auto", report=report, initial=initial)
+
+
+def _begin(run: RunFolder, options: PublishedOptions) -> None:
+    """Forget what the run folder holds of a training on other views or from other weights, and its rendered views.
+
+    Scene and settings are compared by `train`; the views trained on and the checkpoint are in neither.
+    """
+    start = options.ckpt_path or options.weight_path
+    origin = fingerprint(options.split == "train", start)
+    if not run.begun("origin", origin):
+        (run.root / "stages.json").unlink(missing_ok=True)
+        run.begin("origin", origin)
+    if start is not None or not is_trained(run):
+        for folder in epoch_folders(run.root):
+            shutil.rmtree(folder)
 
 
 def _remaining(options: PublishedOptions, config: Config, checkpoint: Checkpoint) -> Config:
@@ -147,21 +179,25 @@ def _remaining(options: PublishedOptions, config: Config, checkpoint: Checkpoint
 
 
 def _validate(options: PublishedOptions, scene: Scene, fields: Fields, folder: Path | None, report: Report) -> None:
-    """Render the test views, print PSNR and SSIM, and write the published files into `folder` unless it is None."""
-    with report.stage("validation"):
-        quality = write_views(folder, scene, fields, options, report)
+    """Render the test views, print PSNR and SSIM, and write the published files into `folder` unless it is None.
+
+    A folder of the experiment's results is replaced as a whole; one that the user chose may hold the user's own files.
+    """
+    ours = folder is not None and folder.parent.resolve() == result_folder(options).resolve()
+    with report.stage("validation"), fresh_folder(folder) if ours else nullcontext(folder) as target:
+        quality = write_views(target, scene, fields, options, report)
     if quality is not None:
-        report.result(f"test/psnr {quality[0]:.2f}  test/ssim {quality[1]:.4f}")
+        report.result(str(quality))
     if folder is not None:
         report.result(f"{folder}: written")
 
 
-def _write_checkpoints(options: PublishedOptions, config: Config, fields: Fields) -> None:
+def _write_checkpoints(options: PublishedOptions, epoch: int, config: Config, fields: Fields) -> None:
     folder = Path("ckpts") / options.dataset_name / options.exp_name
     features = None if fields.features is None else fields.features.state_dict()
-    checkpoint = Checkpoint(options.last_epoch, config, fields.geometry.state_dict(), features)
-    write_checkpoint(folder / f"epoch={options.last_epoch}.ckpt", checkpoint)
-    write_checkpoint(folder / f"epoch={options.last_epoch}_slim.ckpt", checkpoint, half=True)
+    checkpoint = Checkpoint(epoch, config, fields.geometry.state_dict(), features)
+    write_checkpoint(folder / f"epoch={epoch}.ckpt", checkpoint)
+    write_checkpoint(folder / f"epoch={epoch}_slim.ckpt", checkpoint, half=True)
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint, *, half: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The published `scripts/eval_{nc,nc_dense,vc}.py ROOT NAME` and `scripts/get_hierarchy.py`.
+"""The published `scripts/eval_{nc,nc_dense,vc}.py ROOT NAME`.
 
 The scores are what the published scripts estimate from 100 unseeded points per mask, as exact expectations; `--sampling
 100 --seed 0` draws points.
@@ -14,13 +14,12 @@ from typing import Literal
 import numpy as np
 
 from ..errors import RunError, SceneError
-from ..io import read_image, write_json
+from ..io import write_json
 from ..types import Scene
 from .console import Report
 from .guard import guarded
 from .options import SceneOptions
 from .published_segment import NUM_SEGMENTS
-from .published_views import write_npy
 from .train import open_scene
 
 Metric = Literal["nc", "nc_dense", "vc"]
@@ -33,11 +32,6 @@ def evaluate_main(metric: Metric, arguments: Sequence[str] | None = None) -> int
     return guarded(program, lambda: _evaluate(metric, build_evaluate_parser(program).parse_args(arguments)))
 
 
-def hierarchy_main(arguments: Sequence[str] | None = None) -> int:
-    """`python scripts/get_hierarchy.py --input SEG --output HIERARCHY`; returns the exit code."""
-    return guarded("get_hierarchy.py", lambda: _hierarchy(build_hierarchy_parser().parse_args(arguments)))
-
-
 def build_evaluate_parser(program: str) -> argparse.ArgumentParser:
     """The parser of the three evaluation scripts."""
     parser = argparse.ArgumentParser(prog=program, description="The published command, on Ultrafield.")
@@ -45,14 +39,6 @@ def build_evaluate_parser(program: str) -> argparse.ArgumentParser:
     parser.add_argument("name", help="name of the result below vis/")
     parser.add_argument("--sampling", type=int, help="random points per mask; exact expectations if not given")
     parser.add_argument("--seed", type=int, default=0, help="seed of the sampling")
-    return parser
-
-
-def build_hierarchy_parser() -> argparse.ArgumentParser:
-    """The parser of `get_hierarchy.py`."""
-    parser = argparse.ArgumentParser(prog="get_hierarchy.py", description="The published command, on Ultrafield.")
-    parser.add_argument("--input", required=True, help="folder with one folder of mask pictures per image")
-    parser.add_argument("--output", required=True, help="folder for IMAGE_inside.npy and IMAGE_same.npy")
     return parser
 
 
@@ -117,33 +103,3 @@ def _read_maps(folder: Path) -> np.ndarray:
         raise RunError(f"{folder}: no label maps; run 3dseg.py first (rotated views need train.py --rotate_test)")
     maps = np.stack([np.load(file, allow_pickle=False) for file in files]).astype(np.int64)
     return np.where(maps == NUM_SEGMENTS, -1, maps)
-
-
-def _hierarchy(options: argparse.Namespace) -> None:
-    from ..masks import build_mask_set
-
-    source, target, report = Path(options.input), Path(options.output), Report()
-    folders = sorted(folder for folder in source.glob("*") if folder.is_dir())
-    if not folders:
-        raise SceneError(f"{source}: holds no folders of mask pictures")
-    for folder in report.track(folders, len(folders), "hierarchy"):
-        mask_set = build_mask_set(_read_masks(folder))
-        write_npy(target / f"{folder.name}_inside.npy", mask_set.inside)
-        write_npy(target / f"{folder.name}_same.npy", mask_set.same)
-    report.result(f"{target}: hierarchy of {len(folders)} views")
-
-
-def _read_masks(folder: Path) -> np.ndarray:
-    """Masks [M, H, W] of one view in the lexical order of their file names."""
-    files = sorted(folder.glob("*.png"), key=lambda file: file.name)
-    if not files:
-        raise SceneError(f"{folder}: holds no mask pictures")
-    masks = []
-    for file in files:
-        picture = read_image(file)
-        masks.append((picture if picture.ndim == 2 else picture[..., 0]) != 0)
-        if masks[-1].shape != masks[0].shape:
-            raise SceneError(f"{file}: expected the size of {files[0].name}, {masks[0].shape}, found {masks[-1].shape}")
-        if not masks[-1].any():
-            raise SceneError(f"{file}: the mask is empty")
-    return np.stack(masks)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..config import Config, FeatureConfig, GeometryConfig, preset
 from ..errors import ConfigError
+from ..types import Scene
 
 STEPS_PER_EPOCH = 1000
 PUBLISHED_SIZE = 800  # Blender-HS pictures are resized to this many pixels times --downsample
@@ -36,8 +37,12 @@ _VALUES: dict[str, tuple[type, Any, str]] = {
     "num_gpus": (int, 1, "number of GPUs"),
     "lr": (float, 1e-2, "first learning rate"),
     "accumulate_grad_batches": (int, None, "batches whose gradients make one step"),
-    "ckpt_path": (str, None, "checkpoint to resume from or to render, with optimiser state"),
-    "weight_path": (str, None, "checkpoint to start from, without optimiser state"),
+    "ckpt_path": (
+        str,
+        None,
+        "checkpoint to render, or whose weights the epochs it lacks start from; it holds no optimiser state",
+    ),
+    "weight_path": (str, None, "checkpoint whose weights all epochs start from"),
     "feature_directory": (str, None, "distilled features; the method has no use for them"),
     "feature_dim": (int, None, "channels of the feature MLP"),
     "ultrametric_weight": (float, 0.0, "weight of the contrastive loss in ultrametric distance"),
@@ -162,8 +167,6 @@ def _check(options: PublishedOptions) -> None:
             raise ConfigError(f"--{name}: expected a weight of at least 0, got {getattr(options, name):g}")
     if options.val_only and options.ckpt_path is None:
         raise ConfigError("--val_only: needs --ckpt_path")
-    if options.contrastive and not options.load_seg:
-        raise ConfigError("--ultrametric_weight, --euclidean_weight: the contrastive losses need the masks: --load_seg")
 
 
 def published_config(options: PublishedOptions) -> Config:
@@ -221,6 +224,9 @@ def remarks(options: PublishedOptions) -> list[str]:
         said.append("--eval_lpips: LPIPS needs downloaded weights; PSNR and SSIM are reported")
     if options.feature_directory is not None:
         said.append("--feature_directory: the method has no use for distilled features; nothing is read")
+    if not options.load_seg and (options.contrastive or options.depth_smooth):
+        why = "the contrastive losses" if options.contrastive else "--depth_smooth"
+        said.append(f"--load_seg: not given; the masks are read all the same, as {why} cannot do without")
     if options.contrastive and not options.render_feature:
         said.append("--render_feature: not needed; features are rendered whenever they are trained")
     if options.contrastive and options.feature_dim is None:
@@ -236,6 +242,19 @@ def remarks(options: PublishedOptions) -> list[str]:
     idle = _without_features(options)
     if idle:
         said.append(f"{', '.join(idle)}: no features are trained, as both loss weights are 0")
+    return said
+
+
+def scene_remarks(options: PublishedOptions, scene: Scene) -> list[str]:
+    """One line for each given flag that has nothing to act on in this scene."""
+    said = []
+    bare = sum(view.masks is None for view in scene.train)
+    if options.depth_smooth and bare:
+        said.append(f"--depth_smooth: no effect, as {bare} of {len(scene.train)} training views have no masks")
+    if options.random_bg and scene.background is None:
+        said.append("--random_bg: not needed; real captures are always trained before random colours")
+    elif options.random_bg and all(view.alpha is None for view in scene.train):
+        said.append("--random_bg: no effect, as no training picture has an alpha channel")
     return said
 
 

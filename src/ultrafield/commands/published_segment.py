@@ -8,6 +8,7 @@ segment, to 199; 200 is none.
 from __future__ import annotations
 
 import argparse
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,11 @@ import numpy as np
 
 from ..config import SegmentConfig
 from ..errors import ConfigError, RunError
-from ..io import atomic_write, write_image
+from ..io import atomic_write, write_image, write_npy
 from ..types import Surface
 from .console import Report
 from .guard import guarded
-from .published_views import PublishedView, below, read_to_user, read_view, write_npy
+from .published_views import PublishedView, below, epoch_folders, read_to_user, read_view, read_view_list
 from .segment_ids import largest_first, segment_palette
 
 THRESHOLDS = np.arange(1, 51) / 100.0
@@ -63,23 +64,27 @@ def _run(options: PublishedSegmentOptions) -> None:
     for name, least in (("threshold", 0.0), ("k_query", 1), ("n_outliers", 1)):
         if getattr(options, name) < least:
             raise ConfigError(f"--{name}: expected at least {least:g}, got {getattr(options, name):g}")
+    vis = Path("vis")
+    target = vis / options.output
+    if vis.resolve() not in target.resolve().parents:
+        raise ConfigError(f"OUTPUT: expected a name below vis/, got {options.output!r}")
     report, folder = Report(), find_results(options.exp)
+    views = read_view_list(folder)
+    if not views.test:
+        raise RunError(f"{folder}: holds no test views")
+    clear_output(target)
     with report.stage("points"):
-        points, features = training_points(folder, options.n_outliers, report)
+        points, features = training_points(folder, views.training, options.n_outliers, report)
     with report.stage("tree"):
         segments = segment_points(points, features)
-    vis = Path("vis")
     write_cloud(vis / f"{options.output}.ply", read_to_user(folder).apply(points), segments)
-    tests = test_views(folder)
-    if not tests:
-        raise RunError(f"{folder}: holds no test views")
     labeller = PixelLabeller(points, segments, k_query=options.k_query, threshold=options.threshold)
     with report.stage("views"):
-        for number, stem in report.track(enumerate(tests), len(tests), "views"):
+        for number, stem in report.track(enumerate(views.test), len(views.test), "views"):
             view = read_view(folder, stem, features=False)
-            _write_labels(vis / options.output / str(number), labeller(view))
+            _write_labels(target / str(number), labeller(view))
     report.result(f"{vis / options.output}.ply")
-    report.result(f"{vis / options.output}: {len(tests)} views, {len(THRESHOLDS)} thresholds")
+    report.result(f"{target}: {len(views.test)} views, {len(THRESHOLDS)} thresholds")
 
 
 def find_results(exp: str) -> Path:
@@ -90,23 +95,25 @@ def find_results(exp: str) -> Path:
     """
     for dataset in ("nerf", "partnet"):
         root = Path("results") / dataset / exp
-        epochs = [int(entry.name) for entry in root.glob("*") if entry.is_dir() and entry.name.isdecimal()]
-        if epochs:
-            return root / str(max(epochs))
+        folders = epoch_folders(root)
+        if folders:
+            return folders[-1]
     raise RunError(f"results/nerf/{exp}: no results; run train.py with --exp_name {exp} --render_train first")
 
 
-def test_views(folder: Path) -> list[str]:
-    """Stems of the test views, in order."""
-    return sorted(path.name.removesuffix("_d.npy") for path in folder.glob("[0-9]*_d.npy"))
+def clear_output(target: Path) -> None:
+    """Remove what an earlier call wrote for this OUTPUT, so that no view of it stays beside the new ones."""
+    target.with_name(f"{target.name}.ply").unlink(missing_ok=True)
+    for entry in target.glob("*"):
+        if entry.is_dir() and entry.name.isdecimal():
+            shutil.rmtree(entry)
 
 
-def training_points(folder: Path, needed: int, report: Report) -> tuple[np.ndarray, np.ndarray]:
+def training_points(folder: Path, stems: Sequence[str], needed: int, report: Report) -> tuple[np.ndarray, np.ndarray]:
     """Thinned surface points of the training views [N, 3] and their features [N, D], float32.
 
     The first point of each voxel is kept, if `needed` points (itself counted) lie within the outlier radius.
     """
-    stems = sorted(path.name.removesuffix("_d.npy") for path in folder.glob("train_*_d.npy"))
     if not stems:
         raise RunError(f"{folder}: holds no training views; train.py needs --render_train")
     kept: list[tuple[np.ndarray, np.ndarray]] = []

@@ -11,22 +11,26 @@ views.
     <i>_s/<t>.png                           2D parsing of the view by itself at feature distance t
     intrinsic.npy  [3, 3]  float32          of the last view written
     to_user.npy  [4, 4]  float64            from the normalised to the user's frame
+    views.json                              stems of the training and of the test views, written last
 
-The last file is ours, the others are as published.
+The last two files are ours, the others are as published. A folder of another run may hold more views than `views.json`
+lists; only listed ones are read.
 """
 
 from __future__ import annotations
 
+import copy
 import io as bytes_io
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import RunError
-from ..io import atomic_write, write_image
+from ..errors import RunError, SceneError
+from ..io import atomic_write, read_json, write_image, write_json, write_npy
 from ..projection import back_project
 from ..types import AffinityGraph, Cameras, RenderedView, Scene, Similarity, View
 from .console import Report
@@ -35,8 +39,12 @@ from .published_options import PublishedOptions
 from .segment_ids import largest_first, segment_palette
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..field import RadianceField
     from ..training import Fields
 
+PARTNET_DENSITY = 5.0  # factor on the density when PartNet is rendered, as published
 PARSING_THRESHOLDS = np.arange(1, 101) / 100.0
 
 
@@ -49,6 +57,43 @@ class Job:
     cameras: Cameras
     index: int
     test: bool
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Mean quality of the test views.
+
+    Attributes:
+        psnr: Decibels, over the views that are not rendered exactly; infinite if all are.
+        ssim: Over all views.
+        views: Number of views with a picture.
+        exact: How many of them are rendered exactly.
+    """
+
+    psnr: float
+    ssim: float
+    views: int
+    exact: int
+
+    @classmethod
+    def of(cls, psnr: Sequence[float], ssim: Sequence[float]) -> Quality:
+        """The means of at least one view's figures."""
+        finite = [value for value in psnr if math.isfinite(value)]
+        mean = float(np.mean(finite)) if finite else math.inf
+        return cls(mean, float(np.mean(ssim)), len(psnr), len(psnr) - len(finite))
+
+    def __str__(self) -> str:
+        psnr = f"{self.psnr:.2f}" if math.isfinite(self.psnr) else "exact"
+        some = f" ({self.exact} of {self.views} views exact, left out)" if 0 < self.exact < self.views else ""
+        return f"test/psnr {psnr}{some}  test/ssim {self.ssim:.4f}"
+
+
+@dataclass(frozen=True)
+class ViewList:
+    """Stems of the views in a folder: those of `--render_train`, and the test views in order."""
+
+    training: tuple[str, ...]
+    test: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -76,11 +121,11 @@ def jobs_of(scene: Scene, options: PublishedOptions) -> list[Job]:
 
 def write_views(
     folder: Path | None, scene: Scene, fields: Fields, options: PublishedOptions, report: Report
-) -> tuple[float, float] | None:
+) -> Quality | None:
     """Render the views that `options` asks for; write their files into `folder` unless it is None.
 
     Returns:
-        Mean PSNR and SSIM over the test views that have a picture; None if there is none.
+        Quality of the test views that have a picture; None if there is none.
     """
     from ..field import render_view
     from ..metrics import psnr, ssim
@@ -88,15 +133,33 @@ def write_views(
     writer = None if folder is None else _Writer(folder, fields, options)
     if folder is not None:
         write_npy(folder / "to_user.npy", _matrix(scene.to_user))
-    quality = []
+    geometry = denser(fields.geometry, PARTNET_DENSITY if options.dataset_name == "partnet" else 1.0)
+    quality: list[tuple[float, float]] = []
     jobs = jobs_of(scene, options)
     for job in report.track(jobs, len(jobs), "validation"):
-        view = render_view(fields.geometry, job.cameras, job.index)
+        view = render_view(geometry, job.cameras, job.index)
         if job.test and job.view.image is not None:
             quality.append((psnr(view.color, job.view.image), ssim(view.color, job.view.image)))
         if writer is not None:
             writer.write(job, view)
-    return tuple(np.mean(quality, axis=0).tolist()) if quality else None
+    if folder is not None:
+        names = {"training": [job.stem for job in jobs if not job.test], "test": [job.stem for job in jobs if job.test]}
+        write_json(folder / "views.json", names)
+    return Quality.of(*zip(*quality, strict=True)) if quality else None
+
+
+def denser(field: RadianceField, factor: float) -> RadianceField:
+    """A field that shares everything with `field` but whose density is `factor` times as high."""
+    if factor == 1.0:
+        return field
+
+    def geometry(positions: Tensor) -> tuple[Tensor, Tensor]:
+        density, vector = field.geometry(positions)
+        return factor * density, vector
+
+    shown = copy.copy(field)
+    shown.geometry = geometry
+    return shown
 
 
 class _Writer:
@@ -184,14 +247,6 @@ def _intrinsic_matrix(cameras: Cameras, index: int) -> np.ndarray:
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float32)
 
 
-def write_npy(path: Path, array: np.ndarray) -> None:
-    """Write an `.npy`, atomically."""
-    buffer = bytes_io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    with atomic_write(path) as file:
-        file.write(buffer.getbuffer())
-
-
 def _save_tensor(path: Path, array: np.ndarray) -> None:
     import torch
 
@@ -199,6 +254,28 @@ def _save_tensor(path: Path, array: np.ndarray) -> None:
     torch.save(torch.from_numpy(array), buffer)
     with atomic_write(path) as file:
         file.write(buffer.getbuffer())
+
+
+def epoch_folders(root: Path) -> list[Path]:
+    """The folders of rendered views of an experiment, by ascending epoch."""
+    found = (entry for entry in root.glob("*") if entry.is_dir() and entry.name.isdecimal())
+    return sorted(found, key=lambda entry: int(entry.name))
+
+
+def read_view_list(folder: Path) -> ViewList:
+    """The views that the last `write_views` into a folder wrote.
+
+    Raises:
+        RunError: The list is missing or broken.
+    """
+    file = folder / "views.json"
+    if not file.is_file():
+        raise RunError(f"{file}: missing, so the views in this folder cannot be trusted; run train.py again")
+    try:
+        names = read_json(file)
+        return ViewList(tuple(names["training"]), tuple(names["test"]))
+    except (SceneError, KeyError, TypeError) as error:
+        raise RunError(f"{file}: cannot be used ({error}); run train.py again") from None
 
 
 def read_view(folder: Path, stem: str, *, features: bool) -> PublishedView:

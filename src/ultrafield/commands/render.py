@@ -20,7 +20,7 @@ from .orbit import orbit
 from .pictures import FeatureColors, color_picture, depth_picture
 from .runfolder import RunFolder
 from .segment import StoredViews, render_views
-from .train import open_scene
+from .train import check_trained, open_scene
 
 if TYPE_CHECKING:
     from ..field import FeatureField, RadianceField
@@ -57,6 +57,7 @@ class Render:
 
         report, run = Report(), RunFolder(self.run)
         stored = run.read_config()
+        check_trained(run)
         fields = load_fields(run.root, device=resolve_device(self.device))
         scene = open_scene(stored.scene, stored.data, report)
         render_views(run, scene, fields, report)

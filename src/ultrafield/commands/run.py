@@ -13,19 +13,19 @@ from ..config import Config
 from ..io import read_json
 from ..types import Scene
 from .console import Report, figure
-from .evaluate import can_evaluate, evaluate, print_metrics
-from .masks import attach_masks, make_masks
+from .evaluate import can_evaluate, evaluate, is_exact, print_metrics
+from .masks import attach_masks, copy_masks, make_masks
 from .options import Device, MethodOptions, RunOption, SceneArgument, SceneOptions, Switch, Unprefixed, choose_preset
 from .runfolder import RunFolder, fingerprint
 from .segment import segment, segment_fingerprint
-from .train import announced_config, is_trained, open_scene, train
+from .train import announced_config, is_trained, open_scene, scene_fingerprint, train
 
 STAGES = ("masks", "train", "render", "segment", "eval")  # as recorded in the run folder
 
 
 @dataclass(frozen=True)
 class Run:
-    """Do all that is not done yet: masks if there are none, train, segment, and evaluate what can be compared.
+    """Do all that is not done yet: masks of views that have none, train, segment, and evaluate what can be compared.
 
     Attributes:
         scene: Folder of pictures and cameras; it is never changed.
@@ -78,8 +78,10 @@ def run_stages(
         return None
     settings = fingerprint(segment_fingerprint(run), "eval")
     if run.finished("eval", settings) and (run.root / "metrics.json").is_file():
-        report.note("eval: done before, kept")
-        return read_json(run.root / "metrics.json")
+        metrics = read_json(run.root / "metrics.json")
+        if is_exact(metrics):  # not what `ultrafield eval --sampling` or `--published` left
+            report.note("eval: done before, kept")
+            return metrics
     run.begin("eval", settings)
     metrics = evaluate(run, scene, report)
     run.finish("eval", settings, report.seconds["eval"])
@@ -96,14 +98,23 @@ def start_afresh(run: RunFolder) -> None:
 def _with_masks(run: RunFolder, path: Path, data: SceneOptions, report: Report) -> tuple[Scene, SceneOptions]:
     """The scene with masks, made into the run folder where it has none, and how to read it so again."""
     scene = open_scene(path, data, report)
-    if any(view.masks is not None for view in scene.train):
+    if scene.has_masks:
         return scene, data
-    settings = fingerprint(str(path.resolve()), data.to_json(), "watershed")
-    if run.finished("masks", settings):
+    settings = fingerprint(scene_fingerprint(run, path, data), "watershed")
+    written = all((run.masks / "train_seg" / view.name).is_dir() for view in scene.train)
+    if run.finished("masks", settings) and written:
         report.note("masks: done before, kept")
     else:
         run.begin("masks", settings)
-        make_masks(scene, run.masks, report)
+        shutil.rmtree(run.masks, ignore_errors=True)
+        lacking = [view for view in scene.train if view.masks is None]
+        if len(lacking) < len(scene.train):
+            others = len(scene.train) - len(lacking)
+            report.note(
+                f"masks: {others} views have masks, copied to {run.masks}; making those of the other {len(lacking)}"
+            )
+            copy_masks(scene.train.views, run.masks)
+        make_masks(lacking, run.masks, report)
         run.finish("masks", settings, report.seconds["masks"])
     return attach_masks(scene, run.masks), replace(data, masks=run.masks)
 

@@ -96,6 +96,10 @@ class RunFolder:
     def write_config(self, scene: Path, data: SceneOptions, config: Config, *, takeover: bool = False) -> None:
         """Store what the run works on and how; the folder of another scene is refused, but for `takeover`."""
         scene = scene.resolve()
+        if scene == self.root.resolve():
+            raise RunError(
+                f"{self.root}: is the scene itself, which is never changed; give the run a folder of its own"
+            )
         if self.config_file.is_file() and not takeover:
             earlier = self.read_config().scene
             if earlier != scene:
@@ -137,6 +141,13 @@ class RunFolder:
     def finish(self, stage: str, settings: str, seconds: float) -> None:
         """Record that `stage` is done."""
         self._record(stage, {"settings": settings, "seconds": round(seconds, 3)})
+
+    def forget(self, *stages: str) -> None:
+        """Drop the records of stages whose artefacts are not to be trusted any more."""
+        records = self._stages()
+        kept = {name: record for name, record in records.items() if name not in stages}
+        if kept != records:
+            write_json(self.root / "stages.json", kept)
 
     def _record(self, stage: str, record: dict[str, Any]) -> None:
         others = {name: value for name, value in self._stages().items() if name != stage}

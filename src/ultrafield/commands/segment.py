@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -19,7 +20,7 @@ from .options import CutsOption, Device, LinkageOption, RunArgument, with_shorth
 from .parallel import in_threads
 from .runfolder import RunFolder, ViewLabels, fingerprint
 from .sheet import write_contact_sheet
-from .train import geometry_fingerprint, open_scene, train_fingerprint
+from .train import check_trained, geometry_fingerprint, open_scene, train_fingerprint
 
 if TYPE_CHECKING:
     from ..training import Fields
@@ -57,8 +58,10 @@ class Segment:
         stored = run.read_config()
         settings = with_shorthands(self.segment, self.linkage, self.cuts)
         config = replace(stored.config, engine=self.engine or stored.config.engine, segment=settings)
+        check_trained(run)
         fields = load_fields(run.root, device=resolve_device(self.device))
         scene = open_scene(stored.scene, stored.data, report)
+        _check_evidence(scene, fields, config.engine)  # before these settings become the run's
         run.write_config(stored.scene, stored.data, config)
         segment(run, scene, fields, config, report)
         report.result(
@@ -103,6 +106,7 @@ def render_views(run: RunFolder, scene: Scene, fields: Fields, report: Report) -
         report.note("render: done before, kept")
         return
     run.begin("render", settings)
+    shutil.rmtree(run.root / "renders", ignore_errors=True)
     jobs = [(split, index) for split in scene.splits for index in range(len(scene.splits[split]))]
     with report.stage("render"):
         for split, index in report.track(jobs, len(jobs), "render"):
@@ -216,5 +220,14 @@ def _write_views(folder: Path, labels: np.ndarray, heights: np.ndarray, colors: 
     """Pictures of label maps [L, H, W]."""
     from ..export import write_label_picture
 
-    for height, ids in zip(heights, labels, strict=True):
-        write_label_picture(folder / f"{height:.3f}.png", ids, colors)
+    for name, ids in zip(height_names(heights), labels, strict=True):
+        write_label_picture(folder / f"{name}.png", ids, colors)
+
+
+def height_names(heights: np.ndarray) -> list[str]:
+    """Heights [L] with three digits after the point, or as many more as tell them apart."""
+    for digits in count(3):
+        names = [f"{height:.{digits}f}" for height in heights]
+        if len(set(names)) == len(np.unique(heights)):
+            break
+    return names

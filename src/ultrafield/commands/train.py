@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 import tyro
 
-from ..config import Config, to_dict
+from ..config import Config, Engine, to_dict
+from ..errors import RunError, SceneError
 from ..types import Scene
 from .console import Report
+from .inputs import digest_inputs
 from .options import Device, MethodOptions, RunOption, SceneArgument, SceneOptions, Unprefixed, choose_preset
 from .runfolder import RunFolder, fingerprint
 
@@ -51,6 +53,7 @@ class Train:
         report, run = Report(), RunFolder(self.out)
         config = announced_config(self.method, self.device, report)
         scene = open_scene(self.scene, self.data, report)
+        check_masks(scene, config.engine)
         run.write_config(self.scene, self.data, config)
         train(run, scene, config, device=self.device, report=report)
         report.result(f"{run.root}: trained; next: ultrafield segment {run.root}")
@@ -75,12 +78,23 @@ def open_scene(path: Path, data: SceneOptions, report: Report) -> Scene:
     return scene
 
 
+def check_masks(scene: Scene, engine: Engine) -> None:
+    """Raise `SceneError` if features are to be trained and a training view has no masks, before geometry is trained."""
+    lacking = [view.name for view in scene.train if view.masks is None]
+    if engine == "field" and lacking:
+        raise SceneError(
+            f"{scene.root}: --engine field needs masks of every training view; {len(lacking)} of {len(scene.train)} have "
+            f"none (first: {lacking[0]}); `ultrafield run` makes those that are missing"
+        )
+
+
 def train(
     run: RunFolder, scene: Scene, config: Config, *, device: Device, report: Report, initial: Fields | None = None
 ) -> Fields:
     """Train what the engine needs; what the folder already holds of the same scene and settings is kept.
 
-    With `initial`, training starts from these fields, whatever the folder holds.
+    With `initial`, training starts from these fields, whatever the folder holds. Of the later stages' results only
+    renderings outlive training, and these only where it keeps the geometry that they show.
     """
     from ..training import fit, load_fields, resolve_device
 
@@ -88,7 +102,10 @@ def train(
     if initial is None and is_trained(run):
         report.note(f"train: done before with these settings, kept (delete {run.root} to train anew)")
         return load_fields(run.root, device=resolve_device(device))
+    check_masks(scene, config.engine)
     keep = run.begun("source", source) and initial is None
+    geometry_stays = keep and _has_fields(run) and run.finished("render", geometry_fingerprint(run))
+    run.forget("segment", "eval", *(() if geometry_stays else ("render",)))
     if not keep:
         (run.root / "log.jsonl").unlink(missing_ok=True)
     run.begin("source", source)
@@ -100,23 +117,47 @@ def train(
 
 
 def is_trained(run: RunFolder) -> bool:
-    """Whether the folder holds fields of the settings in its config.json."""
-    return run.finished("train", train_fingerprint(run)) and (run.root / "field.safetensors").is_file()
+    """Whether the folder holds fields of the settings in its config.json, of the scene as it is now.
+
+    The engine `lift` uses the geometry that was trained for the engine `field` as well.
+    """
+    engines: tuple[Engine, ...] = (run.read_config().config.engine, "field")
+    return _has_fields(run) and any(run.finished("train", train_fingerprint(run, engine)) for engine in engines)
+
+
+def check_trained(run: RunFolder) -> None:
+    """Raise `RunError` unless the fields in the folder are those of its settings."""
+    if not is_trained(run):
+        raise RunError(
+            f"{run.root}: training with its settings on the scene as it is now is not finished; finish it, with the same "
+            f"options, by: ultrafield train {run.read_config().scene} --out {run.root}"
+        )
+
+
+def _has_fields(run: RunFolder) -> bool:
+    return (run.root / "field.safetensors").is_file()
 
 
 def keep_fields(run: RunFolder, config: Config, fields: Fields) -> None:
     """Put fields that were trained elsewhere into the run folder."""
     from ..training import FIELD_FILE, save_fields
 
+    run.forget("render", "segment", "eval")
     run.begin("source", source_fingerprint(run))
     save_fields(run.root / FIELD_FILE, fields, seed=config.seed)
     run.finish("train", train_fingerprint(run), 0.0)
 
 
 def source_fingerprint(run: RunFolder) -> str:
-    """The scene and how it is read: fields trained on another one are of no use."""
+    """The scene's files and how they are read: fields trained on other ones are of no use."""
     stored = run.read_config()
-    return fingerprint(str(stored.scene), stored.data.to_json())
+    return scene_fingerprint(run, stored.scene, stored.data)
+
+
+def scene_fingerprint(run: RunFolder, path: Path, data: SceneOptions) -> str:
+    """A digest of a scene's files and of how they are read."""
+    folders = [folder for folder in (path, data.masks) if folder is not None and folder.is_dir()]
+    return fingerprint(str(path.resolve()), data.to_json(), digest_inputs(*folders, run=run.root))
 
 
 def geometry_fingerprint(run: RunFolder) -> str:
@@ -125,7 +166,8 @@ def geometry_fingerprint(run: RunFolder) -> str:
     return fingerprint(source_fingerprint(run), config.seed, to_dict(config.geometry))
 
 
-def train_fingerprint(run: RunFolder) -> str:
-    """What all of training depends on."""
+def train_fingerprint(run: RunFolder, engine: Engine | None = None) -> str:
+    """What all of training depends on, for the stored engine or another one."""
     config = run.read_config().config
-    return fingerprint(geometry_fingerprint(run), to_dict(config.features) if config.engine == "field" else None)
+    features = to_dict(config.features) if (engine or config.engine) == "field" else None
+    return fingerprint(geometry_fingerprint(run), features)

@@ -121,7 +121,7 @@ def parse_pose(matrix: Any, where: str) -> tuple[np.ndarray, float]:
     """Check a listed camera-to-world matrix and make its axes orthonormal.
 
     Args:
-        matrix: Nested lists, 4x4 or 3x4, OpenGL axes (x right, y up, looking along −z).
+        matrix: Nested lists, 4x4, OpenGL axes (x right, y up, looking along −z).
         where: File and item, for messages.
 
     Returns:
@@ -135,11 +135,11 @@ def parse_pose(matrix: Any, where: str) -> tuple[np.ndarray, float]:
         pose = np.array(matrix, dtype=np.float64)
     except (TypeError, ValueError):
         raise SceneError(f"{where}: 'transform_matrix' must be 4x4 numbers") from None
-    if pose.shape not in ((4, 4), (3, 4)):
+    if pose.shape != (4, 4):
         raise SceneError(f"{where}: 'transform_matrix' must be 4x4, got {pose.shape}")
     if not np.isfinite(pose).all():
         raise SceneError(f"{where}: 'transform_matrix' holds a value that is not finite")
-    if len(pose) == 4 and not np.allclose(pose[3], [0, 0, 0, 1], atol=1e-6):
+    if not np.allclose(pose[3], [0, 0, 0, 1], atol=1e-6):
         raise SceneError(f"{where}: the last row of 'transform_matrix' must be 0 0 0 1, got {pose[3].tolist()}")
     axes = pose[:3, :3]
     deviation = float(np.abs(axes.T @ axes - np.eye(3)).max())

@@ -45,6 +45,7 @@ class RadianceField(nn.Module):
 
     background: Tensor
     edges: Tensor
+    train_poses: Tensor  # poses [N, 3, 4] refined together with the field; none [0, 3, 4] if they were not
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class RadianceField(nn.Module):
         cone_angle = 0.0 if self.bounded else config.cone_angle
         step = _CUBE_DIAGONAL / config.max_samples_per_ray
         self.register_buffer("edges", step_edges(near, far, step, cone_angle))
+        self.register_buffer("train_poses", torch.zeros(0, 3, 4))
         self.register_buffer("background", torch.zeros(3) if background is None else background.clone())
 
     @property

@@ -5,6 +5,7 @@ Source: Müller et al., "Instant Neural Graphics Primitives", 2022, appendix E.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import check_shape
+from ..errors import TrainingError, check_shape
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,9 @@ class OccupancyGrid(nn.Module):
             threshold: Cells denser than min(mean density, threshold) are occupied.
             generator: Source of the random positions.
             decay: Factor on the old densities.
+
+        Raises:
+            TrainingError: A density is not finite.
         """
         device = self.density.device
         for cascade in range(self.cascades):
@@ -110,6 +114,8 @@ class OccupancyGrid(nn.Module):
             # Cells drawn twice keep the larger value, whatever the order.
             grid.scatter_reduce_(0, cells, values, "amax")
         mean = float(self.density.mean())
+        if not math.isfinite(mean):
+            raise TrainingError(f"geometry: the density is {mean}; a smaller learning rate (--geometry.lr) may help")
         self.occupied.copy_(self.density > min(mean, threshold))
 
     def _cells_to_visit(self, cascade: int, everywhere: bool, generator: torch.Generator) -> Tensor:

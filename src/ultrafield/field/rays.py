@@ -41,7 +41,8 @@ class RayTable:
             Origins [R, 3] and unit directions [R, 3] in the cameras' frame, and the z-depth of a point at unit distance
             [R]; float32.
         """
-        pose = (self.c2w if c2w is None else c2w)[camera]  # [R, 3, 4]
+        # index_select, unlike indexing, has a gradient that is summed in the same order every time.
+        pose = (self.c2w if c2w is None else c2w).index_select(0, camera)  # [R, 3, 4]
         local = self.directions[self.starts[camera] + pixel]  # [R, 3]
         cosine = 1.0 / local.norm(dim=-1)
         directions = (pose[:, :, :3] @ (local * cosine[:, None])[..., None])[..., 0]

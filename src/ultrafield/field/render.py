@@ -14,7 +14,7 @@ from .occupancy import Samples, march
 from .rays import ray_table
 from .volrend import accumulate, ray_indices, render_weights
 
-TRANSPARENT = 1e-4  # a ray ends where less than this share of the light gets through
+NEGLIGIBLE = 1e-4  # samples that weigh less are not shaded and not kept
 _RAYS_AT_ONCE = 1 << 15
 _STAGE_CPU, _STAGE_CUDA = 24, 96
 _POSITIONS_AT_ONCE = 1 << 18
@@ -68,14 +68,14 @@ def trace(
         vectors: Whether to keep what `shade` needs of each sample.
 
     Returns:
-        Samples with a transmittance above 1e-4, with densities and weights.
+        Samples that more than the least transmittance reaches, with densities and weights.
     """
     count, device = len(rays_o), rays_o.device
     stage = stage or (_STAGE_CUDA if rays_o.is_cuda else _STAGE_CPU)
     alive = torch.arange(count, device=device)
     depth = torch.zeros(count, device=device)  # optical depth so far
     first = torch.zeros(count, dtype=torch.int64, device=device)
-    limit = -float(np.log(TRANSPARENT))
+    limit = -float(np.log(field.config.min_transmittance))
     parts: list[tuple[Tensor, ...]] = []
     while len(alive):
         origins, directions = rays_o[alive], rays_d[alive]
@@ -125,7 +125,7 @@ def shade(field: RadianceField, rays_d: Tensor, traced: Traced) -> Tensor:
     offsets = traced.samples.offsets
     rays = ray_indices(offsets, len(traced.weights))
     colors = rays_d.new_zeros(len(rays), 3)
-    bright = (traced.weights > TRANSPARENT).nonzero()[:, 0]
+    bright = (traced.weights > NEGLIGIBLE).nonzero()[:, 0]
     harmonics = field.harmonics(rays_d)
     for part in bright.split(_POSITIONS_AT_ONCE):
         colors[part] = field.color(traced.vectors[part], harmonics[rays[part]])

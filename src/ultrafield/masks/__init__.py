@@ -5,12 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .hierarchy import build_mask_set, mask_chains
-from .read import find_masks, read_masks, write_masks
+from .read import find_masks, mask_files, read_mask_files, read_masks, write_masks
 
 if TYPE_CHECKING:
     from .watershed import watershed_masks
 
-__all__ = ["build_mask_set", "find_masks", "mask_chains", "read_masks", "watershed_masks", "write_masks"]
+__all__ = [
+    "build_mask_set",
+    "find_masks",
+    "mask_chains",
+    "mask_files",
+    "read_mask_files",
+    "read_masks",
+    "watershed_masks",
+    "write_masks",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,18 +12,13 @@ file names, those of an id map in the order of the ids.
 
 from __future__ import annotations
 
-import io as bytes_io
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import SceneError
-from ..io import atomic_write, read_image, write_image
+from ..io import fresh_folder, read_image, write_image, write_npy
 from ..types import MaskSet
 from .hierarchy import build_mask_set
 
@@ -53,7 +48,7 @@ def read_masks(root: Path, split: str, name: str, size: Size | None = None) -> M
         return None
     if not source.files:
         return None if size is None else build_mask_set(np.zeros((0, *size), bool))
-    loaded = _read_id_map(source.files[0]) if source.id_map else _read_mask_files(source.files)
+    loaded = _read_id_map(source.files[0]) if source.id_map else read_mask_files(source.files)
     hierarchy = _read_hierarchy(source, len(loaded))
     if size is not None and loaded.shape[1:] != size:
         check_aspect(source.files[0], loaded.shape[1:], size)
@@ -90,13 +85,13 @@ def write_masks(root: Path, split: str, name: str, masks: np.ndarray) -> None:
     order = sorted(range(len(masks)), key=str)  # lexical order of the file names: 0, 1, 10, 11, 2, …
     mask_set = build_mask_set(masks[order])
     files = {"inside": hierarchy / f"{name}_inside.npy", "same": hierarchy / f"{name}_same.npy"}
-    with _fresh_folder(folder / name) as temporary:
+    with fresh_folder(folder / name) as temporary:
         for index, mask in enumerate(masks):
             write_image(temporary / f"{index}.png", mask.astype(np.uint8) * 255)
         for file in files.values():
             file.unlink(missing_ok=True)
-    _write_npy(files["inside"], mask_set.inside)
-    _write_npy(files["same"], mask_set.same)
+    write_npy(files["inside"], mask_set.inside)
+    write_npy(files["same"], mask_set.same)
 
 
 def resize_nearest(masks: np.ndarray, size: Size) -> np.ndarray:
@@ -143,15 +138,26 @@ def _find(root: Path, split: str, name: str) -> _Source | None:
     folder, hierarchy = _folders(root, split)
     for masks in (folder / name, hierarchy / name):
         if masks.is_dir():
-            files = [file for file in masks.iterdir() if file.suffix.lower() == ".png"]
-            files.sort(key=lambda file: file.stem)
-            return _Source(tuple(files), False, hierarchy / name)
+            return _Source(mask_files(masks), False, hierarchy / name)
     id_map = folder / f"{name}.png"
     return _Source((id_map,), True, hierarchy / name) if id_map.is_file() else None
 
 
-def _read_mask_files(files: tuple[Path, ...]) -> np.ndarray:
-    """Masks [M, H, W] bool from one picture each; the first channel counts."""
+def mask_files(folder: Path) -> tuple[Path, ...]:
+    """The mask pictures in a folder, in the lexical order of their stems, which is that of the hierarchy files."""
+    files = (file for file in folder.iterdir() if file.suffix.lower() == ".png")
+    return tuple(sorted(files, key=lambda file: file.stem))
+
+
+def read_mask_files(files: tuple[Path, ...]) -> np.ndarray:
+    """Masks [M, H, W] bool from one picture each; the first channel counts.
+
+    Args:
+        files: At least one picture.
+
+    Raises:
+        SceneError: A picture cannot be read, holds no pixel, or differs in size from the first one.
+    """
     masks: list[np.ndarray] = []
     for file in files:
         picture = read_image(file)
@@ -197,29 +203,6 @@ def _read_matrix(file: Path, count: int) -> np.ndarray:
     if matrix.shape != (count, count):
         raise SceneError(f"{file}: expected shape ({count}, {count}) for {count} masks, found {matrix.shape}")
     return matrix.astype(bool)
-
-
-@contextmanager
-def _fresh_folder(target: Path) -> Iterator[Path]:
-    """A folder to fill, which replaces `target` if the block ends without an error and vanishes otherwise."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.rename(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _write_npy(path: Path, array: np.ndarray) -> None:
-    """Write an array as `.npy`, atomically."""
-    buffer = bytes_io.BytesIO()
-    np.save(buffer, array, allow_pickle=False)
-    with atomic_write(path) as file:
-        file.write(buffer.getvalue())
 
 
 def size_text(size: tuple[int, ...]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +11,10 @@ from ..config import SegmentConfig
 from ..errors import check_shape
 from ..projection import back_project
 from ..types import Cameras, RenderedView, Similarity, Surface, Tree
+from .levels import levels
+
+if TYPE_CHECKING:
+    from ..field import RadianceField
 
 
 class ViewLabeller:
@@ -61,6 +66,40 @@ class ViewLabeller:
 
 
 def label_views(
+    tree: Tree,
+    surface: Surface,
+    cameras: Cameras,
+    *,
+    field: RadianceField,
+    to_user: Similarity,
+    heights: np.ndarray | None = None,
+    config: SegmentConfig | None = None,
+) -> Iterator[np.ndarray]:
+    """Label maps of what any cameras see, one after the other.
+
+    Args:
+        tree: A merge tree over the surface's points.
+        surface: N points, user's frame.
+        cameras: Normalised frame, for instance `scene.splits["val"].cameras`; cameras of the user's frame are brought
+            there by `cameras.moved(to_user.inverse())`.
+        field: The radiance field that the surface is from.
+        to_user: From the normalised to the user's frame, `scene.to_user`.
+        heights: Where to cut the tree [L]; its automatic levels if None.
+        config: Settings (`label_neighbors`, `label_radius`); the defaults if None.
+
+    Yields:
+        Node ids [L, H, W], int32; −1 for none.
+
+    Raises:
+        ValueError: Surface and tree have different numbers of points.
+    """
+    from ..field import render_view  # needs torch
+
+    views = (view_points(render_view(field, cameras, index), cameras, index, to_user) for index in range(len(cameras)))
+    return label_points(tree, surface, views, levels(tree) if heights is None else heights, config=config)
+
+
+def label_points(
     tree: Tree,
     surface: Surface,
     points: Iterable[np.ndarray],

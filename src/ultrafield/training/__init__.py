@@ -12,6 +12,8 @@ from ..types import Scene
 from .checkpoint import FIELD_FILE, STATE_FILE, Fields, load_fields, save_fields, stored_settings
 from .features import fit_features
 from .geometry import fit_geometry
+from .mask_pool import check_masks
+from .poses import posed
 
 __all__ = [
     "FIELD_FILE",
@@ -21,6 +23,7 @@ __all__ = [
     "fit_features",
     "fit_geometry",
     "load_fields",
+    "posed",
     "resolve_device",
     "save_fields",
 ]
@@ -63,12 +66,16 @@ def fit(
         progress: Whether to show progress bars.
 
     Returns:
-        The trained fields.
+        The trained fields; with the engine "lift" also the features that `out` happens to hold.
 
     Raises:
+        SceneError: The engine "field", or depth smoothness, needs masks that a training view lacks.
+        TrainingError: A loss or a parameter is not finite, or the field became empty.
         RunError: `initial` does not fit the scene or the settings.
     """
     target = resolve_device(device)
+    if config.engine == "field":
+        check_masks(scene)  # now, not after the geometry is trained
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         if not resume:
@@ -80,14 +87,13 @@ def fit(
         geometry = kept.geometry
     else:
         geometry = fit_geometry(scene, config, initial=initial and initial.geometry, **options)
-    if config.engine != "field":
-        features = None
-    elif kept is not None and kept.features is not None:
-        features = kept.features
-    else:
+    features = None if kept is None else kept.features
+    if config.engine == "field" and features is None:
         if out is not None:
             save_fields(out / FIELD_FILE, Fields(geometry), seed=config.seed)
-        features = fit_features(geometry, scene, config, initial=initial and initial.features, **options)
+        features = fit_features(
+            geometry, posed(scene, geometry), config, initial=initial and initial.features, **options
+        )
     fields = Fields(geometry, features)
     if out is not None:
         save_fields(out / FIELD_FILE, fields, seed=config.seed)
@@ -103,4 +109,5 @@ def _kept_fields(out: Path | None, config: Config, device: torch.device) -> Fiel
     if (stored.geometry, stored.seed) != (config.geometry, config.seed):
         return None
     fields = load_fields(out, device=device)
-    return fields if stored.features == config.features else Fields(fields.geometry)
+    # "lift" needs no features: those of an earlier "field" training stay, whatever their settings.
+    return fields if config.engine == "lift" or stored.features == config.features else Fields(fields.geometry)

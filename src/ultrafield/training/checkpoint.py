@@ -53,6 +53,8 @@ def start_from(field: nn.Module, initial: nn.Module | None) -> None:
     """
     if initial is None:
         return
+    if isinstance(field, RadianceField) and isinstance(initial, RadianceField):
+        field.train_poses = initial.train_poses.to(field.device)
     try:
         field.load_state_dict(initial.state_dict())
     except RuntimeError as error:
@@ -120,6 +122,7 @@ def load_fields(run: Path, *, device: torch.device | str = "cpu") -> Fields:
     )  # fmt: skip
     # The steps follow from near and far only up to rounding: take the stored ones.
     geometry.edges = tensors["geometry.edges"]
+    geometry.train_poses = tensors["geometry.train_poses"]
     geometry.load_state_dict(_under("geometry.", tensors))
     features = None
     if stored.features is not None:

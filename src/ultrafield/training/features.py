@@ -76,7 +76,9 @@ def fit_features(
     for step in bar.iterate(first):
         bar.log(step, trainer.step(step))
         if out is not None and (step + 1) % _STATE_EVERY == 0:
+            bar.check(step, trainer.field)
             save_state(out, trainer.state(step + 1))
+    bar.check(config.features.steps - 1, trainer.field)
     return trainer.field
 
 
@@ -97,7 +99,7 @@ class _FeatureTrainer:
         self.fingerprint = fingerprint(config.seed, config.geometry, config.features)
         generator = torch.Generator().manual_seed(config.seed)
         self.field = FeatureField(config.features, bounded=bounded, generator=generator).to(device)
-        self.optimizer = adam([{"params": list(self.field.parameters()), "lr": config.features.lr}])
+        self.optimizer = adam(self.field, lr=config.features.lr, beta2=config.features.beta2)
         self.generator = np.random.default_rng(config.seed)
 
     def render(self, pixels: Tensor) -> Tensor:
@@ -118,7 +120,7 @@ class _FeatureTrainer:
         losses = {"norm": settings.norm_weight * (rendered.norm(dim=1) - 1.0).square().mean()}
         losses |= self._contrast(torch.nn.functional.normalize(rendered, dim=1), batch)
         total = torch.stack(list(losses.values())).sum()
-        cosine_lr(self.optimizer, step, settings.steps)
+        cosine_lr(self.optimizer, step, settings.steps, floor=settings.lr_floor)
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         self.optimizer.step()
@@ -130,7 +132,7 @@ class _FeatureTrainer:
         pairs = sample_pairs(
             membership, batch.image_of_pixel, image_of_mask, batch.chains,
             pairs_per_mask=settings.pairs_per_mask, negatives=settings.negatives, hierarchical=settings.hierarchical,
-            min_pixels=settings.min_pixels, generator=self.generator,
+            min_pixels=settings.min_pixels, min_uncovered=settings.min_uncovered, generator=self.generator,
         )  # fmt: skip
         if settings.euclidean_weight > 0:
             loss = euclidean_loss(features, pairs, temperature=settings.temperature)

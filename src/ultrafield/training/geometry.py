@@ -16,19 +16,17 @@ from ..config import Config, GeometryConfig
 from ..errors import TrainingError
 from ..field.model import RadianceField
 from ..field.occupancy import Samples
-from ..field.render import TRANSPARENT, sample_positions, trace
+from ..field.render import NEGLIGIBLE, sample_positions, trace
 from ..field.volrend import accumulate, distortion, render_weights
 from ..types import Scene
 from .checkpoint import fingerprint, load_state, new_geometry, save_state, start_from
+from .mask_pool import check_masks
 from .pixels import PixelPool, pixel_pool
 from .poses import PoseRefinement
 from .schedule import Progress, adam, cosine_lr
 from .smoothness import draw_quadruples, smoothness_loss
 
-OCCUPANCY_EVERY = 16
-_OCCUPANCY_WARMUP = 256
-_OCCUPANCY_DENSITY = 0.01 * 1024 / 3**0.5  # as dense as 1 % opacity over the published step
-_DENSITY_EVERY = 32
+_REFERENCE_STEP = 3**0.5 / 1024  # over which `occupancy_opacity` is meant
 _STATE_EVERY = 500
 _MOST_RAYS = 1 << 16
 
@@ -73,7 +71,7 @@ def render_rays(field: RadianceField, batch: RayBatch, jitter: Tensor) -> Render
     positions, rays = sample_positions(batch.origins, batch.directions, samples)
     sigma, geometry = field.geometry(positions)
     weights = render_weights(sigma, samples.delta, samples.offsets)
-    bright = (weights.detach() > TRANSPARENT).nonzero()[:, 0]
+    bright = (weights.detach() > NEGLIGIBLE).nonzero()[:, 0]
     harmonics = field.harmonics(batch.directions)
     shaded = field.color(geometry[bright], harmonics[rays[bright]])
     colors = torch.zeros_like(positions).index_copy(0, bright, shaded)
@@ -102,12 +100,15 @@ def fit_geometry(
         progress: Whether to show a bar.
 
     Returns:
-        The trained field, on `device`.
+        The trained field, on `device`; its `train_poses` are the refined ones, if poses were refined.
 
     Raises:
+        SceneError: Depth smoothness is wanted and a training view has no masks.
         TrainingError: The loss is not finite, or the field became empty.
         RunError: `initial` has other sizes.
     """
+    if config.geometry.depth_smooth:
+        check_masks(scene)
     trainer = _GeometryTrainer(scene, config, torch.device(device))
     start_from(trainer.field, initial)
     first = trainer.restore(load_state(out)) if out is not None else 0
@@ -115,9 +116,13 @@ def fit_geometry(
     for step in bar.iterate(first):
         bar.log(step, trainer.step(step))
         if out is not None and (step + 1) % _STATE_EVERY == 0:
+            bar.check(step, trainer.field)
             save_state(out, trainer.state(step + 1))
+    bar.check(config.geometry.steps - 1, trainer.field)
     if not bool(trainer.field.occupancy.occupied.any()):
         raise TrainingError("geometry: the density field is empty; are poses and scale of the scene right?")
+    if trainer.poses is not None:
+        trainer.field.train_poses = trainer.poses.poses().detach()
     return trainer.field
 
 
@@ -132,16 +137,17 @@ class _GeometryTrainer:
         self.pool: PixelPool = pixel_pool(scene, device)
         self.generator = torch.Generator(device=device).manual_seed(config.seed)
         self.rays = settings.rays
-        self.optimizer = adam([{"params": list(self.field.parameters()), "lr": settings.lr}])
+        self.optimizer = adam(self.field, lr=settings.lr, beta2=settings.beta2)
         self.poses = PoseRefinement(self.pool.rays.c2w) if settings.refine_poses else None
         self.smooth_from = int(settings.depth_smooth_from * settings.steps)
 
     def step(self, step: int) -> dict[str, Tensor]:
         """One optimiser step; returns the losses."""
         settings = self.settings
-        if step % OCCUPANCY_EVERY == 0:
+        if step % settings.occupancy_every == 0:
             self.field.occupancy.update(
-                self.field.density, everywhere=step < _OCCUPANCY_WARMUP, threshold=_OCCUPANCY_DENSITY,
+                self.field.density, everywhere=step < settings.occupancy_warmup,
+                threshold=settings.occupancy_opacity / _REFERENCE_STEP, decay=settings.occupancy_decay,
                 generator=self.generator,
             )  # fmt: skip
         pixels = self.pool.draw(self.rays, self.generator, same_image=settings.ray_sampling == "same_image")
@@ -151,7 +157,7 @@ class _GeometryTrainer:
         losses = {"color": (rendered.color + (1 - rendered.opacity)[:, None] * background - target).square().mean()}
         losses |= self._regularisers(rendered, step)
         total = torch.stack(list(losses.values())).sum()
-        cosine_lr(self.optimizer, step, settings.steps)
+        cosine_lr(self.optimizer, step, settings.steps, floor=settings.lr_floor)
         self.optimizer.zero_grad(set_to_none=True)
         if self.poses is not None:
             self.poses.zero_grad()
@@ -168,11 +174,11 @@ class _GeometryTrainer:
         losses["opacity"] = settings.opacity_weight * -(opacity * opacity.log()).mean()
         if settings.distortion_weight > 0:
             losses["distortion"] = settings.distortion_weight * self._distortion(rendered).mean()
-        if settings.density_weight > 0 and step % _DENSITY_EVERY == 0:
+        if settings.density_weight > 0 and step % settings.density_every == 0:
             half = self.field.occupancy.half_extent
             positions = (self._uniform(4096, 3) * 2 - 1) * half
             losses["density"] = settings.density_weight * self.field.density(positions).mean()
-        if settings.depth_smooth and self.scene.has_masks and step >= self.smooth_from:
+        if settings.depth_smooth and step >= self.smooth_from:
             losses["smoothness"] = settings.depth_smooth_weight * self._smoothness()
         return losses
 
@@ -183,16 +189,23 @@ class _GeometryTrainer:
         return distortion(rendered.weights, t, delta, rendered.samples.offsets)
 
     def _smoothness(self) -> Tensor:
+        settings = self.settings
         view = int(torch.randint(self.pool.num_views, (1,), generator=self.generator, device=self.device))
-        quadruples = draw_quadruples(self.scene.train.views[view].masks, self.generator).to(self.device)
+        masks = self.scene.train.views[view].masks
+        quadruples = draw_quadruples(masks, settings.depth_smooth_pixels, self.generator).to(self.device)
+        rays = self.pool.rays
+        has_ray = rays.directions[rays.starts[view] + quadruples].isfinite().all(-1).all(-1)
+        quadruples = quadruples[has_ray]
         if len(quadruples) == 0:
             return torch.zeros((), device=self.device)
         pixels = quadruples.reshape(-1)
-        rendered = render_rays(
-            self.field, self._batch(torch.full_like(pixels, view), pixels), self._uniform(len(pixels))
-        )
+        batch = self._batch(torch.full_like(pixels, view), pixels)
+        rendered = render_rays(self.field, batch, self._uniform(len(pixels)))
         depth = rendered.depth / rendered.opacity.clamp(min=1e-6)
-        return smoothness_loss(depth.view(-1, 4), rendered.opacity.view(-1, 4))
+        return smoothness_loss(
+            depth.view(-1, 4), rendered.opacity.view(-1, 4), min_opacity=settings.depth_smooth_opacity,
+            tolerance=settings.depth_smooth_tolerance,
+        )  # fmt: skip
 
     def _batch(self, views: Tensor, pixels: Tensor) -> RayBatch:
         return RayBatch(*self.pool.rays.rays(views, pixels, None if self.poses is None else self.poses.poses()))
@@ -204,9 +217,11 @@ class _GeometryTrainer:
             # Nothing shines through a real scene: a background that changes all the time forces it to be opaque.
             return target, self._uniform(len(pixels), 3)
         background = self.field.background
-        if self.settings.random_background and self.pool.alpha is not None:
-            clear = 1.0 - self.pool.alpha[pixels].float()[:, None] / 255.0
+        if self.settings.random_background:
             drawn = self._uniform(len(pixels), 3)
+            if self.pool.alpha is None:
+                return target, drawn
+            clear = 1.0 - self.pool.alpha[pixels].float()[:, None] / 255.0
             return target + clear * (drawn - background), drawn
         return target, background
 

@@ -11,6 +11,15 @@ from ..masks import mask_chains
 from ..types import MaskSet, Scene
 
 
+def check_masks(scene: Scene) -> None:
+    """Raise `SceneError` if a training view has no masks."""
+    for view in scene.train:
+        if view.masks is None:
+            raise SceneError(
+                f"{scene.root}: training view {view.name!r} has no masks; make them with: ultrafield masks {scene.root}"
+            )
+
+
 @dataclass(frozen=True)
 class MaskBatch:
     """The pixels of one step and the masks of their pictures.
@@ -44,13 +53,8 @@ class MaskPool:
     """
 
     def __init__(self, scene: Scene) -> None:
-        self._sets: list[MaskSet] = []
-        for view in scene.train:
-            if view.masks is None:
-                raise SceneError(
-                    f"{scene.root}: training view {view.name!r} has no masks; make them with: ultrafield masks"
-                )
-            self._sets.append(view.masks)
+        check_masks(scene)
+        self._sets: list[MaskSet] = [view.masks for view in scene.train]
         self._starts = np.concatenate([[0], np.cumsum([masks.shape[0] * masks.shape[1] for masks in self._sets])])
         self._words = max(masks.bits.shape[2] for masks in self._sets)
         self._chains = [mask_chains(masks) for masks in self._sets]

@@ -20,7 +20,7 @@ class PixelPool:
     Attributes:
         rays: Viewing directions of all cameras.
         colors: [P, 3] uint8, the views' pixels one after the other, row-major.
-        alpha: Coverage [P] uint8 of pictures that have it, or None.
+        alpha: Coverage [P] uint8, 255 in pictures without transparency; None if no picture has any.
         starts: First pixel of each view, and P [V + 1], int64.
         valid: Pixels with a viewing ray [Q], int64, sorted, or None if all have one.
     """
@@ -66,12 +66,14 @@ def pixel_pool(scene: Scene, device: torch.device) -> PixelPool:
             raise SceneError(f"{scene.root}: training view {view.name!r} has no picture")
         images.append(view.image.reshape(-1, 3))
     starts = np.concatenate([[0], np.cumsum([len(image) for image in images])])
-    alphas = [view.alpha for view in scene.train if view.alpha is not None]
-    alpha = (
-        torch.from_numpy(np.concatenate([a.reshape(-1) for a in alphas])).to(device)
-        if len(alphas) == len(images)
-        else None
-    )
+    alpha = None
+    if any(view.alpha is not None for view in scene.train):
+        opaque = [np.full(len(image), 255, np.uint8) for image in images]
+        parts = [
+            part if view.alpha is None else view.alpha.reshape(-1)
+            for part, view in zip(opaque, scene.train, strict=True)
+        ]
+        alpha = torch.from_numpy(np.concatenate(parts)).to(device)
     rays = ray_table(scene.train.cameras, device)
     return PixelPool(
         rays,

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..field import RadianceField
+from ..types import Scene
+
 _LR = 1e-6  # the published rate
+
+
+def posed(scene: Scene, field: RadianceField) -> Scene:
+    """The scene with the training poses that were refined together with a field; itself if they were not."""
+    if len(field.train_poses) == 0:
+        return scene
+    c2w = field.train_poses.cpu().numpy().astype(np.float64)
+    train = replace(scene.train, cameras=replace(scene.train.cameras, c2w=c2w))
+    return replace(scene, splits={**scene.splits, "train": train})
 
 
 class PoseRefinement:

@@ -10,26 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import TrainingError
 
-LR_FLOOR = 1.0 / 30.0  # the published schedule ends at a thirtieth of the first rate
 _LOG_EVERY = 50
 
 
-def cosine_lr(optimizer: torch.optim.Optimizer, step: int, steps: int) -> None:
-    """Set each group's rate between its `initial_lr` and a thirtieth of it along half a cosine."""
-    factor = LR_FLOOR + (1.0 - LR_FLOOR) * 0.5 * (1.0 + math.cos(math.pi * step / max(1, steps)))
+def cosine_lr(optimizer: torch.optim.Optimizer, step: int, steps: int, *, floor: float) -> None:
+    """Set each group's rate between its `initial_lr` and the fraction `floor` of it along half a cosine."""
+    factor = floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * step / steps))
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * factor
 
 
-def adam(groups: list[dict], *, betas: tuple[float, float] = (0.9, 0.99)) -> torch.optim.Adam:
-    """Adam with ε 1e-15, fused; `groups` carry `params` and `lr`."""
-    return torch.optim.Adam(
-        [{**group, "initial_lr": group["lr"]} for group in groups], betas=betas, eps=1e-15, fused=True
-    )
+def adam(field: nn.Module, *, lr: float, beta2: float) -> torch.optim.Adam:
+    """Fused Adam with ε 1e-15 on all parameters of a field."""
+    group = {"params": list(field.parameters()), "lr": lr, "initial_lr": lr}
+    return torch.optim.Adam([group], betas=(0.9, beta2), eps=1e-15, fused=True)
 
 
 class Progress:
@@ -54,7 +52,7 @@ class Progress:
                 advance(step + 1)
 
     def log(self, step: int, values: dict[str, Tensor]) -> None:
-        """Record losses every 50 steps and at the last one; the only place where they are looked at.
+        """Record losses every 50 steps and at the last one.
 
         Raises:
             TrainingError: A loss is not finite.
@@ -64,19 +62,25 @@ class Progress:
         numbers = {name: float(value.detach()) for name, value in values.items()}
         for name, number in numbers.items():
             if not math.isfinite(number):
-                raise TrainingError(
-                    f"{self.stage}: the {name} loss is {number} at step {step}; "
-                    f"a smaller learning rate (--{self.stage}.lr) may help"
-                )
+                raise self._diverged(f"the {name} loss is {number} at step {step}")
         if self.out is not None:
-            line = {
-                "stage": self.stage,
-                "step": step,
-                "seconds": round(time.perf_counter() - self._started, 3),
-                **numbers,
-            }
+            seconds = round(time.perf_counter() - self._started, 3)
+            line = {"stage": self.stage, "step": step, "seconds": seconds, **numbers}
             with open(self.out / "log.jsonl", "a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
+
+    def check(self, step: int, field: nn.Module) -> None:
+        """Make sure that a field is worth keeping.
+
+        Raises:
+            TrainingError: A parameter is not finite.
+        """
+        for name, value in field.named_parameters():
+            if not bool(value.detach().isfinite().all()):
+                raise self._diverged(f"{name} is not finite after step {step}")
+
+    def _diverged(self, what: str) -> TrainingError:
+        return TrainingError(f"{self.stage}: {what}; a smaller learning rate (--{self.stage}.lr) may help")
 
     @contextmanager
     def bar(self) -> Iterator[Callable[[int], None]]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..field.model import RadianceField
-from ..field.render import TRANSPARENT, Traced, trace
+from ..field.render import NEGLIGIBLE, Traced, trace
 from ..field.volrend import ray_indices
 from .pixels import PixelPool
 
@@ -49,7 +49,7 @@ def keep_heaviest(traced: Traced, count: int) -> SurfaceCache:
     order = order[torch.sort(rays[order], stable=True).indices]
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device) - offsets[:-1][rays]
-    kept = (rank < count) & (weights > TRANSPARENT)
+    kept = (rank < count) & (weights > NEGLIGIBLE)
     sums = weights.new_zeros(len(offsets) - 1, 2)
     sums.index_add_(0, rays, torch.stack([weights, weights * kept], dim=1))
     scale = sums[:, 0] / sums[:, 1].clamp(min=1e-12)

@@ -1,0 +1,43 @@
+"""Whether the files of a scene are still those that a stage has worked on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# Pictures, masks, depth and id maps; cameras and hierarchies. What else lies in a scene folder is nobody's input.
+_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".exr", ".json", ".txt", ".npy", ".npz")
+
+
+def digest_inputs(*folders: Path, run: Path) -> str:
+    """A short digest of the names, sizes and times of all input files below folders; contents are not read.
+
+    Args:
+        folders: Scene folder and mask folders.
+        run: The run folder. What lies below it is output, even where it lies below a scene, as is every folder that
+            holds a stages.json; one of `folders` counts wherever it lies.
+    """
+    digest = hashlib.sha256()
+    for folder in folders:
+        for line in sorted(_files(folder.resolve(), run.resolve(), set())):
+            digest.update(line.encode())
+    return digest.hexdigest()[:16]
+
+
+def _files(folder: Path, run: Path, visited: set[str]) -> Iterator[str]:
+    """A line for each input file; links are followed, but no folder is entered twice."""
+    visited.add(os.path.realpath(folder))
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            path = Path(entry.path)
+            if entry.is_dir():
+                output = path == run or (path / "stages.json").is_file()
+                if not output and os.path.realpath(path) not in visited:
+                    yield from _files(path, run, visited)
+            elif entry.name.lower().endswith(_ENDINGS) and entry.is_file():
+                status = entry.stat()
+                yield f"{entry.path}\0{status.st_size}\0{status.st_mtime_ns}\n"
