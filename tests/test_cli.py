@@ -116,7 +116,7 @@ def test_segment_starts_from_the_settings_of_the_run(tmp_path: Path) -> None:
     from ultrafield.commands.runfolder import RunFolder
 
     stored = Config(segment=SegmentConfig(linkage="single", neighbors=5))
-    RunFolder(tmp_path).write_config(tmp_path, SceneOptions(), stored)
+    RunFolder(tmp_path).write_config(tmp_path / "scene", SceneOptions(), stored)
     command = cli.parse(["segment", str(tmp_path), "--segment.neighbors", "6"])
     assert isinstance(command, Segment)
     assert command.segment == SegmentConfig(linkage="single", neighbors=6)

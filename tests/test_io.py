@@ -52,8 +52,13 @@ def test_a_fresh_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     target = tmp_path / "folder"
     target.mkdir()
     (target / "old").touch()
-    with pytest.raises(KeyboardInterrupt), fresh_folder(target) as folder:
-        (folder / "new").touch()
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with fresh_folder(target) as folder:
+            (folder / "new").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert [path.name for path in target.iterdir()] == ["old"]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]

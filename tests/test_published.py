@@ -234,7 +234,12 @@ def test_the_help_promises_weights_only(name: str) -> None:
     [
         (["--depth_smooth", "--random_bg"], True, True, []),
         (["--depth_smooth"], False, True, ["--depth_smooth: no effect, as 1 of 2 training views have no masks"]),
-        (["--random_bg"], False, False, ["--random_bg: no effect, as no training picture has an alpha channel"]),
+        (
+            ["--random_bg"],
+            False,
+            False,
+            ["--random_bg: no training picture has an alpha channel, so all pixels count as opaque"],
+        ),
         ([], False, False, []),
     ],
 )
@@ -247,6 +252,12 @@ def test_flags_without_anything_to_act_on_say_so(
     assert scene_remarks(parsed(*arguments), scene_of(views, (1.0, 1.0, 1.0))) == expected
 
 
+def test_depth_is_not_smoothed_without_masks() -> None:
+    options = parsed("--depth_smooth")
+    assert published_config(options).geometry.depth_smooth
+    assert not published_config(options, smoothable=False).geometry.depth_smooth
+
+
 def test_random_colours_are_no_choice_for_captures() -> None:
     said = scene_remarks(parsed("--random_bg"), scene_of((View("a"), View("b")), None))
     assert said == ["--random_bg: not needed; real captures are always trained before random colours"]
@@ -254,7 +265,13 @@ def test_random_colours_are_no_choice_for_captures() -> None:
 
 def scene_of(views: tuple[View, ...], background: tuple[float, float, float] | None) -> Scene:
     """A scene of two training views, as far as remarks look at it."""
-    cameras = Cameras(np.tile(np.eye(3, 4), (2, 1, 1)), np.tile([2.0, 2.0, 1.0, 1.0], (2, 1)), np.full((2, 2), 2))
+    cameras = Cameras(
+        np.tile(np.eye(3, 4), (2, 1, 1)),
+        np.tile([2.0, 2.0, 1.0, 1.0], (2, 1)),
+        np.full((2, 2), 2),
+        np.zeros(2, np.int64),
+        np.zeros((2, 8)),
+    )
     return Scene(
         name="s", root=Path("s"), layout="blender-hs", splits={"train": Split(views, cameras)}, to_user=Similarity(),
         background=background,

@@ -7,6 +7,9 @@ import numpy as np
 from .errors import check_shape
 from .types import Cameras, Lens
 
+# z-depth, normalised units, that the published 8-bit depth pictures show as 0: z = 8 · (1 − code / 256) in file units,
+# whose cameras are 2.687419 times farther from the origin than those of the normalised frame.
+PUBLISHED_DEPTH_RANGE = 8.0 / 2.687419
 _FIELD_MARGIN = 1.1  # points this far beyond the widest ray of a picture may still fall on its border pixels
 
 

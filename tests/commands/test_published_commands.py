@@ -11,10 +11,19 @@ import numpy as np
 import pytest
 
 from ultrafield.commands import published, published_segment
+from ultrafield.commands.console import Report
 from ultrafield.commands.published import Checkpoint, read_checkpoint, render_main, train_main, write_checkpoint
 from ultrafield.commands.published_evaluate import evaluate_main
 from ultrafield.commands.published_masks import hierarchy_main
-from ultrafield.commands.published_views import PARSING_THRESHOLDS, Quality, below, denser, parse_view, read_view_list
+from ultrafield.commands.published_options import parse_options
+from ultrafield.commands.published_views import (
+    PARSING_THRESHOLDS,
+    Quality,
+    below,
+    parse_view,
+    read_view_list,
+    write_views,
+)
 from ultrafield.config import Config
 from ultrafield.errors import RunError
 from ultrafield.io import read_image, write_image, write_npy
@@ -117,7 +126,7 @@ def test_training_goes_on_from_a_checkpoint(
     monkeypatch.setattr(published, "train", lambda run, scene, config, **how: trained.append((config, how)) or 1 / 0)
     assert train_main([*root, *again, "--num_epochs", "4"]) == 1
     assert (
-        "epoch=0.ckpt: training starts from the weights of epoch 0 for 3000 steps; optimiser and learning rate begin anew"
+        "epoch=0.ckpt: training starts from the weights of epoch 0 for 3000 steps; optimiser and learning rate begin"
     ) in capsys.readouterr().err
     config, how = trained.pop()
     assert config.geometry.steps == config.features.steps == 3000
@@ -184,6 +193,8 @@ def test_partnet_is_rendered_with_five_times_the_density(
     import torch
 
     from ultrafield import field
+    from ultrafield.data import load_scene
+    from ultrafield.training import Fields
 
     shown = []
     plain = field.render_view
@@ -192,8 +203,10 @@ def test_partnet_is_rendered_with_five_times_the_density(
     assert train_main([*root, "--no_save_test"]) == 0
     model, positions = shown[-1], torch.rand(9, 3) - 0.5
     density, vector = model.geometry(positions)
-    assert denser(model, 1.0) is model
-    five = denser(model, 5.0)
+    options = ["--root_dir", "R", "--dataset_name", "partnet"]
+    scene = load_scene(tiny_scene, progress=False)
+    assert write_views(None, scene, Fields(model), parse_options("train.py", options), Report()) is not None
+    five = shown[-1]
     torch.testing.assert_close(five.geometry(positions)[0], 5 * density)
     torch.testing.assert_close(five.geometry(positions)[1], vector)
     torch.testing.assert_close(five.density(positions), 5 * density)
@@ -289,6 +302,43 @@ def test_a_checkpoint_of_another_size_is_refused(
     arguments = ["--root_dir", str(tiny_scene), *FLAGS, "--ckpt_path", "a.ckpt", "--val_only", "--no_save_test"]
     assert train_main(arguments) == 2
     assert "the checkpoint does not fit this scene" in capsys.readouterr().err
+    kept = here / "results/nerf/exp/0/views.json"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    assert train_main([argument for argument in arguments if argument != "--val_only"]) == 2
+    assert kept.exists()
+
+
+def test_refined_poses_come_with_the_checkpoint(
+    here: Path, tiny_scene: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--batch_size", "64", "--num_epochs", "0.02"]
+    assert train_main([*root, "--optimize_ext", "--render_train"]) == 0
+    checkpoint = ["--ckpt_path", "ckpts/nerf/exp/epoch=0.ckpt", "--render_dir", "out", "--render_train"]
+    poses = read_checkpoint(here / checkpoint[1]).geometry["train_poses"]
+    assert poses.shape == (6, 3, 4)
+    assert render_main([*root, *checkpoint]) == 0
+    for index in range(3):
+        for folder in ("out", "results/nerf/exp/0"):
+            np.testing.assert_array_equal(np.load(here / folder / f"train_{index:03d}_p.npy"), poses[2 * index])
+    assert render_main([*root, *checkpoint, "--split", "trainval"]) == 2
+    assert "refined poses of 6 training views, the scene has 8; give the --split" in capsys.readouterr().err
+
+
+def test_depth_smoothness_without_masks_is_said_and_left_out(
+    here: Path, tiny_scene: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import shutil
+
+    bare = here / "bare"
+    shutil.copytree(tiny_scene, bare, ignore=shutil.ignore_patterns("train_seg*"))
+    root = ["--root_dir", str(bare), "--downsample", "0.04", "--batch_size", "64", "--num_epochs", "0.005"]
+    assert train_main([*root, "--no_save_test", "--depth_smooth", "--load_seg"]) == 0
+    assert "--depth_smooth: no effect, as 6 of 6 training views have no masks" in capsys.readouterr().err
+    trained = (here / "results/nerf/exp/config.json").read_bytes()
+    assert train_main([*root, "--euclidean_weight", "1"]) == 2
+    assert "has no masks" in capsys.readouterr().err.splitlines()[-1]
+    assert (here / "results/nerf/exp/config.json").read_bytes() == trained
 
 
 def test_evaluation_needs_label_maps(here: Path, tiny_scene: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,7 +81,7 @@ def evaluate(
 
 
 def is_exact(metrics: dict[str, Any]) -> bool:
-    """Whether metrics are exact expectations with our own rounding, as `evaluate` computes them if not told otherwise."""
+    """Whether metrics are exact expectations with our own rounding, the defaults of `evaluate`."""
     return metrics.get("settings") == _EXACT
 
 

@@ -130,15 +130,19 @@ def _fit(
     Returns:
         The last epoch that the fields have seen, their settings, and the fields.
     """
-    run, config = RunFolder(result_folder(options)), published_config(options)
+    from ..training.mask_pool import check_masks
+
+    run, config = RunFolder(result_folder(options)), published_config(options, smoothable=scene.has_masks)
+    # What can be refused is refused before anything of an earlier training is removed.
+    if options.contrastive:
+        check_masks(scene)
+    initial = None if checkpoint is None else build_fields(scene, checkpoint)
     run.write_config(scene.root, data, config, takeover=True)
     _begin(run, options)
-    if checkpoint is None:
+    if checkpoint is None or initial is None:
         return options.last_epoch, config, train(run, scene, config, device="auto", report=report)
-    initial = build_fields(scene, checkpoint)
     if options.ckpt_path is not None:
-        config = _remaining(options, config, checkpoint)
-        if config.geometry.steps == 0:
+        if checkpoint.epoch >= options.last_epoch:
             report.note(
                 f"{options.ckpt_path}: already holds epoch {checkpoint.epoch}, and --num_epochs {options.num_epochs:g} "
                 f"ends with epoch {options.last_epoch}: nothing is left to train"
@@ -146,6 +150,7 @@ def _fit(
             run.write_config(scene.root, data, checkpoint.config, takeover=True)
             keep_fields(run, checkpoint.config, initial)
             return checkpoint.epoch, checkpoint.config, initial
+        config = _remaining(options, config, checkpoint)
         run.write_config(scene.root, data, config, takeover=True)
     report.note(
         f"{options.ckpt_path or options.weight_path}: training starts from the weights of epoch {checkpoint.epoch} for "
@@ -170,9 +175,9 @@ def _begin(run: RunFolder, options: PublishedOptions) -> None:
 
 
 def _remaining(options: PublishedOptions, config: Config, checkpoint: Checkpoint) -> Config:
-    """The settings for the epochs that `checkpoint` does not have yet; no steps if it has all."""
-    left = max(0, options.last_epoch - checkpoint.epoch)
-    steps = round(options.steps * left / (options.last_epoch + 1))
+    """The settings for the epochs that `checkpoint` does not have yet; at least one is missing."""
+    left = options.last_epoch - checkpoint.epoch
+    steps = max(1, round(options.steps * left / (options.last_epoch + 1)))
     return replace(
         config, geometry=replace(config.geometry, steps=steps), features=replace(config.features, steps=steps)
     )
@@ -251,6 +256,13 @@ def build_fields(scene: Scene, checkpoint: Checkpoint) -> Fields:
 
     device, generator = resolve_device("auto"), torch.Generator()
     geometry = new_geometry(scene, checkpoint.config.geometry, generator)
+    refined = checkpoint.geometry.get("train_poses", geometry.train_poses)
+    if len(refined) not in (0, len(scene.train)):
+        raise RunError(
+            f"the checkpoint holds refined poses of {len(refined)} training views, the scene has {len(scene.train)}; "
+            "give the --split of the training"
+        )
+    geometry.train_poses = refined
     try:
         geometry.load_state_dict(checkpoint.geometry)
         if checkpoint.features is None:

@@ -169,18 +169,23 @@ def _check(options: PublishedOptions) -> None:
         raise ConfigError("--val_only: needs --ckpt_path")
 
 
-def published_config(options: PublishedOptions) -> Config:
-    """The `paper` preset with everything the flags decide."""
+def published_config(options: PublishedOptions, *, smoothable: bool = True) -> Config:
+    """The `paper` preset with everything the flags decide.
+
+    Args:
+        options: The flags.
+        smoothable: Whether every training view has masks, without which depth is not smoothed.
+    """
     base = preset("paper")
     return replace(
         base,
         engine="field" if options.contrastive else "lift",
-        geometry=_geometry(base.geometry, options),
+        geometry=_geometry(base.geometry, options, smoothable=smoothable),
         features=_features(base.features, options),
     )
 
 
-def _geometry(base: GeometryConfig, options: PublishedOptions) -> GeometryConfig:
+def _geometry(base: GeometryConfig, options: PublishedOptions, *, smoothable: bool) -> GeometryConfig:
     finest = round(_MAX_RESOLUTION_PER_SCALE["geometry"] * options.scale)
     return replace(
         base,
@@ -189,7 +194,7 @@ def _geometry(base: GeometryConfig, options: PublishedOptions) -> GeometryConfig
         rays=options.batch_size * options.batches,
         lr=options.lr,
         distortion_weight=options.distortion_loss_w,
-        depth_smooth=options.depth_smooth,
+        depth_smooth=options.depth_smooth and smoothable,
         depth_smooth_from=min(1.0, _DEPTH_SMOOTH_EPOCH / options.num_epochs),
         random_background=options.random_bg,
         ray_sampling=options.ray_sampling_strategy,
@@ -254,7 +259,7 @@ def scene_remarks(options: PublishedOptions, scene: Scene) -> list[str]:
     if options.random_bg and scene.background is None:
         said.append("--random_bg: not needed; real captures are always trained before random colours")
     elif options.random_bg and all(view.alpha is None for view in scene.train):
-        said.append("--random_bg: no effect, as no training picture has an alpha channel")
+        said.append("--random_bg: no training picture has an alpha channel, so all pixels count as opaque")
     return said
 
 

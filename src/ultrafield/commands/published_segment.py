@@ -72,11 +72,11 @@ def _run(options: PublishedSegmentOptions) -> None:
     views = read_view_list(folder)
     if not views.test:
         raise RunError(f"{folder}: holds no test views")
-    clear_output(target)
     with report.stage("points"):
         points, features = training_points(folder, views.training, options.n_outliers, report)
     with report.stage("tree"):
         segments = segment_points(points, features)
+    clear_output(target)
     write_cloud(vis / f"{options.output}.ply", read_to_user(folder).apply(points), segments)
     labeller = PixelLabeller(points, segments, k_query=options.k_query, threshold=options.threshold)
     with report.stage("views"):

@@ -129,13 +129,14 @@ def write_views(
     """
     from ..field import render_view
     from ..metrics import psnr, ssim
+    from ..training import posed
 
     writer = None if folder is None else _Writer(folder, fields, options)
     if folder is not None:
         write_npy(folder / "to_user.npy", _matrix(scene.to_user))
     geometry = denser(fields.geometry, PARTNET_DENSITY if options.dataset_name == "partnet" else 1.0)
     quality: list[tuple[float, float]] = []
-    jobs = jobs_of(scene, options)
+    jobs = jobs_of(posed(scene, fields.geometry), options)
     for job in report.track(jobs, len(jobs), "validation"):
         view = render_view(geometry, job.cameras, job.index)
         if job.test and job.view.image is not None:

@@ -53,13 +53,13 @@ class Render:
 
     def execute(self) -> None:
         """Write RUN/renders."""
-        from ..training import load_fields, resolve_device
+        from ..training import load_fields, posed, resolve_device
 
         report, run = Report(), RunFolder(self.run)
         stored = run.read_config()
         check_trained(run)
         fields = load_fields(run.root, device=resolve_device(self.device))
-        scene = open_scene(stored.scene, stored.data, report)
+        scene = posed(open_scene(stored.scene, stored.data, report), fields.geometry)
         render_views(run, scene, fields, report)
         with report.stage("pictures"):
             write_pictures(run, scene, fields, report)

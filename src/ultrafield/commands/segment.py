@@ -71,7 +71,10 @@ class Segment:
 
 def segment(run: RunFolder, scene: Scene, fields: Fields, config: Config, report: Report) -> None:
     """Everything from trained fields to label maps; the stage counts as done only when all of it is written."""
+    from ..training import posed
+
     _check_evidence(scene, fields, config.engine)
+    scene = posed(scene, fields.geometry)
     settings = segment_fingerprint(run)
     run.begin("segment", settings)
     _forget(run)
@@ -134,7 +137,9 @@ def _check_evidence(scene: Scene, fields: Fields, engine: Engine) -> None:
     if engine == "field" and fields.features is None:
         raise RunError("--engine field: this run has no features; train with --engine field, or take --engine lift")
     if engine == "lift" and all(view.masks is None for view in scene.train):
-        raise SceneError(f"{scene.root}: --engine lift needs masks; make them with: ultrafield masks {scene.root}")
+        raise SceneError(
+            f"{scene.root}: --engine lift needs masks; make them, then train again: ultrafield masks {scene.root}"
+        )
 
 
 def _forget(run: RunFolder) -> None:

@@ -83,8 +83,8 @@ def check_masks(scene: Scene, engine: Engine) -> None:
     lacking = [view.name for view in scene.train if view.masks is None]
     if engine == "field" and lacking:
         raise SceneError(
-            f"{scene.root}: --engine field needs masks of every training view; {len(lacking)} of {len(scene.train)} have "
-            f"none (first: {lacking[0]}); `ultrafield run` makes those that are missing"
+            f"{scene.root}: --engine field needs masks of every training view; {len(lacking)} of {len(scene.train)} "
+            f"have none (first: {lacking[0]}); `ultrafield run` makes those that are missing"
         )
 
 
@@ -129,8 +129,8 @@ def check_trained(run: RunFolder) -> None:
     """Raise `RunError` unless the fields in the folder are those of its settings."""
     if not is_trained(run):
         raise RunError(
-            f"{run.root}: training with its settings on the scene as it is now is not finished; finish it, with the same "
-            f"options, by: ultrafield train {run.read_config().scene} --out {run.root}"
+            f"{run.root}: training with its settings on the scene as it is now is not finished; finish it, with the "
+            f"same options, by: ultrafield train {run.read_config().scene} --out {run.root}"
         )
 
 

@@ -10,12 +10,11 @@ import numpy as np
 from ..errors import RunError, SceneError
 from ..io import read_image, read_npz
 from ..masks.read import size_text
+from ..projection import PUBLISHED_DEPTH_RANGE
 from ..types import GroundTruth, Scene
 from .blender import split_file
 from .nerfstudio import frame_names, read_transforms
 from .normalize import PUBLISHED_RADIUS
-
-_DEPTH_RANGE = 8.0 / 2.687419  # z-depth that the published 8-bit depth pictures show as 0
 
 
 def load_ground_truth(scene: Scene, split: str) -> GroundTruth | None:
@@ -101,7 +100,7 @@ def _read_depth(
     codes = _read_stack([scene.root / f"{split}_depth" / f"{name}_depth.png" for name in names])
     if codes is None:
         return None, False
-    depth = np.where(codes > 0, _DEPTH_RANGE * (1.0 - codes / 256.0), 0.0)
+    depth = np.where(codes > 0, PUBLISHED_DEPTH_RANGE * (1.0 - codes / 256.0), 0.0)
     # The published depth belongs to cameras that are each scaled to one radius, ours to one scale for all of them.
     radii = np.linalg.norm(scene.splits[split].cameras.c2w[:, :, 3], axis=1)
     return (depth * (radii / PUBLISHED_RADIUS)[:, None, None]).astype(np.float32), False

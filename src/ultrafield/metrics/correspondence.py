@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import check_shape
-from ..projection import back_project, pixel_indices, project
+from ..projection import PUBLISHED_DEPTH_RANGE, back_project, pixel_indices, project
 from ..types import Cameras
 
 # The published 8-bit depth: z = 8 · (1 − code / 256) in file units, whose cameras are 2.687419 times farther from the
 # origin than those of the normalised frame.
-_DEPTH_RANGE = 8.0 / 2.687419
 _DEPTH_CODES = 256
 
 
@@ -76,6 +75,6 @@ def correspond(
 
 def published_depth(depth: np.ndarray) -> np.ndarray:
     """Normalised z-depth [H, W] after a round trip through the published 8-bit files; 0 comes back as their far end."""
-    nearness = np.where(depth > 0, 1.0 - depth / _DEPTH_RANGE, 0.0)
+    nearness = np.where(depth > 0, 1.0 - depth / PUBLISHED_DEPTH_RANGE, 0.0)
     codes = np.clip(np.rint(_DEPTH_CODES * nearness), 0, _DEPTH_CODES - 1)
-    return _DEPTH_RANGE * (1.0 - codes / _DEPTH_CODES)
+    return PUBLISHED_DEPTH_RANGE * (1.0 - codes / _DEPTH_CODES)
