@@ -20,7 +20,6 @@ from .console import Report
 from .guard import guarded
 from .options import SceneOptions
 from .published_segment import NUM_SEGMENTS
-from .train import open_scene
 
 Metric = Literal["nc", "nc_dense", "vc"]
 _READ_WIDTH = 16  # pictures are not looked at, only their cameras and names
@@ -43,11 +42,11 @@ def build_evaluate_parser(program: str) -> argparse.ArgumentParser:
 
 
 def _evaluate(metric: Metric, options: argparse.Namespace) -> None:
-    from ..data import load_ground_truth
+    from ..data import load_ground_truth, load_scene
     from ..metrics import evaluate_segmentation, published_scores
 
     report = Report()
-    scene = open_scene(Path(options.root_dir), SceneOptions(width=_READ_WIDTH), report)
+    scene = load_scene(options.root_dir, **SceneOptions(width=_READ_WIDTH).arguments())
     truth = load_ground_truth(scene, "val")
     if truth is None:
         raise SceneError(f"{scene.root}: no ground truth (gt_seg/val/IMAGE_seg_objects.tif)")
