@@ -522,3 +522,18 @@ def test_a_video_that_lost_frames_is_not_kept(copied_run: Path, monkeypatch: pyt
         video.add(np.zeros((32, 33, 3), np.uint8))
     assert failure.value.filename == str(copied_run / "orbit.mp4")
     assert not list(copied_run.glob("*orbit*"))
+
+
+@pytest.mark.parametrize("command", ["train", "run"])
+def test_a_device_that_is_not_there_leaves_a_run_as_it_was(
+    command: str, tiny_scene: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    before = snapshot(tiny_run)
+    assert cli.main([command, str(tiny_scene), "--out", str(tiny_run), "--device", "cuda"]) == 1
+    assert capsys.readouterr().err == (
+        "ultrafield: error: --device cuda: this PyTorch sees no CUDA device; use --device cpu\n"
+    )
+    assert snapshot(tiny_run) == before

@@ -61,6 +61,10 @@ class Train:
 
 def announced_config(method: MethodOptions, device: Device, report: Report) -> Config:
     """The settings of the run; says which preset they start from, and why."""
+    if device == "cuda":
+        from ..training import resolve_device
+
+        resolve_device(device)  # before anything is written for a device that is not there
     name, reason = choose_preset(method.preset, device)
     report.note(f"preset {name} ({reason}), engine {method.engine}")
     return method.config(name)

@@ -31,7 +31,7 @@ from .pixels import PixelPool, pixel_pool
 from .schedule import Progress, adam, cosine_lr
 from .surface_cache import SurfaceCache, build_cache
 
-_STATE_EVERY = 500
+_STATE_EVERY = 250
 
 
 def fit_features(

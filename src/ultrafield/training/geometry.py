@@ -27,7 +27,7 @@ from .schedule import Progress, adam, cosine_lr
 from .smoothness import draw_quadruples, smoothness_loss
 
 _REFERENCE_STEP = 3**0.5 / 1024  # over which `occupancy_opacity` is meant
-_STATE_EVERY = 500
+_STATE_EVERY = 250
 _MOST_RAYS = 1 << 16
 
 
