@@ -35,6 +35,8 @@ from .train import is_trained, keep_fields, open_scene, train
 if TYPE_CHECKING:
     from ..training import Fields
 
+_CPU_SAMPLES = 1 << 17  # a step of about a second on two cores with the published sizes
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -132,7 +134,8 @@ def _fit(
     """
     from ..training.mask_pool import check_masks
 
-    run, config = RunFolder(result_folder(options)), published_config(options, smoothable=scene.has_masks)
+    run = RunFolder(result_folder(options))
+    config = _affordable(published_config(options, smoothable=scene.has_masks), report)
     # What can be refused is refused before anything of an earlier training is removed.
     if options.contrastive:
         check_masks(scene)
@@ -157,6 +160,22 @@ def _fit(
         f"{config.geometry.steps} steps; optimiser and learning rate begin anew"
     )
     return options.last_epoch, config, train(run, scene, config, device="auto", report=report, initial=initial)
+
+
+def _affordable(config: Config, report: Report) -> Config:
+    """On the CPU, the same settings with as many rays in a step as it can carry.
+
+    At the start everything is fog and a ray has hundreds of samples, later some ten.
+    """
+    from ..training import resolve_device
+
+    if resolve_device("auto").type != "cpu":
+        return config
+    report.note(
+        f"--batch_size: on the CPU a step takes as many rays as make about {_CPU_SAMPLES} samples; "
+        f"{config.geometry.rays} only in the first"
+    )
+    return replace(config, geometry=replace(config.geometry, samples=_CPU_SAMPLES))
 
 
 def _begin(run: RunFolder, options: PublishedOptions) -> None:
