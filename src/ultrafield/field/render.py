@@ -12,7 +12,7 @@ from ..types import Cameras, RenderedView
 from .model import FeatureField, RadianceField
 from .occupancy import Samples, march
 from .rays import ray_table
-from .volrend import accumulate, ray_indices, render_weights
+from .volrend import accumulate, ray_indices, render_weights, run_offsets
 
 NEGLIGIBLE = 1e-4  # samples that weigh less are not shaded and not kept
 _RAYS_AT_ONCE = 1 << 15
@@ -109,8 +109,7 @@ def _assemble(parts: list[tuple[Tensor, ...]], count: int, device: torch.device)
         rays, order = torch.sort(rays, stable=True)
         columns = [column[order] for column in columns]
     t, delta, sigma, *vectors = columns
-    offsets = torch.zeros(count + 1, dtype=torch.int64, device=device)
-    offsets[1:] = torch.bincount(rays, minlength=count).cumsum(0)
+    offsets = run_offsets(torch.bincount(rays, minlength=count))
     weights = render_weights(sigma, delta, offsets)
     return Traced(Samples(offsets, t, delta), sigma, weights, vectors[0] if vectors else None)
 

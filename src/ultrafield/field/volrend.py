@@ -18,6 +18,13 @@ def ray_indices(offsets: Tensor, count: int) -> Tensor:
     return torch.repeat_interleave(rays, offsets.diff(), output_size=count)
 
 
+def run_offsets(counts: Tensor) -> Tensor:
+    """Bounds [R + 1], int64, of runs with `counts` [R] samples each."""
+    offsets = torch.zeros(len(counts) + 1, dtype=torch.int64, device=counts.device)
+    offsets[1:] = counts.cumsum(0)
+    return offsets
+
+
 def render_weights(sigma: Tensor, delta: Tensor, offsets: Tensor) -> Tensor:
     """Share of each sample in its ray's picture, w = T · (1 − exp(−σ δ)).
 

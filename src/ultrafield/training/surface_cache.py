@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..field.model import RadianceField
 from ..field.render import NEGLIGIBLE, Traced, trace
-from ..field.volrend import ray_indices
+from ..field.volrend import ray_indices, run_offsets
 from .pixels import PixelPool
 
 _RAYS_AT_ONCE = 1 << 16
@@ -32,8 +32,7 @@ class SurfaceCache:
     def gather(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Samples of some pixels [R]: their offsets [R + 1], distances [S'] and weights [S']."""
         counts = self.offsets[pixels + 1] - self.offsets[pixels]
-        offsets = torch.zeros(len(pixels) + 1, dtype=torch.int64, device=pixels.device)
-        offsets[1:] = counts.cumsum(0)
+        offsets = run_offsets(counts)
         total = int(offsets[-1])
         rays = ray_indices(offsets, total)
         index = torch.arange(total, device=pixels.device) + (self.offsets[pixels] - offsets[:-1])[rays]
@@ -53,8 +52,7 @@ def keep_heaviest(traced: Traced, count: int) -> SurfaceCache:
     sums = weights.new_zeros(len(offsets) - 1, 2)
     sums.index_add_(0, rays, torch.stack([weights, weights * kept], dim=1))
     scale = sums[:, 0] / sums[:, 1].clamp(min=1e-12)
-    new_offsets = torch.zeros_like(offsets)
-    new_offsets[1:] = torch.bincount(rays[kept], minlength=len(offsets) - 1).cumsum(0)
+    new_offsets = run_offsets(torch.bincount(rays[kept], minlength=len(offsets) - 1))
     return SurfaceCache(new_offsets, traced.samples.t[kept], (weights * scale[rays])[kept])
 
 
@@ -78,9 +76,7 @@ def build_cache(field: RadianceField, pool: PixelPool, count: int, advance) -> S
         parts.append(_trace_pixels(field, pool, pixels, has_ray[pixels], count))
         first += len(pixels)
         advance(first)
-    counts = torch.cat([part.offsets.diff() for part in parts])
-    offsets = torch.zeros(total + 1, dtype=torch.int64, device=device)
-    offsets[1:] = counts.cumsum(0)
+    offsets = run_offsets(torch.cat([part.offsets.diff() for part in parts]))
     return SurfaceCache(offsets, torch.cat([part.t for part in parts]), torch.cat([part.weights for part in parts]))
 
 
@@ -90,6 +86,4 @@ def _trace_pixels(field: RadianceField, pool: PixelPool, pixels: Tensor, has_ray
     cache = keep_heaviest(trace(field, rays_o, rays_d), count)
     counts = torch.zeros(len(pixels), dtype=torch.int64, device=pixels.device)
     counts[has_ray] = cache.offsets.diff()
-    offsets = torch.zeros(len(pixels) + 1, dtype=torch.int64, device=pixels.device)
-    offsets[1:] = counts.cumsum(0)
-    return SurfaceCache(offsets, cache.t, cache.weights)
+    return SurfaceCache(run_offsets(counts), cache.t, cache.weights)
