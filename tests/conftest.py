@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
+
+if find_spec("triton") is not None and not torch.cuda.is_available():
+    # Triton reads these when a kernel is defined: without a GPU, its interpreter runs them.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+    os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # Triton's default, which it warns of when it is not said
 
 DATA = Path(os.environ.get("ULTRAFIELD_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -15,6 +22,23 @@ def _data(name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the scene {name!r}; set ULTRAFIELD_DATA to the folder that holds it")
     return folder
+
+
+@pytest.fixture
+def kernel_device() -> str:
+    """Where Triton kernels are tested: on the GPU, or in Triton's interpreter."""
+    pytest.importorskip("triton", reason="needs Triton")
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs on the GPU, where there is one; skip what needs one elsewhere."""
+    for item in items:
+        if torch.cuda.is_available():
+            if "kernel_device" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.gpu)
+        elif item.get_closest_marker("gpu") is not None:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ultrafield.errors import ConfigError
 from ultrafield.types import AffinityGraph
 from ultrafield.ultrametric import build_tree, child_nodes, condense, leaves
 
@@ -82,6 +83,25 @@ def test_too_small_a_tree_is_one_cluster():
     found = condense(tree, 10)
     assert found.nodes.tolist() == [2]
     assert found.of_leaf.tolist() == [0, 0]
+
+
+def test_inverse_density():
+    edges = [[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 6]]
+    values = np.array([0.125, 0.125, 0.75, 0.25, 0.25, 0.5], np.float32)
+    tree = build_tree(AffinityGraph(7, np.array(edges), values, np.ones_like(values), 1.0), linkage="single")
+    linear, inverse = condense(tree, 3), condense(tree, 3, density="inverse")
+    for name in ("nodes", "parents", "birth", "death", "sizes", "of_leaf"):
+        np.testing.assert_array_equal(getattr(linear, name), getattr(inverse, name))
+    np.testing.assert_allclose(inverse.stability, [0, 3 * (8 - 4 / 3), 3 * (4 - 4 / 3) + (2 - 4 / 3)], rtol=1e-12)
+
+
+def test_inverse_density_needs_positive_heights():
+    tree = build_tree(AffinityGraph(3, np.array([[0, 1], [1, 2]]), np.array([0.0, 0.5], np.float32), np.ones(2), 1.0))
+    for min_size in (1, 2):
+        with pytest.raises(ValueError, match="density: 'inverse' needs a min_size of at least 2 and merges at heights"):
+            condense(tree, min_size, density="inverse")
+    with pytest.raises(ConfigError, match="density: expected one of linear, inverse, got 'log'"):
+        condense(tree, 2, density="log")
 
 
 def test_bad_size():

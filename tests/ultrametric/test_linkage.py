@@ -9,11 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import cophenet
 from scipy.cluster.hierarchy import linkage as scipy_linkage
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
 
 from ultrafield.errors import ConfigError
 from ultrafield.types import AffinityGraph
-from ultrafield.ultrametric import build_tree, check_tree, lowest_common_ancestor
+from ultrafield.ultrametric import build_tree, check_tree, cut, lowest_common_ancestor
+from ultrafield.ultrametric.kernels import spans
+from ultrafield.ultrametric.kernels.edges_cpu import sort_edges
+from ultrafield.ultrametric.kernels.linkage_cpu import average_linkage
+from ultrafield.ultrametric.kernels.matching_cpu import Borders
+from ultrafield.ultrametric.linkage import _shuffled
 
 LINKAGES = ("single", "average")
 
@@ -102,6 +109,117 @@ def test_sparse_graphs_agree_with_higra(linkage):
     np.testing.assert_allclose(tree.heights[lowest_common_ancestor(tree, pairs)], expected, rtol=3e-7)
 
 
+def by_first_leaf(labels):
+    """The same partition with segments named by their first leaf."""
+    _, first, segment = np.unique(labels, return_index=True, return_inverse=True)
+    return first[segment]
+
+
+@pytest.mark.parametrize("linkage", LINKAGES)
+@pytest.mark.parametrize("nodes", [500, 8000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_random_graphs_have_higras_partitions(linkage, nodes):
+    generator = np.random.default_rng(nodes)
+    chain = np.stack([np.arange(nodes - 1), np.arange(1, nodes)], axis=1)  # connects them all
+    start = generator.integers(0, nodes, 5 * nodes)
+    reach = 40 if linkage == "average" else nodes - 1  # Higra's averages take minutes on long chords
+    chords = np.stack([start, (start + generator.integers(1, reach + 1, 5 * nodes)) % nodes], axis=1)
+    edges = np.unique(np.sort(np.concatenate([chain, chords]), axis=1), axis=0)
+    values = generator.permutation(len(edges)).astype(np.float32) / np.float32(len(edges))  # no ties
+    evidence = generator.integers(1, 9, len(edges)).astype(np.float32)
+    tree = build_tree(graph(nodes, edges, values, evidence), linkage=linkage)
+    check_tree(tree)
+    theirs = hg.UndirectedGraph(nodes)
+    theirs.add_edges(*edges.T.copy())
+    wide = values.astype(np.float64)
+    if linkage == "single":
+        dendrogram, altitudes = hg.bpt_canonical(theirs, wide)
+    else:
+        dendrogram, altitudes = hg.binary_partition_tree_average_linkage(theirs, wide, evidence.astype(np.float64))
+    heights = np.sort(altitudes[nodes:])
+    # single: the edges' own values; average: float32 of float64 means that were summed in another order
+    np.testing.assert_allclose(tree.heights[nodes:], heights, rtol=0 if linkage == "single" else 2e-7)
+    explorer = hg.HorizontalCutExplorer(dendrogram, altitudes)
+    gaps = np.flatnonzero(np.diff(heights) > 1e-6)
+    for gap in gaps[np.linspace(0, len(gaps) - 1, 12).astype(int)]:
+        height = (heights[gap] + heights[gap + 1]) / 2
+        expected = explorer.horizontal_cut_from_altitude(height).labelisation_leaves(dendrogram)
+        np.testing.assert_array_equal(by_first_leaf(cut(tree, height)), by_first_leaf(expected))
+
+
+@pytest.mark.parametrize("nodes", [3000, 100_000])
+def test_single_linkage_merges_along_scipys_spanning_forest(nodes):
+    generator = np.random.default_rng(3)
+    edges = generator.integers(0, nodes, (2 * nodes, 2))  # leaves parts apart
+    edges = np.unique(np.sort(edges[edges[:, 0] != edges[:, 1]], axis=1), axis=0)
+    values = generator.uniform(0.1, 0.9, len(edges)).astype(np.float32)
+    tree = build_tree(graph(nodes, edges, values), linkage="single")
+    forest = minimum_spanning_tree(coo_array((values, (edges[:, 0], edges[:, 1])), shape=(nodes, nodes)).tocsr())
+    expected = np.sort(forest.data)
+    np.testing.assert_array_equal(tree.heights[nodes : nodes + len(expected)], expected)
+    assert (tree.heights[nodes + len(expected) :] == 1).all()
+
+
+@pytest.mark.parametrize("linkage", LINKAGES)
+def test_threads_change_nothing(linkage, monkeypatch):
+    generator, nodes = np.random.default_rng(8), 700
+    edges = generator.integers(0, nodes, (6000, 2))
+    edges = edges[edges[:, 0] != edges[:, 1]]
+    values, evidence = generator.integers(0, 9, len(edges)) / 8, generator.integers(0, 4, len(edges))
+    affinity = graph(nodes, edges, values, evidence)
+    alone = build_tree(affinity, linkage=linkage)
+    monkeypatch.setattr(spans, "_WORTH", 0)
+    monkeypatch.setattr("numba.config.NUMBA_NUM_THREADS", 3)
+    assert spans.thread_count(1) == 3
+    together = build_tree(affinity, linkage=linkage)
+    for name in ("parents", "heights", "sizes"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(together, name))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(2, 60), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_bulk_rounds_find_the_merges_of_the_heap(nodes, steps, seed):
+    generator = np.random.default_rng(seed)
+    pairs = np.stack(np.triu_indices(nodes, 1), axis=1)
+    pairs = pairs[generator.random(len(pairs)) < 4 / nodes]
+    means = generator.integers(0, steps + 1, len(pairs)) / 4.0  # ties; small integers keep every mean of few exact
+    weights = np.ones(len(pairs))
+
+    def run(bulk):
+        copies = (array.copy() for array in (means, means * weights, weights, generator_keys))
+        left, right = pairs.T.astype(np.int32).copy()
+        return average_linkage(nodes, Borders(left, right, *copies), bulk=bulk)
+
+    generator_keys = generator.permutation(len(pairs))
+    (parents, heights), (heap_parents, heap_heights) = run(0.0 if seed % 2 else 0.2), run(2.0)
+    np.testing.assert_array_equal(parents, heap_parents)
+    np.testing.assert_allclose(heights, heap_heights, rtol=1e-12)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 6), st.integers(0, 300), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_edges_are_sorted_as_numpy_sorts_them(nodes, count, threads, seed):
+    generator = np.random.default_rng(seed)
+    left = generator.integers(-1, nodes, count).astype(np.int32)
+    right = generator.integers(0, 9, count).astype(np.int32)
+    first, second = generator.integers(0, 3, count) / 2, generator.integers(0, 3, count)
+    offsets, order = sort_edges(nodes, left, right, first, second, threads=threads)
+    expected = np.lexsort((second, first, right, left))
+    expected = expected[left[expected] >= 0]
+    for array in (left, right, first, second):
+        np.testing.assert_array_equal(array[order], array[expected])
+    np.testing.assert_array_equal(np.diff(offsets), np.bincount(left[left >= 0], minlength=nodes))
+
+
+@pytest.mark.parametrize("linkage", LINKAGES)
+def test_a_hub_that_takes_up_one_leaf_after_the_other(linkage):
+    nodes = 300
+    edges = np.stack([np.zeros(nodes - 1, int), np.arange(1, nodes)], axis=1)
+    values = np.linspace(0.1, 0.9, nodes - 1).astype(np.float32)
+    tree = build_tree(graph(nodes, edges, values), linkage=linkage)
+    np.testing.assert_array_equal(tree.heights[nodes:], values)
+    assert tree.sizes[nodes:].tolist() == list(range(2, nodes + 1))
+
+
 @settings(deadline=None, max_examples=60)
 @given(random_graphs(ties=False), st.sampled_from(LINKAGES), st.sampled_from(["evidence", "count"]))
 def test_brute_force_agglomeration(affinity, linkage, weights):
@@ -161,8 +279,9 @@ def test_a_hand_made_tree():
     assert single.parents.tolist() == [5, 5, 6, 6, 7, 8, 7, 8, 8]
     assert single.heights.tolist() == [0, 0, 0, 0, 0, 0.125, 0.25, 0.25, 0.5]
     assert single.sizes.tolist() == [1, 1, 1, 1, 1, 2, 2, 3, 5]
+    # Edges 2 and 4 of the sorted ones tie; in the shuffle the later one comes first.
     average = build_tree(affinity, linkage="average")
-    assert average.parents.tolist() == single.parents.tolist()
+    assert average.parents.tolist() == [5, 5, 7, 6, 6, 8, 7, 8, 8]
     assert average.heights.tolist() == [0, 0, 0, 0, 0, 0.125, 0.25, 0.25, 0.75]  # (0.5 + 1) / 2 along the border
 
 
@@ -212,6 +331,23 @@ def test_guesses_decide_only_where_nothing_was_seen():
     assert heights[1] == pytest.approx(1.0, abs=2e-3)  # what was seen between 0 and 1
     blind = graph(3, edges, [0.0, 1.0, 0.25], evidence=[0, 0, 0])
     assert build_tree(blind, linkage="average").heights[3:].tolist() == [0.25, 0.5]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 1000, 4096])
+def test_the_shuffle_that_breaks_ties_has_no_ties(count):
+    assert len(np.unique(_shuffled(count))) == count
+
+
+def test_minus_zero_is_zero():
+    tree = build_tree(graph(3, [[0, 1], [1, 2]], [0.5, -0.0]), linkage="single")
+    assert tree.heights[3:].tolist() == [0, 0.5]
+
+
+def test_wide_dissimilarities_are_taken_too():
+    edges, values = np.array([[0, 1], [1, 2]]), np.array([0.3, 0.1])
+    for linkage in LINKAGES:
+        tree = build_tree(AffinityGraph(3, edges, values, np.ones(2), 1.0), linkage=linkage)
+        assert tree.heights[3:].tolist() == values[::-1].astype(np.float32).tolist()
 
 
 def test_rounding_above_the_bound_is_forgiven():

@@ -11,8 +11,12 @@ import pytest
 
 import ultrafield.ultrametric
 
+MODULES = (
+    "boruvka", "edits", "evidence", "flat", "linkage", "losses", "minimax", "partition", "similarity", "tree",
+)  # fmt: skip
 
-@pytest.mark.parametrize("module", ["", ".boruvka", ".linkage", ".losses", ".minimax", ".similarity", ".tree"])
+
+@pytest.mark.parametrize("module", ["", *(f".{name}" for name in MODULES)])
 def test_examples(module):
     result = doctest.testmod(import_module("ultrafield.ultrametric" + module))
     assert result.attempted > 0

@@ -24,6 +24,7 @@ from ultrafield.ultrametric import (
     load_tree,
     lowest_common_ancestor,
     save_tree,
+    subtree,
 )
 
 
@@ -135,6 +136,19 @@ def test_ancestors_and_leaves(tree, data):
     assert len(leaves(tree, node)) == tree.sizes[node]
 
 
+@settings(deadline=None, max_examples=60)
+@given(trees(), st.data())
+def test_a_subtree_is_the_tree_below_a_node(tree, data):
+    node = data.draw(st.integers(0, len(tree.parents) - 1))
+    part, ids = subtree(tree, node)
+    check_tree(part)
+    np.testing.assert_array_equal(ids[: part.num_leaves], leaves(tree, node))
+    assert ids[-1] == node
+    np.testing.assert_array_equal(part.heights, tree.heights[ids])
+    np.testing.assert_array_equal(part.sizes, tree.sizes[ids])
+    np.testing.assert_array_equal(ids[part.parents[:-1]], tree.parents[ids[:-1]])
+
+
 @pytest.mark.parametrize("linkage", ["single", "average"])
 def test_cuts_are_scipys_flat_clusters(linkage):
     n = 60
@@ -178,6 +192,7 @@ def test_a_tree_of_one_leaf():
         (lambda: cut(SMALL, float("nan")), "height: expected at least 0, got nan"),
         (lambda: cut_into(SMALL, 0), "count: expected at least 1, got 0"),
         (lambda: ancestors(SMALL, 9), r"node: expected node ids in \[0, 9\), found 9"),
+        (lambda: subtree(SMALL, 9), r"node: expected node ids in \[0, 9\), found 9"),
         (lambda: leaves(SMALL, -1), r"node: expected node ids in \[0, 9\), found -1"),
         (lambda: lowest_common_ancestor(SMALL, np.array([[0, 9]])), r"pairs: expected node ids in \[0, 9\), found 9"),
         (lambda: lowest_common_ancestor(SMALL, np.array([0, 1])), r"pairs: expected shape \[\*, 2\], got \[2\]"),

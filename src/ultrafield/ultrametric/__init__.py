@@ -8,9 +8,10 @@ tree at a height gives a partition; all those partitions are nested. This packag
 
 >>> import numpy as np
 >>> from ultrafield.types import AffinityGraph
->>> from ultrafield.ultrametric import build_tree, condense, cut, cut_into, lowest_common_ancestor
+>>> from ultrafield.ultrametric import EditedTree, build_tree, condense, cut, cut_into, flat
+>>> from ultrafield.ultrametric import lowest_common_ancestor, mixed_cut, open_node
 >>> edges = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]])
->>> dissimilarity = np.array([0.1, 0.125, 0.75, 0.25, 0.125], np.float32)
+>>> dissimilarity = np.array([0.1, 0.125, 0.75, 0.25, 0.1875], np.float32)
 >>> graph = AffinityGraph(6, edges, dissimilarity, evidence=np.ones(5, np.float32), bound=1.0)
 >>> tree = build_tree(graph, linkage="average")
 >>> cut(tree, 0.5).tolist()  # node ids: two segments
@@ -22,9 +23,19 @@ tree at a height gives a partition; all those partitions are nested. This packag
 [0.125, 0.75]
 >>> condense(tree, min_size=3).nodes.tolist()  # the clusters with at least three leaves
 [10, 7, 9]
+>>> flat(tree, min_size=3).tolist()  # the most stable of them, each at its own height
+[7, 7, 7, 9, 9, 9]
+>>> mixed_cut(tree, open_node(tree, np.array([7, 9]), 9)).tolist()  # one segment open, its sibling closed
+[7, 7, 7, 3, 8, 8]
+>>> edited = EditedTree(tree)
+>>> edited.merge([7, 3])  # leaf 3 moves to the first segment, a new node
+11
+>>> edited.cut(0.5).tolist()
+[11, 11, 11, 11, 8, 8]
 
 **Bottlenecks** (PyTorch; CPU tensors run through numba, CUDA tensors stay on their device): `boruvka` finds the
 minimum spanning forest, `minimax` the edge that limits the best path of every pair in one batch.
+`bottlenecks` is both in one, without the forest.
 
 >>> import torch
 >>> from ultrafield.ultrametric import boruvka, minimax
@@ -42,10 +53,15 @@ from __future__ import annotations
 from typing import Any
 
 from .boruvka import BoruvkaTree, boruvka
+from .bottlenecks import bottlenecks
 from .condense import CondensedTree, condense
+from .edits import EditedTree, Operation, load_edits, save_edits
+from .evidence import MergeEvidence, merge_evidence
+from .flat import cluster_labels, flat, select_clusters
 from .linkage import build_tree
 from .minimax import minimax
-from .pairs import Pairs, border_crossings, pixel_graph, sample_pairs, unpack_membership
+from .pairs import Pairs, border_crossings, pixel_graph, pixel_neighbors, sample_pairs, unpack_membership
+from .partition import close_node, mixed_cut, open_node
 from .tree import (
     ancestors,
     check_tree,
@@ -56,6 +72,7 @@ from .tree import (
     load_tree,
     lowest_common_ancestor,
     save_tree,
+    subtree,
 )
 
 _LOSSES = ("contrastive_loss", "euclidean_loss", "ultrametric_loss")
@@ -63,25 +80,40 @@ _LOSSES = ("contrastive_loss", "euclidean_loss", "ultrametric_loss")
 __all__ = [
     "BoruvkaTree",
     "CondensedTree",
+    "EditedTree",
+    "MergeEvidence",
+    "Operation",
     "Pairs",
     "ancestors",
     "border_crossings",
     "boruvka",
+    "bottlenecks",
     "build_tree",
     "check_tree",
     "child_nodes",
+    "close_node",
+    "cluster_labels",
     "condense",
     "contrastive_loss",
     "cut",
     "cut_into",
     "euclidean_loss",
+    "flat",
     "leaves",
+    "load_edits",
     "load_tree",
     "lowest_common_ancestor",
+    "merge_evidence",
     "minimax",
+    "mixed_cut",
+    "open_node",
     "pixel_graph",
+    "pixel_neighbors",
     "sample_pairs",
+    "save_edits",
     "save_tree",
+    "select_clusters",
+    "subtree",
     "ultrametric_loss",
     "unpack_membership",
 ]

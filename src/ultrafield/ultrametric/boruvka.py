@@ -59,11 +59,13 @@ def boruvka(num_nodes: int, edges: Tensor, weights: Tensor) -> BoruvkaTree:
         weights: Edge weights [E], floating point, on the device of `edges`; infinities are allowed.
 
     Returns:
-        The rounds, on the device of `edges`. CPU tensors run through numba, others through plain PyTorch.
+        The rounds, on the device of `edges`. CPU tensors run through numba, CUDA tensors through Triton, others
+        through plain PyTorch.
 
     Raises:
         ValueError: A shape or dtype is wrong, a node index is out of range, an edge joins a node with itself, or a
-            weight is NaN. On CUDA the check waits for the device, as every round does.
+            weight is NaN. On CUDA the check waits for the device, and so do the sizes of the levels; `bottlenecks`
+            does without either.
 
     Nothing here is differentiable: select the edges, then compute on their ends.
 
@@ -74,13 +76,20 @@ def boruvka(num_nodes: int, edges: Tensor, weights: Tensor) -> BoruvkaTree:
 
     Source: O. Borůvka, "O jistém problému minimálním", 1926.
     """
-    weights = _check_graph(num_nodes, edges, weights)
+    check_graph(num_nodes, edges, weights)
+    check_graph_values(num_nodes, edges, weights)
+    weights = _sortable(weights)
     parents, chosen = _rounds(num_nodes, edges, weights)
     return _assemble(num_nodes, weights, parents, chosen)
 
 
-def _check_graph(num_nodes: int, edges: Tensor, weights: Tensor) -> Tensor:
-    """Check a graph and return its weights, detached, in a precision that every backend sorts alike."""
+def rounds_needed(num_nodes: int) -> int:
+    """Rounds that suffice for connected parts of this many nodes: each at least doubles whatever can still grow."""
+    return max(num_nodes, 1).bit_length() - 1
+
+
+def check_graph(num_nodes: int, edges: Tensor, weights: Tensor) -> None:
+    """Check what is known of a graph without a look at its values."""
     import torch
 
     check_shape("edges", edges, (None, 2))
@@ -93,8 +102,12 @@ def _check_graph(num_nodes: int, edges: Tensor, weights: Tensor) -> Tensor:
         raise ValueError(f"weights: expected a floating-point dtype, got {weights.dtype}")
     if num_nodes < 0:
         raise ValueError(f"num_nodes: expected at least 0, got {num_nodes}")
+
+
+def check_graph_values(num_nodes: int, edges: Tensor, weights: Tensor) -> None:
+    """Check the indices and the weights, which on CUDA waits for the device."""
     if len(edges):
-        low, high = edges.min().item(), edges.max().item()
+        low, high = (bound.item() for bound in edges.aminmax())
         if low < 0 or high >= num_nodes:
             raise ValueError(f"edges: expected node indices in [0, {num_nodes}), found {low if low < 0 else high}")
         loop = edges[:, 0] == edges[:, 1]
@@ -103,6 +116,12 @@ def _check_graph(num_nodes: int, edges: Tensor, weights: Tensor) -> Tensor:
         nan = weights.isnan()
         if nan.any():
             raise ValueError(f"weights: the weight of edge {nan.nonzero()[0].item()} is NaN")
+
+
+def _sortable(weights: Tensor) -> Tensor:
+    """Weights, detached, in a precision that every backend sorts alike."""
+    import torch
+
     wide = weights.detach() if weights.dtype == torch.float64 else weights.detach().float()
     return wide + 0.0  # turns -0.0 into 0.0, which radix sorts would tell apart
 
@@ -116,6 +135,10 @@ def _rounds(num_nodes: int, edges: Tensor, weights: Tensor) -> tuple[list[Tensor
 
         parents, chosen = boruvka_cpu(num_nodes, edges.numpy(), weights.numpy())
         return [torch.from_numpy(parent) for parent in parents], [torch.from_numpy(choice) for choice in chosen]
+    if edges.is_cuda:
+        from .kernels.boruvka_gpu import boruvka_gpu
+
+        return boruvka_gpu(num_nodes, edges, weights, rounds_needed(num_nodes))
     from .kernels.boruvka_torch import boruvka_torch
 
     return boruvka_torch(num_nodes, edges, weights)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from ..errors import check_choice
 from ..types import Tree
 from .tree import child_nodes
 
@@ -23,7 +25,8 @@ class CondensedTree:
         birth: Height at which two clusters made it, or the first `min_size` leaves came together [C], float32.
         death: Height of the merge that ends it [C], float32; the root's own height for the root.
         sizes: Number of leaves [C], int64.
-        stability: Sum over its leaves of `death` minus the height at which the leaf joined it [C], float64.
+        stability: Sum over its leaves of what the density gained between `death` and the height at which the leaf
+            joined the cluster [C], float64; with linear density, the difference of the two heights.
         of_leaf: The smallest cluster that holds each leaf [n], int64.
     """
 
@@ -39,21 +42,24 @@ class CondensedTree:
         return len(self.nodes)
 
 
-def condense(tree: Tree, min_size: int) -> CondensedTree:
+def condense(tree: Tree, min_size: int, *, density: Literal["linear", "inverse"] = "linear") -> CondensedTree:
     """Keep only the merges of two regions that both have at least `min_size` leaves.
 
     As in HDBSCAN, going down from the root, a smaller region that splits off has just left its cluster, which goes on
-    under the same name. HDBSCAN's density is 1 / height; ours is -height, because heights may be zero here.
+    under the same name.
 
     Args:
         tree: A merge tree over n leaves.
         min_size: Leaves a cluster needs, ≥ 1; with 1 every node is a cluster. The root always is one.
+        density: What stability is measured in: "linear", -height, which may be zero; or "inverse", 1 / height, as in
+            HDBSCAN, where heights are distances.
 
     Returns:
         The clusters. Merges at equal heights leave clusters with birth = death and stability 0.
 
     Raises:
-        ValueError: `min_size` is below 1.
+        ValueError: `min_size` is below 1, or the density is "inverse" and `min_size` 1 or a merge's height 0.
+        ConfigError: An unknown density.
 
     Source: R. Campello, D. Moulavi, J. Sander, "Density-based clustering based on hierarchical density estimates",
     2013.
@@ -62,8 +68,14 @@ def condense(tree: Tree, min_size: int) -> CondensedTree:
 
     if min_size < 1:
         raise ValueError(f"min_size: expected at least 1, got {min_size}")
+    check_choice("density", density, ("linear", "inverse"))
+    scale = -tree.heights.astype(np.float64)
+    if density == "inverse":
+        if min_size < 2 or (tree.heights[tree.num_leaves :] == 0).any():
+            raise ValueError("density: 'inverse' needs a min_size of at least 2 and merges at heights above 0")
+        scale[tree.num_leaves :] = -1.0 / scale[tree.num_leaves :]
     nodes, parents, birth, death, stability, of_leaf = condense_cpu(
-        tree.parents, tree.heights, tree.sizes, child_nodes(tree), min_size
+        tree.parents, tree.heights, scale, tree.sizes, child_nodes(tree), min_size
     )
     return CondensedTree(
         nodes, parents, birth.astype(np.float32), death.astype(np.float32), tree.sizes[nodes], stability, of_leaf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -22,8 +23,9 @@ def build_tree(
 ) -> Tree:
     """Merge nodes nearest first until one region is left.
 
-    The result does not depend on the order or direction of the edges; where heights are equal, merges follow the
-    node indices. Parallel edges are pieces of evidence of one border.
+    The result does not depend on the order or direction of the edges. Equal heights are merged in an order that only
+    the graph decides: that of the edges' nodes for single linkage, a fixed shuffle of it for average linkage, so that
+    plateaus grow evenly. Parallel edges are pieces of evidence of one border.
 
     Args:
         graph: Nodes, edges and dissimilarities; parallel edges and disconnected parts are allowed.
@@ -51,35 +53,87 @@ def build_tree(
     """
     check_choice("linkage", linkage, ("single", "average"))
     check_choice("weights", weights, ("evidence", "count"))
-    edges, dissimilarity, weight = _canonical_edges(graph, weights)
+    check_graph(graph)
     if linkage == "single":
-        from .kernels.linkage_cpu import single_linkage
-
-        order = np.argsort(dissimilarity, kind="stable")
-        parents, heights = single_linkage(graph.num_nodes, edges, dissimilarity, order)
+        parents, heights = _single(graph)
     else:
-        from .kernels.linkage_cpu import average_linkage
-
-        pairs, totals, pooled = _pool_parallel(edges, dissimilarity, weight)
-        parents, heights = average_linkage(graph.num_nodes, pairs, totals, pooled)
+        parents, heights = _average(graph, weights)
     return _close(graph.num_nodes, parents, heights, graph.bound)
 
 
-def _canonical_edges(graph: AffinityGraph, weights: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Checked edges [E, 2], dissimilarity and weight [E] float64, in an order that only their contents decide."""
-    _check_graph(graph)
-    edges = np.sort(np.asarray(graph.edges, np.int64).reshape(-1, 2), axis=1)
-    # Distances of unit vectors overshoot their bound by rounding.
-    dissimilarity = np.minimum(np.asarray(graph.dissimilarity, np.float64), graph.bound)
-    weight = np.ones(len(edges))
+def _single(graph: AffinityGraph) -> tuple[np.ndarray, np.ndarray]:
+    """Parents and heights of the merges along the minimum spanning forest."""
+    from .kernels.boruvka_cpu import rounds
+    from .kernels.edges_cpu import sort_edges
+    from .kernels.linkage_cpu import single_linkage
+
+    left, right, dissimilarity = _canonical(graph)
+    _, order = sort_edges(graph.num_nodes, left, right, dissimilarity, dissimilarity)
+    _, chosen = rounds(graph.num_nodes, left[order], right[order], dissimilarity[order])
+    taken = np.zeros(len(order) + 1, bool)
+    for choice in chosen:
+        taken[choice] = True  # -1 marks the spare last place
+    forest = order[np.flatnonzero(taken[:-1])]
+    edges, dissimilarity = np.stack([left[forest], right[forest]], axis=1), dissimilarity[forest]
+    return single_linkage(graph.num_nodes, edges, dissimilarity, _ascending(dissimilarity))
+
+
+def _average(graph: AffinityGraph, weights: str) -> tuple[np.ndarray, np.ndarray]:
+    """Parents and heights of the merges by mean dissimilarity along borders."""
+    from .kernels.linkage_cpu import average_linkage
+    from .kernels.matching_cpu import Borders, pool
+
+    left, right, dissimilarity = _canonical(graph)
+    weight = np.ones(len(left))
     evidence = np.asarray(graph.evidence, np.float64)
     if weights == "evidence" and (evidence > 0).any():
         weight = np.where(evidence > 0, evidence, _GUESS * evidence[evidence > 0].min())
-    order = np.lexsort((weight, dissimilarity, edges[:, 1], edges[:, 0]))
-    return edges[order], dissimilarity[order], weight[order]
+    means = dissimilarity.astype(np.float64)
+    del dissimilarity, evidence
+    # Pieces of one border are summed in the order of their means and weights, whatever order they came in.
+    pieces = Borders(left, right, means, means * weight, weight, weight)
+    borders = pool(graph.num_nodes, pieces, np.arange(graph.num_nodes, dtype=left.dtype))
+    del left, right, means, weight, pieces
+    return average_linkage(graph.num_nodes, replace(borders, keys=_shuffled(len(borders))))
 
 
-def _check_graph(graph: AffinityGraph) -> None:
+def _canonical(graph: AffinityGraph) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The smaller end, the larger end and the dissimilarity of each edge [E]."""
+    from .kernels.edges_cpu import canonical_ends
+
+    index = np.int32 if max(graph.num_nodes, len(graph.edges)) < 2**31 else np.int64
+    left, right = canonical_ends(np.asarray(graph.edges), np.zeros(0, index))
+    # Distances of unit vectors overshoot their bound by rounding.
+    return left, right, np.minimum(graph.dissimilarity, float(graph.bound))
+
+
+def _ascending(values: np.ndarray) -> np.ndarray:
+    """Stable order of values [K] that are not negative; float32 ones are sorted as integers, several times faster."""
+    if values.dtype != np.float32 or len(values) >= 2**32:
+        return np.argsort(values, kind="stable")
+    bits = (values + np.float32(0)).view(np.uint32)  # -0 becomes 0
+    packed = (bits.astype(np.uint64) << np.uint64(32)) | np.arange(len(values), dtype=np.uint64)
+    packed.sort()
+    return (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+
+def _shuffled(count: int) -> np.ndarray:
+    """A fixed permutation of a power of two, cut to `count` distinct numbers [count], int64.
+
+    In index order, a plateau of equal means would grow from its corner one region at a time; in this one it grows
+    everywhere at once.
+    """
+    bits = max(int(count).bit_length(), 2)
+    mask, shift = np.uint64((1 << bits) - 1), np.uint64((bits + 1) // 2)
+    mixed = np.arange(count, dtype=np.uint64)
+    for factor in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9):  # odd, so that each step is invertible
+        mixed = (mixed * np.uint64(factor)) & mask
+        mixed ^= mixed >> shift
+    return mixed.astype(np.int64)
+
+
+def check_graph(graph: AffinityGraph) -> None:
+    """Raise `ValueError` about the first thing in a graph that trees cannot be built from; see `build_tree`."""
     if graph.num_nodes < 1:
         raise ValueError(f"graph: expected at least one node, got {graph.num_nodes}")
     check_shape("edges", graph.edges, (None, 2))
@@ -87,11 +141,19 @@ def _check_graph(graph: AffinityGraph) -> None:
     check_shape("dissimilarity", graph.dissimilarity, (count,))
     check_shape("evidence", graph.evidence, (count,))
     limit = graph.bound * (1 + 1e-5)
-    _refuse("node indices", ((graph.edges < 0) | (graph.edges >= graph.num_nodes)).any(1), graph.edges)
-    _refuse("two different nodes", graph.edges[:, 0] == graph.edges[:, 1], graph.edges)
+    _refuse_ends(graph)
     inside = (graph.dissimilarity >= 0) & (graph.dissimilarity <= limit)  # false for NaN
     _refuse(f"a dissimilarity in [0, {graph.bound:g}]", ~inside, graph.dissimilarity)
     _refuse("a finite evidence of at least 0", ~((graph.evidence >= 0) & (graph.evidence < np.inf)), graph.evidence)
+
+
+def _refuse_ends(graph: AffinityGraph) -> None:
+    from .kernels.edges_cpu import faulty_edges
+
+    outside, loop = faulty_edges(np.asarray(graph.edges), graph.num_nodes)
+    for edge, expected in ((outside, "node indices"), (loop, "two different nodes")):
+        if edge >= 0:
+            raise ValueError(f"graph: edge {edge}: expected {expected}, got {graph.edges[edge].tolist()}")
 
 
 def _refuse(expected: str, broken: np.ndarray, values: np.ndarray) -> None:
@@ -99,16 +161,6 @@ def _refuse(expected: str, broken: np.ndarray, values: np.ndarray) -> None:
     if broken.any():
         edge = int(np.argmax(broken))
         raise ValueError(f"graph: edge {edge}: expected {expected}, got {values[edge].tolist()}")
-
-
-def _pool_parallel(
-    edges: np.ndarray, dissimilarity: np.ndarray, weight: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distinct pairs [E', 2] of sorted edges with the weighted sum and the weight of each."""
-    if len(edges) == 0:
-        return edges, dissimilarity, weight
-    first = np.flatnonzero(np.r_[True, (edges[1:] != edges[:-1]).any(1)])
-    return edges[first], np.add.reduceat(dissimilarity * weight, first), np.add.reduceat(weight, first)
 
 
 def _close(num_nodes: int, parents: np.ndarray, heights: np.ndarray, bound: float) -> Tree:

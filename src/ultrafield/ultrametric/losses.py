@@ -1,7 +1,8 @@
 """The contrastive losses: on the similarity of a pair, and on the weakest link of the best path between the two.
 
-All of this runs on the device of the features: on the CPU numba serves the graph operations and the similarities, the
-rest is plain PyTorch. Index arrays may be NumPy arrays or tensors on any device.
+All of this runs on the device of the features: on the CPU numba and on CUDA Triton serves the graph operations and the
+similarities, the rest is plain PyTorch. Index arrays may be NumPy arrays or tensors on any device. If all are CUDA
+tensors nothing waits for the device, and a loss with its gradient can be captured in a CUDA graph.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..errors import check_shape
-from .boruvka import boruvka
-from .minimax import minimax
+from .boruvka import rounds_needed
+from .bottlenecks import bottlenecks
+from .minimax import check_pair_values
 from .pairs import Pairs
-from .similarity import pair_similarity
+from .similarity import pair_similarity, take
 
 
 def contrastive_loss(
@@ -63,7 +65,7 @@ def euclidean_loss(features: Tensor, pairs: Pairs, *, temperature: float) -> Ten
 
     Args:
         features: One feature per sampled pixel [N, D]; normalised here, so their length plays no role.
-        pairs: Comparisons between the pixels.
+        pairs: Comparisons between the pixels; those that are not valid are dropped.
         temperature: Divides the similarities; the paper's is 0.1.
 
     Returns:
@@ -73,9 +75,10 @@ def euclidean_loss(features: Tensor, pairs: Pairs, *, temperature: float) -> Ten
         ValueError: A shape is wrong or the temperature is not positive.
     """
     check_shape("features", features, (None, None))
-    similarity = pair_similarity(_unit(features), _flat_pairs(pairs, features.device))
+    valid = _valid(pairs, features.device)
+    similarity = pair_similarity(_unit(features), _flat_pairs(pairs, valid, features.device), padded=valid is not None)
     positive, negative = _split(similarity, pairs)
-    return contrastive_loss(positive, negative, temperature)
+    return contrastive_loss(positive, negative, temperature, positive_valid=valid)
 
 
 def ultrametric_loss(
@@ -86,6 +89,7 @@ def ultrametric_loss(
     *,
     temperature: float,
     border_penalty: float,
+    component_size: int | None = None,
 ) -> Tensor:
     """Contrastive loss on the bottleneck similarity of each pair in a graph over neighbouring pixels.
 
@@ -98,18 +102,21 @@ def ultrametric_loss(
 
     Args:
         features: One feature per sampled pixel [N, D]; normalised here. Half precision is computed in float32.
-        pairs: Comparisons between the pixels. A pixel paired with itself has similarity 1; a positive without a path
-            drops its comparison, a negative without a path only itself.
-        edges: Graph over the pixels [E, 2], int64, from `pixel_graph`.
+        pairs: Comparisons between the pixels; those that are not valid are dropped. A pixel paired with itself has
+            similarity 1; a positive without a path drops its comparison, a negative without a path only itself.
+        edges: Graph over the pixels [E, 2], int64, from `pixel_graph` or `pixel_neighbors`; an edge with an index of
+            -1 is padding. No edge may join a pixel with itself, and edges may repeat.
         crossings: Share of the penalty each edge gets [E], bool (from `border_crossings`) or float ≥ 0.
         temperature: Divides the similarities; the paper's is 0.1.
         border_penalty: Added to the length of crossing edges; the paper's 10 exceeds every cosine distance.
+        component_size: Most pixels that edges connect, such as those of one picture, if known: fewer launches on CUDA.
 
     Returns:
         Scalar, differentiable in `features`; 0 without comparisons, NaN if a feature at an edge is NaN.
 
     Raises:
-        ValueError: A shape is wrong, an edge or pair is out of range, or the temperature is not positive.
+        ValueError: A shape is wrong, the temperature is not positive, or, on the CPU, an edge or pair is out of range;
+            on CUDA, where looking would mean waiting for the device, these count as padding.
 
     Source: H. He et al., "View-consistent hierarchical 3D segmentation using ultrametric feature fields", 2024.
     """
@@ -119,23 +126,56 @@ def ultrametric_loss(
     crossings = torch.as_tensor(crossings, device=device)
     check_shape("crossings", crossings, (len(edges),))
     unit = _unit(features)
-    ends = _flat_pairs(pairs, device)  # [P, 2] with P = K (1 + n)
+    valid = _valid(pairs, device)
+    ends = _flat_pairs(pairs, valid, device)  # [P, 2] with P = K (1 + n)
+    if device.type == "cpu" and valid is None:
+        check_pair_values(len(features), ends)
 
-    lengths = 1 - pair_similarity(unit.detach(), edges) + border_penalty * crossings
-    broken = lengths.isnan().any()
-    tree = boruvka(len(features), edges, lengths.nan_to_num(nan=torch.inf))
-    limits = minimax(tree, ends, check=device.type == "cpu")
-    linked = (limits >= 0) | (ends[:, 0] == ends[:, 1])
-
-    # Where no edge limits a pair it is compared itself: a pixel with itself gives 1, and the rest is not `linked`.
-    candidates = torch.cat([edges, ends])
-    weakest = torch.where(limits >= 0, limits, len(edges) + torch.arange(len(ends), device=device))
-    positive, negative = _split(pair_similarity(unit, candidates[weakest]), pairs)
+    rounds = None if component_size is None else rounds_needed(component_size)
+    compare = _compare_by_edge if device.type == "cuda" else _compare_by_pair
+    similarity, linked, broken = compare(unit, edges, border_penalty * crossings, ends, rounds)
+    positive, negative = _split(similarity, pairs)
     positive_valid, negative_valid = _split(linked, pairs)
     loss = contrastive_loss(
         positive, negative, temperature, positive_valid=positive_valid, negative_valid=negative_valid
     )
     return torch.where(broken, torch.nan, loss)  # a diverged field must not pass for a perfect one
+
+
+def _compare_by_pair(
+    unit: Tensor, edges: Tensor, penalties: Tensor, ends: Tensor, rounds: int | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Bottleneck similarity of each pair [P], whether there is one [P], and whether any length is NaN, a scalar."""
+    lengths = 1 - pair_similarity(unit.detach(), edges, padded=True) + penalties
+    limits, broken = _limits(len(unit), edges, lengths, ends, rounds)
+    linked = (limits >= 0) | ((ends[:, 0] == ends[:, 1]) & (ends[:, 0] >= 0))
+    # Where no edge limits a pair it is compared itself: a pixel with itself gives 1, and the rest is not `linked`.
+    candidates = torch.cat([edges, ends])
+    weakest = torch.where(limits >= 0, limits, len(edges) + torch.arange(len(ends), device=ends.device))
+    return pair_similarity(unit, candidates[weakest], padded=True), linked, broken
+
+
+def _compare_by_edge(
+    unit: Tensor, edges: Tensor, penalties: Tensor, ends: Tensor, rounds: int | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`_compare_by_pair`, but each edge's similarity is computed and differentiated once, whoever it limits.
+
+    Few edges limit most pairs: where gradients are summed by atomics, thousands of pairs would queue for the same rows.
+    """
+    own = torch.arange(len(unit), device=unit.device)[:, None].expand(-1, 2)
+    similarity = pair_similarity(unit, torch.cat([edges, own]), padded=True)  # [E + N]
+    lengths = 1 - similarity[: len(edges)].detach() + penalties
+    limits, broken = _limits(len(unit), edges, lengths, ends, rounds)
+    itself = torch.where(ends[:, 0] == ends[:, 1], len(edges) + ends[:, 0], -1)
+    weakest = torch.where(limits >= 0, limits, itself).masked_fill(ends[:, 0] < 0, -1)
+    return take(similarity, weakest), weakest >= 0, broken
+
+
+def _limits(num_pixels: int, edges: Tensor, lengths: Tensor, ends: Tensor, rounds: int | None) -> tuple[Tensor, Tensor]:
+    """Limiting edge of each pair [P], and whether any length is NaN."""
+    check = edges.device.type == "cpu"
+    finite = lengths.nan_to_num(nan=torch.inf)
+    return bottlenecks(num_pixels, edges, finite, ends, rounds=rounds, check=check), lengths.isnan().any()
 
 
 def _unit(features: Tensor) -> Tensor:
@@ -144,13 +184,23 @@ def _unit(features: Tensor) -> Tensor:
     return normalize(wide, dim=1)
 
 
-def _flat_pairs(pairs: Pairs, device: torch.device) -> Tensor:
-    """Each anchor with its positive and then with every negative [K (1 + n), 2]."""
+def _valid(pairs: Pairs, device: torch.device) -> Tensor | None:
+    if pairs.valid is None:
+        return None
+    check_shape("pairs.valid", pairs.valid, (len(pairs),))
+    return torch.as_tensor(pairs.valid, device=device)
+
+
+def _flat_pairs(pairs: Pairs, valid: Tensor | None, device: torch.device) -> Tensor:
+    """Each anchor with its positive and then with every negative [K (1 + n), 2]; -1 where not valid."""
     anchor, positive, negative = (
         torch.as_tensor(indices, device=device) for indices in (pairs.anchor, pairs.positive, pairs.negative)
     )
     others = torch.cat([positive[:, None], negative], dim=1)  # [K, 1 + n]
-    return torch.stack([anchor[:, None].expand_as(others), others], dim=2).reshape(-1, 2)
+    table = torch.stack([anchor[:, None].expand_as(others), others], dim=2)  # [K, 1 + n, 2]
+    if valid is not None:
+        table = torch.where(valid[:, None, None], table, -1)
+    return table.reshape(-1, 2)
 
 
 def _split(values: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:

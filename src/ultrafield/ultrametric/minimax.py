@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import check_shape
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from .boruvka import BoruvkaTree
@@ -38,7 +39,9 @@ def minimax(tree: BoruvkaTree, pairs: Tensor, *, check: bool = True) -> Tensor:
 
     Source: V. King, "A simpler minimum spanning tree verification algorithm", 1997.
     """
-    _check_pairs(tree, pairs, check)
+    check_pairs(tree.parents.device, pairs)
+    if check:
+        check_pair_values(tree.num_nodes, pairs)
     arrays = (tree.parents, tree.choices, tree.mst_edges, pairs.contiguous())
     if pairs.device.type == "cpu":
         import torch
@@ -46,21 +49,29 @@ def minimax(tree: BoruvkaTree, pairs: Tensor, *, check: bool = True) -> Tensor:
         from .kernels.minimax_cpu import minimax_cpu
 
         return torch.from_numpy(minimax_cpu(*(array.numpy() for array in arrays)))
+    if pairs.is_cuda:
+        from .kernels.minimax_gpu import minimax_gpu
+
+        return minimax_gpu(*arrays, tree.num_nodes)
     from .kernels.minimax_torch import minimax_torch
 
     return minimax_torch(*arrays, tree.num_rounds)
 
 
-def _check_pairs(tree: BoruvkaTree, pairs: Tensor, check_range: bool) -> None:
+def check_pairs(device: torch.device, pairs: Tensor) -> None:
+    """Check what is known of pairs without a look at their values."""
     import torch
 
     check_shape("pairs", pairs, (None, 2))
     if pairs.dtype != torch.int64:
         raise ValueError(f"pairs: expected int64, got {pairs.dtype}")
-    if pairs.device != tree.parents.device:
-        raise ValueError(f"pairs: expected a tensor on {tree.parents.device}, where the tree is, got {pairs.device}")
-    if check_range and len(pairs):
-        low, high = pairs.min().item(), pairs.max().item()
-        if low < 0 or high >= tree.num_nodes:
-            found = low if low < 0 else high
-            raise ValueError(f"pairs: expected node indices in [0, {tree.num_nodes}), found {found}")
+    if pairs.device != device:
+        raise ValueError(f"pairs: expected a tensor on {device}, where the tree is, got {pairs.device}")
+
+
+def check_pair_values(num_nodes: int, pairs: Tensor) -> None:
+    """Check the range of the indices, which on CUDA waits for the device."""
+    if len(pairs):
+        low, high = (bound.item() for bound in pairs.aminmax())
+        if low < 0 or high >= num_nodes:
+            raise ValueError(f"pairs: expected node indices in [0, {num_nodes}), found {low if low < 0 else high}")

@@ -1,6 +1,7 @@
 """What a training step compares: pairs of sampled pixels, and the graph that joins neighbouring ones.
 
-Everything here works on small arrays on the CPU; `losses` moves it to the device of the features.
+Everything here works on small arrays on the CPU, which `losses` moves to the device of the features; `pixel_neighbors`
+and `border_crossings` take tensors too.
 """
 
 from __future__ import annotations
@@ -8,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from ..errors import check_shape
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ArrayOrTensor = TypeVar("ArrayOrTensor")
 
@@ -25,11 +29,14 @@ class Pairs:
         anchor: Sampled pixels [K], int64.
         positive: [K], int64; may be the anchor itself.
         negative: [K, n], int64; of the anchor's picture.
+        valid: Which comparisons count [K], bool, where a fixed K leaves some unused, whose pixels may then be any
+            numbers; None if all count.
     """
 
-    anchor: np.ndarray
-    positive: np.ndarray
-    negative: np.ndarray
+    anchor: np.ndarray | Tensor
+    positive: np.ndarray | Tensor
+    negative: np.ndarray | Tensor
+    valid: np.ndarray | Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.anchor)
@@ -209,6 +216,50 @@ def pixel_graph(positions: np.ndarray, image_of_pixel: np.ndarray, neighbors: in
         table[pixels, : found.shape[1]] = pixels[found]
     rows, columns = np.nonzero(first_mentions(table))
     return np.stack([rows, table[rows, columns]], axis=1)
+
+
+def pixel_neighbors(positions: ArrayOrTensor, neighbors: int = 10) -> ArrayOrTensor:
+    """The nearest sampled pixels of each one in the same picture, for pictures with equally many.
+
+    A table of fixed shape: on CUDA all pixels of a picture are compared with all, in float32 and without a wait for the
+    device; elsewhere a k-d tree serves. Among equally distant pixels the choice may differ.
+
+    Args:
+        positions: Pixel coordinates [B, n, 2], integer or floating point. Pixels may coincide; one whose position is
+            not finite has no neighbours and is none.
+        neighbors: Nearest others per pixel k.
+
+    Returns:
+        Indices within the picture [B, n, k], int64, the nearest first; -1 where there are no more. Arrays in, array
+        out; tensors in, tensor out.
+
+    Raises:
+        ValueError: The shape is wrong or `neighbors` is below 1.
+
+    >>> pixel_neighbors(np.array([[[0, 0], [3, 0], [4, 0]]]), 2).tolist()
+    [[[1, 2], [2, 0], [1, 0]]]
+    """
+    check_shape("positions", positions, (None, None, 2))
+    if neighbors < 1:
+        raise ValueError(f"neighbors: expected at least 1, got {neighbors}")
+    if isinstance(positions, np.ndarray):
+        return _neighbor_table(positions, neighbors)
+    if positions.is_cuda:
+        from .kernels.pixel_graph_gpu import pixel_neighbors_gpu
+
+        return pixel_neighbors_gpu(positions, neighbors)
+    import torch
+
+    return torch.from_numpy(_neighbor_table(positions.numpy(), neighbors))
+
+
+def _neighbor_table(positions: np.ndarray, neighbors: int) -> np.ndarray:
+    table = np.full((*positions.shape[:2], neighbors), -1, np.int64)
+    for rows, points in zip(table, positions, strict=True):
+        real = np.flatnonzero(np.isfinite(points).all(1))
+        found = _nearest(points[real], min(neighbors, len(real) - 1))
+        rows[real, : found.shape[1]] = real[found]
+    return table
 
 
 def _nearest(points: np.ndarray, count: int) -> np.ndarray:

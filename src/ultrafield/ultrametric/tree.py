@@ -77,13 +77,17 @@ def lowest_common_ancestor(tree: Tree, pairs: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: The shape is wrong or an id is out of range.
     """
+    from .kernels.spans import even_spans, on_threads, thread_count
     from .kernels.tree_cpu import chain_heads, common_ancestors
 
     pairs = np.ascontiguousarray(pairs, np.int64)
     check_shape("pairs", pairs, (None, 2))
     for node in (pairs.min(), pairs.max()) if pairs.size else ():
-        _check_node(tree, node, "pairs")
-    return common_ancestors(tree.parents, chain_heads(tree.parents, tree.sizes), pairs)
+        check_node(tree, node, "pairs")
+    heads = chain_heads(tree.parents, tree.sizes)
+    spans = even_spans(len(pairs), thread_count(len(pairs)))
+    parts = on_threads(lambda begin, end: common_ancestors(tree.parents, heads, pairs[begin:end]), spans)
+    return np.concatenate(parts)
 
 
 def ancestors(tree: Tree, node: int) -> np.ndarray:
@@ -92,7 +96,7 @@ def ancestors(tree: Tree, node: int) -> np.ndarray:
     Raises:
         ValueError: The id is out of range.
     """
-    _check_node(tree, node, "node")
+    check_node(tree, node, "node")
     above = []
     while tree.parents[node] != node:
         node = tree.parents[node]
@@ -108,19 +112,51 @@ def leaves(tree: Tree, node: int) -> np.ndarray:
     """
     from .kernels.tree_cpu import below
 
-    _check_node(tree, node, "node")
-    return np.flatnonzero(below(tree.parents, node, tree.num_leaves))
+    check_node(tree, node, "node")
+    return np.flatnonzero(below(tree.parents, node)[: tree.num_leaves])
 
 
-def _check_node(tree: Tree, node: int, name: str) -> None:
+def subtree(tree: Tree, node: int) -> tuple[Tree, np.ndarray]:
+    """What lies below `node`, as a tree of its own.
+
+    Args:
+        tree: A merge tree over n leaves.
+        node: Node id; a leaf gives a tree of one leaf.
+
+    Returns:
+        A tree over m = sizes[node] leaves, and the id in `tree` of each of its nodes [2m − 1], int64, ascending: its
+        leaf i is leaf `ids[i]` of `tree`, its root is `node`.
+
+    Raises:
+        ValueError: The id is out of range.
+
+    >>> import numpy as np
+    >>> tree = Tree(np.array([3, 4, 3, 4, 4]), np.array([0, 0, 0, 0.2, 0.7], np.float32), np.array([1, 1, 1, 2, 3]))
+    >>> part, ids = subtree(tree, 3)
+    >>> part.parents.tolist(), ids.tolist()
+    ([2, 2, 2], [0, 2, 3])
+    """
+    from .kernels.tree_cpu import below
+
+    check_node(tree, node, "node")
+    inside = below(tree.parents, node)
+    ids = np.flatnonzero(inside)
+    number = np.cumsum(inside) - 1
+    parents = np.append(number[tree.parents[ids[:-1]]], len(ids) - 1)
+    return Tree(parents, tree.heights[ids], tree.sizes[ids]), ids
+
+
+def check_node(tree: Tree, node: int, name: str) -> None:
+    """Raise `ValueError` about `name` unless `node` is a node of the tree."""
     if not 0 <= node < len(tree.parents):
         raise ValueError(f"{name}: expected node ids in [0, {len(tree.parents)}), found {node}")
 
 
 def child_nodes(tree: Tree) -> np.ndarray:
     """The two children of every merge [n − 1, 2], int64, the smaller id first; row i belongs to node n + i."""
-    by_parent = np.argsort(tree.parents[:-1], kind="stable")
-    return by_parent.reshape(-1, 2)
+    from .kernels.tree_cpu import children_of
+
+    return children_of(tree.parents, tree.num_leaves)
 
 
 def check_tree(tree: Tree) -> None:

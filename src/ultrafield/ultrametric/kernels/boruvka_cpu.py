@@ -5,26 +5,49 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .spans import even_spans, on_threads, thread_count
 
-def boruvka_cpu(num_nodes: int, edges: np.ndarray, weights: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+
+def boruvka_cpu(
+    num_nodes: int, edges: np.ndarray, weights: np.ndarray, *, threads: int | None = None
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Components and chosen edges of every round.
 
     Args:
         num_nodes: Number of nodes n.
-        edges: Node indices [E, 2], int64, without self-loops.
+        edges: Node indices [E, 2], integer, without self-loops.
         weights: Edge weights [E], float32 or float64, without NaN.
+        threads: How many to use; by default one for small graphs, else as many as numba may.
 
     Returns:
         parents: Per round r the component of the next round that each component joins [C_r], int64; C_0 = n.
         chosen: Per round the edge that each component chose [C_r], int64; -1 where no edge leaves it.
     """
-    left, right = edges[:, 0].copy(), edges[:, 1].copy()
-    ids = np.arange(len(edges), dtype=np.int64)
-    components, alive = num_nodes, len(edges)
+    index = np.int32 if max(num_nodes, len(edges)) < 2**31 else np.int64
+    left, right = edges[:, 0].astype(index), edges[:, 1].astype(index)
+    return rounds(num_nodes, left, right, weights.copy(), threads=threads)
+
+
+def rounds(
+    num_nodes: int, left: np.ndarray, right: np.ndarray, values: np.ndarray, *, threads: int | None = None
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """`boruvka_cpu` on arrays that it may overwrite: the ends of the edges [E] and their weights [E].
+
+    The edges are divided among threads in contiguous stretches, each of which keeps its own table of the lightest
+    edges; folding the tables in the order of the stretches leaves the smallest index among equal weights, so that the
+    result does not depend on the number of threads.
+    """
+    ids = np.arange(len(left), dtype=left.dtype)
+    spans = even_spans(len(left), threads or thread_count(len(left)))  # shrink as edges are dropped
+    components = num_nodes
     parents, chosen = [], []
-    while alive:
-        parent, choice, following = _round(components, left[:alive], right[:alive], ids[:alive], weights)
-        alive = _contract(left, right, ids, alive, parent)
+    while any(begin < end for begin, end in spans):
+        tables = on_threads(_lightest, spans, left, right, values, components)
+        for table in tables[1:]:
+            _fold(*tables[0], *table)
+        parent, choice, following = _join(tables[0][1], left, right, ids)
+        ends = on_threads(_contract, spans, left, right, ids, values, parent)
+        spans = [(begin, end) for (begin, _), end in zip(spans, ends, strict=True)]
         parents.append(parent)
         chosen.append(choice)
         components = following
@@ -32,31 +55,52 @@ def boruvka_cpu(num_nodes: int, edges: np.ndarray, weights: np.ndarray) -> tuple
 
 
 @njit(cache=True, nogil=True)
-def _round(num_components, left, right, ids, weights):
-    """One round: every component chooses its lightest leaving edge, and what the choices join becomes one."""
-    choice = np.full(num_components, -1, np.int64)
-    toward = np.arange(num_components)
-    for position in range(len(ids)):
-        edge, a, b = ids[position], left[position], right[position]
-        # Edges come in index order, so that `<` alone leaves the smallest index among equal weights.
-        if choice[a] < 0 or weights[edge] < weights[choice[a]]:
-            choice[a] = edge
-            toward[a] = b
-        if choice[b] < 0 or weights[edge] < weights[choice[b]]:
-            choice[b] = edge
-            toward[b] = a
-    # In a strict total order the only cycles are two components that chose the same edge: the smaller is the root.
-    for component in range(num_components):
-        other = toward[component]
-        if component < other and choice[other] == choice[component]:
-            toward[component] = component
-    number = np.empty(num_components, np.int64)
+def _lightest(left, right, values, num_components, begin, end):
+    """Weight and place of the lightest edge at each component among edges `begin` to `end`; NaN and -1 for none."""
+    best = np.full(num_components, np.nan, values.dtype)
+    place = np.full(num_components, -1, left.dtype)
+    for position in range(begin, end):
+        value = values[position]
+        # Edges come in index order: a strict comparison leaves the smallest index. It is false for the initial NaN.
+        if not value >= best[left[position]]:
+            best[left[position]] = value
+            place[left[position]] = position
+        if not value >= best[right[position]]:
+            best[right[position]] = value
+            place[right[position]] = position
+    return best, place
+
+
+@njit(cache=True, nogil=True)
+def _fold(best, place, later_best, later_place):
+    """Take into the first table what is lighter in the table of a later stretch."""
+    for component in range(len(best)):
+        if later_place[component] >= 0 and not later_best[component] >= best[component]:
+            best[component] = later_best[component]
+            place[component] = later_place[component]
+
+
+@njit(cache=True, nogil=True)
+def _join(place, left, right, ids):
+    """The component each one joins when all take their edges, the edges' ids, and how many components are left."""
+    count = len(place)
+    toward = np.arange(count)
+    choice = np.full(count, -1, np.int64)
+    for component in range(count):
+        position = place[component]
+        if position >= 0:
+            other = left[position] if right[position] == component else right[position]
+            choice[component] = ids[position]
+            # In a strict total order the only cycles are two components that chose the same edge: the smaller is root.
+            if component > other or place[other] != position:
+                toward[component] = other
+    number = np.empty(count, np.int64)
     following = 0
-    for component in range(num_components):
+    for component in range(count):
         if toward[component] == component:
             number[component] = following
             following += 1
-    for component in range(num_components):
+    for component in range(count):
         root = component
         while toward[root] != root:
             root = toward[root]
@@ -67,14 +111,15 @@ def _round(num_components, left, right, ids, weights):
 
 
 @njit(cache=True, nogil=True)
-def _contract(left, right, ids, alive, parent):
-    """Rename the ends of the first `alive` edges, drop those inside one component, and return how many remain."""
-    kept = 0
-    for position in range(alive):
+def _contract(left, right, ids, values, parent, begin, end):
+    """Rename the ends of edges `begin` to `end`, drop those inside one component, and return where they now end."""
+    kept = begin
+    for position in range(begin, end):
         a, b = parent[left[position]], parent[right[position]]
         if a != b:
             left[kept] = a
             right[kept] = b
             ids[kept] = ids[position]
+            values[kept] = values[position]
             kept += 1
     return kept

@@ -9,88 +9,145 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .matching_cpu import Borders, merge_mutual, pool_into
+
+# A bulk round costs a pass over all borders; the heap costs about as much for every twentieth of them.
+_BULK = 0.05
+
 
 @njit(cache=True, nogil=True)
 def single_linkage(num_nodes, edges, dissimilarity, order):
     """Kruskal's algorithm; `order` sorts the edges. Returns parents [n + merges] and heights [n + merges]."""
     parents = np.full(2 * num_nodes - 1, -1, np.int64)
-    heights = np.zeros(2 * num_nodes - 1, np.float64)
-    leader = np.arange(num_nodes)  # union-find over the leaves
-    top = np.arange(num_nodes)  # tree node of each leader's region
-    size = np.ones(num_nodes, np.int64)
+    heights = np.zeros(2 * num_nodes - 1, dissimilarity.dtype)
+    # Union-find over the leaves: the next leaf towards the leader, or minus the region's size at the leader itself;
+    # and the region's tree node. Side by side, because for millions of nodes every look-up misses the cache.
+    regions = np.empty((num_nodes, 2), edges.dtype)
+    for node in range(num_nodes):
+        regions[node, 0] = -1
+        regions[node, 1] = node
     following = num_nodes
     for edge in order:
-        a, b = _find(leader, edges[edge, 0]), _find(leader, edges[edge, 1])
+        a, b = _leader(regions, edges[edge, 0]), _leader(regions, edges[edge, 1])
         if a == b:
             continue
-        if size[a] > size[b]:
+        if regions[a, 0] < regions[b, 0]:
             a, b = b, a
-        leader[a] = b
-        size[b] += size[a]
-        parents[top[a]] = following
-        parents[top[b]] = following
+        regions[b, 0] += regions[a, 0]
+        regions[a, 0] = b
+        parents[regions[a, 1]] = following
+        parents[regions[b, 1]] = following
         heights[following] = dissimilarity[edge]
-        top[b] = following
+        regions[b, 1] = following
         following += 1
     return parents[:following], heights[:following]
 
 
 @njit(cache=True, nogil=True)
-def _find(leader, node):
-    while leader[node] != node:
-        leader[node] = leader[leader[node]]
-        node = leader[node]
+def _leader(regions, node):
+    following = regions[node, 0]
+    while following >= 0:
+        beyond = regions[following, 0]
+        if beyond < 0:
+            return following
+        regions[node, 0] = beyond  # path halving
+        node = beyond
+        following = regions[node, 0]
     return node
 
 
-@njit(cache=True, nogil=True)
-def average_linkage(num_nodes, edges, totals, weights):
-    """Region merging by the mean dissimilarity along common borders.
+def average_linkage(
+    num_nodes: int, borders: Borders, *, threads: int | None = None, bulk: float = _BULK
+) -> tuple[np.ndarray, np.ndarray]:
+    """Region merging by the mean dissimilarity along common borders, in the order (mean, key).
 
-    Edges wait in a heap keyed by their mean. When two regions merge, the one with fewer neighbours is dissolved into
-    the other: an edge to a neighbour that both have is pooled, any other one only changes its end, so its mean and
-    its place in the heap stay. With small into large every edge moves O(log n) times.
+    Rounds of mutually nearest regions run over all borders, on several threads, as long as a round merges enough; what
+    remains is small, or a chain in which one region takes up the others, and goes through a heap. Both find the same
+    merges; their order by (mean, key) is the order in which a heap alone would have found them.
 
     Args:
         num_nodes: Number of nodes n.
-        edges: Distinct node pairs [E, 2], int64; overwritten.
-        totals: Weighted sum of dissimilarities along each border [E], float64; overwritten.
-        weights: Sum of weights along each border [E], float64, positive; overwritten.
+        borders: Distinct borders between the nodes.
+        threads: How many to use; by default as many as pay.
+        bulk: Least part of the regions that a round must merge for another round to follow.
 
     Returns:
-        parents [n + merges], heights [n + merges]. Equal means merge in the order of the edges.
+        parents [n + merges], heights [n + merges].
     """
-    count = len(edges)
-    parents = np.full(2 * num_nodes - 1, -1, np.int64)
-    heights = np.zeros(2 * num_nodes - 1, np.float64)
-    top = np.arange(num_nodes)  # tree node of each region
-    heads, links, degree = _adjacency(num_nodes, edges)
-    keys, slots, mask = _table(count)
+    top = np.arange(num_nodes)
+    merges = []
+    following = num_nodes
+    worth = len(borders) > 0
+    while worth:
+        regions = len(top)
+        top, borders, found = merge_mutual(top, borders, following, threads=threads)
+        following += len(found[0])
+        merges.append(found)
+        worth = len(borders) > 0 and len(found[0]) >= bulk * regions
+    ends = np.stack([borders.left, borders.right], axis=1).astype(np.int64)
+    merges.append(_merge_nearest(top, following, ends, *borders.arrays[2:]))
+    return _in_order(num_nodes, *(np.concatenate(parts) for parts in zip(*merges, strict=True)))
+
+
+def _in_order(num_nodes: int, joined: np.ndarray, means: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Number merges by (mean, key) instead of in the order they were found; parents and heights."""
+    order = np.lexsort((keys, means))
+    new = np.arange(num_nodes + len(order))
+    new[num_nodes + order] = num_nodes + np.arange(len(order))
+    parents = np.full(num_nodes + len(order), -1, np.int64)
+    parents[new[joined[order]]] = num_nodes + np.arange(len(order))[:, None]
+    return parents, np.concatenate([np.zeros(num_nodes), means[order]])
+
+
+@njit(cache=True, nogil=True)
+def _merge_nearest(top, following, edges, means, totals, weights, keys):
+    """Merge the two nearest regions until no border is left.
+
+    Borders wait in a heap in the order (mean, key). When two regions merge, the one with fewer neighbours is dissolved
+    into the other: a border to a neighbour that both have is pooled, any other one only changes its end, so its mean
+    and its place in the heap stay. With small into large every border moves O(log n) times.
+
+    Args:
+        top: Tree node of each region [R], int64; overwritten.
+        following: First tree node to give out.
+        edges: Distinct pairs of regions [E, 2], int64; overwritten.
+        means: Mean dissimilarity of each border [E], float64; overwritten, as are the next three.
+        totals: Weighted sum of dissimilarities [E], float64.
+        weights: Sum of weights [E], float64, positive.
+        keys: Distinct numbers that order equal means [E], int64.
+
+    Returns:
+        The tree nodes that each merge joins [M, 2], the mean [M] and the key [M] of their border.
+    """
+    num_regions, count = len(top), len(edges)
+    joined = np.empty((num_regions, 2), np.int64)
+    joined_means = np.empty(num_regions, np.float64)
+    joined_keys = np.empty(num_regions, np.int64)
+    merges = 0
+    heads, links, degree = _adjacency(num_regions, edges)
+    slots_keys, slots, mask = _table(count)
     for edge in range(count):
-        _insert(keys, slots, mask, _key(edges[edge, 0], edges[edge, 1], num_nodes), edge)
-    means = totals / weights
+        _insert(slots_keys, slots, mask, _key(edges[edge, 0], edges[edge, 1], num_regions), edge)
     heap = np.arange(count)
-    place = np.arange(count)  # of each edge in the heap; -1 once it is gone
+    place = np.arange(count)  # of each border in the heap; -1 once it is gone
     waiting = count
     for position in range(count // 2 - 1, -1, -1):
-        _sift_down(heap, place, means, position, waiting)
+        _sift_down(heap, place, means, keys, position, waiting)
 
-    following = num_nodes
-    height = 0.0
     while waiting:
         edge = heap[0]
-        height = max(height, means[edge])  # means only grow, but for rounding
-        waiting = _remove(heap, place, means, edge, waiting)
+        waiting = _remove(heap, place, means, keys, edge, waiting)
         small, large = edges[edge, 0], edges[edge, 1]
         if degree[small] > degree[large]:
             small, large = large, small
-        _delete(keys, slots, mask, _key(small, large, num_nodes))
+        _delete(slots_keys, slots, mask, _key(small, large, num_regions))
         degree[large] -= 1
-        parents[top[small]] = following
-        parents[top[large]] = following
-        heights[following] = height
-        top[large] = following
-        following += 1
+        joined[merges, 0] = top[small]
+        joined[merges, 1] = top[large]
+        joined_means[merges] = means[edge]
+        joined_keys[merges] = keys[edge]
+        top[large] = following + merges
+        merges += 1
 
         half = heads[small]
         while half >= 0:
@@ -99,24 +156,22 @@ def average_linkage(num_nodes, edges, totals, weights):
             if place[moved] >= 0:
                 side = half & 1
                 neighbor = edges[moved, 1 - side]
-                _delete(keys, slots, mask, _key(small, neighbor, num_nodes))
-                shared = _lookup(keys, slots, mask, _key(large, neighbor, num_nodes))
+                _delete(slots_keys, slots, mask, _key(small, neighbor, num_regions))
+                shared = _lookup(slots_keys, slots, mask, _key(large, neighbor, num_regions))
                 if shared >= 0:
-                    totals[shared] += totals[moved]
-                    weights[shared] += weights[moved]
-                    means[shared] = totals[shared] / weights[shared]
-                    waiting = _remove(heap, place, means, moved, waiting)
-                    _sift_up(heap, place, means, place[shared])
-                    _sift_down(heap, place, means, place[shared], waiting)
+                    waiting = _remove(heap, place, means, keys, moved, waiting)
+                    pool_into(means, totals, weights, keys, shared, means, totals, weights, keys, moved)
+                    _sift_up(heap, place, means, keys, place[shared])
+                    _sift_down(heap, place, means, keys, place[shared], waiting)
                     degree[neighbor] -= 1
                 else:
                     edges[moved, side] = large
-                    _insert(keys, slots, mask, _key(large, neighbor, num_nodes), moved)
+                    _insert(slots_keys, slots, mask, _key(large, neighbor, num_regions), moved)
                     links[half] = heads[large]
                     heads[large] = half
                     degree[large] += 1
             half = after
-    return parents[:following], heights[:following]
+    return joined[:merges].copy(), joined_means[:merges].copy(), joined_keys[:merges].copy()
 
 
 @njit(cache=True, nogil=True)
@@ -192,20 +247,20 @@ def _delete(keys, slots, mask, key):
     keys[gap] = -1
 
 
-# A binary heap of edges by (mean, edge index) that knows where each edge is.
+# A binary heap of edges by (mean, key) that knows where each edge is.
 
 
 @njit(cache=True, nogil=True)
-def _before(means, a, b):
-    return means[a] < means[b] or (means[a] == means[b] and a < b)
+def _before(means, keys, a, b):
+    return means[a] < means[b] or (means[a] == means[b] and keys[a] < keys[b])
 
 
 @njit(cache=True, nogil=True)
-def _sift_up(heap, place, means, position):
+def _sift_up(heap, place, means, keys, position):
     edge = heap[position]
     while position > 0:
         above = (position - 1) >> 1
-        if not _before(means, edge, heap[above]):
+        if not _before(means, keys, edge, heap[above]):
             break
         heap[position] = heap[above]
         place[heap[position]] = position
@@ -215,15 +270,15 @@ def _sift_up(heap, place, means, position):
 
 
 @njit(cache=True, nogil=True)
-def _sift_down(heap, place, means, position, size):
+def _sift_down(heap, place, means, keys, position, size):
     edge = heap[position]
     while True:
         below = 2 * position + 1
         if below >= size:
             break
-        if below + 1 < size and _before(means, heap[below + 1], heap[below]):
+        if below + 1 < size and _before(means, keys, heap[below + 1], heap[below]):
             below += 1
-        if not _before(means, heap[below], edge):
+        if not _before(means, keys, heap[below], edge):
             break
         heap[position] = heap[below]
         place[heap[position]] = position
@@ -233,7 +288,7 @@ def _sift_down(heap, place, means, position, size):
 
 
 @njit(cache=True, nogil=True)
-def _remove(heap, place, means, edge, size):
+def _remove(heap, place, means, keys, edge, size):
     """Take an edge out of the heap and return the new size."""
     position = place[edge]
     place[edge] = -1
@@ -242,6 +297,6 @@ def _remove(heap, place, means, edge, size):
         last = heap[size]
         heap[position] = last
         place[last] = position
-        _sift_up(heap, place, means, position)
-        _sift_down(heap, place, means, place[last], size)
+        _sift_up(heap, place, means, keys, position)
+        _sift_down(heap, place, means, keys, place[last], size)
     return size

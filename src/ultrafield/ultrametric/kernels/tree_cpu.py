@@ -32,13 +32,23 @@ def below_split(parents, split, num_leaves):
 
 
 @njit(cache=True, nogil=True)
-def below(parents, root, num_leaves):
-    """Which leaves lie below node `root` [n] bool."""
-    inside = np.zeros(len(parents), np.bool_)
+def below(parents, root):
+    """Which nodes are `root` or lie below it [root + 1] bool; all of them have smaller ids."""
+    inside = np.zeros(root + 1, np.bool_)
     inside[root] = True
     for node in range(root - 1, -1, -1):
-        inside[node] = inside[parents[node]]
-    return inside[:num_leaves].copy()
+        inside[node] = parents[node] <= root and inside[parents[node]]
+    return inside
+
+
+@njit(cache=True, nogil=True)
+def children_of(parents, num_leaves):
+    """The two children of every merge [n − 1, 2], the smaller id first."""
+    children = np.full((len(parents) - num_leaves, 2), -1, np.int64)
+    for node in range(len(parents) - 1):
+        row = parents[node] - num_leaves
+        children[row, 0 if children[row, 0] < 0 else 1] = node
+    return children
 
 
 @njit(cache=True, nogil=True)
@@ -76,8 +86,11 @@ def common_ancestors(parents, heads, pairs):
 
 
 @njit(cache=True, nogil=True)
-def condense_cpu(parents, heights, sizes, children, min_size):
-    """Clusters of at least `min_size` leaves; see `condense` for what is returned."""
+def condense_cpu(parents, heights, density, sizes, children, min_size):
+    """Clusters of at least `min_size` leaves; see `condense` for what is returned.
+
+    `density` [2n − 1] falls as the height grows; stabilities are measured in it.
+    """
     num_leaves = len(sizes) - len(children)
     cluster = np.zeros(len(parents), np.int64)
     left = np.zeros(len(parents), np.bool_)  # whether the node has already left its cluster
@@ -85,13 +98,14 @@ def condense_cpu(parents, heights, sizes, children, min_size):
     parent = [-1]
     birth = [np.float64(heights[-1])]
     death = [np.float64(heights[-1])]
+    thinnest = [density[-1]]  # density at the cluster's death
     stability = [0.0]
     for node in range(len(parents) - 1, -1, -1):
         own = cluster[node]
         if node < num_leaves:
             if not left[node]:  # a cluster that narrowed down to one leaf, so `min_size` is 1
                 birth[own] = 0.0
-                stability[own] += death[own]
+                stability[own] += density[node] - thinnest[own]
             continue
         a, b = children[node - num_leaves, 0], children[node - num_leaves, 1]
         cluster[a] = cluster[b] = own
@@ -103,10 +117,10 @@ def condense_cpu(parents, heights, sizes, children, min_size):
         if large_a != large_b:
             small = b if large_a else a
             left[small] = True
-            stability[own] += sizes[small] * (death[own] - height)
+            stability[own] += sizes[small] * (density[node] - thinnest[own])
             continue
         birth[own] = height
-        stability[own] += sizes[node] * (death[own] - height)
+        stability[own] += sizes[node] * (density[node] - thinnest[own])
         if not large_a:
             left[a] = left[b] = True
             continue
@@ -116,6 +130,7 @@ def condense_cpu(parents, heights, sizes, children, min_size):
             parent.append(own)
             birth.append(height)
             death.append(height)
+            thinnest.append(density[node])
             stability.append(0.0)
     return (
         np.array(nodes),
@@ -125,3 +140,80 @@ def condense_cpu(parents, heights, sizes, children, min_size):
         np.array(stability),
         cluster[:num_leaves].copy(),
     )
+
+
+@njit(cache=True, nogil=True)
+def renumber(parents, heights, alive, num_leaves, num_old):
+    """Number the nodes that are alive so that children come before their parents.
+
+    Nodes below `num_old` are visited in the order of their ids, later ones as soon as their children have their
+    numbers: what the edits left alone keeps its place.
+
+    Args:
+        parents: [K] int64; the root is its own parent.
+        heights: [K] float32.
+        alive: [K] bool; 2n − 1 of them.
+        num_leaves: Number of leaves n.
+        num_old: Nodes of the tree before it was edited.
+
+    Returns:
+        The new parents and heights [2n − 1], and the old id of every node [2n − 1].
+    """
+    waiting = np.zeros(len(parents), np.int64)  # children without a number
+    waiting[num_leaves:] = 2
+    visited = np.arange(len(parents)) >= num_old
+    number = np.full(len(parents), -1, np.int64)
+    ids = np.empty(2 * num_leaves - 1, np.int64)
+    for leaf in range(num_leaves):
+        number[leaf] = ids[leaf] = leaf
+        if parents[leaf] != leaf:
+            waiting[parents[leaf]] -= 1
+    following = num_leaves
+    for start in range(num_old):
+        visited[start] = True
+        node = start if start >= num_leaves else parents[start]
+        while alive[node] and visited[node] and waiting[node] == 0 and number[node] < 0:
+            number[node] = following
+            ids[following] = node
+            following += 1
+            if parents[node] != node:
+                node = parents[node]
+                waiting[node] -= 1
+    return number[parents[ids]], heights[ids], ids
+
+
+@njit(cache=True, nogil=True)
+def excess_of_mass(parents, stability):
+    """The disjoint clusters [C] bool whose stabilities have the largest sum; on a tie the larger cluster.
+
+    A parent precedes its children. The root, cluster 0, is never chosen.
+    """
+    inside = np.zeros(len(parents))  # best sum among the clusters inside each one
+    chosen = np.zeros(len(parents), np.bool_)
+    for cluster in range(len(parents) - 1, 0, -1):
+        chosen[cluster] = stability[cluster] >= inside[cluster]
+        inside[parents[cluster]] += max(stability[cluster], inside[cluster])
+    covered = np.zeros(len(parents), np.bool_)
+    for cluster in range(1, len(parents)):
+        covered[cluster] = covered[parents[cluster]] or chosen[parents[cluster]]
+    return chosen & ~covered
+
+
+@njit(cache=True, nogil=True)
+def inherit(parents, label):
+    """Each cluster's label, or that of the nearest one above it that has any (is not -1); parents come first."""
+    inherited = label.copy()
+    for cluster in range(1, len(parents)):
+        if inherited[cluster] < 0:
+            inherited[cluster] = inherited[parents[cluster]]
+    return inherited
+
+
+@njit(cache=True, nogil=True)
+def highest_marked(parents, marked):
+    """The highest marked node that is or holds each node, or -1 [2n − 1] int32."""
+    label = np.full(len(parents), -1, np.int32)
+    for node in range(len(parents) - 1, -1, -1):
+        above = label[parents[node]] if parents[node] != node else -1
+        label[node] = above if above >= 0 or not marked[node] else node
+    return label

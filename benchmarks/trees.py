@@ -1,0 +1,159 @@
+"""Check merge trees against Higra on a small graph, then time everything that trees are made of and asked.
+
+    python benchmarks/trees.py [--nodes 1000000] [--neighbors 16] [--linkages single average] [--repeats 3]
+
+The graph joins points on a curved surface with their nearest neighbours; dissimilarities change across invisible
+borders, some edges are guesses without evidence. A linkage whose tree differs from Higra's is reported and not timed.
+Times are medians over the repeats, with the fastest and the slowest, after one run that does not count. Threads are
+numba's: NUMBA_NUM_THREADS=1 for one. The last column is the largest memory the process has had so far.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+
+import higra as hg
+import numba
+import numpy as np
+from scipy.spatial import cKDTree
+
+from ultrafield.types import AffinityGraph, Tree
+from ultrafield.ultrametric import (
+    EditedTree,
+    build_tree,
+    check_tree,
+    condense,
+    cut,
+    cut_into,
+    flat,
+    lowest_common_ancestor,
+    merge_evidence,
+    mixed_cut,
+    subtree,
+)
+from ultrafield.ultrametric.kernels.boruvka_cpu import boruvka_cpu
+
+_CHECKED = 20_000  # nodes of the graph on which Higra is asked too
+
+
+def main() -> int:
+    """Check and time; the exit code is 1 if a check failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--nodes", type=int, default=1_000_000)
+    parser.add_argument("--neighbors", type=int, default=16)
+    parser.add_argument("--linkages", nargs="+", default=["single", "average"], choices=("single", "average"))
+    parser.add_argument("--repeats", type=int, default=3)
+    options = parser.parse_args()
+    machine = platform.processor() or platform.machine()
+    versions = ", ".join(f"{name} {version(name)}" for name in ("numba", "higra"))
+    print(f"{machine}, {numba.config.NUMBA_NUM_THREADS} threads, {versions}")
+    small = surface_graph(_CHECKED, options.neighbors)
+    right = [linkage for linkage in options.linkages if same_as_higra(small, linkage)]
+    graph = surface_graph(options.nodes, options.neighbors)
+    print(f"{graph.num_nodes} nodes, {len(graph.edges)} edges; the graph takes {peak():.1f} GB to make")
+    print(f"{'operation':36} {'median ms':>10} {'fastest':>9} {'slowest':>9} {'us/node':>9} {'peak GB':>8}")
+    report("spanning forest", lambda: boruvka_cpu(graph.num_nodes, graph.edges, graph.dissimilarity), options)
+    for linkage in right:
+        report(f"{linkage}: tree", lambda linkage=linkage: build_tree(graph, linkage=linkage), options)
+        tree = build_tree(graph, linkage=linkage)
+        check_tree(tree)
+        for name, question in questions(tree, graph):
+            report(f"{linkage}: {name}", question, options)
+    failed = [linkage for linkage in options.linkages if linkage not in right]
+    for linkage in failed:
+        print(f"{linkage}: differs from Higra; not timed")
+    return 1 if failed else 0
+
+
+def surface_graph(nodes: int, neighbors: int) -> AffinityGraph:
+    """Points on a curved surface, in the order of coarse voxels, joined with their nearest neighbours."""
+    generator = np.random.default_rng(0)
+    points = generator.random((nodes, 3), np.float32)
+    points[:, 2] = 0.1 * np.sin(7 * points[:, 0]) * np.cos(5 * points[:, 1])
+    voxels = np.floor(points * np.sqrt(nodes) / 2).astype(np.int64)
+    points = points[np.lexsort(voxels.T[::-1])]
+    _, near = cKDTree(points).query(points, neighbors + 1, workers=numba.config.NUMBA_NUM_THREADS)
+    ends = np.sort(np.stack([np.repeat(near[:, 0], neighbors), near[:, 1:].ravel()], axis=1), axis=1)
+    pairs = np.unique(ends[:, 0] * nodes + ends[:, 1])
+    edges = np.stack(np.divmod(pairs, nodes), axis=1)
+    x, y = points[:, 0], points[:, 1]
+    parts = np.sin(9 * x) + np.cos(8 * y) + 0.3 * np.sin(60 * x * y)
+    noise = generator.random(len(edges), np.float32)
+    steps = np.abs(parts[edges[:, 0]] - parts[edges[:, 1]])
+    dissimilarity = np.clip(5 * steps + 0.3 * noise, 0, 1).astype(np.float32)
+    return AffinityGraph(nodes, edges, dissimilarity, generator.integers(0, 30, len(edges)).astype(np.float32), 1.0)
+
+
+def same_as_higra(graph: AffinityGraph, linkage: str) -> bool:
+    """Whether random pairs of nodes come together at the height that Higra finds."""
+    theirs = hg.UndirectedGraph(graph.num_nodes)
+    theirs.add_edges(*graph.edges.T.copy())
+    values = graph.dissimilarity.astype(np.float64)
+    if linkage == "single":
+        dendrogram, altitudes = hg.bpt_canonical(theirs, values)
+    else:
+        dendrogram, altitudes = hg.binary_partition_tree_average_linkage(theirs, values)
+    tree = build_tree(graph, linkage=linkage, weights="count")
+    pairs = np.random.default_rng(1).integers(0, graph.num_nodes, (100_000, 2))
+    expected = altitudes[dendrogram.lowest_common_ancestor(*pairs.T.copy())]
+    return np.allclose(tree.heights[lowest_common_ancestor(tree, pairs)], expected, rtol=1e-6, atol=0)
+
+
+def questions(tree: Tree, graph: AffinityGraph) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Everything that is asked of a tree."""
+    n, root = tree.num_leaves, len(tree.parents) - 1
+    pairs = np.random.default_rng(2).integers(0, n, (1_000_000, 2))
+    height = float(np.median(tree.heights[n:]))
+    smallest = max(2, n // 1000)
+    segments = np.unique(cut(tree, height))
+    parts = np.flatnonzero((tree.parents == root) & (np.arange(len(tree.parents)) != root))
+    edited = EditedTree(tree)
+
+    def edit() -> Tree:
+        edited.merge([0, n - 1])
+        compiled = edited.tree
+        edited.undo()
+        return compiled
+
+    yield "cut", lambda: cut(tree, height)
+    yield "cut into 1000", lambda: cut_into(tree, 1000)
+    yield "mixed cut", lambda: mixed_cut(tree, segments)
+    yield "ancestors of a million pairs", lambda: lowest_common_ancestor(tree, pairs)
+    yield "subtree", lambda: subtree(tree, int(parts[-1]))
+    yield "condense", lambda: condense(tree, smallest)
+    yield "flat", lambda: flat(tree, smallest)
+    yield "evidence of merges", lambda: merge_evidence(tree, graph)
+    yield "edit, new tree, undo", edit
+
+
+def report(name: str, run: Callable[[], object], options: argparse.Namespace) -> None:
+    """Time and print one operation."""
+    run()
+    times = []
+    for _ in range(options.repeats):
+        begin = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - begin)
+    median = statistics.median(times)
+    print(
+        f"{name:36} {median * 1e3:10.1f} {min(times) * 1e3:9.1f} {max(times) * 1e3:9.1f} "
+        f"{median / options.nodes * 1e6:9.3f} {peak():8.1f}",
+        flush=True,
+    )
+
+
+def peak() -> float:
+    """Largest memory of this process so far, GB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+
+
+if __name__ == "__main__":
+    sys.exit(main())

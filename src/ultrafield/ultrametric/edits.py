@@ -1,0 +1,341 @@
+"""Corrections by hand: regions merged, nodes split and named, every step of which can be undone.
+
+What edits mean is defined by ultrametric distances, so that the result is a merge tree again. Let d(x, y) be the height
+at which leaves x and y come together.
+
+- `merge([a, b])` moves b to a. Distances inside b and among the leaves outside b stay; a leaf of b is now at distance
+  max(d(a, x), height(a), height(b)) from a leaf x outside b, d(a, x) being 0 for x in a. So a and b are one segment at
+  every cut at which both are whole, and b has left the region it was part of.
+- `split(node)` raises the node to its parent's height: its children stay apart until the parent takes them up, and no
+  cut shows the node.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import RunError, SceneError
+from ..io import read_json, write_json
+from ..types import Tree
+from .tree import child_nodes, cut
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One edit.
+
+    Attributes:
+        kind: "merge", "split" or "rename".
+        nodes: Ids of the nodes it is about; for a merge the one that stays comes first.
+        name: The new name, for "rename"; empty takes the name away.
+    """
+
+    kind: str
+    nodes: tuple[int, ...]
+    name: str = ""
+
+
+class EditedTree:
+    """A merge tree with a history of edits.
+
+    Nodes keep their ids through every edit: those of the original tree, and ids from 2n - 1 on for regions that merges
+    made. `tree` is a valid `Tree`, whose own numbering must have children before parents; `ids` translates it.
+
+    >>> import numpy as np
+    >>> parents, heights = np.array([4, 4, 5, 6, 5, 6, 6]), np.array([0, 0, 0, 0, 0.2, 0.4, 0.8], np.float32)
+    >>> edited = EditedTree(Tree(parents, heights, np.array([1, 1, 1, 1, 2, 3, 4])))
+    >>> edited.merge([3, 2])  # leaf 2 belongs to leaf 3
+    7
+    >>> edited.cut(0.5).tolist()
+    [4, 4, 7, 7]
+    >>> edited.undo()
+    Operation(kind='merge', nodes=(3, 2), name='')
+    >>> edited.cut(0.5).tolist()
+    [5, 5, 5, 3]
+    """
+
+    def __init__(self, original: Tree) -> None:
+        self.original = original
+        self._operations: list[Operation] = []
+        self._undone: list[Operation] = []
+        self._children = child_nodes(original)
+        self._state = _State(original, self._children)
+        self._compiled: tuple[Tree, np.ndarray] | None = (original, np.arange(len(original.parents)))
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The edits in force, oldest first."""
+        return tuple(self._operations)
+
+    @property
+    def tree(self) -> Tree:
+        """The tree after all edits; node i of it has the lasting id `ids[i]`."""
+        return self._compile()[0]
+
+    @property
+    def ids(self) -> np.ndarray:
+        """The lasting id of each node of `tree` [2n − 1], int64; leaves keep theirs."""
+        return self._compile()[1]
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Names given to nodes, by lasting id."""
+        return dict(self._state.names)
+
+    def cut(self, height: float) -> np.ndarray:
+        """The segment of every leaf at `height`, as lasting ids [n], int64; see `tree.cut`."""
+        tree, ids = self._compile()
+        return ids[cut(tree, height)]
+
+    def merge(self, nodes: Sequence[int]) -> int:
+        """Join regions: the second and all further nodes move to the first, one after the other.
+
+        Args:
+            nodes: Lasting ids of two or more disjoint nodes.
+
+        Returns:
+            The lasting id of the region that holds them all. It can be larger than they are: where one of them is
+            higher than regions around the first, it joins the largest of those that is whole by then.
+
+        Raises:
+            ValueError: Fewer than two nodes, one that does not exist, or one inside another. Nothing is changed then.
+        """
+        return self._do(Operation("merge", tuple(int(node) for node in nodes)))
+
+    def split(self, node: int) -> None:
+        """Keep the node's children apart until its parent takes them up.
+
+        Raises:
+            ValueError: The node does not exist, is a leaf, or is the root. Nothing is changed then.
+        """
+        self._do(Operation("split", (int(node),)))
+
+    def rename(self, node: int, name: str) -> None:
+        """Name a node; an empty name takes its name away.
+
+        Raises:
+            ValueError: The node does not exist.
+        """
+        self._do(Operation("rename", (int(node),), name))
+
+    def undo(self) -> Operation:
+        """Take the last edit back and return it.
+
+        Raises:
+            ValueError: There is nothing to undo.
+        """
+        if not self._operations:
+            raise ValueError("undo: there is no edit to undo")
+        operation = self._operations.pop()
+        self._undone.append(operation)
+        self._state = _State(self.original, self._children)
+        for earlier in self._operations:
+            self._state.apply(earlier)
+        self._compiled = None
+        return operation
+
+    def redo(self) -> Operation:
+        """Do again what was undone last and return it; a new edit in between leaves nothing to redo.
+
+        Raises:
+            ValueError: There is nothing to redo.
+        """
+        if not self._undone:
+            raise ValueError("redo: there is no undone edit")
+        operation = self._undone.pop()
+        self._state.apply(operation)
+        self._operations.append(operation)
+        self._compiled = None
+        return operation
+
+    def _do(self, operation: Operation) -> int:
+        result = self._state.apply(operation)
+        self._operations.append(operation)
+        self._undone.clear()
+        self._compiled = None
+        return result
+
+    def _compile(self) -> tuple[Tree, np.ndarray]:
+        if self._compiled is None:
+            self._compiled = self._state.compile()
+        return self._compiled
+
+
+class _State:
+    """The nodes of an edited tree under their lasting ids: the original, and where edits made it differ."""
+
+    def __init__(self, tree: Tree, children: np.ndarray) -> None:
+        self._tree, self._old_children = tree, children
+        self._parents: dict[int, int] = {}
+        self._heights: dict[int, np.float32] = {}
+        self._children: dict[int, tuple[int, int]] = {}
+        self._gone: set[int] = set()
+        self._root = len(tree.parents) - 1
+        self._following = len(tree.parents)
+        self.names: dict[int, str] = {}
+
+    def apply(self, operation: Operation) -> int:
+        """Do one edit, all of it or, if it raises, nothing; returns the node it is about."""
+        nodes = operation.nodes
+        for node in nodes:
+            if not 0 <= node < self._following or node in self._gone:
+                raise ValueError(f"{operation.kind}: there is no node {node}")
+        if operation.kind == "merge":
+            return self._merge(nodes)
+        if operation.kind == "split":
+            return self._split(*nodes)
+        return self._rename(*nodes, operation.name)
+
+    def compile(self) -> tuple[Tree, np.ndarray]:
+        """The edited tree and the lasting ids of its nodes."""
+        from .kernels.tree_cpu import leaf_counts, renumber
+
+        tree, added = self._tree, self._following - len(self._tree.parents)
+        parents = np.concatenate([tree.parents, np.zeros(added, np.int64)])
+        heights = np.concatenate([tree.heights, np.zeros(added, np.float32)])
+        alive = np.ones(self._following, bool)
+        parents[list(self._parents)] = list(self._parents.values())
+        heights[list(self._heights)] = list(self._heights.values())
+        alive[list(self._gone)] = False
+        parents, heights, ids = renumber(parents, heights, alive, tree.num_leaves, len(tree.parents))
+        return Tree(parents, heights, leaf_counts(parents, tree.num_leaves)), ids
+
+    def _rename(self, node: int, name: str) -> int:
+        self.names.pop(node, None)
+        if name:
+            self.names[node] = name
+        return node
+
+    def _split(self, node: int) -> int:
+        if node < self._tree.num_leaves:
+            raise ValueError(f"split: node {node} is a leaf")
+        if node == self._root:
+            raise ValueError(f"split: node {node} is the root; nothing lies above it")
+        self._heights[node] = self._height(self._parent(node))
+        return node
+
+    def _merge(self, nodes: tuple[int, ...]) -> int:
+        chosen = set(nodes)
+        if len(nodes) < 2 or len(chosen) < len(nodes):
+            raise ValueError(f"merge: expected at least two different nodes, got {list(nodes)}")
+        for node in nodes:
+            for above in self._above(node):
+                if above in chosen:
+                    raise ValueError(f"merge: node {node} lies inside node {above}")
+        whole = nodes[0]
+        for node in nodes[1:]:
+            if whole not in self._above(node):  # a high node before this one may have joined what holds both
+                whole = self._move(node, whole)
+        return whole
+
+    def _move(self, moved: int, place: int) -> int:
+        """Take `moved` out of the tree and put it beside `place`, or beside what is whole there at its height."""
+        height = max(self._height(place), self._height(moved))
+        # The common ancestor is at least as high as both, so that this ends below it.
+        while self._height(self._parent(place)) < height:
+            place = self._parent(place)
+        former = self._parent(moved)
+        first, second = self._child_pair(former)
+        sibling = second if first == moved else first
+        if sibling == place:
+            self._heights[former] = height
+            return former
+        self._replace(former, sibling)
+        self._gone.add(former)
+        self.names.pop(former, None)
+        joint, self._following = self._following, self._following + 1
+        self._replace(place, joint)
+        self._children[joint] = (place, moved)
+        self._parents[place] = self._parents[moved] = joint
+        self._heights[joint] = height
+        return joint
+
+    def _replace(self, old: int, new: int) -> None:
+        """Put `new` where `old` is in the tree."""
+        if old == self._root:
+            self._root = self._parents[new] = new
+            return
+        above = self._parent(old)
+        first, second = self._child_pair(above)
+        self._children[above] = (new, second) if first == old else (first, new)
+        self._parents[new] = above
+
+    def _above(self, node: int) -> Iterator[int]:
+        while node != self._root:
+            node = self._parent(node)
+            yield node
+
+    def _parent(self, node: int) -> int:
+        return self._parents[node] if node in self._parents else int(self._tree.parents[node])
+
+    def _height(self, node: int) -> np.float32:
+        return self._heights[node] if node in self._heights else self._tree.heights[node]
+
+    def _child_pair(self, node: int) -> tuple[int, int]:
+        if node in self._children:
+            return self._children[node]
+        first, second = self._old_children[node - self._tree.num_leaves].tolist()
+        return first, second
+
+
+def save_edits(path: str | Path, edited: EditedTree) -> None:
+    """Write the edits in force as JSON, atomically, with a digest of the tree that they are about."""
+    operations = [{"kind": op.kind, "nodes": list(op.nodes), "name": op.name} for op in edited.operations]
+    write_json(path, {"version": _VERSION, "tree": _digest(edited.original), "edits": operations})
+
+
+def load_edits(path: str | Path, tree: Tree) -> EditedTree:
+    """Read edits written by `save_edits`; they can be undone one by one.
+
+    Args:
+        path: The file.
+        tree: The tree as it was before the edits.
+
+    Raises:
+        RunError: The file is missing or broken, or its edits are about another tree.
+    """
+    try:
+        stored = read_json(path)
+    except SceneError as error:
+        raise RunError(str(error)) from None
+    if not isinstance(stored, dict) or stored.get("version") != _VERSION:
+        raise RunError(f"{path}: expected edits of a tree, version {_VERSION}")
+    if stored.get("tree") != _digest(tree):
+        raise RunError(f"{path}: these edits are about another tree; segmenting again makes a new one")
+    entries = stored.get("edits")
+    if not isinstance(entries, list):
+        raise RunError(f"{path}: 'edits': expected a list")
+    edited = EditedTree(tree)
+    for index, entry in enumerate(entries):
+        try:
+            edited._do(_operation(entry))
+        except ValueError as error:
+            raise RunError(f"{path}: edit {index}: {error}") from None
+    return edited
+
+
+def _operation(entry: Any) -> Operation:
+    """One edit from its JSON form, checked as far as the tree is not needed."""
+    try:
+        kind, nodes, name = entry["kind"], entry["nodes"], entry["name"]
+    except (KeyError, TypeError):
+        raise ValueError("expected 'kind', 'nodes' and 'name'") from None
+    counts = {"merge": len(nodes), "split": 1, "rename": 1} if isinstance(nodes, list) else {}
+    integers = bool(counts) and all(type(node) is int for node in nodes)
+    if kind not in counts or not integers or len(nodes) != counts[kind] or not isinstance(name, str):
+        raise ValueError(f"expected a merge, a split or a rename, got {entry}")
+    return Operation(kind, tuple(nodes), name)
+
+
+def _digest(tree: Tree) -> str:
+    """A number that tells trees apart."""
+    arrays = (tree.parents.astype("<i8", copy=False), tree.heights.astype("<f4", copy=False))
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()

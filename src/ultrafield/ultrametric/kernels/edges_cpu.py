@@ -1,0 +1,109 @@
+"""Edges sorted by their ends: a counting sort by the first end, then every row by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from .spans import on_threads, row_spans, thread_count
+
+_SHORT = 32  # rows up to this length are sorted by insertion
+
+
+def sort_edges(
+    num_nodes: int,
+    left: np.ndarray,
+    right: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    threads: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The order of edges by (left, right, first, second).
+
+    Args:
+        num_nodes: Number of nodes n.
+        left: One end of each edge [E], integer in [0, n); -1 leaves the edge out.
+        right: The other end [E].
+        first: Breaks ties between edges with the same ends [E].
+        second: Breaks ties between equal `first` [E].
+        threads: How many to use; by default as many as pay.
+
+    Returns:
+        offsets: Where each left end's edges begin in the order, then their number [n + 1], int64.
+        order: Indices of the edges.
+    """
+    offsets, order = _by_left(num_nodes, left, np.zeros(0, np.int32 if len(left) < 2**31 else np.int64))
+    spans = row_spans(offsets, threads or thread_count(len(left)))
+    on_threads(_sort_rows, spans, offsets, order, right, first, second)
+    return offsets, order
+
+
+@njit(cache=True, nogil=True)
+def faulty_edges(edges, num_nodes):
+    """The first edge with an end outside [0, n), and the first that joins a node with itself; -1 for none."""
+    outside = loop = -1
+    for edge in range(len(edges) - 1, -1, -1):
+        a, b = edges[edge, 0], edges[edge, 1]
+        if min(a, b) < 0 or max(a, b) >= num_nodes:
+            outside = edge
+        if a == b:
+            loop = edge
+    return outside, loop
+
+
+@njit(cache=True, nogil=True)
+def canonical_ends(edges, ends):
+    """The smaller and the larger end of each edge, each an array of the dtype of `ends`."""
+    left, right = np.empty(len(edges), ends.dtype), np.empty(len(edges), ends.dtype)
+    for edge in range(len(edges)):
+        a, b = edges[edge, 0], edges[edge, 1]
+        left[edge] = min(a, b)
+        right[edge] = max(a, b)
+    return left, right
+
+
+@njit(cache=True, nogil=True)
+def _by_left(num_nodes, left, indices):
+    """Counting sort by the left end; `indices` only lends its dtype."""
+    offsets = np.zeros(num_nodes + 1, np.int64)
+    for edge in range(len(left)):
+        if left[edge] >= 0:
+            offsets[left[edge] + 1] += 1
+    for node in range(num_nodes):
+        offsets[node + 1] += offsets[node]
+    order = np.empty(offsets[num_nodes], indices.dtype)
+    following = offsets[:-1].copy()
+    for edge in range(len(left)):
+        node = left[edge]
+        if node >= 0:
+            order[following[node]] = edge
+            following[node] += 1
+    return offsets, order
+
+
+@njit(cache=True, nogil=True)
+def _sort_rows(offsets, order, right, first, second, begin, end):
+    for row in range(begin, end):
+        low, high = offsets[row], offsets[row + 1]
+        if high - low > _SHORT:
+            entries = order[low:high].copy()
+            entries = entries[np.argsort(second[entries], kind="mergesort")]
+            entries = entries[np.argsort(first[entries], kind="mergesort")]
+            order[low:high] = entries[np.argsort(right[entries], kind="mergesort")]
+            continue
+        for place in range(low + 1, high):
+            entry = order[place]
+            while place > low and _precedes(entry, order[place - 1], right, first, second):
+                order[place] = order[place - 1]
+                place -= 1
+            order[place] = entry
+
+
+@njit(cache=True, nogil=True)
+def _precedes(a, b, right, first, second):
+    if right[a] != right[b]:
+        return right[a] < right[b]
+    if first[a] != first[b]:
+        return first[a] < first[b]
+    return second[a] < second[b]

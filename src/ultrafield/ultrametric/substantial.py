@@ -1,0 +1,44 @@
+"""Which regions of a tree are large enough to be worth a name, and which of them holds a node."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..types import Tree
+from .condense import CondensedTree
+
+_PART, _FEWEST = 1000, 2  # a substantial region holds a thousandth of the leaves, and at least two
+
+
+def substantial_size(tree: Tree, min_size: int = 0) -> int:
+    """Leaves that make a region substantial: `min_size`, or a thousandth of all, but at least 2, if that is 0.
+
+    >>> import numpy as np
+    >>> pair = Tree(np.array([2, 2, 2]), np.array([0, 0, 0.5], np.float32), np.array([1, 1, 2]))
+    >>> substantial_size(pair), substantial_size(pair, 7)
+    (2, 7)
+    """
+    return min_size or max(_FEWEST, tree.num_leaves // _PART)
+
+
+def cluster_of_nodes(tree: Tree, condensed: CondensedTree) -> np.ndarray:
+    """The smallest cluster that is or holds each node of the tree.
+
+    Args:
+        tree: A merge tree over n leaves.
+        condensed: Its clusters, from `condense`.
+
+    Returns:
+        Indices into the condensed tree [2n − 1], int64.
+    """
+    # Pointers climb to the next cluster's node; each round doubles how far they reach.
+    above = tree.parents.copy()
+    above[condensed.nodes] = condensed.nodes
+    while True:
+        further = above[above]
+        if np.array_equal(further, above):
+            break
+        above = further
+    cluster = np.empty(len(above), np.int64)
+    cluster[condensed.nodes] = np.arange(len(condensed))
+    return cluster[above]
