@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
+
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
 from ultrafield.config import GeometryConfig
 from ultrafield.field.occupancy import OccupancyGrid, step_edges
 from ultrafield.field.rays import ray_table
-from ultrafield.field.render import median_distance, render_view, trace
-from ultrafield.types import Cameras
+from ultrafield.field.render import _render_group, median_distance, render_view, render_views, trace
+from ultrafield.types import Cameras, Lens
 
 RADIUS = 0.3
 
@@ -94,3 +98,68 @@ def test_median_interpolates_within_a_sample():
     # The second sample spans 1.5 … 2.5 and passes one half after a third of its weight; the second ray never does.
     torch.testing.assert_close(distance, torch.tensor([1.5 + 1 / 3, 0.0]))
     torch.testing.assert_close(opacity, torch.tensor([1.0, 0.4]))
+
+
+def test_views_rendered_together_are_those_rendered_alone():
+    higher = Cameras.pinhole(camera().c2w + np.array([0, 0, 0, 0.1]), np.array([20.0, 20, 9, 9]), np.array([18, 18]))
+    fields = dataclasses.fields(Cameras)
+    cameras = Cameras(*(np.concatenate([getattr(part, field.name) for part in (camera(), higher)]) for field in fields))
+    ball = Ball(density=30.0)
+    together = _render_group(ball, cameras)
+    assert [view.depth.shape for view in together] == [(31, 31), (18, 18)]
+    for index, view in enumerate(render_views(ball, cameras, [0, 1])):
+        alone = render_view(ball, cameras, index)
+        for one, two, three in zip(*(dataclasses.astuple(v) for v in (alone, view, together[index])), strict=True):
+            np.testing.assert_array_equal(one, two)
+            np.testing.assert_allclose(one, three, atol=1e-6)  # vectorised float32 rounds by the length of the batch
+        assert 0.05 < float((view.depth > 0).mean()) < 0.9
+
+
+def test_no_views_and_views_without_a_ray():
+    assert list(render_views(Ball(), camera(), [])) == []
+    # A fisheye lens shows nothing so far from its axis.
+    aside = dataclasses.replace(
+        camera(5), intrinsics=np.array([[1.0, 1.0, 90.0, 90.0]]), lenses=np.array([int(Lens.FISHEYE)])
+    )
+    view = render_view(Ball(), aside, 0)
+    np.testing.assert_array_equal(view.color, 1.0)
+    assert not view.opacity.any()
+    assert not view.depth.any()
+
+
+@pytest.mark.parametrize("density", [8.0, 400.0])
+def test_the_gpu_traces_what_the_cpu_traces(kernel_device, density):
+    from ultrafield.field.trace_gpu import trace_gpu
+
+    field = Ball(density)
+    field.edges = step_edges(0.7, 2.0, 0.03, 0.0)
+    field.geometry = lambda positions: (field.density(positions), positions.repeat(1, 2))
+    field.occupancy.occupied[0] = torch.rand(16**3, generator=torch.Generator().manual_seed(0)) < 0.8
+    table = ray_table(camera(7))
+    rays_o, rays_d, _ = table.rays(torch.zeros(49, dtype=torch.int64), torch.arange(49))
+    jitter = torch.rand(49, generator=torch.Generator().manual_seed(1))
+    wanted = trace(field, rays_o, rays_d, jitter=jitter, vectors=True)
+    field.occupancy.to(kernel_device)
+    field.edges = field.edges.to(kernel_device)
+    o, d, j = (tensor.to(kernel_device) for tensor in (rays_o, rays_d, jitter))
+    limit = -math.log(field.config.min_transmittance)
+    # Stages of 4, 8, 16 … samples, and batches that end within a ray.
+    samples, sigma, weights, vectors = trace_gpu(field, o, d, jitter=j, limit=limit, stage=4, vectors=True, at_once=50)
+    assert len(wanted.weights) > 200
+    assert torch.equal(samples.offsets.cpu(), wanted.samples.offsets)
+    for found, column in (
+        (samples.t, wanted.samples.t), (samples.delta, wanted.samples.delta), (sigma, wanted.sigma),
+        (weights, wanted.weights), (vectors, wanted.vectors),
+    ):  # fmt: skip
+        # float32 sums in another order, and a fused multiply-add in the positions.
+        torch.testing.assert_close(found.cpu(), column, rtol=1e-5, atol=1e-6)
+
+
+def test_the_gpu_traces_no_rays(kernel_device):
+    from ultrafield.field.trace_gpu import trace_gpu
+
+    field, none = Ball(), torch.zeros(0, 3, device=kernel_device)
+    field.occupancy.to(kernel_device)
+    samples, *columns = trace_gpu(field, none, none, jitter=None, limit=9.0, stage=4, vectors=False, at_once=50)
+    assert samples.offsets.tolist() == [0]
+    assert [column if column is None else len(column) for column in columns] == [0, 0, None]

@@ -11,6 +11,7 @@ import pytest
 from ultrafield.config import Config, FeatureConfig, GeometryConfig, HashGridConfig
 from ultrafield.masks import build_mask_set
 from ultrafield.projection import pixel_directions
+from ultrafield.training import loop
 from ultrafield.types import Cameras, Scene, Similarity, Split, View
 
 SIZE = 24
@@ -66,3 +67,14 @@ def config() -> Config:
     )
     features = FeatureConfig(grid=replace(grid, max_resolution=16), hidden=16, dim=16, steps=40, pixels=512, images=4)
     return Config(engine="field", seed=3, geometry=geometry, features=features)
+
+
+@pytest.fixture
+def states_every(monkeypatch):
+    """A function that has training states written every so many steps, however quickly they follow each other."""
+
+    def set_steps(steps: int) -> None:
+        monkeypatch.setattr(loop, "_STATE_EVERY", steps)
+        monkeypatch.setattr(loop, "_STATE_SECONDS", 0.0)
+
+    return set_steps

@@ -39,8 +39,8 @@ def test_the_same_seed_gives_the_same_features(balls, config, geometry):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_an_interrupted_training_goes_on(balls, config, geometry, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_STATE_EVERY", 8)
+def test_an_interrupted_training_goes_on(balls, config, geometry, tmp_path, monkeypatch, states_every):
+    states_every(8)
     short = replace(config, features=replace(config.features, steps=20))
     whole = fit_features(geometry, balls, short, progress=False).state_dict()
     real_step = module._FeatureTrainer.step

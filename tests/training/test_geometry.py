@@ -13,7 +13,7 @@ from ultrafield.field import render_view
 from ultrafield.metrics import psnr
 from ultrafield.training import fit_geometry
 from ultrafield.training import geometry as module
-from ultrafield.training.checkpoint import STATE_FILE
+from ultrafield.training.checkpoint import STATE_FILE, load_state
 from ultrafield.types import Split
 
 
@@ -37,8 +37,8 @@ def test_the_same_seed_gives_the_same_field_bit_for_bit(balls, config):
     assert not same_parameters(one, third)
 
 
-def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(balls, config, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_STATE_EVERY", 20)
+def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(balls, config, tmp_path, monkeypatch, states_every):
+    states_every(20)
     whole = fit_geometry(balls, config, progress=False)
     real_step = module._GeometryTrainer.step
 
@@ -58,8 +58,8 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(balls, confi
     assert same_parameters(whole, resumed)
 
 
-def test_a_state_of_other_settings_is_not_gone_on_with(balls, config, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_STATE_EVERY", 20)
+def test_a_state_of_other_settings_is_not_gone_on_with(balls, config, tmp_path, monkeypatch, states_every):
+    states_every(20)
     fit_geometry(balls, config, out=tmp_path, progress=False)
     other = replace(config, geometry=replace(config.geometry, lr=5e-3))
     assert same_parameters(
@@ -123,8 +123,8 @@ def test_pictures_without_transparency_count_as_opaque(balls, config):
 
 
 @pytest.mark.parametrize("step", [5, 59])
-def test_parameters_that_are_not_finite_never_pass(balls, config, monkeypatch, tmp_path, step):
-    monkeypatch.setattr(module, "_STATE_EVERY", 10)
+def test_parameters_that_are_not_finite_never_pass(balls, config, monkeypatch, tmp_path, states_every, step):
+    states_every(10)
     real_step = module._GeometryTrainer.step
 
     def poisoned(self, index):
@@ -137,7 +137,7 @@ def test_parameters_that_are_not_finite_never_pass(balls, config, monkeypatch, t
     monkeypatch.setattr(module._GeometryTrainer, "step", poisoned)
     with pytest.raises(TrainingError, match=r"geometry: .*(not finite|is nan).*--geometry\.lr"):
         fit_geometry(balls, config, out=tmp_path, progress=False)
-    state = module.load_state(tmp_path)
+    state = load_state(tmp_path)
     assert state is None or all(bool(value.isfinite().all()) for value in state["field"].values())
 
 

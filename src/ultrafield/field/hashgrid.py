@@ -5,7 +5,7 @@ Source: Müller et al., "Instant Neural Graphics Primitives with a Multiresoluti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ class GridLayout:
     offsets: np.ndarray
     hashed: np.ndarray
     features: int
+    _devices: dict[torch.device, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def levels(self) -> int:
@@ -43,6 +44,16 @@ class GridLayout:
     def channels(self) -> int:
         """Channels of the encoding, L · F."""
         return self.levels * self.features
+
+    def on(self, device: torch.device) -> Tensor:
+        """Resolution, first row and hash mask of each level [3, L], int64; the mask is −1 where the level is dense.
+
+        Copied to a device once, so that later calls do not wait for it.
+        """
+        if device not in self._devices:
+            masks = np.where(self.hashed, np.diff(self.offsets) - 1, -1)
+            self._devices[device] = torch.from_numpy(np.stack([self.resolutions, self.offsets[:-1], masks])).to(device)
+        return self._devices[device]
 
 
 def grid_layout(config: HashGridConfig) -> GridLayout:
@@ -71,22 +82,23 @@ class HashGrid(nn.Module):
         shape = (int(self.layout.offsets[-1]), config.features)
         self.table = nn.Parameter(torch.rand(shape, generator=generator) * 2e-4 - 1e-4)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Encode positions x [S, 3] in [0, 1] as [S, L · F]."""
-        return encode(x, self.table, self.layout)
+    def forward(self, x: Tensor, live: Tensor | None = None) -> Tensor:
+        """Encode positions x [S, 3] in [0, 1] as [S, L · F]; only the first `live` rows count."""
+        return encode(x, self.table, self.layout, live)
 
 
-def encode(x: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
+def encode(x: Tensor, table: Tensor, layout: GridLayout, live: Tensor | None = None) -> Tensor:
     """Interpolate the table's features at positions, level by level.
 
     Args:
         x: Positions [S, 3], float32, in [0, 1]; values outside are clamped to the border.
         table: Feature rows [T, F], float32.
         layout: Where the levels lie in `table`.
+        live: How many positions are real [1], int64, on the device of `x`; all if None.
 
     Returns:
-        Features [S, L · F], float32, coarse levels first; differentiable in `table` and, if it requires a gradient, `x`
-        (zero where clamped).
+        Features [S, L · F], float32, coarse levels first, zeros behind the real rows; differentiable in `table` and, if
+        it requires a gradient, `x` (zero where clamped).
 
     Raises:
         ValueError: Shapes that do not fit the layout.
@@ -96,9 +108,12 @@ def encode(x: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
     check_shape("x", x, (None, 3))
     check_shape("table", table, (int(layout.offsets[-1]), layout.features))
     if x.is_cuda:
-        from .kernels.hashgrid_torch import encode_torch
+        from .kernels.hashgrid_gpu import encode_gpu  # Triton exists only beside CUDA builds
 
-        return encode_torch(x, table, layout)
+        return encode_gpu(x, table.contiguous(), layout, live)
+    if live is not None:
+        count = min(int(live), len(x))
+        return nn.functional.pad(_EncodeCpu.apply(x[:count], table, layout), (0, 0, 0, len(x) - count))
     return _EncodeCpu.apply(x, table, layout)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 SPHERICAL_CHANNELS = 16
+_FUSED_WIDTH = 128  # widest layer that the Triton kernel takes; wider networks are left to cuBLAS
 
 
 class Mlp(nn.Module):
@@ -25,11 +26,25 @@ class Mlp(nn.Module):
             bound = (6.0 / fan_in) ** 0.5
             self.weights.append(nn.Parameter((torch.rand(fan_out, fan_in, generator=generator) * 2 - 1) * bound))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [S, widths[0]] to [S, widths[-1]]."""
-        for index, weight in enumerate(self.weights):
+    def forward(self, x: Tensor, live: Tensor | None = None, *, final_relu: bool = False) -> Tensor:
+        """Map rows to rows.
+
+        Args:
+            x: [S, widths[0]], float32.
+            live: How many rows are real [1], int64; all if None. What comes out of the others does not count.
+            final_relu: Whether a ReLU follows the last layer.
+
+        Returns:
+            [S, widths[-1]].
+        """
+        weights = list(self.weights)
+        if x.is_cuda and max(max(weight.shape) for weight in weights) <= _FUSED_WIDTH:
+            from .kernels.mlp_gpu import mlp_gpu  # Triton exists only beside CUDA builds
+
+            return mlp_gpu(x, weights, final_relu=final_relu, live=live)
+        for index, weight in enumerate(weights):
             x = nn.functional.linear(x if index == 0 else torch.relu_(x), weight)
-        return x
+        return torch.relu_(x) if final_relu else x
 
 
 def spherical_harmonics(directions: Tensor) -> Tensor:

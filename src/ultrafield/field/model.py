@@ -78,7 +78,11 @@ class RadianceField(nn.Module):
 
     def geometry(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """Density [S] (one over unit length) and the vector [S, 16] that colour is read from, at positions [S, 3]."""
-        raw = self.density_mlp(self.grid(to_unit_cube(positions, bounded=self.bounded)))
+        return self.decode(self.grid(to_unit_cube(positions, bounded=self.bounded)))
+
+    def decode(self, encoded: Tensor, live: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Density [S] and vector [S, 16] from the grid's encoding [S, L · F]; only the first `live` rows count."""
+        raw = self.density_mlp(encoded, live=live)
         return truncated_exp(raw[:, 0]), raw
 
     def density(self, positions: Tensor) -> Tensor:
@@ -129,7 +133,11 @@ class FeatureField(nn.Module):
 
     def hidden(self, positions: Tensor) -> Tensor:
         """Last hidden layer [S, hidden] at positions [S, 3], normalised frame."""
-        return torch.relu(self.trunk(self.grid(to_unit_cube(positions, bounded=self.bounded))))
+        return self.decode(self.grid(to_unit_cube(positions, bounded=self.bounded)))
+
+    def decode(self, encoded: Tensor) -> Tensor:
+        """Last hidden layer [S, hidden] from the grid's encoding [S, L · F]."""
+        return self.trunk(encoded, final_relu=True)
 
     def finish(self, hidden: Tensor, weight_sum: Tensor) -> Tensor:
         """Rendered features, not yet of unit length.

@@ -34,6 +34,33 @@ class Samples:
         return len(self.t)
 
 
+@dataclass(frozen=True)
+class FixedSamples:
+    """Packed samples along R rays in arrays of a fixed size C, of which the first offsets[R] entries are in use.
+
+    Attributes:
+        offsets: First sample of each ray, and the number of samples [R + 1], int64.
+        t: Distance along the unit ray [C], float32; zeros behind the last sample, as in `delta` and `rays`.
+        delta: Length of each sample [C], float32.
+        rays: Ray of each sample [C], int32.
+        complete: Whether a ray is real and has all of its samples [R], bool.
+    """
+
+    offsets: Tensor
+    t: Tensor
+    delta: Tensor
+    rays: Tensor
+    complete: Tensor
+
+    @classmethod
+    def empty(cls, rays: int, capacity: int, device: torch.device) -> FixedSamples:
+        """Room for samples, all zeros; `offsets` and `complete` have still to be written, unless there are no rays."""
+        t, delta, indices = torch.zeros((3, capacity), device=device)  # one call, as launches count in short steps
+        offsets = torch.empty(rays + 1, dtype=torch.int64, device=device)
+        complete = torch.empty(rays, dtype=torch.bool, device=device)
+        return cls(offsets if rays else offsets.zero_(), t, delta, indices.view(torch.int32), complete)
+
+
 def step_edges(near: float, far: float, step: float, cone_angle: float) -> Tensor:
     """Bounds of the steps that every ray shares.
 
@@ -167,9 +194,9 @@ def march(
     first = torch.zeros(count, dtype=torch.int64, device=rays_o.device) if first is None else first
     limit = len(edges) if limit is None else limit
     if rays_o.is_cuda:
-        from .kernels.march_torch import march_torch
+        from .kernels.march_gpu import march_gpu
 
-        return march_torch(rays_o, rays_d, grid, edges, jitter, first, limit)
+        return march_gpu(rays_o, rays_d, grid, edges, jitter, first, limit)
     from .kernels.march_cpu import march_cpu
 
     offsets, t, delta, after = march_cpu(

@@ -11,9 +11,18 @@ from torch import Tensor
 
 from ..errors import check_shape
 
+NEGLIGIBLE = 1e-4  # samples that weigh less are not shaded and not kept
+
 
 def ray_indices(offsets: Tensor, count: int) -> Tensor:
-    """Ray of each sample [S], int64, from the runs' bounds `offsets` [R + 1]; `count` is S."""
+    """Ray of each sample [S], int64, from the runs' bounds `offsets` [R + 1]; `count` is S.
+
+    On CUDA `count` may exceed the number of samples; what is behind them is 0.
+    """
+    if offsets.is_cuda:
+        from .kernels.volrend_gpu import ray_indices_gpu
+
+        return ray_indices_gpu(offsets, count)
     rays = torch.arange(len(offsets) - 1, device=offsets.device)
     return torch.repeat_interleave(rays, offsets.diff(), output_size=count)
 
@@ -40,9 +49,9 @@ def render_weights(sigma: Tensor, delta: Tensor, offsets: Tensor) -> Tensor:
     """
     check_shape("delta", delta, tuple(sigma.shape))
     if sigma.is_cuda:
-        from .kernels.volrend_torch import render_weights_torch
+        from .kernels.volrend_gpu import render_weights_gpu
 
-        return render_weights_torch(sigma, delta, offsets)
+        return render_weights_gpu(sigma, delta, offsets)
     return _WeightsCpu.apply(sigma, delta, offsets)
 
 
@@ -59,9 +68,9 @@ def accumulate(weights: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
     """
     check_shape("values", values, (len(weights), None))
     if weights.is_cuda:
-        from .kernels.volrend_torch import accumulate_torch
+        from .kernels.accumulate_gpu import accumulate_gpu
 
-        return accumulate_torch(weights, values, offsets)
+        return accumulate_gpu(weights, values, offsets)
     return _AccumulateCpu.apply(weights, values, offsets)
 
 
@@ -80,9 +89,9 @@ def distortion(weights: Tensor, position: Tensor, delta: Tensor, offsets: Tensor
     Source: Barron et al., "Mip-NeRF 360", 2022, eq. 15.
     """
     if weights.is_cuda:
-        from .kernels.volrend_torch import distortion_torch
+        from .kernels.volrend_gpu import distortion_gpu
 
-        return distortion_torch(weights, position, delta, offsets)
+        return distortion_gpu(weights, position, delta, offsets)
     return _DistortionCpu.apply(weights, position, delta, offsets)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,13 +25,15 @@ from ..ultrametric import (
     ultrametric_loss,
     unpack_membership,
 )
-from .checkpoint import fingerprint, load_state, save_state, start_from
-from .mask_pool import MaskBatch, MaskPool
+from .checkpoint import fingerprint, start_from
+from .loop import run_steps
+from .mask_pool import MaskBatch, MaskPool, check_masks
 from .pixels import PixelPool, pixel_pool
 from .schedule import Progress, adam, cosine_lr
-from .surface_cache import SurfaceCache, build_cache
+from .surface_cache import SurfaceCache, build_cache, build_padded_cache
 
-_STATE_EVERY = 250
+if TYPE_CHECKING:
+    from .features_device import DeviceFeatureTrainer
 
 
 def fit_features(
@@ -63,23 +65,28 @@ def fit_features(
         TrainingError: The loss is not finite.
         RunError: `initial` has other sizes.
     """
-    device = torch.device(device)
-    masks = MaskPool(scene)
-    pool = pixel_pool(scene, device)
-    caching = Progress("surface cache", len(pool.colors), out=None, show=progress)
-    with caching.bar() as advance:
-        cache = build_cache(geometry, pool, config.features.samples_per_pixel, advance)
-    trainer = _FeatureTrainer(pool, masks, cache, config, bounded=geometry.bounded, device=device)
+    trainer = _trainer(geometry, scene, config, torch.device(device), progress=progress)
     start_from(trainer.field, initial)
-    first = trainer.restore(load_state(out)) if out is not None else 0
-    bar = Progress("features", config.features.steps, out=out, show=progress)
-    for step in bar.iterate(first):
-        bar.log(step, trainer.step(step))
-        if out is not None and (step + 1) % _STATE_EVERY == 0:
-            bar.check(step, trainer.field)
-            save_state(out, trainer.state(step + 1))
-    bar.check(config.features.steps - 1, trainer.field)
+    run_steps(trainer, "features", config.features.steps, out=out, progress=progress)
     return trainer.field
+
+
+def _trainer(
+    geometry: RadianceField, scene: Scene, config: Config, device: torch.device, *, progress: bool
+) -> _FeatureTrainer | DeviceFeatureTrainer:
+    """What suits the device, with the surface cache that it reads."""
+    check_masks(scene)
+    pool, settings = pixel_pool(scene, device), config.features
+    with Progress("surface cache", len(pool.colors), out=None, show=progress).bar() as advance:
+        if device.type == "cuda":
+            from .device_masks import DeviceMasks
+            from .features_device import DeviceFeatureTrainer
+
+            padded = build_padded_cache(geometry, pool, settings.samples_per_pixel, advance)
+            masks = DeviceMasks(MaskPool(scene), settings, device)
+            return DeviceFeatureTrainer(pool, masks, padded, config, bounded=geometry.bounded, device=device)
+        cache = build_cache(geometry, pool, settings.samples_per_pixel, advance)
+    return _FeatureTrainer(pool, MaskPool(scene), cache, config, bounded=geometry.bounded, device=device)
 
 
 class _FeatureTrainer:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,16 +19,19 @@ from ..field.occupancy import Samples
 from ..field.render import NEGLIGIBLE, sample_positions, trace
 from ..field.volrend import accumulate, distortion, render_weights
 from ..types import Scene
-from .checkpoint import fingerprint, load_state, new_geometry, save_state, start_from
+from .checkpoint import fingerprint, new_geometry, start_from
+from .loop import run_steps
 from .mask_pool import check_masks
 from .pixels import PixelPool, pixel_pool
 from .poses import PoseRefinement
-from .schedule import Progress, adam, cosine_lr
+from .schedule import adam, cosine_lr
 from .smoothness import draw_quadruples, smoothness_loss
 
-_REFERENCE_STEP = 3**0.5 / 1024  # over which `occupancy_opacity` is meant
-_STATE_EVERY = 250
-_MOST_RAYS = 1 << 16
+if TYPE_CHECKING:
+    from .geometry_device import DeviceGeometryTrainer
+
+REFERENCE_STEP = 3**0.5 / 1024  # over which `occupancy_opacity` is meant
+FEWEST_RAYS, MOST_RAYS = 256, 1 << 16
 
 
 @dataclass(frozen=True)
@@ -109,25 +112,27 @@ def fit_geometry(
     """
     if config.geometry.depth_smooth:
         check_masks(scene)
-    trainer = _GeometryTrainer(scene, config, torch.device(device))
+    trainer = _trainer(scene, config, torch.device(device))
     start_from(trainer.field, initial)
-    first = trainer.restore(load_state(out)) if out is not None else 0
-    bar = Progress("geometry", config.geometry.steps, out=out, show=progress)
-    for step in bar.iterate(first):
-        bar.log(step, trainer.step(step))
-        if out is not None and (step + 1) % _STATE_EVERY == 0:
-            bar.check(step, trainer.field)
-            save_state(out, trainer.state(step + 1))
-    bar.check(config.geometry.steps - 1, trainer.field)
+    run_steps(trainer, "geometry", config.geometry.steps, out=out, progress=progress)
     if not bool(trainer.field.occupancy.occupied.any()):
         raise TrainingError("geometry: the density field is empty; are poses and scale of the scene right?")
-    if trainer.poses is not None:
+    if isinstance(trainer, _GeometryTrainer) and trainer.poses is not None:
         trainer.field.train_poses = trainer.poses.poses().detach()
     return trainer.field
 
 
+def _trainer(scene: Scene, config: Config, device: torch.device) -> _GeometryTrainer | DeviceGeometryTrainer:
+    """What suits the device; depth smoothness and pose refinement need steps whose shapes change."""
+    if device.type == "cuda" and not config.geometry.depth_smooth and not config.geometry.refine_poses:
+        from .geometry_device import DeviceGeometryTrainer
+
+        return DeviceGeometryTrainer(scene, config, device)
+    return _GeometryTrainer(scene, config, device)
+
+
 class _GeometryTrainer:
-    """Everything that changes during training."""
+    """Steps with as many samples as the rays happen to have; for the CPU, and for every option anywhere."""
 
     def __init__(self, scene: Scene, config: Config, device: torch.device) -> None:
         settings: GeometryConfig = config.geometry
@@ -147,7 +152,7 @@ class _GeometryTrainer:
         if step % settings.occupancy_every == 0:
             self.field.occupancy.update(
                 self.field.density, everywhere=step < settings.occupancy_warmup,
-                threshold=settings.occupancy_opacity / _REFERENCE_STEP, decay=settings.occupancy_decay,
+                threshold=settings.occupancy_opacity / REFERENCE_STEP, decay=settings.occupancy_decay,
                 generator=self.generator,
             )  # fmt: skip
         pixels = self.pool.draw(self.rays, self.generator, same_image=settings.ray_sampling == "same_image")
@@ -229,7 +234,7 @@ class _GeometryTrainer:
         if self.settings.samples > 0:
             wanted = self.rays * self.settings.samples / max(1, samples)
             # Half-way steps damp the swing that a fresh occupancy grid causes.
-            self.rays = int(min(max(256, 0.5 * (self.rays + wanted)), _MOST_RAYS))
+            self.rays = int(min(max(FEWEST_RAYS, 0.5 * (self.rays + wanted)), MOST_RAYS))
 
     def _uniform(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=self.generator, device=self.device)

@@ -48,17 +48,25 @@ class MaskPool:
     Args:
         scene: A scene whose training views all have masks.
 
+    Attributes:
+        sets: The masks of each view.
+        starts: First pixel of each view, and the number of pixels [V + 1], int64.
+        words: Largest number of words per pixel of any view.
+        chains: Each view's chains of masks, from a leaf upwards.
+        shares: Each view's running sum over its pixels [H · W] of Σ 1 / area over the masks that hold the pixel,
+            float64; None without masks.
+
     Raises:
         SceneError: A training view has no masks.
     """
 
     def __init__(self, scene: Scene) -> None:
         check_masks(scene)
-        self._sets: list[MaskSet] = [view.masks for view in scene.train]
-        self._starts = np.concatenate([[0], np.cumsum([masks.shape[0] * masks.shape[1] for masks in self._sets])])
-        self._words = max(masks.bits.shape[2] for masks in self._sets)
-        self._chains = [mask_chains(masks) for masks in self._sets]
-        self._shares = [_mask_share(masks) for masks in self._sets]
+        self.sets: list[MaskSet] = [view.masks for view in scene.train]
+        self.starts = np.concatenate([[0], np.cumsum([masks.shape[0] * masks.shape[1] for masks in self.sets])])
+        self.words = max(masks.bits.shape[2] for masks in self.sets)
+        self.chains = [mask_chains(masks) for masks in self.sets]
+        self.shares = [_mask_share(masks) for masks in self.sets]
 
     def draw(self, images: int, pixels: int, balance: float, generator: np.random.Generator) -> MaskBatch:
         """Draw pictures, and pixels from them.
@@ -70,33 +78,33 @@ class MaskPool:
                 drawn uniformly.
             generator: Source of randomness.
         """
-        views = generator.choice(len(self._sets), size=min(images, len(self._sets)), replace=False)
+        views = generator.choice(len(self.sets), size=min(images, len(self.sets)), replace=False)
         count = pixels // len(views)
         drawn = np.stack([self._draw_pixels(int(view), count, balance, generator) for view in views])  # [B, N / B]
-        bits = np.zeros((len(views), count, self._words), np.uint64)
+        bits = np.zeros((len(views), count, self.words), np.uint64)
         for row, view in enumerate(views):
-            words = self._sets[view].bits
+            words = self.sets[view].bits
             bits[row, :, : words.shape[2]] = words.reshape(-1, words.shape[2])[drawn[row]]
-        widths = np.array([self._sets[view].shape[1] for view in views])[:, None]
-        masks_per_image = [len(self._sets[view]) for view in views]
+        widths = np.array([self.sets[view].shape[1] for view in views])[:, None]
+        masks_per_image = [len(self.sets[view]) for view in views]
         bases = np.cumsum([0, *masks_per_image])
         return MaskBatch(
-            (drawn + self._starts[views][:, None]).reshape(-1),
+            (drawn + self.starts[views][:, None]).reshape(-1),
             np.repeat(np.arange(len(views)), count),
             np.stack([drawn % widths, drawn // widths], axis=-1).reshape(-1, 2).astype(np.float64),
-            bits.reshape(-1, self._words),
+            bits.reshape(-1, self.words),
             masks_per_image,
             [
                 [int(base) + mask for mask in chain]
                 for base, view in zip(bases, views, strict=False)
-                for chain in self._chains[view]
+                for chain in self.chains[view]
             ],
         )
 
     def _draw_pixels(self, view: int, count: int, balance: float, generator: np.random.Generator) -> np.ndarray:
         """Random pixels of a view [count], row-major; one may come up twice."""
-        size = int(self._starts[view + 1] - self._starts[view])
-        share = self._shares[view]
+        size = int(self.starts[view + 1] - self.starts[view])
+        share = self.shares[view]
         balanced = int(count * balance) if share is not None else 0
         picks = generator.integers(size, size=count)
         if balanced:

@@ -13,6 +13,7 @@ from ..field.volrend import ray_indices, run_offsets
 from .pixels import PixelPool
 
 _RAYS_AT_ONCE = 1 << 16
+_RAYS_AT_ONCE_CUDA = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,19 @@ class SurfaceCache:
         rays = ray_indices(offsets, total)
         index = torch.arange(total, device=pixels.device) + (self.offsets[pixels] - offsets[:-1])[rays]
         return offsets, self.t[index], self.weights[index]
+
+
+@dataclass(frozen=True)
+class PaddedCache:
+    """Heaviest samples of every pixel of a pool, as many for each: what steps of fixed shape read.
+
+    Attributes:
+        t: Distance along the pixel's unit ray [P, C], float32, near to far; 0 where a pixel has fewer samples.
+        weights: Rendering weights [P, C], float32; 0 where a pixel has fewer samples.
+    """
+
+    t: Tensor
+    weights: Tensor
 
 
 def keep_heaviest(traced: Traced, count: int) -> SurfaceCache:
@@ -87,3 +101,21 @@ def _trace_pixels(field: RadianceField, pool: PixelPool, pixels: Tensor, has_ray
     counts = torch.zeros(len(pixels), dtype=torch.int64, device=pixels.device)
     counts[has_ray] = cache.offsets.diff()
     return SurfaceCache(run_offsets(counts), cache.t, cache.weights)
+
+
+@torch.no_grad()
+def build_padded_cache(field: RadianceField, pool: PixelPool, count: int, advance) -> PaddedCache:
+    """`build_cache` with as many places for every pixel, on a CUDA device."""
+    from ..field.kernels.select_gpu import select_heaviest
+
+    total, device = len(pool.colors), pool.colors.device
+    t, weights = torch.zeros(total, count, device=device), torch.zeros(total, count, device=device)
+    pixels = torch.arange(total, device=device) if pool.valid is None else pool.valid
+    done = 0
+    for part in pixels.split(_RAYS_AT_ONCE_CUDA):
+        rays_o, rays_d, _ = pool.rays.rays(*pool.locate(part))
+        traced = trace(field, rays_o, rays_d)
+        t[part], weights[part] = select_heaviest(traced.weights, traced.samples.t, traced.samples.offsets, count)
+        done += len(part)
+        advance(done)
+    return PaddedCache(t, weights)

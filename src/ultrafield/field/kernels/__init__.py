@@ -1,1 +1,1 @@
-"""Backends of the hot operations: numba for the CPU, plain PyTorch for CUDA."""
+"""Backends of the hot operations: numba for the CPU, Triton for CUDA, plain PyTorch as the readable reference."""

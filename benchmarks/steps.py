@@ -1,0 +1,96 @@
+"""Milliseconds of a training step, and the kernels that they go to.
+
+    python benchmarks/steps.py SCENE [--device auto] [--preset standard] [--geometry 1500] [--features 500] [--profile]
+
+Geometry first, then features on it. Steps are timed in blocks of 50; in the first one kernels are compiled and
+recorded. "--profile" adds the kernels of 20 late steps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from ultrafield.config import preset
+from ultrafield.data import load_scene
+from ultrafield.training import features, geometry, resolve_device
+
+_BLOCK = 50
+
+
+def main() -> int:
+    """Train both fields and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scene", type=Path)
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--preset", default="standard", choices=("draft", "standard", "paper"))
+    parser.add_argument("--geometry", type=int, default=1500)
+    parser.add_argument("--features", type=int, default=500)
+    parser.add_argument("--profile", action="store_true")
+    options = parser.parse_args()
+    device, scene, config = resolve_device(options.device), load_scene(options.scene), preset(options.preset)
+    config = replace(
+        config, engine="field", geometry=replace(config.geometry, steps=options.geometry),
+        features=replace(config.features, steps=options.features),
+    )  # fmt: skip
+    first = geometry._trainer(scene, config, device)
+    measure("geometry", first.step, options.geometry, device, profile=options.profile)
+    if hasattr(first, "live_rays"):
+        print(f"rays of the last step: {int(first.live_rays)}")
+    started = time.perf_counter()
+    second = features._trainer(first.field, scene, config, device, progress=False)
+    print(f"surface cache and masks: {time.perf_counter() - started:.2f} s")
+    measure("features", second.step, options.features, device, profile=options.profile)
+    return 0
+
+
+def measure(name: str, step: Callable[[int], dict], steps: int, device: torch.device, *, profile: bool) -> None:
+    """Do `steps` steps and say how long one takes."""
+    done, blocks, began = 0, [], time.perf_counter()
+    losses: dict[str, torch.Tensor] = {}
+    while done < steps:
+        started = time.perf_counter()
+        for _ in range(min(_BLOCK, steps - done)):
+            losses = step(done)
+            done += 1
+        _wait(device)
+        blocks.append((time.perf_counter() - started) / _BLOCK * 1e3)
+    late = blocks[len(blocks) // 2 :]
+    shown = ", ".join(f"{key} {float(value):.4g}" for key, value in losses.items())
+    peak = f", peak {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB" if device.type == "cuda" else ""
+    print(
+        f"{name}: {steps} steps in {time.perf_counter() - began:.1f} s, first {_BLOCK}: {blocks[0]:.2f} ms a step, "
+        f"second half: median {statistics.median(late):.3f} ms ({min(late):.3f} … {max(late):.3f}){peak}; {shown}",
+        flush=True,
+    )  # fmt: skip
+    if profile:
+        _profile(step, steps, device)
+
+
+def _profile(step: Callable[[int], dict], steps: int, device: torch.device) -> None:
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as recording
+
+    activity = ProfilerActivity.CUDA if device.type == "cuda" else ProfilerActivity.CPU
+    with recording(activities=[activity]) as record:
+        for extra in range(20):
+            step(steps + extra)
+        _wait(device)
+    key = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
+    print(record.key_averages().table(sort_by=key, row_limit=40, max_name_column_width=70))
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

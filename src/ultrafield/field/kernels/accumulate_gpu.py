@@ -1,0 +1,113 @@
+"""Weighted sums along rays in Triton: a program holds several rays, a few samples of each and a tile of channels.
+
+Arrays may be longer than the number of samples in use, the last of `offsets`; gradients are zero behind it.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from .packing_gpu import clear_tail, load_runs
+
+_NARROW, _WIDE = 2048, 4096  # elements of a tile with up to 8 channels, and with more
+_TAIL = 2048
+
+
+def accumulate_gpu(weights: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
+    """Sums [R, C]; see `accumulate`."""
+    return _Accumulate.apply(weights.contiguous(), values.contiguous(), offsets)
+
+
+class _Accumulate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, weights: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
+        rays, channels = len(offsets) - 1, values.shape[1]
+        out = values.new_empty(rays, channels)
+        if out.numel():
+            tile = _channel_tile(channels)
+            grid = (triton.cdiv(rays, tile["BR"]), triton.cdiv(channels, tile["BC"]))
+            _accumulate_forward_kernel[grid](weights, values, offsets, out, rays, CHANNELS=channels, **tile)
+        ctx.save_for_backward(weights, values, offsets)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        weights, values, offsets = ctx.saved_tensors
+        grad_weights = torch.empty_like(weights) if ctx.needs_input_grad[0] else None
+        grad_values = torch.empty_like(values) if ctx.needs_input_grad[1] else None
+        rays, (count, channels) = len(offsets) - 1, values.shape
+        if count:
+            tile = _channel_tile(channels)
+            programs = triton.cdiv(rays, tile["BR"])
+            grid = (programs + triton.cdiv(count * max(1, channels), _TAIL),)
+            _accumulate_backward_kernel[grid](
+                grad.contiguous(), weights, values, offsets, grad_weights, grad_values, rays, count, programs,
+                CHANNELS=channels, TAIL=_TAIL, **tile,
+            )  # fmt: skip
+        return grad_weights, grad_values, None
+
+
+def _channel_tile(channels: int) -> dict[str, int]:
+    """Rays, samples and channels of a tile."""
+    wide = min(64, triton.next_power_of_2(max(1, channels)))
+    samples = 16 if wide <= 8 else 8
+    elements = _NARROW if wide <= 8 else _WIDE
+    return {"BR": min(32, elements // (samples * wide)), "BS": samples, "BC": wide}
+
+
+@triton.jit(do_not_specialize=["num_rays"])
+def _accumulate_forward_kernel(
+    weights, values, offsets, out, num_rays,
+    CHANNELS: tl.constexpr, BR: tl.constexpr, BS: tl.constexpr, BC: tl.constexpr,
+):  # fmt: skip
+    ray, real, begin, length = load_runs(offsets, tl.program_id(0), num_rays, BR)
+    channel = tl.program_id(1) * BC + tl.arange(0, BC)
+    sums = tl.zeros([BR, BC], tl.float32)
+    for first in range(0, tl.max(length, axis=0), BS):
+        j = first + tl.arange(0, BS)[None, :]
+        here = begin[:, None] + j
+        mask = j < length[:, None]
+        w = tl.load(weights + here, mask=mask, other=0.0)
+        inside = mask[:, :, None] & (channel < CHANNELS)[None, None, :]
+        v = tl.load(values + here[:, :, None] * CHANNELS + channel[None, None, :], mask=inside, other=0.0)
+        sums += tl.sum(w[:, :, None] * v, axis=1)
+    inside = real[:, None] & (channel < CHANNELS)[None, :]
+    tl.store(out + ray.to(tl.int64)[:, None] * CHANNELS + channel[None, :], sums, mask=inside)
+
+
+@triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
+def _accumulate_backward_kernel(
+    grad, weights, values, offsets, grad_weights, grad_values, num_rays, capacity, programs,
+    CHANNELS: tl.constexpr, TAIL: tl.constexpr, BR: tl.constexpr, BS: tl.constexpr, BC: tl.constexpr,
+):  # fmt: skip
+    pid = tl.program_id(0)
+    if pid >= programs:
+        if grad_weights is not None:
+            clear_tail(grad_weights, offsets, num_rays, capacity, 1, pid - programs, TAIL)
+        if grad_values is not None:
+            clear_tail(grad_values, offsets, num_rays, capacity, CHANNELS, pid - programs, TAIL)
+    else:
+        ray, real, begin, length = load_runs(offsets, pid, num_rays, BR)
+        row = ray.to(tl.int64)[:, None] * CHANNELS
+        for first in range(0, tl.max(length, axis=0), BS):
+            j = first + tl.arange(0, BS)[None, :]
+            here = begin[:, None] + j
+            mask = j < length[:, None]
+            if grad_values is not None:
+                w = tl.load(weights + here, mask=mask, other=0.0)
+            dot = tl.zeros([BR, BS], tl.float32)
+            for part in tl.static_range(0, CHANNELS, BC):
+                channel = part + tl.arange(0, BC)
+                known = channel < CHANNELS
+                inside = mask[:, :, None] & known[None, None, :]
+                cell = here[:, :, None] * CHANNELS + channel[None, None, :]
+                upstream = tl.load(grad + row + channel[None, :], mask=real[:, None] & known[None, :], other=0.0)
+                if grad_weights is not None:
+                    dot += tl.sum(tl.load(values + cell, mask=inside, other=0.0) * upstream[:, None, :], axis=2)
+                if grad_values is not None:
+                    tl.store(grad_values + cell, w[:, :, None] * upstream[:, None, :], mask=inside)
+            if grad_weights is not None:
+                tl.store(grad_weights + here, dot, mask=mask)

@@ -1,0 +1,90 @@
+"""Runs of packed samples in arrays of a fixed size, in Triton."""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+_RAYS = 256
+
+
+def place_runs(
+    counts: Tensor,
+    capacity: int,
+    offsets: Tensor,
+    complete: Tensor,
+    *,
+    live: Tensor | None = None,
+    before: Tensor | None = None,
+) -> Tensor:
+    """Lay out runs in room for `capacity` samples; the host does not wait.
+
+    Args:
+        counts: Samples of each ray [R], int32.
+        capacity: Room; the first run that would pass it, and all after it, stay empty.
+        offsets: Written: bounds of the runs [R + 1], int64.
+        complete: Written: whether a live ray has all of its samples [R], bool.
+        live: How many rays are real [1], int64; all if None.
+        before: Whether the rays were complete so far [R], bool; all if None.
+
+    Returns:
+        Samples that each ray gets [R], int32.
+    """
+    rays = len(counts)
+    placed = torch.empty_like(counts)
+    ends = torch.cumsum(counts, 0, dtype=torch.int64)
+    _place_kernel[(triton.cdiv(rays, _RAYS),)](
+        counts, ends, live, before, offsets, complete, placed, rays, capacity, BLOCK=_RAYS
+    )
+    return placed
+
+
+@triton.jit(do_not_specialize=["rays", "capacity"])
+def _place_kernel(counts, ends, live, before, offsets, complete, placed, rays, capacity, BLOCK: tl.constexpr):
+    ray = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    real = ray < rays
+    end = tl.load(ends + ray, mask=real, other=0)
+    fits = end <= capacity
+    # The last end within the capacity, for the rays beyond it; most programs have none and need no search.
+    room = tl.zeros([], tl.int64)
+    if tl.max(end, axis=0) > capacity:
+        low = tl.zeros([], tl.int32)
+        high = low + rays
+        while low < high:
+            middle = (low + high) // 2
+            within = tl.load(ends + middle) <= capacity
+            low = tl.where(within, middle + 1, low)
+            high = tl.where(within, high, middle)
+        room = tl.load(ends + low - 1, mask=low > 0, other=0)
+    tl.store(offsets + ray + 1, tl.where(fits, end, room), mask=real)
+    tl.store(offsets + ray, end * 0, mask=ray == 0)
+    tl.store(placed + ray, tl.where(fits, tl.load(counts + ray, mask=real, other=0), 0), mask=real)
+    whole = fits
+    if live is not None:
+        whole = whole & (ray < tl.load(live))
+    if before is not None:
+        whole = whole & (tl.load(before + ray, mask=real, other=0) != 0)
+    tl.store(complete + ray, whole, mask=real)
+
+
+@triton.jit
+def load_runs(offsets, pid, num_rays, BR: tl.constexpr):
+    """Rays of a program, the first samples and the lengths of their runs; empty beyond the last ray."""
+    ray = pid * BR + tl.arange(0, BR)
+    real = ray < num_rays
+    begin = tl.load(offsets + ray, mask=real, other=0)
+    end = tl.load(offsets + ray + 1, mask=real, other=0)
+    return ray, real, begin, (end - begin).to(tl.int32)
+
+
+@triton.jit
+def clear_tail(out, offsets, num_rays, capacity, channels, pid, BLOCK: tl.constexpr):
+    """Write zeros behind the last sample."""
+    end = tl.load(offsets + num_rays) * channels
+    total = tl.zeros([], tl.int64) + capacity * channels
+    first = pid.to(tl.int64) * BLOCK
+    if first + BLOCK > end:
+        index = first + tl.arange(0, BLOCK)
+        tl.store(out + index, tl.zeros([BLOCK], tl.float32), mask=(index >= end) & (index < total))

@@ -1,0 +1,261 @@
+"""Choice among a ray's samples in Triton: those that light reaches, the heaviest, the median.
+
+Arrays may be longer than the number of samples in use, the last of `offsets`.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from ..occupancy import FixedSamples
+from ..volrend import NEGLIGIBLE
+from .packing_gpu import load_runs, place_runs
+
+_RAYS, _SAMPLES = 32, 16  # of a tile; runs mostly hold 8 to 40 samples
+
+
+def visible_fixed(sigma: Tensor, samples: FixedSamples, limit: float, capacity: int) -> FixedSamples:
+    """Samples that light still reaches, in arrays of a fixed size; the host never waits.
+
+    Args:
+        sigma: Densities [C], float32.
+        samples: Samples with these densities.
+        limit: A sample is kept if the optical depth in front of it is less.
+        capacity: Room for those kept. The first ray that would pass it, and all after it, get none.
+
+    Returns:
+        The samples kept, zeros behind the last one; a ray is complete if it was, and has all that it should keep.
+    """
+    rays, device = len(samples.offsets) - 1, sigma.device
+    kept = FixedSamples.empty(rays, capacity, device)
+    if rays == 0:
+        return kept
+    counts, _ = reached(sigma, samples.delta, samples.offsets, torch.zeros(rays, device=device), limit)
+    place_runs(counts, capacity, kept.offsets, kept.complete, before=samples.complete)
+    _copy_kernel[(triton.cdiv(rays, _RAYS),)](
+        samples.offsets, kept.offsets, samples.t, samples.delta, kept.t, kept.delta, kept.rays, rays,
+        BR=_RAYS, BS=_SAMPLES,
+    )  # fmt: skip
+    return kept
+
+
+def reached(sigma: Tensor, delta: Tensor, offsets: Tensor, depth: Tensor, limit: float) -> tuple[Tensor, Tensor]:
+    """How many of each ray's samples light reaches.
+
+    Args:
+        sigma: Densities [S], float32, not negative.
+        delta: Lengths of the samples [S], float32.
+        offsets: First sample of each ray, and S [R + 1], int64.
+        depth: Optical depth in front of each ray's first sample [R], float32.
+        limit: A sample is reached if the optical depth in front of it is less.
+
+    Returns:
+        Number of samples reached [R], int32 - the first ones, as depth only grows - and the optical depth behind the
+        last sample [R], or some depth of at least `limit`.
+    """
+    rays = len(offsets) - 1
+    counts = torch.empty(rays, dtype=torch.int32, device=sigma.device)
+    behind = torch.empty_like(depth)
+    if rays:
+        _reached_kernel[(triton.cdiv(rays, _RAYS),)](
+            sigma, delta, offsets, depth, counts, behind, limit, rays, BR=_RAYS, BS=_SAMPLES
+        )
+    return counts, behind
+
+
+def select_heaviest(weights: Tensor, t: Tensor, offsets: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The heaviest samples of each ray, near to far, in a table; the sum of each ray's weights is kept.
+
+    Samples of negligible weight are left out.
+
+    Args:
+        weights: Rendering weights [S], float32.
+        t: Distance of each sample [S], float32.
+        offsets: First sample of each ray, and S [R + 1], int64.
+        count: Columns of the table; of equally heavy samples the nearer ones are taken.
+
+    Returns:
+        Distances and weights [R, count], float32; zeros where a ray has no more samples.
+    """
+    rays = len(offsets) - 1
+    distances, heaviest = weights.new_zeros(rays, count), weights.new_zeros(rays, count)
+    scale = weights.new_empty(rays)
+    if rays:
+        _heaviest_kernel[(triton.cdiv(rays, _RAYS),)](
+            weights, t, offsets, distances, heaviest, scale, NEGLIGIBLE, rays, COUNT=count, BR=_RAYS, BS=_SAMPLES
+        )
+    return distances, heaviest.mul_(scale[:, None])
+
+
+def median_distance_gpu(t: Tensor, delta: Tensor, weights: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """Distance at which half of the light has been stopped [R], 0 if never, and the opacity [R]."""
+    rays = len(offsets) - 1
+    distance, opacity = weights.new_empty(rays), weights.new_empty(rays)
+    if rays:
+        _median_kernel[(triton.cdiv(rays, _RAYS),)](
+            t, delta, weights, offsets, distance, opacity, rays, BR=_RAYS, BS=_SAMPLES
+        )
+    return distance, opacity
+
+
+def append_runs(
+    source: tuple[Tensor, Tensor, Tensor],
+    source_offsets: Tensor,
+    counts: Tensor,
+    rays: Tensor,
+    filled: Tensor,
+    target: tuple[Tensor, Tensor, Tensor],
+    *,
+    vectors: tuple[Tensor, Tensor] | None = None,
+) -> None:
+    """Append the first samples of some rays' runs to what is already there of these rays.
+
+    Args:
+        source: Three columns [S], float32.
+        source_offsets: Runs of A rays in them [A + 1], int64.
+        counts: Samples to append of each [A], int32.
+        rays: Which rays these are [A], int64, all different.
+        filled: Where each ray's next sample goes in `target` [R], int64; moved on.
+        target: The columns they go to [T], float32.
+        vectors: Rows [S, C] and [T, C], float32, that go with them.
+    """
+    if len(rays) == 0:
+        return
+    to = filled[rays]
+    before, after = vectors or (None, None)
+    channels = before.shape[1] if before is not None else 1
+    _append_kernel[(triton.cdiv(len(rays), 16),)](
+        *source, source_offsets, counts, to, *target, before, after, len(rays),
+        CHANNELS=channels, BR=16, BS=8, BC=triton.next_power_of_2(channels),
+    )  # fmt: skip
+    filled.index_put_((rays,), to + counts)
+
+
+@triton.jit(do_not_specialize=["num_rays"])
+def _reached_kernel(
+    sigma, delta, offsets, depths, counts, behind, limit, num_rays, BR: tl.constexpr, BS: tl.constexpr
+):  # fmt: skip
+    ray, real, begin, length = load_runs(offsets, tl.program_id(0), num_rays, BR)
+    depth = tl.load(depths + ray, mask=real, other=0.0)
+    count = tl.zeros([BR], tl.int32)
+    first = tl.zeros([], tl.int32)
+    longest = tl.max(length, axis=0)
+    while first < longest:
+        j = first + tl.arange(0, BS)[None, :]
+        here = begin[:, None] + j
+        mask = j < length[:, None]
+        # The depth in front is a sum of shifted loads: a difference would lose it behind dense samples.
+        shifted = mask & (j > first)
+        ahead = tl.load(sigma + here - 1, mask=shifted, other=0.0)
+        ahead *= tl.load(delta + here - 1, mask=shifted, other=0.0)
+        step = tl.load(sigma + here, mask=mask, other=0.0) * tl.load(delta + here, mask=mask, other=0.0)
+        front = depth[:, None] + tl.cumsum(ahead, axis=1)
+        count += tl.sum((mask & (front < limit)).to(tl.int32), axis=1)
+        depth += tl.sum(step, axis=1)
+        first += BS
+        # Behind an opaque sample nothing is read any more.
+        longest = tl.max(tl.where(depth < limit, length, 0), axis=0)
+    tl.store(counts + ray, count, mask=real)
+    tl.store(behind + ray, depth, mask=real)
+
+
+@triton.jit(do_not_specialize=["num_rays"])
+def _copy_kernel(
+    source_offsets, offsets, t, delta, t_out, delta_out, rays_out, num_rays, BR: tl.constexpr, BS: tl.constexpr
+):  # fmt: skip
+    ray, real, begin, length = load_runs(offsets, tl.program_id(0), num_rays, BR)
+    source = tl.load(source_offsets + ray, mask=real, other=0)[:, None]
+    for first in range(0, tl.max(length, axis=0), BS):
+        j = first + tl.arange(0, BS)[None, :]
+        mask = j < length[:, None]
+        there = begin[:, None] + j
+        tl.store(t_out + there, tl.load(t + source + j, mask=mask, other=0.0), mask=mask)
+        tl.store(delta_out + there, tl.load(delta + source + j, mask=mask, other=0.0), mask=mask)
+        tl.store(rays_out + there, tl.broadcast_to(ray[:, None], (BR, BS)), mask=mask)
+
+
+@triton.jit(do_not_specialize=["num_rays"])
+def _append_kernel(
+    a, b, c, source_offsets, counts, to, a_out, b_out, c_out, vectors, vectors_out, num_rays,
+    CHANNELS: tl.constexpr, BR: tl.constexpr, BS: tl.constexpr, BC: tl.constexpr,
+):  # fmt: skip
+    ray = tl.program_id(0) * BR + tl.arange(0, BR)
+    real = ray < num_rays
+    source = tl.load(source_offsets + ray, mask=real, other=0)[:, None]
+    target = tl.load(to + ray, mask=real, other=0)[:, None]
+    length = tl.load(counts + ray, mask=real, other=0)
+    channel = tl.arange(0, BC)[None, None, :]
+    for first in range(0, tl.max(length, axis=0), BS):
+        j = first + tl.arange(0, BS)[None, :]
+        mask = j < length[:, None]
+        tl.store(a_out + target + j, tl.load(a + source + j, mask=mask, other=0.0), mask=mask)
+        tl.store(b_out + target + j, tl.load(b + source + j, mask=mask, other=0.0), mask=mask)
+        tl.store(c_out + target + j, tl.load(c + source + j, mask=mask, other=0.0), mask=mask)
+        if vectors is not None:
+            inside = mask[:, :, None] & (channel < CHANNELS)
+            row = tl.load(vectors + (source + j)[:, :, None] * CHANNELS + channel, mask=inside, other=0.0)
+            tl.store(vectors_out + (target + j)[:, :, None] * CHANNELS + channel, row, mask=inside)
+
+
+@triton.jit(do_not_specialize=["num_rays"])
+def _heaviest_kernel(
+    weights, t, offsets, distances, heaviest, scales, negligible, num_rays,
+    COUNT: tl.constexpr, BR: tl.constexpr, BS: tl.constexpr,
+):  # fmt: skip
+    ray, real, begin, length = load_runs(offsets, tl.program_id(0), num_rays, BR)
+    longest = tl.max(length, axis=0)
+    row = ray.to(tl.int64)[:, None] * COUNT
+    total = tl.zeros([BR], tl.float32)
+    kept_sum = tl.zeros([BR], tl.float32)
+    taken = tl.zeros([BR], tl.int32)
+    for first in range(0, longest, BS):
+        j = first + tl.arange(0, BS)[None, :]
+        mask = j < length[:, None]
+        w = tl.load(weights + begin[:, None] + j, mask=mask, other=0.0)
+        # The rank of a sample is the number of samples that are heavier, or as heavy and nearer.
+        rank = tl.zeros([BR, BS], tl.int32)
+        for other in range(longest):
+            against = tl.load(weights + begin + other, mask=other < length, other=-1.0)[:, None]
+            rank += ((against > w) | ((against == w) & (other < j))).to(tl.int32)
+        kept = mask & (rank < COUNT) & (w > negligible)
+        place = taken[:, None] + tl.cumsum(kept.to(tl.int32), axis=1) - 1
+        tl.store(heaviest + row + place, w, mask=kept)
+        tl.store(distances + row + place, tl.load(t + begin[:, None] + j, mask=kept, other=0.0), mask=kept)
+        taken += tl.sum(kept.to(tl.int32), axis=1)
+        total += tl.sum(w, axis=1)
+        kept_sum += tl.sum(tl.where(kept, w, 0.0), axis=1)
+    tl.store(scales + ray, total / tl.maximum(kept_sum, 1e-12), mask=real)
+
+
+@triton.jit(do_not_specialize=["num_rays"])
+def _median_kernel(
+    t, delta, weights, offsets, distances, opacities, num_rays, BR: tl.constexpr, BS: tl.constexpr
+):  # fmt: skip
+    ray, real, begin, length = load_runs(offsets, tl.program_id(0), num_rays, BR)
+    opacity = tl.zeros([BR], tl.float32)
+    distance = tl.zeros([BR], tl.float32)
+    found = tl.zeros([BR], tl.int32)
+    for first in range(0, tl.max(length, axis=0), BS):
+        j = first + tl.arange(0, BS)[None, :]
+        mask = j < length[:, None]
+        w = tl.load(weights + begin[:, None] + j, mask=mask, other=0.0)
+        after = opacity[:, None] + tl.cumsum(w, axis=1)
+        past = mask & (after > 0.5) & (found == 0)[:, None]
+        # Weights accumulate linearly within a sample, so the first crossing is found by interpolation.
+        at = tl.min(tl.where(past, j, 2147483647), axis=1)
+        crossing = past & (j == at[:, None])
+        here = begin + tl.where(at < length, at, 0)
+        hit = at < length
+        before = tl.sum(tl.where(crossing, after - w, 0.0), axis=1)
+        own = tl.maximum(tl.load(weights + here, mask=hit, other=1.0), 1e-12)
+        middle = tl.load(t + here, mask=hit, other=0.0)
+        distance += tl.where(
+            hit, middle + ((0.5 - before) / own - 0.5) * tl.load(delta + here, mask=hit, other=0.0), 0.0
+        )
+        found += hit.to(tl.int32)
+        opacity += tl.sum(w, axis=1)
+    tl.store(distances + ray, distance, mask=real)
+    tl.store(opacities + ray, opacity, mask=real)

@@ -1,0 +1,105 @@
+"""Tracing on CUDA: `trace` with kernels, few stages and few waits for the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .kernels.march_gpu import march_gpu, pack_bits
+from .kernels.select_gpu import append_runs, reached
+from .kernels.volrend_gpu import ray_indices_gpu, render_weights_gpu
+from .model import RadianceField
+from .occupancy import Samples
+from .volrend import run_offsets
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage of tracing looked at.
+
+    Attributes:
+        rays: Rays that still had light [A], int64.
+        samples: Their next samples.
+        counts: How many of these, the first ones, light reaches [A], int32.
+        sigma: Densities [S].
+        vectors: What the colour is read from [S, C], if it was asked for.
+    """
+
+    rays: Tensor
+    samples: Samples
+    counts: Tensor
+    sigma: Tensor
+    vectors: Tensor | None
+
+
+def trace_gpu(
+    field: RadianceField,
+    rays_o: Tensor,
+    rays_d: Tensor,
+    *,
+    jitter: Tensor | None,
+    limit: float,
+    stage: int,
+    vectors: bool,
+    at_once: int,
+) -> tuple[Samples, Tensor, Tensor, Tensor | None]:
+    """Samples that light reaches, their densities, weights and vectors; see `trace`.
+
+    Each stage is twice as long as the one before: most rays end in the first, and the others need few more. The host
+    waits twice per stage, for the numbers of samples and of rays left, and once at the end.
+    """
+    bits, steps = pack_bits(field.occupancy.occupied), len(field.edges) - 1
+    jitter = torch.full_like(rays_o[:, 0], 0.5) if jitter is None else jitter
+    alive = torch.arange(len(rays_o), device=rays_o.device)
+    depth = torch.zeros_like(rays_o[:, 0])  # optical depth so far
+    first = torch.zeros_like(alive)
+    stages: list[Stage] = []
+    while len(alive):
+        origins, directions = rays_o[alive], rays_d[alive]
+        samples, after = march_gpu(
+            origins, directions, field.occupancy, field.edges, jitter[alive], first, stage, bits=bits
+        )
+        sigma, found = _evaluate(field, origins, directions, samples, vectors, at_once)
+        counts, depth = reached(sigma, samples.delta, samples.offsets, depth, limit)
+        stages.append(Stage(alive, samples, counts, sigma, found))
+        going = ((after < steps) & (depth < limit)).nonzero()[:, 0]
+        alive, depth, first = alive[going], depth[going], after[going]
+        stage *= 2
+    return _assemble(stages, len(rays_o), rays_o)
+
+
+def _evaluate(
+    field: RadianceField, rays_o: Tensor, rays_d: Tensor, samples: Samples, vectors: bool, at_once: int
+) -> tuple[Tensor, Tensor | None]:
+    """Densities [S] of packed samples, and their vectors [S, C] if wanted."""
+    rays = ray_indices_gpu(samples.offsets, len(samples))
+    sigma, found = torch.empty_like(samples.t), None
+    for start in range(0, max(1, len(rays)), at_once):
+        part = slice(start, start + at_once)
+        near = rays[part]
+        sigma[part], rows = field.geometry(torch.addcmul(rays_o[near], samples.t[part, None], rays_d[near]))
+        if vectors:
+            found = rows.new_empty(len(rays), rows.shape[1]) if found is None else found
+            found[part] = rows
+    return sigma, found
+
+
+def _assemble(stages: list[Stage], count: int, like: Tensor) -> tuple[Samples, Tensor, Tensor, Tensor | None]:
+    """Bring what light reaches into one run per ray, near to far."""
+    visible = torch.zeros(count, dtype=torch.int32, device=like.device)
+    for stage in stages:
+        visible.index_add_(0, stage.rays, stage.counts)
+    offsets = run_offsets(visible)
+    total = int(offsets[-1])
+    t, delta, sigma = (like.new_empty(total) for _ in range(3))
+    vectors = None
+    if stages and stages[0].vectors is not None:
+        vectors = stages[0].vectors.new_empty(total, stages[0].vectors.shape[1])
+    filled = offsets[:-1].clone()
+    for stage in stages:
+        pair = None if vectors is None or stage.vectors is None else (stage.vectors, vectors)
+        source = (stage.samples.t, stage.samples.delta, stage.sigma)
+        append_runs(source, stage.samples.offsets, stage.counts, stage.rays, filled, (t, delta, sigma), vectors=pair)
+    return Samples(offsets, t, delta), sigma, render_weights_gpu(sigma, delta, offsets), vectors
