@@ -192,6 +192,7 @@ class SegmentConfig:
         voxel: Edge of the thinning voxels as a fraction of the scene's half extent of the cameras' focus (0.5);
             0 chooses it from the pixels' footprint.
         neighbors: Nearest neighbours joined in the surface graph.
+        superpoints: Patches of surface that masks compare as wholes (engine lift); 0 compares neighbouring points only.
         min_opacity: Pixels less opaque than this carry no surface.
         label_neighbors: Nearest surface points that vote on a pixel's label.
         label_radius: Largest distance to them, in voxels.
@@ -201,13 +202,14 @@ class SegmentConfig:
     linkage: Linkage = "average"
     voxel: float = 0.0
     neighbors: int = 16
+    superpoints: int = 20_000
     min_opacity: float = 0.5
     label_neighbors: int = 5
     label_radius: float = 4.0
     cuts: int = 50
 
     def __post_init__(self) -> None:
-        lowest = {"voxel": 0, "neighbors": 1, "label_neighbors": 1, "label_radius": 0, "cuts": 1}
+        lowest = {"voxel": 0, "neighbors": 1, "superpoints": 0, "label_neighbors": 1, "label_radius": 0, "cuts": 1}
         _check_range("segment.", self, lowest, above=("label_radius",))
 
 

@@ -39,7 +39,6 @@ def test_overlap_matches_sets(data: st.DataObject, spread: int) -> None:
     for pixel in pixels:
         a, b = (set(pixels[ids == ids[pixel]].tolist()) for ids in (first, second))
         expected.append(len(a & b) / len(a | b))
-    # A wide spread of the numbers takes the path that sorts pairs instead of counting in a table.
     np.testing.assert_allclose(overlap_iou(first * spread, second), expected, rtol=1e-15)
 
 
@@ -57,6 +56,27 @@ def test_best_overlap_takes_the_first_of_equal_cuts() -> None:
     best, cut = best_overlap(segments, truth, none_counts=False)
     np.testing.assert_array_equal(best, 1.0)
     np.testing.assert_array_equal(cut, 1)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 500), st.integers(1, 4), st.integers(1, 40), st.booleans())
+def test_best_overlap_by_sets(seed: int, cuts: int, pixels: int, none_counts: bool) -> None:
+    rng = np.random.default_rng(seed)
+    segments, truth = rng.integers(0, 5, (cuts, pixels)), rng.integers(0, 4, pixels)
+    best, cut = best_overlap(segments, truth, none_counts=none_counts)
+    for pixel in range(pixels):
+        values = []
+        for ids in segments:
+            a, b = (set(np.flatnonzero(numbers == numbers[pixel]).tolist()) for numbers in (ids, truth))
+            nothing = ids[pixel] == 0 and truth[pixel] != 0 and not none_counts
+            values.append(0.0 if nothing else len(a & b) / len(a | b))
+        assert best[pixel] == max(values)
+        assert cut[pixel] == int(np.argmax(values))
+
+
+def test_best_overlap_of_nothing() -> None:
+    best, cut = best_overlap(np.zeros((2, 0), np.int64), np.zeros(0, np.int64), none_counts=False)
+    assert best.shape == cut.shape == (0,)
 
 
 def test_none_is_a_segment_of_the_background_only() -> None:

@@ -68,13 +68,13 @@ def test_coinciding_points_are_neighbours_and_no_point_is_its_own() -> None:
     assert edges.tolist() == [[0, 1], [0, 2], [1, 2]]
 
 
-def test_lift_is_one_minus_the_share_of_common_masks(toy: Toy, toy_surface: Surface) -> None:
-    graph = build_graph(toy_surface, engine="lift", scene=toy.scene)
+def test_votes_are_one_minus_the_share_of_common_masks(toy: Toy, toy_surface: Surface) -> None:
+    graph = build_graph(toy_surface, engine="lift", scene=toy.scene, config=SegmentConfig(superpoints=0))
     both, either = mask_votes(toy_surface, graph.edges, toy.scene)
     seen = either > 0
     assert seen.mean() > 0.95
-    np.testing.assert_allclose(graph.dissimilarity[seen], 1 - both[seen] / either[seen], rtol=1e-6)
-    np.testing.assert_array_equal(graph.evidence, either)
+    np.testing.assert_allclose(graph.dissimilarity[seen], (1 - both[seen] / either[seen]).clip(0, 1), atol=1e-6)
+    np.testing.assert_array_equal(graph.evidence, either.astype(np.float32))
     assert graph.bound == 1.0
     assert ((graph.dissimilarity >= 0) & (graph.dissimilarity <= 1)).all()
 
@@ -85,7 +85,7 @@ def test_lift_tells_the_boxes_apart(toy: Toy, toy_surface: Surface, toy_ids: np.
     within, across = ends[:, 0] == ends[:, 1], ends[:, 0] != ends[:, 1]
     assert across.sum() > 50
     assert graph.dissimilarity[within].mean() < 0.05
-    assert graph.dissimilarity[across].mean() > 0.7
+    assert graph.dissimilarity[across].mean() > 0.8
 
 
 def test_field_is_the_distance_of_features(toy_surface: Surface) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ultrafield.segment import levels, spread_cuts
-from ultrafield.segment.levels import substantial_merges
+from ultrafield.segment.kernels.levels_cpu import best_paths_cpu, uncovered_cpu
+from ultrafield.segment.levels import _coverings, substantial_merges
 from ultrafield.types import AffinityGraph, Tree
-from ultrafield.ultrametric import build_tree, condense, cut
+from ultrafield.ultrametric import build_tree, condense, cut, leaves
 
 
 def chain(heights: np.ndarray) -> Tree:
@@ -58,9 +61,80 @@ def test_crumbs_are_no_level() -> None:
     assert (levels(chain(heights + np.linspace(0, 1e-3, 299)), min_size=20) >= 0.4).all()
 
 
-def test_the_middle_of_the_gap_is_chosen() -> None:
+def test_the_middle_of_the_gap_is_chosen_and_the_whole() -> None:
     tree = chain(np.array([0.1, 0.5, 0.1, 0.9, 0.1]))  # pairs at 0.1, then 0.5, then 0.9
-    np.testing.assert_allclose(levels(tree), [0.3, 0.7])
+    np.testing.assert_allclose(levels(tree), [0.3, 0.7, 0.9])
+
+
+def test_the_coarsest_level_is_the_whole_tree() -> None:
+    tree = nested_blocks()
+    assert levels(tree)[-1] == tree.heights[-1]
+    assert counts(tree, levels(tree)[-1:], 1) == [1]
+
+
+@pytest.mark.parametrize("power", [0.2, 1.0, 3.0])
+def test_squeezed_and_stretched_heights_show_the_same_segments(power: float) -> None:
+    tree = nested_blocks()
+    squeezed = tree.heights.copy()
+    squeezed[tree.num_leaves :] = 0.5 + 0.3 * tree.heights[tree.num_leaves :] ** np.float32(power)
+    found = levels(Tree(tree.parents, squeezed, tree.sizes), min_size=25)
+    assert {2, 6, 24} <= set(counts(Tree(tree.parents, squeezed, tree.sizes), found, 25))
+
+
+def test_levels_are_apart_in_what_they_show_not_in_height() -> None:
+    """All heights but one lie in a hundredth of the range, as those of features do."""
+    tree = nested_blocks()
+    heights = tree.heights.copy()
+    heights[tree.num_leaves : -1] = 0.7 + 0.01 * heights[tree.num_leaves : -1]
+    crowded = Tree(tree.parents, heights, tree.sizes)
+    found = levels(crowded, min_size=25)
+    assert {6, 24} <= set(counts(crowded, found, 25))
+
+
+def covering_by_hand(tree: Tree, node: int, height: float | None) -> float:
+    """Mean over a node's leaves of the IoU with it of their segment at a cut; 0 for no cut."""
+    if height is None:
+        return 0.0
+    inside_node, segments = np.zeros(tree.num_leaves, bool), cut(tree, height)
+    inside_node[leaves(tree, node)] = True
+    total = 0.0
+    for segment in np.unique(segments[inside_node]):
+        holds = segments == segment
+        shared = (holds & inside_node).sum()
+        total += shared * shared / (holds | inside_node).sum()
+    return total / inside_node.sum()
+
+
+def test_coverings_and_loss_by_definition() -> None:
+    tree = chain(np.random.default_rng(4).random(59))
+    clusters = condense(tree, 1)  # every node, so that no crumbs are left out
+    heights = np.array([0.1, 0.35, 0.6, 0.8, 0.95], np.float32)
+    pieces, whole, death = _coverings(tree, clusters, heights)
+    for index, node in enumerate(clusters.nodes):
+        for level, height in enumerate(heights):
+            found = pieces[index, level] if level < death[index] else whole[index, level]
+            assert found == pytest.approx(covering_by_hand(tree, int(node), float(height)))
+    weights = np.random.default_rng(5).random(len(clusters))
+    loss = uncovered_cpu(pieces, whole, death, weights)
+    chosen = [-1, 1, 3, 5]  # none, then the second and fourth height, then none
+    total = sum(loss[i + 1, j + 1] for i, j in itertools.pairwise(chosen))
+    best = [
+        max(covering_by_hand(tree, int(node), height) for height in (None, float(heights[1]), float(heights[3])))
+        for node in clusters.nodes
+    ]
+    assert total == pytest.approx((weights * (1.0 - np.array(best))).sum())
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000), st.integers(1, 7), st.integers(1, 4))
+def test_the_best_choice_by_trying_all(seed: int, candidates: int, most: int) -> None:
+    loss = np.random.default_rng(seed).random((candidates + 2, candidates + 2))
+    totals, chosen = best_paths_cpu(loss, min(most, candidates))
+    for count in range(1, min(most, candidates) + 1):
+        paths = [(0, *inner, candidates + 1) for inner in itertools.combinations(range(1, candidates + 1), count)]
+        sums = [sum(loss[i, j] for i, j in itertools.pairwise(path)) for path in paths]
+        assert totals[count - 1] == pytest.approx(min(sums))
+        assert (0, *(chosen[count - 1, :count] + 1), candidates + 1) == paths[int(np.argmin(sums))]
 
 
 @settings(deadline=None)

@@ -48,4 +48,4 @@ def test_lift_with_exact_depth_covers_the_parts(pickplace: Path) -> None:
     labels = label_points(tree, surface, points, spread_cuts(tree, 50, levels(tree)), config=config)
     covering = [normalized_covering(found, truth) for found, truth in zip(labels, parts, strict=True)]
     assert len(surface) > 30_000
-    assert np.mean(covering) > 0.75
+    assert np.mean(covering) > 0.9

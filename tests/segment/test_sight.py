@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from ultrafield.projection import pixel_indices, project
+from ultrafield.segment.samples import STEEPEST, focal_length
 from ultrafield.segment.sight import look
 from ultrafield.types import Cameras
 
@@ -52,3 +55,34 @@ def test_a_slanted_surface_gets_more_room_than_a_facing_one() -> None:
 def test_outside_the_picture_nothing_is_said() -> None:
     assert sight([5.0, 0.0, 2.0]) == (False, False)
     assert sight([0.0, 0.0, -2.0]) == (False, False)
+
+
+def slow_look(
+    points: np.ndarray, normals: np.ndarray, depth: np.ndarray, cameras: Cameras, voxel: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `look` says, array by array."""
+    pixels, z = project(cameras, 0, points)
+    cell = pixel_indices(pixels, depth.shape[1], depth.shape[0])
+    found = np.where(cell >= 0, depth.ravel()[cell], 0.0)
+    to_camera = cameras.c2w[0, :, 3] - points
+    length = np.linalg.norm(normals, axis=1) * np.linalg.norm(to_camera, axis=1)
+    facing = np.where(length > 0, (normals * to_camera).sum(axis=1) / np.where(length > 0, length, 1.0), 1.0)
+    cosine = np.clip(facing, 1.0 / STEEPEST, 1.0)
+    tolerance = voxel + np.sqrt(0.5) * z / focal_length(cameras, 0) * np.sqrt(1.0 - cosine**2) / cosine
+    sees = (found > 0) & (facing > 0) & (np.abs(z - found) <= tolerance)
+    return sees, (cell >= 0) & ((found == 0) | (z < found - 3.0 * tolerance))
+
+
+@pytest.mark.parametrize("count", [0, 1, 1001])
+def test_random_points_before_a_random_wall(count: int) -> None:
+    rng = np.random.default_rng(count)
+    points = rng.uniform(-2, 2, (count, 3)) + np.array([0.0, 0.0, 2.0])
+    normals = rng.normal(size=(count, 3)) * (rng.random((count, 1)) < 0.9)
+    depth = (rng.uniform(1.5, 2.5, (20, 20)) * (rng.random((20, 20)) < 0.8)).astype(np.float32)
+    sees, passes = slow_look(points, normals, depth, CAMERA, 0.05)
+    found = look(points, normals, depth, CAMERA, 0, 0.05)
+    np.testing.assert_array_equal(found.sees, sees)
+    np.testing.assert_array_equal(found.passes, passes)
+    if count > 1:
+        assert sees.any()
+        assert passes.any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -170,11 +171,12 @@ def test_extract_surface_renders_the_training_views(
 ) -> None:
     asked = []
 
-    def render_view(field: object, cameras: object, index: int) -> RenderedView:
-        asked.append((field, cameras is toy.cameras, index))
-        return toy.views[index]
+    def render_views(field: object, cameras: object, indices: Iterable[int]) -> Iterator[RenderedView]:
+        for index in indices:
+            asked.append((field, cameras is toy.cameras, index))
+            yield toy.views[index]
 
-    monkeypatch.setattr("ultrafield.field.render_view", render_view)
+    monkeypatch.setattr("ultrafield.field.render.render_views", render_views)
     surface = extract_surface("a field", toy.scene)
     assert asked == [("a field", True, index) for index in range(10)]
     np.testing.assert_array_equal(surface.points, toy_surface.points)

@@ -11,7 +11,7 @@ from ultrafield.config import SegmentConfig
 from ultrafield.metrics import normalized_covering
 from ultrafield.segment import ViewLabeller, build_graph, label_points, levels, spread_cuts, view_points
 from ultrafield.segment.views import cut_table, labels_at
-from ultrafield.types import RenderedView, Surface, Tree
+from ultrafield.types import AffinityGraph, RenderedView, Surface, Tree
 from ultrafield.ultrametric import build_tree, cut
 
 from .conftest import TO_USER, Toy, render, ring
@@ -58,6 +58,29 @@ def test_labels_by_counting(seed: int, voters: int, cuts: int) -> None:
     found = labels_at(table, neighbors)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, slow_labels(table, neighbors))
+
+
+@pytest.mark.parametrize("workers", [-1, 1])
+@pytest.mark.parametrize(("count", "voters", "radius"), [(1, 5, 3.0), (7, 1, 2.0), (301, 5, 1.5), (301, 8, 4.0)])
+def test_labels_of_a_random_surface_by_brute_force(count: int, voters: int, radius: float, workers: int) -> None:
+    rng = np.random.default_rng(count + voters)
+    voxel = 0.05
+    points = rng.random((count, 3), np.float32)
+    surface = Surface(points, points, np.zeros((count, 3), np.uint8), np.zeros((1, (count + 7) // 8), np.uint8), voxel)
+    edges = np.stack(np.triu_indices(count, 1), axis=1)
+    lengths = np.linalg.norm(points[edges[:, 0]] - points[edges[:, 1]], axis=1).astype(np.float32)
+    graph = AffinityGraph(count, edges, lengths, np.ones(len(edges), np.float32), 2.0)
+    tree = build_tree(graph, linkage="single")
+    heights = np.linspace(0.0, tree.heights[-1], 9).astype(np.float32)
+    config = SegmentConfig(label_neighbors=voters, label_radius=radius)
+    pixels = rng.random((11, 13, 3), np.float32)
+    pixels[rng.random((11, 13)) < 0.2] = np.nan
+    distance = np.linalg.norm(pixels[:, :, None].astype(np.float64) - points, axis=3)
+    distance[~(distance < radius * voxel)] = np.inf
+    nearest = np.argsort(distance, axis=2)[:, :, :voters].astype(np.int32)
+    nearest[~np.isfinite(np.take_along_axis(distance, nearest, axis=2))] = -1
+    found = ViewLabeller(surface, tree, heights, config, workers=workers)(pixels)
+    np.testing.assert_array_equal(found, slow_labels(cut_table(tree, heights), nearest))
 
 
 def test_nearest_points_within_the_radius_vote() -> None:

@@ -107,8 +107,8 @@ def consistency(match: Match, pair: ViewPair, draws: Draws | None) -> float:
 def _mask_consistency(pixels: np.ndarray, cut: np.ndarray, pair: ViewPair, draws: Draws | None) -> float:
     """Expected consistency of one mask; NaN if it has no pixel that can be drawn."""
     total, weight = 0.0, 0
-    cuts, counts = np.unique(_choose(cut[pixels], draws), return_counts=True)
-    for index, count in zip(cuts.tolist(), counts.tolist(), strict=True):
+    counts = np.bincount(_choose(cut[pixels], draws))
+    for index, count in ((index, count) for index, count in enumerate(counts.tolist()) if count > 0):
         values = pair.consistency(index)[pixels]
         values = values[~np.isnan(values)]
         if len(values) == 0:

@@ -32,8 +32,15 @@ def number_segments(labels: np.ndarray) -> np.ndarray:
     lowest = int(labels.min())
     if lowest < -1:
         raise ValueError(f"labels: ids must be −1 (none) or more, got {lowest}")
-    with_none = np.append(labels.ravel().astype(np.int64) + 1, 0)  # none has number 0 even where it does not occur
-    return _number(with_none)[:-1].reshape(labels.shape)
+    bound = int(labels.max()) + 2  # −1 … max; none has number 0 even where it does not occur
+    if bound > _DENSE * labels.size:
+        with_none = np.append(labels.ravel().astype(np.int64), -1)
+        return np.unique(with_none, return_inverse=True)[1][:-1].reshape(labels.shape)
+    from .kernels.overlap_cpu import rank_cpu
+
+    numbers = np.empty(labels.size, np.int64)
+    rank_cpu(np.ascontiguousarray(labels).ravel(), -1, np.zeros(bound, np.int64), numbers)
+    return numbers.reshape(labels.shape)
 
 
 def overlap_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -46,15 +53,12 @@ def overlap_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     Returns:
         [P], float64, above 0.
     """
-    columns = int(second.max(initial=0)) + 1
-    pairs = first * columns + second
-    if pairs.max(initial=0) < _DENSE * len(pairs):
-        shared = np.bincount(pairs)[pairs]
-    else:
-        _, inverse, counts = np.unique(pairs, return_inverse=True, return_counts=True)
-        shared = counts[inverse]
-    union = np.bincount(first)[first] + np.bincount(second)[second] - shared
-    return shared / union
+    from .kernels.overlap_cpu import group_cpu, overlap_iou_cpu
+
+    iou = np.empty(len(first))
+    sizes, shared = np.zeros((2, int(first.max(initial=0)) + 1), np.int64)
+    overlap_iou_cpu(first, *group_cpu(second, int(second.max(initial=-1)) + 1), sizes, shared, iou)
+    return iou
 
 
 def best_overlap(segments: np.ndarray, truth: np.ndarray, *, none_counts: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -69,14 +73,11 @@ def best_overlap(segments: np.ndarray, truth: np.ndarray, *, none_counts: bool) 
     Returns:
         The best IoU [P], float64, and the cut that has it [P], int64, the first one of equals.
     """
-    best, cut = np.full(len(truth), -1.0), np.zeros(len(truth), np.int64)
-    for index, ids in enumerate(segments):
-        iou = overlap_iou(ids, truth)
-        if not none_counts:
-            iou[(ids == NONE) & (truth != 0)] = 0.0
-        better = iou > best
-        best[better] = iou[better]
-        cut[better] = index
+    from .kernels.overlap_cpu import best_overlap_cpu, group_cpu
+
+    best, cut = np.empty(len(truth)), np.empty(len(truth), np.int64)
+    order, bounds = group_cpu(truth, int(truth.max(initial=-1)) + 1)
+    best_overlap_cpu(segments, order, bounds, NONE, none_counts, best, cut)
     return best, cut
 
 
@@ -88,13 +89,3 @@ def resize_labels(labels: np.ndarray, height: int, width: int) -> np.ndarray:
     row = ((np.arange(height) + 0.5) * rows / height).astype(np.int64)
     column = ((np.arange(width) + 0.5) * columns / width).astype(np.int64)
     return labels[:, row[:, None], column]
-
-
-def _number(values: np.ndarray) -> np.ndarray:
-    """Ranks of the distinct non-negative values [N], int64."""
-    bound = int(values.max()) + 1
-    if bound > _DENSE * len(values):
-        return np.unique(values, return_inverse=True)[1]
-    present = np.zeros(bound, bool)
-    present[values] = True
-    return (np.cumsum(present) - 1)[values]

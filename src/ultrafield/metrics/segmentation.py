@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..errors import check_shape
+from ..threads import in_threads, workers_for
 from ..types import Cameras, GroundTruth
 from .correspondence import Correspondence, correspond
 from .matching import Seed, ViewPair, consistency, covering, covering_dense, make_draws, match_masks
@@ -170,8 +171,10 @@ def evaluate_segmentation(
     count = len(truth_val.names)
     _check_count("labels_val", labels_val, count)
     pairs = _correspondences(labels_rotate, truth_val, truth_rotate, cameras_val, cameras_rotate, published)
-    nc, nc_dense, vc, vc_truth = np.full((4, count, len(LEVELS)), np.nan)
-    for view in range(count):
+
+    def score(view: int) -> np.ndarray:
+        """NC, NC-dense, VC and VC of the truth of one view at every level [4, levels]."""
+        nc, nc_dense, vc, vc_truth = scores = np.full((4, len(LEVELS)), np.nan)
         levels = list(_levels(truth_val, view))
         segments = _check_labels(f"labels_val[{view}]", labels_val[view], levels[0][0])
         pair = None
@@ -180,13 +183,20 @@ def evaluate_segmentation(
             _check_same_cuts(segments, other)
             pair = ViewPair(segments, other, pairs[view], none_counts=published)
             if truth_rotate is not None:
-                vc_truth[view] = _truth_consistency(truth_val, truth_rotate, view, pairs[view], sampling, seed)
+                vc_truth[:] = _truth_consistency(truth_val, truth_rotate, view, pairs[view], sampling, seed)
         for level, (truth, background) in enumerate(levels):
             match = match_masks(segments, truth, background=background, none_counts=published)
-            nc[view, level] = covering(match, make_draws(sampling, (seed, view, level, 0)))
-            nc_dense[view, level] = covering_dense(match)
+            nc[level] = covering(match, make_draws(sampling, (seed, view, level, 0)))
+            nc_dense[level] = covering_dense(match)
             if pair is not None:
-                vc[view, level] = consistency(match, pair, make_draws(sampling, (seed, view, level, 1)))
+                vc[level] = consistency(match, pair, make_draws(sampling, (seed, view, level, 1)))
+        return scores
+
+    # Of each of two views, numbered segments (int64) and the maps that they are made from.
+    working = 2 * 12 * max((len(labels) * truth_val.parts[0].size for labels in labels_val), default=0)
+    nc, nc_dense, vc, vc_truth = np.full((4, count, len(LEVELS)), np.nan)
+    for view, found in enumerate(in_threads(score, range(count), workers=workers_for(working))):
+        nc[view], nc_dense[view], vc[view], vc_truth[view] = found
     return SegmentationScores(
         names=truth_val.names,
         nc=Scores(nc),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..projection import pixel_indices, project
+from ..projection import project
 from ..types import Cameras
 from .samples import STEEPEST, focal_length
 
@@ -41,21 +41,12 @@ def look(
         index: Which camera.
         voxel: Edge of the voxels that thinned the points.
     """
-    height, width = depth.shape
+    from .kernels.sight_cpu import sight_cpu
+
+    sees, passes = np.zeros((2, len(points)), bool)
+    if not depth.any():
+        return Sight(sees, passes)  # a view that shows nothing anywhere has failed and is no witness
     pixels, z = project(cameras, index, points)
-    cell = pixel_indices(pixels, width, height)
-    found = np.where(cell >= 0, depth.ravel()[cell], 0.0)
-    facing = _facing(normals, cameras.c2w[index, :, 3] - points)
-    cosine = np.clip(facing, 1.0 / STEEPEST, 1.0)
-    half_pixel = np.sqrt(0.5) * z / focal_length(cameras, index)
-    tolerance = voxel + half_pixel * np.sqrt(1.0 - cosine**2) / cosine
-    sees = (found > 0) & (facing > 0) & (np.abs(z - found) <= tolerance)
-    # A view that shows nothing anywhere has failed and is no witness.
-    passes = (cell >= 0) & ((found == 0) | (z < found - 3.0 * tolerance)) & bool(depth.any())
+    camera, focal = cameras.c2w[index, :, 3], focal_length(cameras, index)
+    sight_cpu(points, normals, pixels, z, depth, camera, focal, voxel, STEEPEST, sees, passes)
     return Sight(sees, passes)
-
-
-def _facing(normals: np.ndarray, to_camera: np.ndarray) -> np.ndarray:
-    """Cosine between normals and the direction to the camera [N]; 1 where the normal is zero."""
-    length = np.linalg.norm(normals, axis=1) * np.linalg.norm(to_camera, axis=1)
-    return np.where(length > 0, (normals * to_camera).sum(axis=1) / np.where(length > 0, length, 1.0), 1.0)

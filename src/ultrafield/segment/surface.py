@@ -10,10 +10,11 @@ import numpy as np
 
 from ..config import SegmentConfig
 from ..errors import RunError
+from ..threads import in_threads, workers_for
 from ..types import Cameras, RenderedView, Scene, Similarity, Surface
 from .samples import focal_length, surface_samples
-from .sight import look
-from .voxels import VoxelSums, coarsen, fuse
+from .sight import Sight, look
+from .voxels import VoxelSums, coarsen, fuse, thin
 
 if TYPE_CHECKING:
     from ..field import RadianceField
@@ -22,6 +23,7 @@ _MAX_POINTS = 250_000  # the automatic voxel grows until no more points remain
 _FOOTPRINTS_PER_VOXEL = 0.6  # many views see each spot, so points may lie denser than the pixels of one of them
 _COMPANY = 2.0  # a point without another one so many voxels around it is noise
 _DISTRUST = 2  # a point goes unless this many times as many views see it as see through it
+_BYTES_PER_PIXEL, _BYTES_PER_POINT = 600, 150  # working memory of `surface_samples` and `look`
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,13 @@ def extract_surface(field: RadianceField, scene: Scene, config: SegmentConfig | 
     Raises:
         RunError: The views show no surface.
     """
-    from ..field import render_view  # needs torch
+    from ..field.render import render_views  # needs torch
 
     config, train = config or SegmentConfig(), scene.train
+    rendered = render_views(field, train.cameras, range(len(train)))
     maps = [
-        _depth_map(render_view(field, train.cameras, index), view.image, scene.to_user.scale, config.min_opacity)
-        for index, view in enumerate(train)
+        _depth_map(picture, view.image, scene.to_user.scale, config.min_opacity)
+        for picture, view in zip(rendered, train, strict=True)
     ]
     return _surface(maps, train.cameras, scene.to_user, config)
 
@@ -71,8 +74,8 @@ def surface_from_views(
     fine as long as others do.
 
     Args:
-        views: What each camera sees, depth in normalised units; each is read once, in order. They may be of another
-            size than the cameras' pictures.
+        views: What each camera sees, depth in normalised units; each is read once, in any of several threads. They may
+            be of another size than the cameras' pictures.
         cameras: The cameras of `views`, normalised frame.
         to_user: From the normalised to the user's frame.
         config: Settings (`voxel`, `min_opacity`).
@@ -88,11 +91,10 @@ def surface_from_views(
     pictures = [None] * len(views) if images is None else images
     if not len(views) == len(cameras) == len(pictures):
         raise ValueError(f"views: got {len(views)} for {len(cameras)} cameras and {len(pictures)} images")
-    maps = [
-        _depth_map(view, picture, to_user.scale, config.min_opacity)
-        for view, picture in zip(views, pictures, strict=True)
-    ]
-    return _surface(maps, cameras, to_user, config)
+    maps = in_threads(
+        lambda index: _depth_map(views[index], pictures[index], to_user.scale, config.min_opacity), range(len(views))
+    )
+    return _surface(list(maps), cameras, to_user, config)
 
 
 def _depth_map(view: RenderedView, image: np.ndarray | None, scale: float, min_opacity: float) -> _DepthMap:
@@ -112,14 +114,22 @@ def _surface(maps: Sequence[_DepthMap], cameras: Cameras, to_user: Similarity, c
     sizes = np.array([item.depth.shape[::-1] for item in maps], np.int64).reshape(-1, 2)
     cameras = cameras.resized(sizes).moved(to_user)
     voxel = 0.5 * config.voxel * to_user.scale or _FOOTPRINTS_PER_VOXEL * _median_footprint(maps, cameras)
-    rows = (surface_samples(item.depth, item.color, cameras, index) for index, item in enumerate(maps))
-    sums = fuse(rows, voxel)
+
+    def samples(index: int) -> np.ndarray:
+        return thin(surface_samples(maps[index].depth, maps[index].color, cameras, index), voxel).table
+
+    sums = fuse(in_threads(samples, range(len(maps)), workers=_view_workers(maps)), voxel)
     if config.voxel == 0:
         sums = coarsen(sums, _MAX_POINTS)
     sums = VoxelSums(sums.table[_in_company(sums)], sums.voxel)
     if len(sums) == 0:
         raise _no_surface("no depth map has a continuous patch")
     return _seen_surface(sums, maps, cameras)
+
+
+def _view_workers(maps: Sequence[_DepthMap]) -> int:
+    """How many depth maps to take samples from at once."""
+    return workers_for(_BYTES_PER_PIXEL * max((item.depth.size for item in maps), default=0))
 
 
 def _median_footprint(maps: Sequence[_DepthMap], cameras: Cameras) -> float:
@@ -152,8 +162,11 @@ def _seen_surface(sums: VoxelSums, maps: Sequence[_DepthMap], cameras: Cameras) 
     """The points that clearly more views see than see through, with what each view sees."""
     points, normals = sums.means(0, 3), sums.means(3, 6)
     balance, seen, packed = np.zeros(len(sums), np.int64), np.zeros(len(sums), bool), []
-    for index, item in enumerate(maps):
-        sight = look(points, normals, item.depth, cameras, index, sums.voxel)
+
+    def sight_of(index: int) -> Sight:
+        return look(points, normals, maps[index].depth, cameras, index, sums.voxel)
+
+    for sight in in_threads(sight_of, range(len(maps)), workers=workers_for(_BYTES_PER_POINT * len(sums))):
         balance += sight.sees.astype(np.int64) - _DISTRUST * sight.passes
         seen |= sight.sees
         packed.append(np.packbits(sight.sees, bitorder="little"))

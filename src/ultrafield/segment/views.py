@@ -25,12 +25,22 @@ class ViewLabeller:
         tree: A merge tree over them.
         heights: Where to cut it [L].
         config: Settings (`label_neighbors`, `label_radius`); the defaults if None.
+        workers: Threads that look for neighbours, −1 for one per CPU. Several views may also be labelled at once, each
+            in a thread of the caller's: take one worker then.
 
     Raises:
         ValueError: Surface and tree have different numbers of points.
     """
 
-    def __init__(self, surface: Surface, tree: Tree, heights: np.ndarray, config: SegmentConfig | None = None) -> None:
+    def __init__(
+        self,
+        surface: Surface,
+        tree: Tree,
+        heights: np.ndarray,
+        config: SegmentConfig | None = None,
+        *,
+        workers: int = -1,
+    ) -> None:
         from scipy.spatial import cKDTree
 
         if tree.num_leaves != len(surface):
@@ -39,6 +49,7 @@ class ViewLabeller:
         self._points = cKDTree(surface.points)
         self._voters = config.label_neighbors
         self._radius = config.label_radius * surface.voxel
+        self._workers = workers
         self._table = cut_table(tree, heights)
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
@@ -59,7 +70,7 @@ class ViewLabeller:
         seen = np.isfinite(points).all(axis=2)
         found = np.full((height, width, self._voters), -1, np.int32)
         _, index = self._points.query(
-            points[seen], k=np.arange(1, self._voters + 1), distance_upper_bound=self._radius, workers=-1
+            points[seen], k=np.arange(1, self._voters + 1), distance_upper_bound=self._radius, workers=self._workers
         )
         found[seen] = np.where(index < self._points.n, index, -1)
         return found
@@ -93,9 +104,10 @@ def label_views(
     Raises:
         ValueError: Surface and tree have different numbers of points.
     """
-    from ..field import render_view  # needs torch
+    from ..field.render import render_views  # needs torch
 
-    views = (view_points(render_view(field, cameras, index), cameras, index, to_user) for index in range(len(cameras)))
+    rendered = render_views(field, cameras, range(len(cameras)))
+    views = (view_points(picture, cameras, index, to_user) for index, picture in enumerate(rendered))
     return label_points(tree, surface, views, levels(tree) if heights is None else heights, config=config)
 
 
@@ -160,11 +172,14 @@ def labels_at(table: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
         neighbors: [H, W, K], int32, nearest first, −1 after the last, from `ViewLabeller.nearest`.
 
     Returns:
-        [L, H, W], int32; −1 where a pixel has no neighbour. Ties go to the nearest point's segment.
+        [L, H, W], int32; −1 where a pixel has no neighbour. Ties go to the nearest point's segment. In memory, the cuts
+        of a pixel lie side by side (Fortran order): so they are computed, and so they compress best, as neighbouring
+        pixels are alike at all cuts.
     """
     from .kernels.labels_cpu import vote_labels_cpu
 
     height, width, voters = neighbors.shape
-    labels = np.empty((table.shape[1], height * width), np.int32)
-    vote_labels_cpu(table, np.ascontiguousarray(neighbors).reshape(-1, voters), labels)
-    return labels.reshape(-1, height, width)
+    columns = np.ascontiguousarray(neighbors.transpose(1, 0, 2))  # [W, H, K]
+    labels = np.empty((width, height, table.shape[1]), np.int32)
+    vote_labels_cpu(table, columns.reshape(-1, voters), labels.reshape(width * height, -1))
+    return labels.T

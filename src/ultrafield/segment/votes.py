@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..errors import RunError
 from ..projection import pixel_indices, project
 from ..types import Cameras, MaskSet, Scene, Surface
+from .mask_weights import mask_weights
+
+
+@dataclass(frozen=True)
+class ViewVotes:
+    """What the masks of one view say about N surface points.
+
+    What none of its M masks holds counts as mask M: points that lie side by side there were seen together, and nothing
+    was drawn between them.
+
+    Attributes:
+        codes: Packed mask memberships [N, W], uint64; zero where not seen.
+        seen: Whether the view sees the point [N], bool.
+        points: Seen points in each of the M masks, and in none [M + 1], int64.
+        weights: Weight of every mask, zero-padded [64 W], float64.
+    """
+
+    codes: np.ndarray
+    seen: np.ndarray
+    points: np.ndarray
+    weights: np.ndarray
 
 
 def mask_votes(surface: Surface, edges: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
-    """Count, for every edge, the masks that hold both of its ends and those that hold at least one.
+    """Weigh, for every edge, the masks that hold both of its ends and those that hold at least one.
 
-    Summed over the training views that see both ends. A view in which no mask holds either end adds nothing; one in
-    which masks hold one end only speaks for a border between them. Works view by view, in memory O(N + E).
+    Summed over the training views that see both ends, each mask with its weight (`mask_weights`); what no mask of a
+    view holds counts as one more mask. A view in which the two ends share all masks speaks for their unity, one in
+    which masks hold one end only for a border between them. Works view by view, in memory O(N + E).
 
     Args:
         surface: N points with their visibility from every training view, user's frame.
@@ -21,25 +46,46 @@ def mask_votes(surface: Surface, edges: np.ndarray, scene: Scene) -> tuple[np.nd
         scene: Where masks and cameras come from; training views without masks are passed over.
 
     Returns:
-        Masks holding both ends, and masks holding either [E], int64.
+        Summed weights of the masks holding both ends, and of those holding either [E], float64.
+
+    Raises:
+        RunError: The surface belongs to another number of views, or no training view has masks that hold a point.
+    """
+    from .kernels.votes_cpu import add_votes_cpu
+
+    both, either, holding = np.zeros(len(edges)), np.zeros(len(edges)), False
+    for view in view_votes(surface, scene):
+        add_votes_cpu(edges, view.codes, view.seen, view.weights, both, either)
+        holding |= bool(view.points[:-1].any())
+    if not holding and len(surface) > 0:
+        raise RunError(f"{scene.root}: no mask of any training view holds a point of the surface")
+    return both, either
+
+
+def view_votes(surface: Surface, scene: Scene) -> Iterator[ViewVotes]:
+    """What each training view that has masks says about the surface's points, one view after the other.
+
+    Args:
+        surface: N points, user's frame.
+        scene: Where masks and cameras come from.
 
     Raises:
         RunError: The surface belongs to another number of views, or no training view has masks.
     """
-    from .kernels.votes_cpu import add_votes_cpu
+    from .kernels.votes_cpu import count_members
 
     train = scene.train
     if len(surface.visible) != len(train):
         raise RunError(f"surface: made from {len(surface.visible)} views, but {scene.name} has {len(train)}")
     if all(view.masks is None for view in train):
         raise RunError(f"{scene.root}: no training view has masks (make them with: ultrafield masks {scene.root})")
-    cameras = train.cameras.moved(scene.to_user)
-    both, either = np.zeros(len(edges), np.int64), np.zeros(len(edges), np.int64)
+    cameras, everything = train.cameras.moved(scene.to_user), np.zeros(len(surface), np.int64)
     for index, view in enumerate(train):
         if view.masks is not None and len(view.masks) > 0:
-            codes, held = point_codes(surface, cameras, index, view.masks)
-            add_votes_cpu(edges, codes, held, both, either)
-    return both, either
+            codes, seen = point_codes(surface, cameras, index, view.masks)
+            points = np.zeros((1, 64 * codes.shape[1]), np.int64)
+            count_members(codes, seen, everything, points)
+            yield ViewVotes(codes, seen, points[0, : len(view.masks) + 1], mask_weights(points[0]))
 
 
 def point_codes(surface: Surface, cameras: Cameras, index: int, masks: MaskSet) -> tuple[np.ndarray, np.ndarray]:
@@ -52,15 +98,18 @@ def point_codes(surface: Surface, cameras: Cameras, index: int, masks: MaskSet) 
         masks: Its masks.
 
     Returns:
-        Packed memberships [N, W] uint64, zero where not seen; and which points the view sees [N] bool.
+        Packed memberships [N, M // 64 + 1] uint64, zero where not seen, bit M for what no mask holds; and which points
+        the view sees [N] bool.
     """
     height, width = masks.shape
     seen = np.flatnonzero(surface.seen_from(index))
     pixels, _ = project(cameras[[index]].resized(np.array([[width, height]])), 0, surface.points[seen])
     cells = pixel_indices(pixels, width, height)
     seen, cells = seen[cells >= 0], cells[cells >= 0]
-    codes = np.zeros((len(surface), masks.bits.shape[2]), np.uint64)
-    codes[seen] = masks.bits.reshape(height * width, -1)[cells]
+    found = masks.bits.reshape(height * width, -1)[cells]
+    codes = np.zeros((len(surface), len(masks) // 64 + 1), np.uint64)
+    codes[seen, : found.shape[1]] = found
+    codes[seen[~found.any(axis=1)], -1] |= np.uint64(1) << np.uint64(len(masks) % 64)
     held = np.zeros(len(surface), bool)
     held[seen] = True
     return codes, held

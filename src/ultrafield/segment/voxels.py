@@ -48,10 +48,10 @@ def thin(rows: np.ndarray, voxel: float) -> VoxelSums:
 
 
 def fuse(rows: Iterable[np.ndarray], voxel: float) -> VoxelSums:
-    """Sum the rows [P, 11] of every view into common voxels, holding few views' rows at a time."""
+    """Sum the rows [P, 11] of every view, thinned to its own voxels, into common ones, holding few views' at a time."""
     tables = [np.zeros((0, COLUMNS))]
     for part in rows:
-        tables.append(thin(part, voxel).table)
+        tables.append(part)
         if sum(len(table) for table in tables) > _ROWS_BEFORE_MERGE:
             tables = [thin(np.concatenate(tables), voxel).table]
     return thin(np.concatenate(tables), voxel)

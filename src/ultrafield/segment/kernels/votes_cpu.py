@@ -6,32 +6,74 @@ import numpy as np
 from numba import njit, prange, uint64
 
 
+@njit(cache=True, nogil=True)
+def count_members(codes: np.ndarray, seen: np.ndarray, labels: np.ndarray, members: np.ndarray) -> None:
+    """Add the points of each region that each mask of one view holds to `members`, in place.
+
+    Args:
+        codes: Packed mask memberships of every point in this view [N, W], uint64.
+        seen: Whether the view sees the point [N], bool; others are not counted.
+        labels: Region of every point [N], int64.
+        members: [R, 64 W], int64.
+    """
+    for point in range(len(codes)):
+        if seen[point]:
+            row = members[labels[point]]
+            for word in range(codes.shape[1]):
+                bits, mask = codes[point, word], 64 * word
+                while bits != uint64(0):
+                    row[mask] += np.int64(bits & uint64(1))
+                    bits >>= uint64(1)
+                    mask += 1
+
+
 @njit(cache=True, nogil=True, inline="always")
-def _popcount(word):
-    """Set bits of a uint64; LLVM recognises the pattern and emits one instruction where the CPU has it."""
-    word = word - ((word >> uint64(1)) & uint64(0x5555555555555555))
-    word = (word & uint64(0x3333333333333333)) + ((word >> uint64(2)) & uint64(0x3333333333333333))
-    word = (word + (word >> uint64(4))) & uint64(0x0F0F0F0F0F0F0F0F)
-    return (word * uint64(0x0101010101010101)) >> uint64(56)
+def _weigh(word, weights, first):
+    """Summed weights of the masks whose bits are set in one word, the masks `first` to `first` + 63."""
+    total, mask = 0.0, first
+    while word != uint64(0):
+        if word & uint64(1):
+            total += weights[mask]
+        word >>= uint64(1)
+        mask += 1
+    return total
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def add_votes_cpu(edges: np.ndarray, codes: np.ndarray, seen: np.ndarray, both: np.ndarray, either: np.ndarray) -> None:
+def add_votes_cpu(
+    edges: np.ndarray, codes: np.ndarray, seen: np.ndarray, weights: np.ndarray, both: np.ndarray, either: np.ndarray
+) -> None:
     """Add one view's votes to `both` and `either`, in place.
+
+    Nearly all edges of a view join points that lie in the same masks, so each point's sum is taken once, and masks are
+    told apart only where the two ends differ.
 
     Args:
         edges: [E, 2], int64.
         codes: Packed mask memberships of every point in this view [N, W], uint64; ignored where not seen.
         seen: Whether the view sees the point [N], bool.
-        both: Masks that hold both ends, summed over views [E], int64.
-        either: Masks that hold either end, summed over views [E], int64.
+        weights: Weight of every mask, zero-padded [64 W], float64.
+        both: Weights of the masks that hold both ends, summed over views [E], float64.
+        either: Weights of the masks that hold either end, summed over views [E], float64.
     """
+    words = codes.shape[1]
+    sums = np.zeros(len(codes))
+    for point in prange(len(codes)):
+        if seen[point]:
+            total = 0.0
+            for word in range(words):
+                total += _weigh(codes[point, word], weights, 64 * word)
+            sums[point] = total
     for edge in prange(len(edges)):
         first, second = edges[edge, 0], edges[edge, 1]
         if seen[first] and seen[second]:
-            shared, all_of_them = uint64(0), uint64(0)
-            for word in range(codes.shape[1]):
-                shared += _popcount(codes[first, word] & codes[second, word])
-                all_of_them += _popcount(codes[first, word] | codes[second, word])
-            both[edge] += np.int64(shared)
-            either[edge] += np.int64(all_of_them)
+            equal = True
+            for word in range(words):
+                equal = equal and codes[first, word] == codes[second, word]
+            shared = sums[first]
+            if not equal:
+                shared = 0.0
+                for word in range(words):
+                    shared += _weigh(codes[first, word] & codes[second, word], weights, 64 * word)
+            both[edge] += shared
+            either[edge] += sums[first] + sums[second] - shared

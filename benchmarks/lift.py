@@ -1,0 +1,125 @@
+"""What each part of the training-free engine buys: NC per level and VC with exact depth, or with a run's geometry.
+
+    python benchmarks/lift.py SCENE [--run RUN]
+
+SCENE needs `exact/` depth of all splits (pickplace has it, and so does whatever `ultrafield synth` writes); RUN is a
+folder of `ultrafield run SCENE --out RUN`, whose rendered depth is used instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+
+from ultrafield.commands.runfolder import RunFolder
+from ultrafield.config import SegmentConfig
+from ultrafield.data import load_ground_truth, load_scene
+from ultrafield.io import read_npz
+from ultrafield.metrics import SegmentationScores, evaluate_segmentation
+from ultrafield.segment import label_points, levels, spread_cuts, surface_from_views, view_points
+from ultrafield.segment.graph import neighbor_edges, vote_graph
+from ultrafield.segment.mask_weights import mask_weights
+from ultrafield.segment.superpoints import join_superpoints, superpoints
+from ultrafield.segment.votes import ViewVotes, view_votes
+from ultrafield.types import AffinityGraph, RenderedView, Scene, Surface
+from ultrafield.ultrametric import build_tree
+
+CONFIG = SegmentConfig()
+# Name of a form: exponent of mask sizes, whether what no mask holds counts, patches (0: votes of edges only).
+FORMS = {
+    "votes of edges, all masks alike": (0.0, False, 0),
+    "+ small masks weigh more": (0.5, False, 0),
+    "+ what no mask holds counts": (0.5, True, 0),
+    "+ patches joined by all pairs of points": (0.5, True, CONFIG.superpoints),
+    "5,000 patches": (0.5, True, 5_000),
+    "all masks alike": (0.0, True, CONFIG.superpoints),
+    "without what no mask holds": (0.5, False, CONFIG.superpoints),
+}
+
+
+def main() -> int:
+    """Print one row of the table per form."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scene", type=Path)
+    parser.add_argument("--run", type=Path, help="folder whose rendered depth is used")
+    options = parser.parse_args()
+    scene = load_scene(options.scene)
+    views = {
+        split: [RunFolder(options.run).read_render(split, view.name) for view in scene.splits[split]]
+        if options.run
+        else exact_views(scene, split)
+        for split in scene.splits
+    }
+    surface = surface_from_views(views["train"], scene.train.cameras, to_user=scene.to_user, config=CONFIG)
+    edges = neighbor_edges(surface, CONFIG.neighbors)
+    print(f"{scene.name}: {len(surface)} points, {len(edges)} edges")
+    print("| form | NC | parts | objects | foreground | VC | seconds |\n|---|---|---|---|---|---|---|")
+    for name, form in FORMS.items():
+        started = time.perf_counter()
+        graph = lift_graph(surface, edges, scene, *form)
+        seconds = time.perf_counter() - started
+        scores = score(graph, surface, scene, views)
+        parts = " | ".join(f"{value:.3f}" for value in (scores.nc.mean, *scores.nc.levels, scores.vc.mean))
+        print(f"| {name} | {parts} | {seconds:.1f} |", flush=True)
+    return 0
+
+
+def exact_views(scene: Scene, split: str) -> list[RenderedView]:
+    """The dataset's own depth as rendered views."""
+    depth = read_npz(scene.root / "exact" / f"{split}.npz")["depth"] / scene.to_user.scale
+    return [
+        RenderedView(np.zeros((*z.shape, 3), np.float32), z.astype(np.float32), (z > 0).astype(np.float32))
+        for z in depth
+    ]
+
+
+def lift_graph(
+    surface: Surface, edges: np.ndarray, scene: Scene, power: float, uncovered: bool, patches: int
+) -> AffinityGraph:
+    """The engine's graph in one of its forms."""
+    votes = varied(power, uncovered)
+    with patch("ultrafield.segment.votes.view_votes", votes), patch("ultrafield.segment.superpoints.view_votes", votes):
+        graph = vote_graph(surface, edges, scene)
+        return join_superpoints(surface, scene, graph, superpoints(graph, patches)) if patches else graph
+
+
+def varied(power: float, uncovered: bool) -> Callable[[Surface, Scene], Iterator[ViewVotes]]:
+    """`view_votes` with other weights of the masks."""
+
+    def votes(surface: Surface, scene: Scene) -> Iterator[ViewVotes]:
+        for view in view_votes(surface, scene):
+            weights = np.zeros_like(view.weights)
+            weights[: len(view.points)] = mask_weights(view.points, power=power)
+            if not uncovered:
+                weights[len(view.points) - 1] = 0.0
+            yield replace(view, weights=weights)
+
+    return votes
+
+
+def score(
+    graph: AffinityGraph, surface: Surface, scene: Scene, views: dict[str, list[RenderedView]]
+) -> SegmentationScores:
+    """NC and VC of the graph's tree, 50 cuts, exact expectations."""
+    tree = build_tree(graph)
+    heights = spread_cuts(tree, CONFIG.cuts, levels(tree))
+    labels = {}
+    for split in ("val", "val_rotate"):
+        cameras = scene.splits[split].cameras
+        points = (view_points(view, cameras, index, scene.to_user) for index, view in enumerate(views[split]))
+        labels[split] = list(label_points(tree, surface, points, heights, config=CONFIG))
+    return evaluate_segmentation(
+        labels["val"], labels["val_rotate"], load_ground_truth(scene, "val"), load_ground_truth(scene, "val_rotate"),
+        scene.splits["val"].cameras, scene.splits["val_rotate"].cameras,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

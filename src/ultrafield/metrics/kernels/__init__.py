@@ -1,0 +1,1 @@
+"""Compiled loops behind `metrics`; import them inside the function that needs them."""

@@ -1,0 +1,284 @@
+"""How far a segmentation agrees with its masks, with itself from view to view, and with being a hierarchy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..projection import back_project, pixel_indices, project
+from ..types import Cameras, MaskSet, RenderedView, Scene, Surface, Tree
+from .votes import point_codes
+
+_MIN_POINTS = 20  # masks with fewer surface points say little about a tree of them
+_ON_SURFACE = 0.5  # part of a mask's pixels that must show a surface; others are masks of the background
+_OVERLAP = 0.1  # part of the smaller mask that two masks must share, and not share, to count as crossing
+_MOST_VIEWS = 8  # of each split whose label maps are looked at
+_SAME_PLACE = 3.0  # voxels between what two views show at the same place
+
+
+@dataclass(frozen=True)
+class MaskAgreement:
+    """How well the tree explains the masks it was made from.
+
+    A mask's best IoU is that with any node of the tree, over the surface points that the mask's own view sees. Masks of
+    the background and masks with fewer than 20 points are left out.
+
+    Attributes:
+        best: Best IoU of every mask with any node [M], float64.
+        best_level: Best IoU with a segment of an automatic level [M], float64.
+        overlapping: Pairs of masks of one view that share more than a tenth of the smaller one.
+        crossing: Those among them that also share less than nine tenths of it: they contradict each other, as no
+            hierarchy holds both.
+        views: How many training views the masks are from.
+    """
+
+    best: np.ndarray
+    best_level: np.ndarray
+    overlapping: int
+    crossing: int
+    views: int
+
+
+@dataclass(frozen=True)
+class ViewAgreement:
+    """How well neighbouring training views agree on what both show, by the run's own depth.
+
+    Attributes:
+        same: Part of the pixels of one view, labelled there and showing what the other view sees too, that have the
+            same id in both, at every automatic level [L], float64; NaN without such pixels.
+        iou: Mean over these pixels of the IoU of the segment with the same id in the other view [L], float64.
+        pairs: How many pairs of views were compared.
+    """
+
+    same: np.ndarray
+    iou: np.ndarray
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Nesting:
+    """Whether every cut refines the next coarser one.
+
+    Attributes:
+        cuts: How many cuts were checked.
+        broken: Segments of a finer cut that do not lie in one segment of the next; 0 in any sound tree.
+        pixels: Part of the labelled pixels whose label at a level does not lie in that at the next one. A pixel takes
+            the majority of the points around it at each cut by itself, which along borders need not be nested.
+    """
+
+    cuts: int
+    broken: int
+    pixels: float
+
+
+def mask_agreement(
+    surface: Surface,
+    tree: Tree,
+    table: list[np.ndarray],
+    scene: Scene,
+    rendered: Callable[[str, int], RenderedView],
+) -> tuple[MaskAgreement | None, float]:
+    """Best IoU of every mask of the training views with a node of the tree.
+
+    Args:
+        surface: N points.
+        tree: A merge tree over them.
+        table: Segment of every point at every level, [N] each.
+        scene: The scene.
+        rendered: What the field shows in a view of a split.
+
+    Returns:
+        The agreement, None if no training view has masks; and the part of the points that no mask holds.
+    """
+    shown = np.zeros(len(tree.parents), bool)
+    for column in table:
+        shown[column] = True
+    cameras = scene.train.cameras.moved(scene.to_user)
+    touched = np.zeros(len(surface), bool)
+    views = [index for index, view in enumerate(scene.train) if view.masks is not None and len(view.masks) > 0]
+    parts = []
+    for index in views:
+        masks = scene.train.views[index].masks
+        codes, seen = point_codes(surface, cameras, index, masks)
+        codes = _first_bits(codes, len(masks))
+        touched |= codes.any(axis=1)
+        counted = _on_surface(masks, rendered("train", index).depth)
+        parts.append(_of_view(tree, codes[seen], seen, shown, counted))
+    if not views:
+        return None, 1.0
+    best, best_level = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
+    overlapping, crossing = (sum(part[2][column] for part in parts) for column in (0, 1))
+    return MaskAgreement(best, best_level, overlapping, crossing, len(views)), 1.0 - float(touched.mean())
+
+
+def _first_bits(codes: np.ndarray, count: int) -> np.ndarray:
+    """The bits of `count` masks out of packed memberships [N, W] uint64, which may say more; [N, ceil(count / 64)]."""
+    kept = codes[:, : -(-count // 64)].copy()
+    if count % 64:
+        kept[:, -1] &= np.uint64((1 << count % 64) - 1)
+    return kept
+
+
+def _of_view(
+    tree: Tree, codes: np.ndarray, seen: np.ndarray, shown: np.ndarray, counted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """Best IoU of the masks that count with any node and with a shown one, and their overlapping and crossing pairs."""
+    from .kernels.quality_cpu import best_nodes_cpu, crossings_cpu, seen_tree_cpu
+
+    best, best_shown, sizes = np.zeros(len(counted)), np.zeros(len(counted)), np.zeros(len(counted), np.int64)
+    if len(codes) > 0:
+        best_nodes_cpu(*seen_tree_cpu(tree.parents, seen, shown), codes, best, best_shown, sizes)
+    counted = counted & (sizes >= _MIN_POINTS)
+    return best[counted], best_shown[counted], crossings_cpu(codes, counted, _OVERLAP)
+
+
+def _on_surface(masks: MaskSet, depth: np.ndarray) -> np.ndarray:
+    """Which masks show a surface at least in half of their pixels [M], bool."""
+    solid = _resized(depth > 0, masks.shape)
+    octets = np.ascontiguousarray(masks.bits[solid].astype("<u8", copy=False)).view(np.uint8)
+    members = np.zeros(len(masks), np.int64)
+    for first in range(0, len(octets), 1 << 14):  # [2^14, M] flags at a time
+        flags = np.unpackbits(octets[first : first + (1 << 14)], axis=1, count=len(masks), bitorder="little")
+        members += flags.sum(axis=0, dtype=np.int64)
+    return members >= _ON_SURFACE * masks.areas
+
+
+@dataclass(frozen=True)
+class ViewMaps:
+    """Where depth and label maps [L, H, W] at the levels come from."""
+
+    scene: Scene
+    rendered: Callable[[str, int], RenderedView]
+    labels: Callable[[str, int], np.ndarray]
+
+    def chosen(self, split: str) -> list[int]:
+        """A few views, evenly spread."""
+        count = len(self.scene.splits[split])
+        return np.unique(np.linspace(0, count - 1, min(_MOST_VIEWS, count)).round().astype(int)).tolist()
+
+
+def view_agreement(maps: ViewMaps, voxel: float) -> ViewAgreement | None:
+    """Compare the labels of training views with those of their nearest neighbours; `voxel` in normalised units."""
+    cameras = maps.scene.train.cameras
+    if len(cameras) < 2:
+        return None
+    pairs = [(index, _neighbor(cameras, index)) for index in maps.chosen("train")]
+    same, iou, pixels = 0.0, 0.0, 0
+    for index, other in pairs:
+        depth, depth_other = (maps.rendered("train", view).depth for view in (index, other))
+        cells = common_pixels(depth, depth_other, cameras[[index, other]], _SAME_PLACE * voxel)
+        here = maps.labels("train", index).reshape(-1, depth.size)
+        there = maps.labels("train", other).reshape(-1, depth_other.size)
+        chosen = np.flatnonzero((cells >= 0) & (here[0] >= 0))
+        scores = np.array([_same_ids(a[chosen], b[cells[chosen]]) for a, b in zip(here, there, strict=True)])
+        same, iou, pixels = same + scores[:, 0], iou + scores[:, 1], pixels + len(chosen)
+    levels = len(here)
+    if pixels == 0:
+        return ViewAgreement(np.full(levels, np.nan), np.full(levels, np.nan), len(pairs))
+    return ViewAgreement(same / pixels, iou / pixels, len(pairs))
+
+
+def _neighbor(cameras: Cameras, index: int) -> int:
+    """The camera nearest to camera `index` among those that look the same way, if there is one."""
+    distance = np.linalg.norm(cameras.c2w[:, :, 3] - cameras.c2w[index, :, 3], axis=1)
+    aligned = cameras.c2w[:, :, 2] @ cameras.c2w[index, :, 2] > 0.5  # within 60°
+    distance = np.where(aligned | (np.arange(len(cameras)) == index), distance, distance + 1e6)
+    distance[index] = np.inf
+    return int(np.argmin(distance))
+
+
+def common_pixels(depth: np.ndarray, depth_other: np.ndarray, cameras: Cameras, tolerance: float) -> np.ndarray:
+    """For every pixel of one view the pixel of another that shows the same place.
+
+    Args:
+        depth: z-depth of the first view [H, W]; 0 where nothing is seen.
+        depth_other: z-depth of the second [H', W'].
+        cameras: The two cameras, in the frame of the depths.
+        tolerance: By how much the depth of the place may differ in the second view.
+
+    Returns:
+        Row-major indices into the second view [H · W], int64; −1 where it does not see the place.
+    """
+    height, width = depth_other.shape
+    sizes = np.array([depth.shape[::-1], depth_other.shape[::-1]])
+    cameras = cameras.resized(sizes)
+    pixels, z = project(cameras, 1, back_project(cameras, 0, depth).reshape(-1, 3).astype(np.float64))
+    cells = pixel_indices(pixels, width, height)
+    found = depth_other.ravel()[np.maximum(cells, 0)]
+    return np.where((cells >= 0) & (found > 0) & (np.abs(z - found) <= tolerance), cells, -1)
+
+
+def _same_ids(here: np.ndarray, there: np.ndarray) -> tuple[float, float]:
+    """Over pixels with ids in two views [P]: the number of equal ones, and the summed IoU of each one's segment."""
+    equal = here == there
+    ids, inverse = np.unique(here, return_inverse=True)
+    shared = np.bincount(inverse, equal, len(ids))
+    place = np.minimum(np.searchsorted(ids, there), max(len(ids) - 1, 0))
+    elsewhere = np.bincount(place, ids[place] == there, len(ids)) if len(ids) else shared
+    union = np.bincount(inverse, minlength=len(ids)) + elsewhere - shared
+    return float(equal.sum()), float((shared / union)[inverse].sum()) if len(ids) else 0.0
+
+
+def broken_segments(partitions: Iterable[np.ndarray]) -> int:
+    """Segments of a partition that do not lie in one segment of the next coarser one, counted over all of them.
+
+    Args:
+        partitions: Segment of each of N points, [N] each, finest first.
+
+    >>> broken_segments([np.array([0, 1, 1]), np.array([2, 2, 3])])
+    1
+    """
+    broken, fine = 0, None
+    for partition in partitions:
+        _, coarse = np.unique(partition, return_inverse=True)
+        if fine is not None:
+            member = np.zeros(len(fine), np.int64)
+            member[fine] = np.arange(len(fine))  # a point of each segment
+            broken += len(np.unique(fine[coarse[member[fine]] != coarse]))
+        fine = coarse
+    return broken
+
+
+@dataclass(frozen=True)
+class PixelCounts:
+    """Pixels of the views of one split that were looked at.
+
+    Attributes:
+        solid: Those that show a surface.
+        unlabelled: Those among them without a label.
+        steps: Labelled pixels times steps from a level to the next coarser one.
+        broken: Steps at which the finer label is no part of the coarser one.
+    """
+
+    solid: int
+    unlabelled: int
+    steps: int
+    broken: int
+
+
+def count_pixels(table: list[np.ndarray], maps: ViewMaps, split: str) -> PixelCounts:
+    """Count missing labels and broken steps in a few views of a split; `table` as for `mask_agreement`."""
+    counts = np.zeros(4, np.int64)
+    member = np.zeros(2 * len(table[0]), np.int64)
+    for index in maps.chosen(split):
+        labels, solid = maps.labels(split, index), maps.rendered(split, index).depth > 0
+        labelled, broken = labels[0] >= 0, 0
+        for level in range(len(labels) - 1):
+            member[table[level]] = np.arange(len(table[level]))  # a point of each segment
+            expected = table[level + 1][member[labels[level][labelled]]]
+            broken += int((expected != labels[level + 1][labelled]).sum())
+        counts += solid.sum(), (solid & ~labelled).sum(), labelled.sum() * (len(labels) - 1), broken
+    return PixelCounts(*counts.tolist())
+
+
+def _resized(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Nearest-neighbour resize of [h, w] to `shape`."""
+    if values.shape == shape:
+        return values
+    rows, columns = (
+        ((np.arange(wanted) + 0.5) * has / wanted).astype(np.int64)
+        for wanted, has in zip(shape, values.shape, strict=True)
+    )
+    return values[rows[:, None], columns]

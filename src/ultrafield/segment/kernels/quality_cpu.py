@@ -1,0 +1,129 @@
+"""Masks of one view against all nodes of a tree, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange, uint64
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _popcount(word):
+    """Set bits of a uint64; LLVM recognises the pattern and emits one instruction where the CPU has it."""
+    word = word - ((word >> uint64(1)) & uint64(0x5555555555555555))
+    word = (word & uint64(0x3333333333333333)) + ((word >> uint64(2)) & uint64(0x3333333333333333))
+    word = (word + (word >> uint64(4))) & uint64(0x0F0F0F0F0F0F0F0F)
+    return (word * uint64(0x0101010101010101)) >> uint64(56)
+
+
+@njit(cache=True, nogil=True)
+def seen_tree_cpu(parents, seen, shown):
+    """The tree as one view sees it: its nodes told apart only by the leaves that are seen.
+
+    Args:
+        parents: [2n − 1], int64; a parent's id is larger than its children's, the root is its own.
+        seen: Which leaves the view sees [n], bool.
+        shown: Which nodes are of special interest [2n − 1], bool.
+
+    Returns:
+        Parents [2v − 1], int32, the v seen leaves first, in their order, and the root last; seen leaves below each
+        node [2v − 1], int32; and which of them stand for a node that is `shown` [2v − 1], bool. Empty if none is seen.
+    """
+    total = len(parents)
+    first, second = np.full(total, -1, np.int32), np.full(total, -1, np.int32)
+    most = max(0, 2 * np.sum(seen) - 1)
+    above, count, marked = np.full(most, -1, np.int32), np.zeros(most, np.int32), np.zeros(most, np.bool_)
+    following = 0
+    for node in range(total):
+        if node < len(seen):
+            if not seen[node]:
+                continue
+            own = following
+            count[own] = 1
+            following += 1
+        elif first[node] < 0:
+            continue
+        elif second[node] < 0:
+            own = first[node]
+        else:
+            own = following
+            above[first[node]] = above[second[node]] = own
+            count[own] = count[first[node]] + count[second[node]]
+            following += 1
+        marked[own] |= shown[node]
+        if parents[node] == node:
+            above[own] = own
+        elif first[parents[node]] < 0:
+            first[parents[node]] = own
+        else:
+            second[parents[node]] = own
+    return above, count, marked
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def best_nodes_cpu(parents, counts, marked, codes, best, best_marked, sizes):
+    """Best IoU of every mask with a node, over the leaves that the view sees.
+
+    Args:
+        parents, counts, marked: From `seen_tree_cpu`, of at least one leaf.
+        codes: Packed mask memberships of the seen leaves [v, W], uint64.
+        best: Output [M], float64; 0 for masks without a leaf.
+        best_marked: Output, the same over the marked nodes [M], float64.
+        sizes: Output, leaves in each mask [M], int64.
+    """
+    leaves = len(codes)
+    for mask in prange(len(best)):
+        word, bit = mask // 64, uint64(mask % 64)
+        held = np.zeros(len(parents), np.int32)
+        for leaf in range(leaves):
+            held[leaf] = np.int32((codes[leaf, word] >> bit) & uint64(1))
+        for node in range(len(parents) - 1):
+            held[parents[node]] += held[node]
+        size = held[-1]
+        most, most_marked = 0.0, 0.0
+        for node in range(len(parents)):
+            if held[node] > 0:
+                iou = held[node] / (size + counts[node] - held[node])
+                most = max(most, iou)
+                if marked[node]:
+                    most_marked = max(most_marked, iou)
+        best[mask], best_marked[mask], sizes[mask] = most, most_marked, size
+
+
+@njit(cache=True, nogil=True)
+def crossings_cpu(codes, counted, least):
+    """Pairs of masks that overlap, and those among them that cross: neither lies inside the other, so no tree has both.
+
+    Args:
+        codes: Packed memberships of P points or pixels [P, W], uint64, no bit beyond the last mask's.
+        counted: Which masks take part [M], bool.
+        least: Two masks overlap if they share more than this part of the smaller one, and they cross if they also share
+            less than all but this part of it.
+
+    Returns:
+        The two numbers of pairs.
+    """
+    rows = np.zeros((len(counted), (len(codes) + 63) // 64), np.uint64)
+    for point in range(len(codes)):
+        for word in range(codes.shape[1]):
+            bits, mask = codes[point, word], 64 * word
+            while bits != uint64(0):
+                if bits & uint64(1):
+                    rows[mask, point // 64] |= uint64(1) << uint64(point % 64)
+                bits >>= uint64(1)
+                mask += 1
+    sizes = np.zeros(len(counted), np.int64)
+    for mask in range(len(counted)):
+        for block in rows[mask]:
+            sizes[mask] += np.int64(_popcount(block))
+    overlapping, crossing = 0, 0
+    for mask in range(len(counted)):
+        for other in range(mask):
+            if not (counted[mask] and counted[other]):
+                continue
+            shared = 0
+            for block in range(rows.shape[1]):
+                shared += np.int64(_popcount(rows[mask, block] & rows[other, block]))
+            smaller = min(sizes[mask], sizes[other])
+            overlapping += shared > least * smaller
+            crossing += least * smaller < shared < (1.0 - least) * smaller
+    return overlapping, crossing

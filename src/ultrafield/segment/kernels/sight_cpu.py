@@ -1,0 +1,59 @@
+"""What one view says about every surface point, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def sight_cpu(
+    points: np.ndarray,
+    normals: np.ndarray,
+    pixels: np.ndarray,
+    z: np.ndarray,
+    depth: np.ndarray,
+    camera: np.ndarray,
+    focal: float,
+    voxel: float,
+    steepest: float,
+    sees: np.ndarray,
+    passes: np.ndarray,
+) -> None:
+    """Fill `sees` and `passes`, see `Sight`.
+
+    In one thread: whoever looks from many views gives each one a thread of its own.
+
+    Args:
+        points: [N, 3], float64.
+        normals: [N, 3], float64, of any length; zero where unknown.
+        pixels: Where each point falls in the picture [N, 2], float64 (column, row); NaN for nowhere.
+        z: Depth of each point [N], float64.
+        depth: Depth map [H, W], 0 where nothing is seen.
+        camera: Position of the camera [3], float64.
+        focal: Focal length, pixels.
+        voxel: Edge of the voxels that thinned the points.
+        steepest: Tangent of the largest angle at which a surface counts as seen.
+        sees: Output [N], bool, written fully.
+        passes: Output [N], bool, written fully.
+    """
+    height, width = depth.shape
+    for point in range(len(points)):
+        sees[point] = passes[point] = False
+        column, row = pixels[point]
+        if not (column >= 0 and row >= 0 and column < width and row < height):
+            continue
+        found = np.float64(depth[np.int64(row), np.int64(column)])
+        product, normal_square, distance_square = 0.0, 0.0, 0.0
+        for axis in range(3):
+            towards = camera[axis] - points[point, axis]
+            product += normals[point, axis] * towards
+            normal_square += normals[point, axis] * normals[point, axis]
+            distance_square += towards * towards
+        length = np.sqrt(normal_square) * np.sqrt(distance_square)
+        facing = product / length if length > 0 else 1.0
+        cosine = min(max(facing, 1.0 / steepest), 1.0)
+        half_pixel = np.sqrt(0.5) * z[point] / focal
+        tolerance = voxel + half_pixel * np.sqrt(1.0 - cosine * cosine) / cosine
+        sees[point] = found > 0 and facing > 0 and abs(z[point] - found) <= tolerance
+        passes[point] = found == 0 or z[point] < found - 3.0 * tolerance
