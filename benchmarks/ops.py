@@ -1,148 +1,190 @@
-"""Check every hot operation against its plain PyTorch form, then time it.
+"""Check every op against its plain form, then time it against what the machine can do at best.
 
-    python benchmarks/ops.py [--samples 65536] [--repeats 21] [--device cpu]
+    python benchmarks/ops.py [--device cuda] [--only encode MLP] [--samples 262144] [--repeats 21] [--quick]
 
-An operation whose result differs is reported and not timed. Times are medians over the repeats, with the fastest and
-the slowest; "us/sample" is the median over the samples.
+First the machine's ceilings are measured: the bandwidth of a large copy and, on CUDA, of reads from the L2 cache; the
+rates of large matrix products. Then, op by op on fresh random inputs: its outputs, whose memory holds NaN beforehand
+where PyTorch allocates it, are compared with those of plain PyTorch in float64 or of the CPU's kernel. An op that
+differs is reported and not timed, and the exit code is 1.
+
+Times are medians over the repeats, with the fastest and the slowest; before each run a buffer larger than the caches is
+read, so that inputs come from memory. On CUDA events time the device alone, unless the name says that the host waits.
+"moved" is what must be moved: every input read once, every output written once; of a hash grid's rows all eight corners
+on every level, as sectors of 32 bytes on a GPU, which the L2 cache must deliver where a level fits in it. Reads that
+smaller caches save may take such a share beyond 100 %. Operations and bytes that a kernel adds to these do not count.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
+import os
 import platform
-import statistics
 import sys
-import time
-from collections.abc import Callable
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
+import cases_field
+import cases_graphs
+import cases_rays
+import cases_segment
+import cases_training
+import numba
 import torch
-from torch import Tensor
+from case import Case, Op, Setup, Skipped
+from ceilings import Ceilings, measure
+from timing import Stopwatch, Times
 
-from ultrafield.config import HashGridConfig
-from ultrafield.field.hashgrid import HashGrid, encode
-from ultrafield.field.kernels.hashgrid_torch import encode_torch
-from ultrafield.field.kernels.volrend_torch import accumulate_torch, distortion_torch, render_weights_torch
-from ultrafield.field.occupancy import OccupancyGrid, march, step_edges
-from ultrafield.field.volrend import accumulate, distortion, render_weights
-
-Run = Callable[[], tuple[Tensor, ...]]
+_COLUMNS = ("operation", "size", "median", "fastest – slowest", "moved", "GB/s", "TFLOP/s", "of the ceiling", "error")
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Check and time; the exit code is 1 if a check failed."""
+    options = _parser().parse_args(arguments)
+    setup = _setup(options)
+    stopwatch = Stopwatch(setup.device, options.repeats)
+    ceilings = measure(setup.device, stopwatch, quick=setup.quick)
+    print(f"{_machine(setup.device)}; {date.today()}; medians of {options.repeats}.")
+    print(f"Measured ceilings: {'; '.join(ceilings.describe())}.\n", flush=True)
+    print(f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}")
+    chosen = (case for case in all_cases(setup) if _wanted(case, options.only))
+    notes = [note for case in chosen if (note := report(case, stopwatch, ceilings)) is not None]
+    print("".join(f"\n{text}" for _, text in notes))
+    return 1 if any(failed for failed, _ in notes) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=1 << 16)
-    parser.add_argument("--repeats", type=int, default=21)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
-    options = parser.parse_args()
-    machine = platform.processor() or platform.machine()
-    print(f"{machine}, {torch.get_num_threads()} threads, torch {torch.__version__}, {options.device}")
-    print(f"{options.samples} samples")
-    print(f"{'operation':28} {'median ms':>10} {'fastest':>9} {'slowest':>9} {'us/sample':>10} {'PyTorch us':>11}")
-    failed = [
-        name
-        for name, ours, plain in operations(options.samples, options.device)
-        if not report(name, ours, plain, options)
-    ]
-    for name in failed:
-        print(f"{name}: differs from plain PyTorch; not timed")
-    return 1 if failed else 0
-
-
-def operations(samples: int, device: str) -> list[tuple[str, Run, Run | None]]:
-    """Name, operation and plain form of everything that is timed."""
-    generator = torch.Generator().manual_seed(0)
-    grid = HashGrid(HashGridConfig(), generator=generator)
-    with torch.no_grad():
-        grid.table.normal_(generator=generator)
-    table = grid.table.detach().to(device).requires_grad_()
-    # Samples along rays, as training has them: 32 in a row lie close together.
-    start, along = torch.rand(samples // 32, 1, 3, generator=generator), torch.linspace(0, 1, 32)[None, :, None]
-    x = start + 0.2 * along * torch.randn(samples // 32, 1, 3, generator=generator)
-    x = x.clamp(0, 1).reshape(-1, 3).to(device)
-    upstream = torch.randn(len(x), grid.layout.channels, generator=generator).to(device)
-
-    def encoding(op: Callable[..., Tensor], *, backward: bool) -> Run:
-        def run() -> tuple[Tensor, ...]:
-            if not backward:
-                with torch.no_grad():
-                    return (op(x, table, grid.layout),)
-            return torch.autograd.grad(op(x, table, grid.layout), table, upstream)
-
-        return run
-
-    offsets = torch.arange(0, len(x) + 1, 32, device=device)
-    sigma = (torch.rand(len(x), generator=generator) * 30).to(device).requires_grad_()
-    delta = torch.full((len(x),), 0.01, device=device)
-    position, values = (
-        torch.linspace(0, 1, len(x), device=device),
-        torch.rand(len(x), 5, generator=generator).to(device),
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="PATTERN", help="operations whose names hold any of these"
     )
+    parser.add_argument("--samples", type=int, help="rows of the field's ops (2^18 on CUDA, 2^16 on the CPU); "
+                        "16 times (on the CPU 4 times) as many are composited")  # fmt: skip
+    parser.add_argument("--repeats", type=int, default=21)
+    parser.add_argument("--quick", action="store_true", help="small inputs, for a look at whether everything works")
+    return parser
 
-    def rendering(ops: tuple[Callable[..., Tensor], ...]) -> Run:
-        def run() -> tuple[Tensor, ...]:
-            weights = ops[0](sigma, delta, offsets)
-            sums, spread = ops[1](weights, values, offsets), ops[2](weights, position, delta, offsets)
-            return torch.autograd.grad(sums.sum() + spread.sum(), sigma)
 
-        return run
+def _setup(options: argparse.Namespace) -> Setup:
+    """Sizes and device; raises `SystemExit` for a device that is not there."""
+    cuda = options.device == "cuda"
+    if cuda and not torch.cuda.is_available():
+        sys.exit("--device cuda: PyTorch finds no CUDA device")
+    if cuda and os.environ.get("TRITON_INTERPRET") == "1":
+        sys.exit("--device cuda: TRITON_INTERPRET=1 is set, under which no kernel runs on the device; unset it")
+    if options.repeats < 1 or (options.samples is not None and options.samples < 1):
+        sys.exit("--repeats, --samples: expected at least 1")
+    samples = options.samples or (1 << 12 if options.quick else 1 << 18 if cuda else 1 << 16)
+    composited = samples * (1 if options.quick else 16 if cuda else 4)
+    device = torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
+    return Setup(device, samples, composited, options.quick, triton=cuda)
 
+
+def _machine(device: torch.device) -> str:
+    """The machine and the versions of what the ops are built on."""
+    names = ["numpy", "numba", *(["triton"] if device.type == "cuda" else [])]
+    versions = [f"Python {platform.python_version()}", f"PyTorch {torch.__version__}"]
+    for name in names:
+        try:
+            versions.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            versions.append(f"{name} of unknown version")
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)}; {', '.join(versions)}"
+    threads = f"{numba.get_num_threads()} threads in numba, {torch.get_num_threads()} in PyTorch"
+    return f"{_processor()}, {threads}; {', '.join(versions)}"
+
+
+def _processor() -> str:
+    """The processor's name where Linux tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def all_cases(setup: Setup) -> Iterator[Case]:
+    """Every op that exists on the device."""
+    for kind in (cases_field, cases_rays, cases_graphs, cases_training, cases_segment):
+        yield from kind.cases(setup)
+
+
+def _wanted(case: Case, patterns: list[str]) -> bool:
+    return not patterns or any(pattern.lower() in case.name.lower() for pattern in patterns)
+
+
+def report(case: Case, stopwatch: Stopwatch, ceilings: Ceilings) -> tuple[bool, str] | None:
+    """Check, time and print one op.
+
+    Returns:
+        Nothing, or why there is no row: whether the check failed, and what to say.
+    """
+    try:
+        op = case.make()
+        error, fault = checked(op)
+        if fault is not None:
+            return True, f"{case.name} ({case.size}): not timed, {fault}"
+        times = stopwatch(op.run, op.prepare)
+    except Skipped as reason:
+        return False, f"{case.name}: skipped, {reason}"
+    except Exception as problem:  # one op that cannot run must not hide the others
+        traceback.print_exc()
+        return True, f"{case.name} ({case.size}): not timed, {type(problem).__name__}: {problem}"
+    print(f"| {' | '.join(_row(case, op, times, ceilings, error))} |", flush=True)
+    del op
+    gc.collect()  # autograd's graphs may hold one another
+    return None
+
+
+def checked(op: Op) -> tuple[float, str | None]:
+    """The largest error of an op's outputs, and what is wrong if it is larger than allowed."""
+    with poisoned():
+        outputs = op.run()
+    worst = 0.0
+    for index, check in enumerate(op.check(outputs)):
+        error = check.error()
+        worst = max(worst, error)
+        if not error <= check.tolerance:
+            return worst, f"check {index + 1} differs by {error:.2g}, allowed is {check.tolerance:.2g}"
+    return worst, None
+
+
+@contextmanager
+def poisoned() -> Iterator[None]:
+    """Let PyTorch fill memory that nothing has written yet with NaN, or with the largest integer."""
+    before, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of operations that only differ in the last digits
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(before, warn_only=warn)
+
+
+def _row(case: Case, op: Op, times: Times, ceilings: Ceilings, error: float) -> list[str]:
+    """The cells of the table."""
+    bandwidth, rate = op.bytes / times.median, op.flops / times.median
+    shares = [f"{bandwidth / ceilings.bandwidths[op.ceiling]:.0%} {op.ceiling}"]
+    if op.flops:
+        shares.append(f"{rate / ceilings.products[op.products]:.0%} {op.products}")
     return [
-        ("encode", encoding(encode, backward=False), encoding(encode_torch, backward=False)),
-        ("encode + gradient", encoding(encode, backward=True), encoding(encode_torch, backward=True)),
-        (
-            "composite + gradient",
-            rendering((render_weights, accumulate, distortion)),
-            rendering((render_weights_torch, accumulate_torch, distortion_torch)),
-        ),
-        ("march", marching(len(x), device, generator), None),
-    ]
+        case.name, case.size, _time(times.median), f"{_time(times.fastest)} – {_time(times.slowest)}",
+        f"{op.bytes / 1e6:,.1f} MB", f"{bandwidth / 1e9:,.1f}", f"{rate / 1e12:,.2f}" if op.flops else "–",
+        ", ".join(shares), f"{error:.1g}" if error else "none",
+    ]  # fmt: skip
 
 
-def marching(samples: int, device: str, generator: torch.Generator) -> Run:
-    """March rays through a ball-shaped occupancy until about `samples` samples are found."""
-    occupancy = OccupancyGrid(cascades=1, resolution=64)
-    axis = (torch.arange(64) + 0.5) / 64 - 0.5
-    ball = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"), -1).norm(dim=-1)
-    occupancy.occupied.copy_(((ball > 0.25) & (ball < 0.3)).reshape(1, -1))
-    count = samples // 16
-    origins = 1.5 * torch.nn.functional.normalize(torch.randn(count, 3, generator=generator), dim=1)
-    aims = torch.rand(count, 3, generator=generator) * 0.5 - 0.25
-    directions = torch.nn.functional.normalize(aims - origins, dim=1)
-    occupancy, edges = occupancy.to(device), step_edges(0.01, 2.4, 3**0.5 / 256, 0.0).to(device)
-    origins, directions = origins.to(device), directions.to(device)
-    return lambda: (march(origins, directions, occupancy, edges)[0].t,)
-
-
-def report(name: str, ours: Run, plain: Run | None, options: argparse.Namespace) -> bool:
-    """Check, time and print one operation; returns whether the check passed."""
-    if plain is not None:
-        for one, other in zip(ours(), plain(), strict=True):
-            if not torch.allclose(one, other, rtol=1e-3, atol=1e-3):
-                return False
-    times = seconds(ours, options)
-    other = (
-        f"{statistics.median(seconds(plain, options)) / options.samples * 1e6:11.2f}"
-        if plain is not None
-        else f"{'':>11}"
-    )
-    median = statistics.median(times)
-    print(f"{name:28} {median * 1e3:10.2f} {min(times) * 1e3:9.2f} {max(times) * 1e3:9.2f} "
-          f"{median / options.samples * 1e6:10.3f} {other}")  # fmt: skip
-    return True
-
-
-def seconds(run: Run, options: argparse.Namespace) -> list[float]:
-    """Wall time of each repeat, after three that do not count."""
-    times = []
-    for repeat in range(options.repeats + 3):
-        begin = time.perf_counter()
-        run()
-        if options.device == "cuda":
-            torch.cuda.synchronize()
-        if repeat >= 3:
-            times.append(time.perf_counter() - begin)
-    return times
+def _time(seconds: float) -> str:
+    return f"{seconds * 1e3:,.1f} ms" if seconds >= 0.01 else f"{seconds * 1e6:,.0f} µs"
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ OPTIONS = {
     "render": ["RUN", "--frames", "--device"],
     "eval": ["RUN", "--sampling", "--seed", "--published"],
     "run": ["SCENE", "--out RUN", "--overwrite", "--engine", "--preset", "--masks DIR", "--geometry.steps"],
+    "warmup": ["--device {auto,cpu,cuda}", "--preset {auto,draft,standard,paper}"],
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ultrafield.io import fresh_folder, write_npy
+from ultrafield.io import fresh_folder, read_npz, write_npy, write_npz
 
 
 def test_an_array_comes_back(tmp_path: Path) -> None:
@@ -18,6 +18,22 @@ def test_an_array_comes_back(tmp_path: Path) -> None:
     assert found.dtype == array.dtype
     np.testing.assert_array_equal(found, array)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.npy"]
+
+
+def test_an_archive_comes_back_compressed_and_in_its_order(tmp_path: Path) -> None:
+    rows = np.arange(60_000, dtype=np.int32).reshape(3, 100, 200) // 100
+    arrays = {"rows": rows, "columns": np.asfortranarray(rows), "number": np.float64(0.5), "none": np.zeros((0, 2))}
+    write_npz(tmp_path / "new" / "a.npz", **arrays)
+    found = read_npz(tmp_path / "new" / "a.npz")
+    assert list(found) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == np.asarray(array).dtype
+    assert found["rows"].flags.c_contiguous
+    assert found["columns"].flags.f_contiguous
+    assert (tmp_path / "new" / "a.npz").stat().st_size < rows.nbytes / 10
+    write_npz(tmp_path / "b.npz", **arrays)
+    assert (tmp_path / "b.npz").read_bytes() == (tmp_path / "new" / "a.npz").read_bytes()
 
 
 def test_objects_are_not_pickled(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from .commands.run import Run
 from .commands.segment import Segment
 from .commands.synth import Synth
 from .commands.train import Train
+from .commands.warmup import Warmup
 from .config import Preset
 
 PROGRAM = "ultrafield"
@@ -36,6 +37,7 @@ COMMANDS = {
     "render": Render,
     "eval": Evaluate,
     "run": Run,
+    "warmup": Warmup,
 }
 
 

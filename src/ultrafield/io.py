@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
-from zipfile import BadZipFile
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 import numpy as np
 
@@ -86,9 +86,15 @@ def write_npy(path: str | Path, array: np.ndarray) -> None:
 
 
 def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
-    """Write a compressed `.npz`, atomically."""
-    with atomic_write(path) as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    """Write a compressed `.npz`, atomically.
+
+    The lowest level of compression costs a third of the time of NumPy's own choice and a tenth to a sixth more bytes.
+    Values stay in the order in which they lie in memory, row by row or column by column.
+    """
+    with atomic_write(path) as file, ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:

@@ -36,7 +36,7 @@ def test_a_run_writes_every_artefact(tiny_run: Path) -> None:
     names = {path.name for path in tiny_run.iterdir()}
     assert names == {
         *("config.json", "stages.json", "log.jsonl", "field.safetensors", "surface.npz", "tree.npz", "tree.json"),
-        *("metrics.json", "points.ply", "contact_sheet.png", "renders", "labels", "views"),
+        *("metrics.json", "quality.json", "points.ply", "contact_sheet.png", "renders", "labels", "views"),
     }
     for split, count in SPLITS.items():
         assert len(list((tiny_run / "labels" / split).glob("*.npz"))) == count
@@ -89,6 +89,17 @@ def test_metrics_hold_every_score(tiny_run: Path) -> None:
         assert set(metrics[name]["levels"]) == {"parts", "objects", "foreground"}
         assert 0.0 <= metrics[name]["mean"] <= 1.0
     assert metrics["nc"]["mean"] <= metrics["nc_dense"]["mean"]
+
+
+def test_the_log_ends_with_the_seconds_and_the_memory_of_the_run(tiny_run: Path) -> None:
+    end = json.loads((tiny_run / "log.jsonl").read_text().splitlines()[-1])
+    assert end["stage"] == "run"
+    assert set(end["seconds"]) == {
+        *("load", "train", "render", "eval", "segment", "segment/surface", "segment/graph", "segment/tree"),
+        *("segment/labels", "segment/quality", "segment/sheet"),
+    }
+    assert 10_000_000 < end["peak_bytes"]["host"] < 100_000_000_000
+    assert end["peak_bytes"]["device"] is None  # it ran on the CPU
 
 
 def test_a_finished_run_is_not_done_again(

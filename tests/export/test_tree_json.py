@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ultrafield.export import write_tree_json
+from ultrafield.export import node_colors, write_tree_json
 from ultrafield.types import Surface, Tree
 from ultrafield.ultrametric import cut, leaves
 
@@ -19,7 +19,8 @@ NAMES = ["r_0", "r_1", "r_2"]
 @pytest.fixture
 def content(tmp_path: Path, surface: Surface, tree: Tree) -> dict[str, Any]:
     heights = np.array([0.1, 0.5], np.float32)
-    write_tree_json(tmp_path / "tree.json", surface, tree, NAMES, heights=heights, min_size=15)
+    pictures = ["views/train/r_1/0.100.png", "views/train/r_1/0.500.png"]
+    write_tree_json(tmp_path / "tree.json", surface, tree, NAMES, heights=heights, pictures=pictures, min_size=15)
     return json.loads((tmp_path / "tree.json").read_text())
 
 
@@ -64,6 +65,25 @@ def test_a_level_says_which_node_a_label_is(content: dict[str, Any], tree: Tree)
             assert sizes[segment["node"]] == segment["size"]  # each run is complete at both heights
 
 
+def test_a_level_has_count_typical_size_and_picture(content: dict[str, Any]) -> None:
+    coarse, fine = content["levels"]
+    assert (coarse["count"], coarse["typical_size"], coarse["covered"]) == (2, 45.0, 1.0)
+    assert (fine["count"], fine["typical_size"], fine["covered"]) == (3, 30.0, 1.0)
+    assert (coarse["picture"], fine["picture"]) == ("views/train/r_1/0.500.png", "views/train/r_1/0.100.png")
+
+
+def test_a_level_of_crumbs_says_so(tmp_path: Path, surface: Surface, tree: Tree) -> None:
+    write_tree_json(tmp_path / "tree.json", surface, tree, NAMES, heights=np.zeros(1, np.float32), min_size=15)
+    level = json.loads((tmp_path / "tree.json").read_text())["levels"][0]
+    assert (level["count"], level["typical_size"], level["covered"], level["picture"]) == (0, None, 0.0, None)
+
+
+def test_nodes_have_the_colours_of_all_pictures(content: dict[str, Any], tree: Tree) -> None:
+    colors = node_colors(tree, min_size=15)
+    for node in content["nodes"]:
+        assert node["color"] == colors[node["id"]].tolist()
+
+
 def test_a_growing_segment_belongs_to_the_node_it_becomes(tmp_path: Path, surface: Surface, tree: Tree) -> None:
     heights = np.array([0.04], np.float32)  # runs are still in pieces here
     write_tree_json(tmp_path / "tree.json", surface, tree, NAMES, heights=heights, min_size=5)
@@ -87,6 +107,8 @@ def test_no_view_sees_a_hidden_node(tmp_path: Path, surface: Surface, tree: Tree
 def test_what_does_not_belong_together_is_refused(tmp_path: Path, surface: Surface, tree: Tree) -> None:
     with pytest.raises(ValueError, match="names: expected 3, one per view of the surface, got 1"):
         write_tree_json(tmp_path / "tree.json", surface, tree, ["r_0"])
+    with pytest.raises(ValueError, match="pictures: expected 0, one per level, got 1"):
+        write_tree_json(tmp_path / "tree.json", surface, tree, NAMES, pictures=["a.png"])
     other = Tree(np.array([0]), np.zeros(1, np.float32), np.ones(1, np.int64))
     with pytest.raises(ValueError, match="tree: expected 90 leaves, one per surface point, got 1"):
         write_tree_json(tmp_path / "tree.json", surface, other, NAMES)

@@ -22,12 +22,13 @@ class Report:
     Attributes:
         notes: Console for progress and remarks (stderr).
         results: Console for what the command was asked for (stdout).
-        seconds: Wall time of each finished stage.
+        seconds: Wall time of each finished stage; one within another is named OUTER/INNER.
     """
 
     notes: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
     results: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
     seconds: dict[str, float] = field(default_factory=dict)
+    _open: list[str] = field(default_factory=list)  # the stages that are under way, outermost first
 
     def note(self, text: str) -> None:
         """Print a remark; square brackets in it are text, not markup."""
@@ -59,9 +60,14 @@ class Report:
         """Announce a stage and print its seconds when it has ended without an error."""
         self.note(f"{name} …")
         start = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-        self.note(f"{name}: {self.seconds[name]:.1f} s")
+        self._open.append(name)
+        path = "/".join(self._open)
+        try:
+            yield
+        finally:
+            self._open.pop()
+        self.seconds[path] = self.seconds.get(path, 0.0) + time.perf_counter() - start
+        self.note(f"{name}: {self.seconds[path]:.1f} s")
 
 
 def figure(value: float | None, digits: int = 3) -> str:

@@ -11,6 +11,7 @@ import tyro
 
 from ..errors import ConfigError, RunError
 from ..io import write_json
+from ..threads import in_threads
 from ..types import Scene
 from .console import Report, figure
 from .options import RunArgument, Switch
@@ -145,7 +146,7 @@ def _segmentation(run: RunFolder, scene: Scene, missing: dict[str, str], **how: 
 def _labels(run: RunFolder, split: str, scene: Scene) -> list[np.ndarray]:
     if not (run.root / "labels" / split).is_dir():
         raise RunError(f"{run.root}: no label maps of {split}; make them with: ultrafield segment {run.root}")
-    return [run.read_labels(split, view.name).labels for view in scene.splits[split]]
+    return list(in_threads(lambda view: run.read_labels(split, view.name).labels, scene.splits[split]))
 
 
 def _scores_to_json(all_scores: SegmentationScores, name: str) -> dict[str, Any] | None:

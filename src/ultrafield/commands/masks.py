@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 import tyro
 
 from ..errors import SceneError
+from ..threads import in_threads
 from ..types import Scene, View
 from .console import Report
 from .options import SceneArgument, SceneOptions, Switch, Unprefixed
-from .parallel import in_threads
 from .train import open_scene
 
 MaskModel = Literal["watershed"]

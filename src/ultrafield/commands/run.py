@@ -11,10 +11,12 @@ import tyro
 
 from ..config import Config
 from ..io import read_json
+from ..threads import in_background
 from ..types import Scene
 from .console import Report, figure
 from .evaluate import can_evaluate, evaluate, is_exact, print_metrics
 from .masks import attach_masks, copy_masks, make_masks
+from .memory import peak_memory
 from .options import Device, MethodOptions, RunOption, SceneArgument, SceneOptions, Switch, Unprefixed, choose_preset
 from .runfolder import RunFolder, fingerprint
 from .segment import segment, segment_fingerprint
@@ -59,11 +61,22 @@ class Run:
         config = announced_config(self.method, self.device, report)
         if self.overwrite:
             start_afresh(run)
-        metrics = run_stages(run, self.scene, self.data, config, device=self.device, report=report)
+        with in_background() as submit:
+            submit(wake, self.device)  # while the scene is read
+            metrics = run_stages(run, self.scene, self.data, config, device=self.device, report=report)
         if metrics is not None:
             print_metrics(metrics, report)
         print_seconds(run, report)
         print_results(run, report)
+
+
+def wake(device: Device) -> None:
+    """Import what training needs, and start the device."""
+    import torch
+
+    from ..training import resolve_device
+
+    torch.zeros(1, device=resolve_device(device))
 
 
 def run_stages(
@@ -73,6 +86,18 @@ def run_stages(
     scene, data = _with_masks(run, path, data, report)
     run.write_config(path, data, config)
     _train_and_segment(run, scene, config, device=device, report=report)
+    metrics = _evaluate(run, scene, report)
+    if set(report.seconds) - {"load"}:  # something was done
+        run.log({"stage": "run", "seconds": _rounded(report.seconds), "peak_bytes": peak_memory()})
+    return metrics
+
+
+def _rounded(seconds: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 3) for name, value in seconds.items()}
+
+
+def _evaluate(run: RunFolder, scene: Scene, report: Report) -> dict[str, Any] | None:
+    """Metrics, computed unless they are there already; None if there is nothing to compare with."""
     if not can_evaluate(scene):
         report.note("eval: there are no held-out views to compare with")
         return None
@@ -97,7 +122,8 @@ def start_afresh(run: RunFolder) -> None:
 
 def _with_masks(run: RunFolder, path: Path, data: SceneOptions, report: Report) -> tuple[Scene, SceneOptions]:
     """The scene with masks, made into the run folder where it has none, and how to read it so again."""
-    scene = open_scene(path, data, report)
+    with report.stage("load"):
+        scene = open_scene(path, data, report)
     if scene.has_masks:
         return scene, data
     settings = fingerprint(scene_fingerprint(run, path, data), "watershed")

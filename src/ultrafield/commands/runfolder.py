@@ -1,7 +1,7 @@
 """The run folder: where every artefact of a run lies, and which stages are done.
 
     config.json  stages.json  log.jsonl  field.safetensors  state.pt  surface.npz  tree.npz  tree.json  metrics.json
-    points.ply  contact_sheet.png
+    quality.json  points.ply  contact_sheet.png
     masks/                              2D masks that `run` made itself
     renders/<split>/<image>.npz         color [H, W, 3] uint8, depth [H, W] float32, opacity [H, W] float16
     labels/<split>/<image>.npz          labels [L, H, W] int32, heights [L] float32, is_level [L] bool
@@ -149,6 +149,12 @@ class RunFolder:
         if kept != records:
             write_json(self.root / "stages.json", kept)
 
+    def log(self, line: dict[str, Any]) -> None:
+        """Add a line to log.jsonl, which training writes too."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with open(self.root / "log.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
     def _record(self, stage: str, record: dict[str, Any]) -> None:
         others = {name: value for name, value in self._stages().items() if name != stage}
         write_json(self.root / "stages.json", others | {stage: record})
@@ -202,12 +208,13 @@ class RunFolder:
         return RenderedView(color, found["depth"], found["opacity"].astype(np.float32))
 
     def write_labels(self, split: str, name: str, view: ViewLabels) -> None:
-        """Store the label maps of one view."""
+        """Store the label maps of one view, in the order of their values in memory; Fortran order compresses best."""
         write_npz(self.label_file(split, name), labels=view.labels, heights=view.heights, is_level=view.is_level)
 
     def read_labels(self, split: str, name: str) -> ViewLabels:
         """Read the label maps of one view."""
-        return ViewLabels(**self._load(self.label_file(split, name), ("labels", "heights", "is_level")))
+        found = self._load(self.label_file(split, name), ("labels", "heights", "is_level"))
+        return ViewLabels(**(found | {"labels": np.ascontiguousarray(found["labels"])}))
 
     def _load(self, file: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         found = read_npz(self._existing(file))

@@ -14,16 +14,20 @@ import tyro
 
 from ..config import Config, Engine, SegmentConfig, to_dict
 from ..errors import RunError, SceneError
-from ..types import RenderedView, Scene, Surface, Tree
+from ..io import write_json
+from ..threads import in_background, in_threads, workers_for
+from ..types import AffinityGraph, RenderedView, Scene, Surface, Tree
 from .console import Report
 from .options import CutsOption, Device, LinkageOption, RunArgument, with_shorthands
-from .parallel import in_threads
 from .runfolder import RunFolder, ViewLabels, fingerprint
 from .sheet import write_contact_sheet
 from .train import check_trained, geometry_fingerprint, open_scene, train_fingerprint
 
 if TYPE_CHECKING:
+    from ..segment.quality import Quality
     from ..training import Fields
+
+_COPIES = 3  # of a view's label maps that exist at once: the maps, their bytes in the archive, what is compressed
 
 
 @dataclass(frozen=True)
@@ -79,18 +83,27 @@ def segment(run: RunFolder, scene: Scene, fields: Fields, config: Config, report
     run.begin("segment", settings)
     _forget(run)
     render_views(run, scene, fields, report)
-    with report.stage("surface"):
-        surface = _surface(run, scene, config)
-        run.write_surface(surface)
-    with report.stage("tree"):
-        tree, heights, is_level = _tree(surface, scene, fields, config)
-        run.write_tree(tree)
-        _export(run, scene, surface, tree, heights[is_level])
-    report.note(f"{len(surface)} surface points, levels at {', '.join(f'{h:.3f}' for h in heights[is_level])}")
-    with report.stage("labels"):
-        _label(run, scene, surface, tree, heights, is_level, config.segment, report)
-        write_contact_sheet(run, scene)
-    run.finish("segment", settings, sum(report.seconds[name] for name in ("surface", "tree", "labels")))
+    with report.stage("segment"), in_background() as submit:
+        with report.stage("surface"):
+            surface = _surface(run, scene, config)
+        submit(run.write_surface, surface)
+        with report.stage("graph"):
+            graph = _graph(surface, scene, fields, config)
+        with report.stage("tree"):
+            tree, heights, is_level = _tree(graph, config)
+        submit(run.write_tree, tree)
+        submit(_export, run, scene, surface, tree, heights[is_level])
+        report.note(f"{len(surface)} surface points, levels at {', '.join(f'{h:.3f}' for h in heights[is_level])}")
+        with report.stage("labels"):
+            _label(run, scene, surface, tree, heights, is_level, config.segment, report)
+        with report.stage("sheet"):
+            write_contact_sheet(run, scene, tree)
+        with report.stage("quality"):
+            quality = _quality(run, scene, surface, tree, heights, is_level)
+            write_json(run.root / "quality.json", quality.to_json())
+    report.table("Levels", *quality.table())
+    report.result(f"Without ground truth: {quality.summary()}.")
+    run.finish("segment", settings, report.seconds["segment"])
 
 
 def segment_fingerprint(run: RunFolder) -> str:
@@ -101,21 +114,28 @@ def segment_fingerprint(run: RunFolder) -> str:
 
 def render_views(run: RunFolder, scene: Scene, fields: Fields, report: Report) -> None:
     """Render every view of every split once and keep the result, unless this very field was rendered before."""
-    from ..field import render_view
-
     settings = geometry_fingerprint(run)
     if run.finished("render", settings):
-        report.seconds["render"] = run.seconds()["render"]
         report.note("render: done before, kept")
         return
     run.begin("render", settings)
     shutil.rmtree(run.root / "renders", ignore_errors=True)
-    jobs = [(split, index) for split in scene.splits for index in range(len(scene.splits[split]))]
+    total = sum(len(views) for views in scene.splits.values())
     with report.stage("render"):
-        for split, index in report.track(jobs, len(jobs), "render"):
-            views = scene.splits[split]
-            run.write_render(split, views.views[index].name, render_view(fields.geometry, views.cameras, index))
+        written = in_threads(lambda job: run.write_render(*job), _rendered(scene, fields))
+        for _ in report.track(written, total, "render"):
+            pass
     run.finish("render", settings, report.seconds["render"])
+
+
+def _rendered(scene: Scene, fields: Fields) -> Iterator[tuple[str, str, RenderedView]]:
+    """Split, name and what the field shows, of every view."""
+    from ..field.render import render_views
+
+    for split, views in scene.splits.items():
+        pictures = render_views(fields.geometry, views.cameras, range(len(views)))
+        for view, picture in zip(views, pictures, strict=True):
+            yield split, view.name, picture
 
 
 @dataclass(frozen=True)
@@ -144,7 +164,15 @@ def _check_evidence(scene: Scene, fields: Fields, engine: Engine) -> None:
 
 def _forget(run: RunFolder) -> None:
     """Remove what an earlier segmentation wrote, so that nothing of it is taken for this one's."""
-    for name in ("surface.npz", "tree.npz", "tree.json", "points.ply", "metrics.json", "contact_sheet.png"):
+    for name in (
+        "surface.npz",
+        "tree.npz",
+        "tree.json",
+        "points.ply",
+        "quality.json",
+        "metrics.json",
+        "contact_sheet.png",
+    ):
         (run.root / name).unlink(missing_ok=True)
     for name in ("labels", "views"):
         shutil.rmtree(run.root / name, ignore_errors=True)
@@ -158,16 +186,21 @@ def _surface(run: RunFolder, scene: Scene, config: Config) -> Surface:
     return surface_from_views(views, scene.train.cameras, to_user=scene.to_user, config=config.segment, images=pictures)
 
 
-def _tree(surface: Surface, scene: Scene, fields: Fields, config: Config) -> tuple[Tree, np.ndarray, np.ndarray]:
-    """The tree, the heights of the cuts to label [L], and which of these are automatic levels [L]."""
+def _graph(surface: Surface, scene: Scene, fields: Fields, config: Config) -> AffinityGraph:
     from ..field import point_features
-    from ..segment import build_graph, levels, spread_cuts
-    from ..ultrametric import build_tree
+    from ..segment import build_graph
 
     features = None
     if config.engine == "field" and fields.features is not None:
         features = point_features(fields.features, scene.to_user.inverse().apply(surface.points))
-    graph = build_graph(surface, engine=config.engine, scene=scene, features=features, config=config.segment)
+    return build_graph(surface, engine=config.engine, scene=scene, features=features, config=config.segment)
+
+
+def _tree(graph: AffinityGraph, config: Config) -> tuple[Tree, np.ndarray, np.ndarray]:
+    """The tree, the heights of the cuts to label [L], and which of these are automatic levels [L]."""
+    from ..segment import levels, spread_cuts
+    from ..ultrametric import build_tree
+
     tree = build_tree(graph, linkage=config.segment.linkage)
     automatic = levels(tree)
     heights = spread_cuts(tree, config.segment.cuts, automatic)
@@ -179,7 +212,10 @@ def _export(run: RunFolder, scene: Scene, surface: Surface, tree: Tree, heights:
 
     write_points(run.root / "points.ply", surface, tree, heights)
     names = [view.name for view in scene.train]
-    write_tree_json(run.root / "tree.json", surface, tree, names, heights=heights)
+    best = names[int(np.argmax([surface.seen_from(view).sum() for view in range(len(names))]))]
+    folder = run.view_folder("train", best).relative_to(run.root)
+    pictures = [(folder / f"{name}.png").as_posix() for name in height_names(heights)]
+    write_tree_json(run.root / "tree.json", surface, tree, names, heights=heights, pictures=pictures)
 
 
 def _label(
@@ -192,33 +228,46 @@ def _label(
     config: SegmentConfig,
     report: Report,
 ) -> None:
-    """Label maps and pictures of every view."""
+    """Label maps and pictures of every view, each one found and written by a thread of its own."""
     from ..export import node_colors
+    from ..segment import ViewLabeller, view_points
 
     colors = node_colors(tree)
+    labeller = ViewLabeller(surface, tree, heights, config, workers=1)
 
-    def finish(job: tuple[str, str, np.ndarray]) -> None:
-        split, name, labels = job
+    def label(job: tuple[str, int]) -> None:
+        split, index = job
+        views = scene.splits[split]
+        name = views.views[index].name
+        labels = labeller(view_points(run.read_render(split, name), views.cameras, index, scene.to_user))
         run.write_labels(split, name, ViewLabels(labels, heights, is_level))
         _write_views(run.view_folder(split, name), labels[is_level], heights[is_level], colors)
 
-    total = sum(len(split) for split in scene.splits.values())
-    jobs = _labelled(run, scene, surface, tree, heights, config)
-    for _ in report.track(in_threads(finish, jobs), total, "labels"):
+    jobs = [(split, index) for split, views in scene.splits.items() for index in range(len(views))]
+    pixels = max(int(views.cameras.sizes.prod(axis=1).max(initial=0)) for views in scene.splits.values())
+    workers = workers_for(_COPIES * pixels * len(heights) * 4)  # int32
+    for _ in report.track(in_threads(label, jobs, workers=workers), len(jobs), "labels"):
         pass
 
 
-def _labelled(
-    run: RunFolder, scene: Scene, surface: Surface, tree: Tree, heights: np.ndarray, config: SegmentConfig
-) -> Iterator[tuple[str, str, np.ndarray]]:
-    """Split, name and labels [L, H, W] of every view."""
-    from ..segment import ViewLabeller, view_points
+def _quality(
+    run: RunFolder, scene: Scene, surface: Surface, tree: Tree, heights: np.ndarray, is_level: np.ndarray
+) -> Quality:
+    """What the run's own files say about the segmentation."""
+    from ..segment.quality import assess
 
-    labeller = ViewLabeller(surface, tree, heights, config)
-    for split, views in scene.splits.items():
-        for index, view in enumerate(views):
-            points = view_points(run.read_render(split, view.name), views.cameras, index, scene.to_user)
-            yield split, view.name, labeller(points)
+    def name(split: str, index: int) -> str:
+        return scene.splits[split].views[index].name
+
+    return assess(
+        surface,
+        tree,
+        heights,
+        is_level,
+        scene,
+        rendered=lambda split, index: run.read_render(split, name(split, index)),
+        labels=lambda split, index: run.read_labels(split, name(split, index)).labels,
+    )
 
 
 def _write_views(folder: Path, labels: np.ndarray, heights: np.ndarray, colors: np.ndarray) -> None:

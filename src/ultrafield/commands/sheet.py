@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..types import Scene
+from ..types import Scene, Tree
 from .pictures import color_picture
 from .runfolder import RunFolder
 
 _MOST_VIEWS = 4
 
 
-def write_contact_sheet(run: RunFolder, scene: Scene) -> None:
+def write_contact_sheet(run: RunFolder, scene: Scene, tree: Tree) -> None:
     """Write contact_sheet.png: a few views, one per row; photograph, rendering, and the automatic levels."""
     from ..export import contact_sheet, label_picture, node_colors, overlay
 
-    colors = node_colors(run.read_tree())
+    colors = node_colors(tree)
     split = "val" if len(scene.splits.get("val", ())) > 0 else "train"
     views = scene.splits[split].views
     chosen = np.unique(np.linspace(0, len(views) - 1, min(_MOST_VIEWS, len(views))).round().astype(int))

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..types import Tree
 from ..ultrametric import CondensedTree, condense
+from ..ultrametric.substantial import cluster_of_nodes, substantial_size
 
 _FIRST_HUE, _HUES = 30.0, 330.0  # degrees; what is missing of the circle keeps the two ends of the scale apart
 _MIDDLE, _STEP, _DARKEST, _LIGHTEST = 0.70, 0.14, 0.48, 0.88  # lightness
@@ -30,10 +31,10 @@ def node_colors(tree: Tree, *, min_size: int = 0) -> np.ndarray:
 
     Source: M. Tennekes, E. de Jonge, "Tree Colors: Color Schemes for Tree-Structured Data", 2014.
     """
-    condensed = condense(tree, min_size or max(2, tree.num_leaves // 1000))
+    condensed = condense(tree, substantial_size(tree, min_size))
     splits = _splits(condensed)
     colors = oklch_to_srgb(_lightness(splits, len(condensed)), _CHROMA, _hues(condensed, splits))
-    return colors[_cluster_of_nodes(tree, condensed)]
+    return colors[cluster_of_nodes(tree, condensed)]
 
 
 def oklch_to_srgb(lightness: np.ndarray, chroma: float, hue: np.ndarray) -> np.ndarray:
@@ -124,18 +125,3 @@ def _lightness(splits: np.ndarray, count: int) -> np.ndarray:
         lightness[larger], lightness[smaller] = lightness[parent], lightness[parent] + step
         turn[larger] = turn[smaller] = -turn[parent]
     return lightness
-
-
-def _cluster_of_nodes(tree: Tree, condensed: CondensedTree) -> np.ndarray:
-    """The smallest cluster that holds each node of the tree [2n − 1], int64."""
-    # Pointers climb to the next cluster's node; each round doubles how far they reach.
-    above = tree.parents.copy()
-    above[condensed.nodes] = condensed.nodes
-    while True:
-        further = above[above]
-        if np.array_equal(further, above):
-            break
-        above = further
-    cluster = np.empty(len(above), np.int64)
-    cluster[condensed.nodes] = np.arange(len(condensed))
-    return cluster[above]

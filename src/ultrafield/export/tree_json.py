@@ -11,6 +11,8 @@ import numpy as np
 from ..io import write_json
 from ..types import Surface, Tree
 from ..ultrametric import CondensedTree, condense, cut
+from ..ultrametric.substantial import substantial_size
+from .colors import node_colors
 
 
 def write_tree_json(
@@ -20,15 +22,20 @@ def write_tree_json(
     names: Sequence[str],
     *,
     heights: np.ndarray | None = None,
+    pictures: Sequence[str] | None = None,
     min_size: int = 0,
 ) -> None:
     """Write `tree.json`: the condensed tree, whose nodes keep the ids of the full one.
 
     A node has id, parent (null for the root), children, birth and death (a cut at a height in [birth, death) shows it
-    as one segment), size (points), stability, box (two corners, user's frame), best_view (the training view that sees
-    most of its points; null if none does) and best_view_points. The root comes first, a parent before its children. A
-    level has its height and segments: the label that points and label maps carry at this height, the node of which
-    that segment is all or most, and its size.
+    as one segment), size (points), stability (the sum over its points of death minus the height at which each joined
+    it), box (two corners, user's frame), color (sRGB, as in all pictures), best_view (the training view that sees most
+    of its points; null if none does) and best_view_points. The root comes first, a parent before its children.
+
+    A level has its height, count (segments of at least min_size points), typical_size (their median number of points),
+    covered (part of all points that lie in them), picture (a file relative to the run folder, or null) and segments,
+    largest first: the label that points and label maps carry at this height, the node of which that segment is all or
+    most, and its size. The coarsest level comes first.
 
     Args:
         path: Target, written atomically.
@@ -36,30 +43,36 @@ def write_tree_json(
         tree: A merge tree over them.
         names: Names of the training views [V], as in `surface.visible`.
         heights: Levels to list [L]; none if None.
+        pictures: A picture of each level [L], as a path relative to the file; none if None.
         min_size: Points that a node needs; 0 takes a thousandth of all, but at least 2.
 
     Raises:
-        ValueError: Surface, tree and names do not belong together.
+        ValueError: Surface, tree and names, or heights and pictures, do not belong together.
     """
     if tree.num_leaves != len(surface):
         raise ValueError(f"tree: expected {len(surface)} leaves, one per surface point, got {tree.num_leaves}")
     if len(names) != len(surface.visible):
         raise ValueError(f"names: expected {len(surface.visible)}, one per view of the surface, got {len(names)}")
-    smallest = min_size or max(2, tree.num_leaves // 1000)
+    count = 0 if heights is None else len(heights)
+    if pictures is not None and len(pictures) != count:
+        raise ValueError(f"pictures: expected {count}, one per level, got {len(pictures)}")
+    smallest = substantial_size(tree, min_size)
     condensed = condense(tree, smallest)
-    levels = [] if heights is None else sorted((float(height) for height in heights), reverse=True)
+    levels = zip([] if heights is None else heights.tolist(), pictures or [None] * count, strict=True)
     content = {
         "format": "ultrafield tree",
         "version": 1,
         "points": len(surface),
         "min_size": smallest,
-        "nodes": _nodes(condensed, surface, names),
-        "levels": [_level(tree, condensed, height, smallest) for height in levels],
+        "nodes": _nodes(condensed, surface, names, node_colors(tree, min_size=smallest)),
+        "levels": [_level(tree, condensed, *level, smallest) for level in sorted(levels, key=lambda item: -item[0])],
     }
     write_json(path, content)
 
 
-def _nodes(condensed: CondensedTree, surface: Surface, names: Sequence[str]) -> list[dict[str, Any]]:
+def _nodes(
+    condensed: CondensedTree, surface: Surface, names: Sequence[str], colors: np.ndarray
+) -> list[dict[str, Any]]:
     low, high = _boxes(condensed, surface.points)
     views, points_seen = _best_views(condensed, surface)
     children: list[list[int]] = [[] for _ in range(len(condensed))]
@@ -75,6 +88,7 @@ def _nodes(condensed: CondensedTree, surface: Surface, names: Sequence[str]) -> 
             "size": int(condensed.sizes[index]),
             "stability": _short(condensed.stability[index]),
             "box": [[_short(value) for value in corner[index]] for corner in (low, high)],
+            "color": colors[condensed.nodes[index]].tolist(),
             "best_view": names[views[index]] if points_seen[index] > 0 else None,
             "best_view_points": int(points_seen[index]),
         }
@@ -110,10 +124,12 @@ def _best_views(condensed: CondensedTree, surface: Surface) -> tuple[np.ndarray,
     return seen.argmax(axis=1), seen.max(axis=1)
 
 
-def _level(tree: Tree, condensed: CondensedTree, height: float, smallest: int) -> dict[str, Any]:
-    """One level: its segments of at least `smallest` points, largest first."""
+def _level(tree: Tree, condensed: CondensedTree, height: float, picture: str | None, smallest: int) -> dict[str, Any]:
+    """One level and its segments of at least `smallest` points, largest first."""
     labels, leaf, sizes = np.unique(cut(tree, height), return_index=True, return_counts=True)
     order = np.argsort(-sizes, kind="stable")
+    order = order[sizes[order] >= smallest]
+    shown = sizes[order]
     segments = [
         {
             "label": int(labels[item]),
@@ -121,9 +137,15 @@ def _level(tree: Tree, condensed: CondensedTree, height: float, smallest: int) -
             "size": int(sizes[item]),
         }
         for item in order
-        if sizes[item] >= smallest
     ]
-    return {"height": _short(height), "segments": segments}
+    return {
+        "height": _short(height),
+        "count": len(shown),
+        "typical_size": float(np.median(shown)) if len(shown) else None,
+        "covered": _short(shown.sum() / tree.num_leaves),
+        "picture": picture,
+        "segments": segments,
+    }
 
 
 def _cluster_of(condensed: CondensedTree, label: int, leaf: int) -> int:
