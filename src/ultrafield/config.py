@@ -237,7 +237,7 @@ def preset(name: Preset) -> Config:
                 hidden=64,
                 color_layers=2,
                 occupancy_resolution=128,
-                steps=2500,
+                steps=1500,
                 rays=8192,
                 samples=1 << 18,
                 max_samples_per_ray=1024,

@@ -58,8 +58,8 @@ def test_rounded_products_stay_close(precision, kernel_device):
     found = gradients(lambda x, w: mlp_gpu(x, w, precision=precision), x, weights, grad)
     expected = gradients(lambda x, w: plain(x, w, False), x, weights, grad)
     for one, other in zip(found, expected, strict=True):
-        # Eight bits of mantissa, and a few ReLUs that switch near zero: compared as a whole.
-        assert (one - other).norm() < 0.02 * other.norm()
+        # Ten or seven bits of mantissa, and a few ReLUs that switch near zero: compared as a whole.
+        assert (one - other).norm() < (0.02 if precision == "tf32" else 0.06) * other.norm()
 
 
 @pytest.mark.parametrize("live", [0, 1, 64, 100, 999])

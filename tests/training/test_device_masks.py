@@ -213,8 +213,8 @@ def test_comparisons_are_uniform_in_their_regions(balls, draw):
             assert chisquare(counts).pvalue > CHANCE
         # Draws that do not depend on each other agree by chance only: 1000 / 35 times, give or take 5.
         one, other = step.batch.negative[rows].T
-        assert (one == other).sum() == pytest.approx(1000 / len(regions[2]), abs=25)
-        assert (step.batch.anchor[rows] == step.batch.positive[rows]).sum() == pytest.approx(
+        assert int((one == other).sum()) == pytest.approx(1000 / len(regions[2]), abs=25)
+        assert int((step.batch.anchor[rows] == step.batch.positive[rows]).sum()) == pytest.approx(
             1000 / len(regions[0]), abs=25
         )
 
