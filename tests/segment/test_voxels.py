@@ -65,3 +65,13 @@ def test_nothing_stays_nothing_and_the_infinitely_far_is_dropped() -> None:
     rows = random_rows(4, 5)
     rows[0, 0] = 1e9
     assert thin(rows, 0.5).table[:, 10].sum() == 4
+
+
+def test_many_pixels_are_fused_in_larger_voxels_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_ROWS_BEFORE_MERGE", 500)
+    generator = np.random.default_rng(0)
+    parts = [np.concatenate([generator.random((400, 10)), np.ones((400, 1))], axis=1) for _ in range(6)]
+    sums = fuse(iter(parts), 1e-3, most=100)
+    assert len(sums) <= 100
+    assert sums.voxel > 1e-3
+    np.testing.assert_allclose(sums.table.sum(axis=0), np.concatenate(parts).sum(axis=0))

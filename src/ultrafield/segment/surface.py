@@ -10,16 +10,18 @@ import numpy as np
 
 from ..config import SegmentConfig
 from ..errors import RunError
+from ..projection import back_project
 from ..threads import in_threads, workers_for
 from ..types import Cameras, RenderedView, Scene, Similarity, Surface
 from .samples import focal_length, surface_samples
 from .sight import Sight, look
-from .voxels import VoxelSums, coarsen, fuse, thin
+from .voxels import SPARE, VoxelSums, fuse, thin, voxel_keys
 
 if TYPE_CHECKING:
     from ..field import RadianceField
 
 _MAX_POINTS = 250_000  # the automatic voxel grows until no more points remain
+_PIXELS_TO_ESTIMATE = 1 << 22  # pixels from which the number of occupied voxels is estimated
 _FOOTPRINTS_PER_VOXEL = 0.6  # many views see each spot, so points may lie denser than the pixels of one of them
 _COMPANY = 2.0  # a point without another one so many voxels around it is noise
 _DISTRUST = 2  # a point goes unless this many times as many views see it as see through it
@@ -113,14 +115,13 @@ def _surface(maps: Sequence[_DepthMap], cameras: Cameras, to_user: Similarity, c
     """Fuse, thin, and drop what is alone or seen through."""
     sizes = np.array([item.depth.shape[::-1] for item in maps], np.int64).reshape(-1, 2)
     cameras = cameras.resized(sizes).moved(to_user)
-    voxel = 0.5 * config.voxel * to_user.scale or _FOOTPRINTS_PER_VOXEL * _median_footprint(maps, cameras)
+    voxel = 0.5 * config.voxel * to_user.scale or _automatic_voxel(maps, cameras)
 
     def samples(index: int) -> np.ndarray:
         return thin(surface_samples(maps[index].depth, maps[index].color, cameras, index), voxel).table
 
-    sums = fuse(in_threads(samples, range(len(maps)), workers=_view_workers(maps)), voxel)
-    if config.voxel == 0:
-        sums = coarsen(sums, _MAX_POINTS)
+    rows = in_threads(samples, range(len(maps)), workers=_view_workers(maps))
+    sums = fuse(rows, voxel, most=_MAX_POINTS if config.voxel == 0 else None)
     sums = VoxelSums(sums.table[_in_company(sums)], sums.voxel)
     if len(sums) == 0:
         raise _no_surface("no depth map has a continuous patch")
@@ -130,6 +131,26 @@ def _surface(maps: Sequence[_DepthMap], cameras: Cameras, to_user: Similarity, c
 def _view_workers(maps: Sequence[_DepthMap]) -> int:
     """How many depth maps to take samples from at once."""
     return workers_for(_BYTES_PER_PIXEL * max((item.depth.size for item in maps), default=0))
+
+
+def _automatic_voxel(maps: Sequence[_DepthMap], cameras: Cameras) -> float:
+    """A voxel for the pixels' footprint, but not one so small that far too many would be occupied.
+
+    Their number is estimated from every so manyth pixel in voxels as much larger: large pictures then cost no more
+    memory and little more time than small ones.
+    """
+    voxel = _FOOTPRINTS_PER_VOXEL * _median_footprint(maps, cameras)
+    stride = int(np.ceil(np.sqrt(sum(item.depth.size for item in maps) / _PIXELS_TO_ESTIMATE)))
+    if stride == 1:
+        return voxel
+
+    def occupied(index: int) -> np.ndarray:
+        points = back_project(cameras, index, maps[index].depth)[::stride, ::stride].reshape(-1, 3)
+        return np.unique(voxel_keys(points[np.isfinite(points).all(-1)], stride * voxel)[0])
+
+    found = np.concatenate(list(in_threads(occupied, range(len(maps)), workers=_view_workers(maps))))
+    expected = stride**2 * len(np.unique(found))
+    return voxel * max(1.0, float(np.sqrt(expected / (SPARE * _MAX_POINTS))))
 
 
 def _median_footprint(maps: Sequence[_DepthMap], cameras: Cameras) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import RunError
 from ..projection import pixel_indices, project
+from ..threads import in_threads
 from ..types import Cameras, MaskSet, Scene, Surface
 from .mask_weights import mask_weights
 
@@ -80,12 +81,12 @@ def view_votes(surface: Surface, scene: Scene) -> Iterator[ViewVotes]:
     if all(view.masks is None for view in train):
         raise RunError(f"{scene.root}: no training view has masks (make them with: ultrafield masks {scene.root})")
     cameras, everything = train.cameras.moved(scene.to_user), np.zeros(len(surface), np.int64)
-    for index, view in enumerate(train):
-        if view.masks is not None and len(view.masks) > 0:
-            codes, seen = point_codes(surface, cameras, index, view.masks)
-            points = np.zeros((1, 64 * codes.shape[1]), np.int64)
-            count_members(codes, seen, everything, points)
-            yield ViewVotes(codes, seen, points[0, : len(view.masks) + 1], mask_weights(points[0]))
+    masked = [(index, view.masks) for index, view in enumerate(train) if view.masks is not None and len(view.masks) > 0]
+    found = in_threads(lambda item: (len(item[1]), *point_codes(surface, cameras, *item)), masked)
+    for masks, codes, seen in found:
+        points = np.zeros((1, 64 * codes.shape[1]), np.int64)
+        count_members(codes, seen, everything, points)
+        yield ViewVotes(codes, seen, points[0, : masks + 1], mask_weights(points[0]))
 
 
 def point_codes(surface: Surface, cameras: Cameras, index: int, masks: MaskSet) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 COLUMNS = 11  # x y z, nx ny nz, r g b, footprint, count
 _CELLS = 1 << 20  # 21 bits per axis, half of them on either side of the origin
 _ROWS_BEFORE_MERGE = 1 << 21
+SPARE = 2  # times as many voxels as wanted are kept while views are still to come
 
 
 @dataclass(frozen=True)
@@ -33,28 +34,44 @@ class VoxelSums:
         return self.table[:, first:last] / self.table[:, 10:]
 
 
+def voxel_keys(points: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray]:
+    """A number for the voxel of each point [P], int64, ordered like the voxels, and whether it is within reach [P]."""
+    cells = np.floor(points / voxel)
+    within = (np.abs(cells) < _CELLS).all(axis=1)
+    x, y, z = (np.where(within[:, None], cells, 0).astype(np.int64) + _CELLS).T
+    return (x << 42) | (y << 21) | z, within
+
+
 def thin(rows: np.ndarray, voxel: float) -> VoxelSums:
     """Sum rows [P, 11] whose mean positions share a voxel; rows beyond 2^20 voxels from the origin are dropped."""
-    cells = np.floor(rows[:, :3] / (rows[:, 10:] * voxel))
-    within = (np.abs(cells) < _CELLS).all(axis=1)
+    keys, within = voxel_keys(rows[:, :3] / rows[:, 10:], voxel)
     if not within.all():
-        rows, cells = rows[within], cells[within]
-    x, y, z = (cells.astype(np.int64) + _CELLS).T
-    keys = (x << 42) | (y << 21) | z
+        rows, keys = rows[within], keys[within]
     order = np.argsort(keys, kind="stable")  # stable: sums must not depend on anything but the order of the rows
     starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
     table = np.add.reduceat(rows[order], starts, axis=0) if len(starts) else rows
     return VoxelSums(table, voxel)
 
 
-def fuse(rows: Iterable[np.ndarray], voxel: float) -> VoxelSums:
-    """Sum the rows [P, 11] of every view, thinned to its own voxels, into common ones, holding few views' at a time."""
-    tables = [np.zeros((0, COLUMNS))]
+def fuse(rows: Iterable[np.ndarray], voxel: float, *, most: int | None = None) -> VoxelSums:
+    """Sum the rows [P, 11] of every view, thinned to its own voxels, into common ones, holding few views' at a time.
+
+    Args:
+        rows: Rows of each view.
+        voxel: Edge of the voxels.
+        most: How many voxels may be occupied in the end; the voxels are enlarged until no more are. None keeps their
+            size. Large pictures have many more pixels than that, so they are enlarged on the way already.
+    """
+    sums = VoxelSums(np.zeros((0, COLUMNS)), voxel)
+    waiting: list[np.ndarray] = []
     for part in rows:
-        tables.append(part)
-        if sum(len(table) for table in tables) > _ROWS_BEFORE_MERGE:
-            tables = [thin(np.concatenate(tables), voxel).table]
-    return thin(np.concatenate(tables), voxel)
+        waiting.append(part)
+        if len(sums) + sum(len(table) for table in waiting) > _ROWS_BEFORE_MERGE:
+            sums, waiting = thin(np.concatenate([sums.table, *waiting]), sums.voxel), []
+            if most is not None and len(sums) > SPARE * most:
+                sums = coarsen(sums, most)
+    sums = thin(np.concatenate([sums.table, *waiting]), sums.voxel)
+    return sums if most is None else coarsen(sums, most)
 
 
 def coarsen(sums: VoxelSums, most: int) -> VoxelSums:
