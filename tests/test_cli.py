@@ -22,7 +22,7 @@ OPTIONS = {
     "synth": ["SRC", "OUT", "--size", "--train-views", "--seed", "--mask-noise", "--overwrite"],
     "masks": ["SCENE", "--model", "--out", "--width", "--downsample", "--allow-missing"],
     "train": [
-        *("SCENE", "--out RUN", "--engine {field,lift}", "--preset {auto,draft,standard,paper}", "--seed"),
+        *("SCENE", "--out RUN", "--engine {field,lift,both}", "--preset {auto,draft,standard,paper}", "--seed"),
         *("--device {auto,cpu,cuda}", "--downsample", "--width", "--hold-out", "--masks DIR", "--allow-missing"),
         *("--linkage {single,average}", "--cuts", "--geometry.steps", "--geometry.grid.levels", "--features.dim"),
         *("--features.no-hierarchical", "--segment.label-radius"),

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from .errors import ConfigError
 
-Engine = Literal["field", "lift"]
+BorderWeighting = Literal["any", "share"]
+Engine = Literal["field", "lift", "both"]
 Linkage = Literal["single", "average"]
 Preset = Literal["draft", "standard", "paper"]
 
@@ -142,7 +143,10 @@ class FeatureConfig:
         hierarchical: Whether pairs along the chain of masks are drawn.
         temperature: Temperature of the cross-entropy.
         neighbors: Neighbouring sampled pixels joined in the pixel graph.
-        border_penalty: Added to the distance of graph edges that cross a mask border.
+        border_weighting: How far a graph edge crosses a border: in full at "any" mask's border (paper), or by the
+            "share" of the masks around it that have their border there.
+        border_factor: Times its own length, added to an edge that crosses in full.
+        border_penalty: Added to the length of an edge that crosses in full, however similar its ends are.
         norm_weight: Weight of (‖feature‖ − 1)².
         min_pixels: Masks with fewer sampled pixels inside or outside are skipped.
         min_uncovered: A mask with children also gets positives from its own uncovered part if that has so many pixels.
@@ -168,7 +172,9 @@ class FeatureConfig:
     hierarchical: bool = True
     temperature: float = 0.1
     neighbors: int = 10
-    border_penalty: float = 10.0
+    border_weighting: BorderWeighting = "any"
+    border_factor: float = 10.0
+    border_penalty: float = 0.0
     norm_weight: float = 0.1
     min_pixels: int = 5
     min_uncovered: int = 10
@@ -180,6 +186,7 @@ class FeatureConfig:
         positive = ("hidden", "layers", "dim", "samples_per_pixel", "steps", "images", "pairs_per_mask", "negatives")
         lowest = dict.fromkeys((*positive, "neighbors", "min_pixels"), 1) | {"pixels": 2}
         lowest |= dict.fromkeys(("bottleneck", "lr", "temperature", "euclidean_weight", "ultrametric_weight"), 0)
+        lowest |= {"border_factor": 0, "border_penalty": 0}
         _check_range("features.", self, lowest, above=("lr", "temperature"))
 
 
@@ -192,7 +199,8 @@ class SegmentConfig:
         voxel: Edge of the thinning voxels as a fraction of the scene's half extent of the cameras' focus (0.5);
             0 chooses it from the pixels' footprint.
         neighbors: Nearest neighbours joined in the surface graph.
-        superpoints: Patches of surface that masks compare as wholes (engine lift); 0 compares neighbouring points only.
+        superpoints: Patches of surface that are compared as wholes (engines lift and both); 0 compares neighbouring
+            points only.
         min_opacity: Pixels less opaque than this carry no surface.
         label_neighbors: Nearest surface points that vote on a pixel's label.
         label_radius: Largest distance to them, in voxels.
@@ -281,6 +289,9 @@ def preset(name: Preset) -> Config:
                 pixels=4096,
                 images=1,
                 mask_balance=0.0,
+                border_weighting="any",
+                border_factor=0.0,
+                border_penalty=10.0,
                 norm_weight=1.0,
                 beta2=0.999,
             ),

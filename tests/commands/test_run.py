@@ -246,6 +246,24 @@ def test_the_other_engine_uses_the_geometry_that_was_trained_for_features(
     assert (copied_run / "field.safetensors").read_bytes() == before
 
 
+def test_both_engines_together_use_the_features_that_are_there(
+    tiny: list[str], tiny_scene: Path, copied_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = snapshot(copied_run)
+    assert cli.main(["segment", str(copied_run), "--engine", "both", "--device", "cpu"]) == 0
+    assert RunFolder(copied_run).read_config().config.engine == "both"
+    heights = RunFolder(copied_run).read_tree().heights
+    assert 0 < heights.max() <= 1
+    capsys.readouterr()
+    assert cli.main(["run", str(tiny_scene), "--out", str(copied_run), "--engine", "both", *tiny]) == 0
+    notes = capsys.readouterr().err
+    assert "train: done before" in notes
+    assert "segment: done before" in notes
+    after = snapshot(copied_run)
+    assert after["field.safetensors"] == before["field.safetensors"]
+    assert after["tree.npz"] != before["tree.npz"]
+
+
 def test_metrics_of_the_published_evaluation_are_not_taken_for_the_runs_own(
     tiny: list[str], tiny_scene: Path, copied_run: Path
 ) -> None:
@@ -322,8 +340,9 @@ def test_a_full_disk_while_labelling_names_the_file(
     assert not list((copied_run / "labels").rglob("*.*"))
 
 
-def test_features_are_needed_for_the_field_engine(
-    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("engine", ["field", "both"])
+def test_engines_that_need_features_say_so(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], engine: str
 ) -> None:
     from ultrafield.commands.train import keep_fields
     from ultrafield.training import Fields, load_fields
@@ -333,8 +352,9 @@ def test_features_are_needed_for_the_field_engine(
     config = replace(stored.config, engine="lift")
     run.write_config(stored.scene, stored.data, config)
     keep_fields(run, config, Fields(load_fields(tiny_run).geometry))
-    assert cli.main(["segment", str(tmp_path), "--engine", "field", "--device", "cpu"]) == 2
-    assert "--engine field: this run has no features" in capsys.readouterr().err
+    assert cli.main(["segment", str(tmp_path), "--engine", engine, "--device", "cpu"]) == 2
+    expected = f"--engine {engine}: this run has no features; train with --engine {engine}, or take --engine lift"
+    assert expected in capsys.readouterr().err
     assert run.read_config().config.engine == "lift"
 
 
@@ -394,13 +414,15 @@ def test_masks_are_made_for_the_views_that_have_none(
     assert len(list((run / "masks" / "train_seg").iterdir())) == 6
 
 
+@pytest.mark.parametrize("engine", ["field", "both"])
 def test_features_without_masks_fail_before_geometry_is_trained(
-    tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], engine: str
 ) -> None:
     scene = _without_masks(tiny_scene, tmp_path / "partly")
     write_masks(scene, "train", "r_0", np.ones((1, 32, 32), bool))
-    assert cli.main(["train", str(scene), "--out", str(tmp_path / "run"), "--engine", "field", *tiny]) == 2
-    assert "--engine field needs masks of every training view; 5 of 6 have none (first: r_1)" in capsys.readouterr().err
+    assert cli.main(["train", str(scene), "--out", str(tmp_path / "run"), "--engine", engine, *tiny]) == 2
+    expected = f"--engine {engine} needs masks of every training view; 5 of 6 have none (first: r_1)"
+    assert expected in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 

@@ -142,13 +142,18 @@ def test_masks_that_hold_no_point_are_an_error(toy: Toy, toy_surface: Surface) -
         build_graph(toy_surface, engine="lift", scene=scene)
 
 
-def test_what_is_missing_or_malformed_is_named(toy_surface: Surface) -> None:
-    with pytest.raises(ConfigError, match="engine: expected one of field, lift, got 'sam'"):
+def test_what_is_missing_or_malformed_is_named(toy: Toy, toy_surface: Surface) -> None:
+    with pytest.raises(ConfigError, match="engine: expected one of field, lift, both, got 'sam'"):
         build_graph(toy_surface, engine="sam")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="scene: engine 'lift' needs it"):
         build_graph(toy_surface, engine="lift")
     with pytest.raises(ValueError, match="features: engine 'field' needs them"):
         build_graph(toy_surface, engine="field")
+    features = np.ones((len(toy_surface), 1), np.float32)
+    with pytest.raises(ValueError, match="scene: engine 'both' needs it"):
+        build_graph(toy_surface, engine="both", features=features)
+    with pytest.raises(ValueError, match="features: engine 'both' needs them"):
+        build_graph(toy_surface, engine="both", scene=toy.scene)
     with pytest.raises(ValueError, match=r"features: expected shape \[\d+, \*\], got \[3, 8\]"):
         build_graph(toy_surface, engine="field", features=np.zeros((3, 8), np.float32))
     with pytest.raises(ValueError, match="features: expected finite numbers"):

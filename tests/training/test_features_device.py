@@ -14,8 +14,8 @@ from ultrafield.training.features import _FeatureTrainer
 from ultrafield.training.mask_pool import MaskPool
 from ultrafield.training.pixels import pixel_pool
 from ultrafield.training.surface_cache import PaddedCache, build_cache
-from ultrafield.ultrametric import border_crossings, euclidean_loss, pixel_graph, ultrametric_loss
-from ultrafield.ultrametric.pairs import Pairs
+from ultrafield.ultrametric import euclidean_loss, pixel_graph, ultrametric_loss
+from ultrafield.ultrametric.pairs import Pairs, border_evidence
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +64,18 @@ def test_losses_and_gradients_are_those_of_the_cpu(trainers):
     images, count = batch.positions.shape[:2]
     image_of_pixel = np.repeat(np.arange(images), count)
     edges = pixel_graph(batch.positions.cpu().view(-1, 2).double().numpy(), image_of_pixel, settings.neighbors)
-    crossings = border_crossings(edges, batch.bits.cpu().numpy())
+    crossings = border_evidence(edges, batch.bits.cpu().numpy().view(np.uint64), settings.border_weighting)
     expected = {
         "norm": settings.norm_weight * (rendered.norm(dim=1) - 1.0).square().mean(),
         "euclidean": euclidean_loss(features, pairs, temperature=settings.temperature),
         "ultrametric": ultrametric_loss(
-            features, pairs, edges, crossings, temperature=settings.temperature, border_penalty=settings.border_penalty
+            features,
+            pairs,
+            edges,
+            crossings,
+            temperature=settings.temperature,
+            border_penalty=settings.border_penalty,
+            border_factor=settings.border_factor,
         ),
     }
     torch.stack(list(expected.values())).sum().backward()

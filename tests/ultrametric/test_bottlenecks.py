@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ultrafield.ultrametric import Pairs, boruvka, bottlenecks, euclidean_loss, minimax, ultrametric_loss
-from ultrafield.ultrametric.losses import _compare_by_edge, _compare_by_pair
+from ultrafield.ultrametric.losses import _Borders, _compare_by_edge, _compare_by_pair
 from ultrafield.ultrametric.similarity import pair_similarity, take
 
 OPTIONS = {"temperature": 0.1, "border_penalty": 10.0}
@@ -102,12 +102,12 @@ def test_comparing_by_edge_is_comparing_by_pair(count):
     edges[3] = -1
     options = {"generator": torch.Generator().manual_seed(count), "dtype": torch.float64}
     unit = torch.nn.functional.normalize(torch.randn(20, 4, **options), dim=1)
-    penalties = torch.rand(len(edges), **options)
+    borders = _Borders(1 + torch.rand(len(edges), **options), torch.rand(len(edges), **options))
     weight = torch.randn(len(ends), **options)
     results = []
     for compare in (_compare_by_pair, _compare_by_edge):
         leaf = unit.clone().requires_grad_()
-        similarity, linked, broken = compare(leaf, edges, penalties, ends, None)
+        similarity, linked, broken = compare(leaf, edges, borders, ends, None)
         similarity = torch.where(linked, similarity, 0)
         gradient = torch.autograd.grad(similarity, leaf, weight)[0]
         results.append([similarity.detach(), linked, broken, gradient])

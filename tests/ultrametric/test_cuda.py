@@ -19,6 +19,7 @@ from ultrafield.ultrametric import (
     pixel_neighbors,
     ultrametric_loss,
 )
+from ultrafield.ultrametric.pairs import border_shares
 from ultrafield.ultrametric.similarity import pair_similarity
 
 pytestmark = [
@@ -146,8 +147,10 @@ def test_losses_and_gradients_are_the_same(masked):
         torch.testing.assert_close(other.cpu(), one, rtol=1e-3, atol=1e-5)
 
 
-def test_a_step_is_captured_in_a_cuda_graph():
+@pytest.mark.parametrize("crossing", [border_crossings, border_shares])
+def test_a_step_is_captured_in_a_cuda_graph(crossing):
     images, points, count = 4, 500, 3000
+    options = OPTIONS if crossing is border_crossings else OPTIONS | {"border_penalty": 0.0, "border_factor": 1.0}
     generator = torch.Generator().manual_seed(0)
     positions = torch.randint(100, (images, points, 2), generator=generator)
     bits = torch.randint(4, (images * points, 1), generator=generator)
@@ -161,9 +164,9 @@ def test_a_step_is_captured_in_a_cuda_graph():
 
     def step() -> tuple[torch.Tensor, ...]:
         edges = neighbor_edges(pixel_neighbors(static_positions, 5))
-        crossings = border_crossings(edges, static_bits)
+        crossings = crossing(edges, static_bits)
         one = euclidean_loss(leaf, pairs, temperature=0.1)
-        two = ultrametric_loss(leaf, pairs, edges, crossings, component_size=points, **OPTIONS)
+        two = ultrametric_loss(leaf, pairs, edges, crossings, component_size=points, **options)
         return one.detach(), two.detach(), edges, *torch.autograd.grad(one + two, leaf)
 
     stream = torch.cuda.Stream()
@@ -180,10 +183,10 @@ def test_a_step_is_captured_in_a_cuda_graph():
     one, two, edges, gradient = (tensor.cpu() for tensor in found)
 
     reference = features.clone().requires_grad_()
-    crossings = border_crossings(edges, bits)
+    crossings = crossing(edges, bits)
     expected = [
         euclidean_loss(reference, host, temperature=0.1),
-        ultrametric_loss(reference, host, edges, crossings, **OPTIONS),
+        ultrametric_loss(reference, host, edges, crossings, **options),
     ]
     torch.testing.assert_close([one, two], [loss.detach() for loss in expected], rtol=1e-3, atol=1e-5)
     expected_gradient = torch.autograd.grad(sum(expected), reference)[0]

@@ -57,9 +57,12 @@ def bottleneck_edges(nodes, edges, lengths):
     return limit
 
 
-def ultrametric_oracle(features, pairs, edges, crossings, temperature, border_penalty):
+def ultrametric_oracle(features, pairs, edges, crossings, temperature, border_penalty, border_factor=0.0):
     lengths = [1 - cosine(features.detach(), a, b).item() for a, b in edges]
-    lengths = [length + border_penalty * float(weight) for length, weight in zip(lengths, crossings, strict=True)]
+    lengths = [
+        length + border_factor * float(weight) * length + border_penalty * float(weight)
+        for length, weight in zip(lengths, crossings, strict=True)
+    ]
     limit = bottleneck_edges(len(features), edges, lengths)
 
     def similarity(a, b):
@@ -123,16 +126,18 @@ def test_euclidean_loss_and_gradient(seed):
 
 @pytest.mark.parametrize("count", [0, 10, 20, 60])
 @pytest.mark.parametrize("soft", [False, True])
-def test_ultrametric_loss_and_gradient(count, soft):
+@pytest.mark.parametrize("borders", [(10.0, 0.0), (0.0, 1.5), (0.3, 0.7), (0.0, 0.0)])
+def test_ultrametric_loss_and_gradient(count, soft, borders):
+    options = {"temperature": 0.1, "border_penalty": borders[0], "border_factor": borders[1]}
     features, pairs, edges, crossings = case(count, count=count)
     if soft:
         crossings = np.random.default_rng(count).random(len(edges))
     pairs.positive[:3] = pairs.anchor[:3]  # a pixel with itself
-    _, comparisons = ultrametric_oracle(features, pairs, edges, crossings, **OPTIONS)
+    _, comparisons = ultrametric_oracle(features, pairs, edges, crossings, **options)
     assert (comparisons == 20) == (count == 60)  # sparser graphs leave pairs without a path
     assert comparisons > 0
-    found = value_and_gradient(lambda leaf: ultrametric_loss(leaf, pairs, edges, crossings, **OPTIONS), features)
-    oracle = value_and_gradient(lambda leaf: ultrametric_oracle(leaf, pairs, edges, crossings, **OPTIONS)[0], features)
+    found = value_and_gradient(lambda leaf: ultrametric_loss(leaf, pairs, edges, crossings, **options), features)
+    oracle = value_and_gradient(lambda leaf: ultrametric_oracle(leaf, pairs, edges, crossings, **options)[0], features)
     torch.testing.assert_close(found, oracle, rtol=1e-9, atol=1e-12)
 
 
@@ -166,6 +171,24 @@ def test_positives_across_a_border_pull_the_border_together_and_negatives_push()
     push = (features.grad * turn).sum(1)
     assert push[2] < 0  # descending the gradient turns 2 away from 1
     assert push[0] < 0  # and 0 towards 1
+
+
+def test_a_misplaced_border_misleads_a_penalty_but_not_a_factor():
+    #  parts {0, 1} and {2, 3, 4} on a line, with perfect features; a mask of the first spills over pixel 2
+    features = torch.eye(2, dtype=torch.float64)[[0, 0, 1, 1, 1]]
+    edges = np.array([[0, 1], [1, 2], [2, 3], [3, 4]])
+    crossings = np.array([False, False, True, False])
+    pairs = Pairs(np.array([0]), np.array([1]), np.array([[4]]))
+
+    def loss(penalty, factor):
+        return ultrametric_loss(
+            features, pairs, edges, crossings, temperature=0.1, border_penalty=penalty, border_factor=factor
+        ).item()
+
+    perfect = math.log1p(math.exp(-10))  # cosines 1 and 0 at temperature 0.1
+    assert loss(10.0, 0.0) == pytest.approx(math.log(2))  # the negative's limit is 2–3, of cosine 1
+    for penalty, factor in ((0.9, 0.0), (0.0, 1.0), (0.0, 100.0), (0.0, 0.0)):
+        assert loss(penalty, factor) == pytest.approx(perfect)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.neighbors import NearestNeighbors
 
+from ultrafield.errors import ConfigError
 from ultrafield.ultrametric import border_crossings, pixel_graph, sample_pairs, unpack_membership
+from ultrafield.ultrametric.pairs import border_evidence, border_shares
 
 
 def sample(membership, chains=(), images=None, image_of_mask=None, seed=0, **changes):
@@ -255,3 +257,35 @@ def test_border_crossings():
     found = border_crossings(torch.from_numpy(edges), torch.from_numpy(bits.view(np.int64)))
     assert found.tolist() == expected
     assert border_crossings(np.zeros((0, 2), int), bits).shape == (0,)
+
+
+@pytest.mark.parametrize("words", [1, 3])
+@pytest.mark.parametrize("count", [0, 1, 37])
+def test_border_shares_count_masks(words, count):
+    generator = np.random.default_rng(words)
+    membership = generator.random((64 * words, 20)) < generator.random(20)  # sparse to dense
+    membership[:, :2] = [[False, True]]  # no mask, every mask
+    bits = np.ascontiguousarray(np.packbits(membership.T, axis=1, bitorder="little")).view(np.uint64)
+    edges = generator.integers(0, 20, (count, 2))
+    edges[:1] = [0, 1]
+    masks = [set(np.flatnonzero(column)) for column in membership.T]
+    expected = np.array([len(masks[a] ^ masks[b]) / max(len(masks[a] | masks[b]), 1) for a, b in edges], np.float32)
+    found = border_shares(edges, bits)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, expected)  # quotients of small integers, rounded once
+    tensor = border_shares(torch.from_numpy(edges), torch.from_numpy(bits.view(np.int64)))
+    assert tensor.dtype == torch.float32
+    np.testing.assert_array_equal(tensor.numpy(), expected)
+
+
+def test_where_no_mask_is_nothing_ends():
+    bits = np.zeros((2, 1), np.uint64)
+    assert border_shares(np.array([[0, 1]]), bits).tolist() == [0]
+
+
+def test_border_evidence():
+    bits, edges = np.array([[3], [1]], np.uint64), np.array([[0, 1], [1, 1]])
+    assert border_evidence(edges, bits, "any").tolist() == [True, False]
+    assert border_evidence(edges, bits, "share").tolist() == [0.5, 0]
+    with pytest.raises(ConfigError, match="border_weighting: expected one of any, share, got 'most'"):
+        border_evidence(edges, bits, "most")

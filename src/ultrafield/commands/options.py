@@ -71,7 +71,7 @@ class MethodOptions:
     """What is computed, and how.
 
     Attributes:
-        engine: Where dissimilarity comes from: a trained feature field, or votes of lifted masks (no training).
+        engine: Where dissimilarity comes from: a trained feature field, votes of lifted masks (no training), or both.
         preset: Settings to start from; auto takes standard with CUDA and draft without.
         seed: Seed of every random draw.
         linkage: Shorthand for --segment.linkage.

@@ -44,7 +44,7 @@ class Segment:
     """
 
     run: RunArgument
-    engine: Annotated[Engine | None, tyro.conf.arg(metavar="{field,lift}")] = None
+    engine: Annotated[Engine | None, tyro.conf.arg(metavar="{field,lift,both}")] = None
     linkage: LinkageOption = None
     cuts: CutsOption = None
     device: Device = "auto"
@@ -154,11 +154,13 @@ class StoredViews(Sequence[RenderedView]):
 
 
 def _check_evidence(scene: Scene, fields: Fields, engine: Engine) -> None:
-    if engine == "field" and fields.features is None:
-        raise RunError("--engine field: this run has no features; train with --engine field, or take --engine lift")
-    if engine == "lift" and all(view.masks is None for view in scene.train):
+    if engine != "lift" and fields.features is None:
+        raise RunError(
+            f"--engine {engine}: this run has no features; train with --engine {engine}, or take --engine lift"
+        )
+    if engine != "field" and all(view.masks is None for view in scene.train):
         raise SceneError(
-            f"{scene.root}: --engine lift needs masks; make them, then train again: ultrafield masks {scene.root}"
+            f"{scene.root}: --engine {engine} needs masks; make them, then train again: ultrafield masks {scene.root}"
         )
 
 
@@ -191,7 +193,7 @@ def _graph(surface: Surface, scene: Scene, fields: Fields, config: Config) -> Af
     from ..segment import build_graph
 
     features = None
-    if config.engine == "field" and fields.features is not None:
+    if config.engine != "lift" and fields.features is not None:
         features = point_features(fields.features, scene.to_user.inverse().apply(surface.points))
     return build_graph(surface, engine=config.engine, scene=scene, features=features, config=config.segment)
 

@@ -1,4 +1,4 @@
-"""`ultrafield train`: geometry, and features with the engine that needs them."""
+"""`ultrafield train`: geometry, and features with the engines that need them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Train:
-    """Train density and colour on a scene, and features if the engine is `field`.
+    """Train density and colour on a scene, and features if the engine is `field` or `both`.
 
     Attributes:
         scene: Folder of pictures and cameras.
@@ -85,9 +85,9 @@ def open_scene(path: Path, data: SceneOptions, report: Report) -> Scene:
 def check_masks(scene: Scene, engine: Engine) -> None:
     """Raise `SceneError` if features are to be trained and a training view has no masks, before geometry is trained."""
     lacking = [view.name for view in scene.train if view.masks is None]
-    if engine == "field" and lacking:
+    if engine != "lift" and lacking:
         raise SceneError(
-            f"{scene.root}: --engine field needs masks of every training view; {len(lacking)} of {len(scene.train)} "
+            f"{scene.root}: --engine {engine} needs masks of every training view; {len(lacking)} of {len(scene.train)} "
             f"have none (first: {lacking[0]}); `ultrafield run` makes those that are missing"
         )
 
@@ -123,7 +123,7 @@ def train(
 def is_trained(run: RunFolder) -> bool:
     """Whether the folder holds fields of the settings in its config.json, of the scene as it is now.
 
-    The engine `lift` uses the geometry that was trained for the engine `field` as well.
+    The engine `lift` uses the geometry that was trained with features as well.
     """
     engines: tuple[Engine, ...] = (run.read_config().config.engine, "field")
     return _has_fields(run) and any(run.finished("train", train_fingerprint(run, engine)) for engine in engines)
@@ -173,5 +173,5 @@ def geometry_fingerprint(run: RunFolder) -> str:
 def train_fingerprint(run: RunFolder, engine: Engine | None = None) -> str:
     """What all of training depends on, for the stored engine or another one."""
     config = run.read_config().config
-    features = to_dict(config.features) if (engine or config.engine) == "field" else None
+    features = to_dict(config.features) if (engine or config.engine) != "lift" else None
     return fingerprint(geometry_fingerprint(run), features)

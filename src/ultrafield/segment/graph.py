@@ -7,6 +7,7 @@ import numpy as np
 from ..config import Engine, SegmentConfig
 from ..errors import check_choice, check_shape
 from ..types import AffinityGraph, Scene, Surface
+from .combine import combined_graph, feature_view, join_combined
 from .spacing import local_spacing
 from .superpoints import join_superpoints, superpoints
 from .votes import mask_votes
@@ -36,9 +37,11 @@ def build_graph(
 
     Engine "field": dissimilarity is the distance of the two unit features, evidence is 1.
 
+    Engine "both": as "lift", with the features as one more view that sees every point. Nothing is a guess then.
+
     Args:
         surface: N points.
-        engine: "lift" needs `scene`, "field" needs `features`.
+        engine: "lift" needs `scene`, "field" needs `features`, "both" needs both.
         scene: The scene of the surface, with masks.
         features: [N, D], unit length.
         config: Settings (`neighbors`, `superpoints`); the defaults if None.
@@ -49,18 +52,20 @@ def build_graph(
 
     Raises:
         ConfigError: An unknown engine.
-        RunError: "lift" without masks, or whose masks hold no point; a surface of another scene.
+        RunError: "lift" or "both" without masks, or whose masks hold no point; a surface of another scene.
         ValueError: What the engine needs is missing or has the wrong shape, or features are not finite.
     """
-    check_choice("engine", engine, ("field", "lift"))
+    check_choice("engine", engine, ("field", "lift", "both"))
     config = config or SegmentConfig()
     edges = neighbor_edges(surface, config.neighbors, reach=reach)
+    if engine != "lift":
+        features = _check_features(surface, features, engine)
     if engine == "field":
-        if features is None:
-            raise ValueError("features: engine 'field' needs them")
         return _feature_graph(surface, edges, features)
     if scene is None:
-        raise ValueError("scene: engine 'lift' needs it")
+        raise ValueError(f"scene: engine {engine!r} needs it")
+    if engine == "both":
+        return _combined_graph(surface, edges, scene, features, config)
     graph = vote_graph(surface, edges, scene)
     if config.superpoints == 0:
         return graph
@@ -100,10 +105,26 @@ def neighbor_edges(surface: Surface, neighbors: int, *, reach: float = _REACH) -
     return np.stack([keys // count, keys % count], axis=1)
 
 
-def _feature_graph(surface: Surface, edges: np.ndarray, features: np.ndarray) -> AffinityGraph:
+def _check_features(surface: Surface, features: np.ndarray | None, engine: Engine) -> np.ndarray:
+    if features is None:
+        raise ValueError(f"features: engine {engine!r} needs them")
     check_shape("features", features, (len(surface), None))
     if not np.isfinite(features).all():
         raise ValueError("features: expected finite numbers")
+    return features
+
+
+def _combined_graph(
+    surface: Surface, edges: np.ndarray, scene: Scene, features: np.ndarray, config: SegmentConfig
+) -> AffinityGraph:
+    view = feature_view(surface, scene, features)
+    graph = combined_graph(surface, edges, scene, view)
+    if config.superpoints == 0:
+        return graph
+    return join_combined(surface, scene, graph, superpoints(graph, config.superpoints), view)
+
+
+def _feature_graph(surface: Surface, edges: np.ndarray, features: np.ndarray) -> AffinityGraph:
     distance = np.empty(len(edges), np.float32)
     for block in range(0, len(edges), 1 << 17):  # [2^17, D] differences at a time
         first, second = edges[block : block + (1 << 17)].T

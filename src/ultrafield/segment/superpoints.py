@@ -78,21 +78,34 @@ def join_superpoints(surface: Surface, scene: Scene, graph: AffinityGraph, label
     Returns:
         The same edges with the same evidence, and dissimilarity 0 within patches.
     """
+    return join_regions(graph, labels, memberships(surface, scene, labels, int(labels.max()) + 1))
+
+
+def join_regions(graph: AffinityGraph, labels: np.ndarray, rows: Memberships) -> AffinityGraph:
+    """Merge patches by what is counted in `rows`, and give every edge the height at which those of its ends meet.
+
+    Args:
+        graph: Edges between N points.
+        labels: Patch of every point [N], int64, 0 … R − 1.
+        rows: What the R patches hold.
+
+    Returns:
+        The same edges with the same evidence; dissimilarity 0 within patches, and never more than the graph's bound.
+    """
     from .kernels.regions_cpu import join_heights
 
     ends = np.sort(labels[graph.edges], axis=1)
     across = ends[:, 0] != ends[:, 1]
-    regions = int(labels.max()) + 1
+    regions = len(rows.sizes)
     keys, pair = np.unique(ends[across, 0] * regions + ends[across, 1], return_inverse=True)
     borders = np.bincount(pair, minlength=len(keys)).astype(np.float64)
     guesses = np.bincount(pair, graph.dissimilarity[across].astype(np.float64), len(keys)) / borders
-    rows = memberships(surface, scene, labels, regions)
     heights = join_heights(
         np.stack([keys // regions, keys % regions], axis=1), guesses, borders, rows.starts, rows.columns, rows.counts,
         rows.weights, rows.seen, rows.held, rows.sizes, _SLACK,
     )  # fmt: skip
     dissimilarity = np.zeros(len(graph.edges), np.float32)
-    dissimilarity[across] = heights[pair]
+    dissimilarity[across] = np.minimum(heights, graph.bound)[pair]
     return AffinityGraph(graph.num_nodes, graph.edges, dissimilarity, graph.evidence, graph.bound)
 
 

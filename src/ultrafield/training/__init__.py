@@ -52,7 +52,7 @@ def fit(
     initial: Fields | None = None,
     progress: bool = True,
 ) -> Fields:
-    """Train what `config.engine` needs: geometry, and features for the engine "field".
+    """Train what `config.engine` needs: geometry, and features for the engines "field" and "both".
 
     Args:
         scene: Pictures, cameras and, for features, masks.
@@ -69,12 +69,12 @@ def fit(
         The trained fields; with the engine "lift" also the features that `out` happens to hold.
 
     Raises:
-        SceneError: The engine "field", or depth smoothness, needs masks that a training view lacks.
+        SceneError: Features, or depth smoothness, need masks that a training view lacks.
         TrainingError: A loss or a parameter is not finite, or the field became empty.
         RunError: `initial` does not fit the scene or the settings.
     """
     target = resolve_device(device)
-    if config.engine == "field":
+    if config.engine != "lift":
         check_masks(scene)  # now, not after the geometry is trained
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def fit(
     else:
         geometry = fit_geometry(scene, config, initial=initial and initial.geometry, **options)
     features = None if kept is None else kept.features
-    if config.engine == "field" and features is None:
+    if config.engine != "lift" and features is None:
         if out is not None:
             save_fields(out / FIELD_FILE, Fields(geometry), seed=config.seed)
         features = fit_features(

@@ -17,14 +17,8 @@ from ..config import Config
 from ..field.model import FeatureField, RadianceField
 from ..field.volrend import accumulate, ray_indices
 from ..types import Scene
-from ..ultrametric import (
-    border_crossings,
-    euclidean_loss,
-    pixel_graph,
-    sample_pairs,
-    ultrametric_loss,
-    unpack_membership,
-)
+from ..ultrametric import euclidean_loss, pixel_graph, sample_pairs, ultrametric_loss, unpack_membership
+from ..ultrametric.pairs import border_evidence
 from .checkpoint import fingerprint, start_from
 from .loop import run_steps
 from .mask_pool import MaskBatch, MaskPool, check_masks
@@ -147,8 +141,9 @@ class _FeatureTrainer:
         if settings.ultrametric_weight > 0:
             edges = pixel_graph(batch.positions, batch.image_of_pixel, settings.neighbors)
             loss = ultrametric_loss(
-                features, pairs, edges, border_crossings(edges, batch.bits), temperature=settings.temperature,
-                border_penalty=settings.border_penalty,
+                features, pairs, edges, border_evidence(edges, batch.bits, settings.border_weighting),
+                temperature=settings.temperature, border_penalty=settings.border_penalty,
+                border_factor=settings.border_factor,
             )  # fmt: skip
             losses["ultrametric"] = settings.ultrametric_weight * loss
         return losses

@@ -11,8 +11,8 @@ from ..config import Config
 from ..field.kernels.accumulate_gpu import accumulate_gpu
 from ..field.kernels.hashgrid_gpu import encode_backward_table_gpu, encode_forward_gpu
 from ..field.model import FeatureField, to_unit_cube
-from ..ultrametric import border_crossings, euclidean_loss, ultrametric_loss
-from ..ultrametric.pairs import Pairs, pixel_neighbors
+from ..ultrametric import euclidean_loss, ultrametric_loss
+from ..ultrametric.pairs import Pairs, border_evidence, pixel_neighbors
 from .adam import FusedAdam
 from .capture import CapturedStep
 from .checkpoint import fingerprint
@@ -81,8 +81,9 @@ class DeviceFeatureTrainer:
         if settings.ultrametric_weight > 0:
             edges = self._edges(batch)
             loss = ultrametric_loss(
-                features, pairs, edges, border_crossings(edges, batch.bits), temperature=settings.temperature,
-                border_penalty=settings.border_penalty, component_size=batch.positions.shape[1],
+                features, pairs, edges, border_evidence(edges, batch.bits, settings.border_weighting),
+                temperature=settings.temperature, border_penalty=settings.border_penalty,
+                border_factor=settings.border_factor, component_size=batch.positions.shape[1],
             )  # fmt: skip
             losses["ultrametric"] = settings.ultrametric_weight * loss
         return losses

@@ -60,7 +60,7 @@ from .evidence import MergeEvidence, merge_evidence
 from .flat import cluster_labels, flat, select_clusters
 from .linkage import build_tree
 from .minimax import minimax
-from .pairs import Pairs, border_crossings, pixel_graph, pixel_neighbors, sample_pairs, unpack_membership
+from .pairs import Pairs, border_crossings, border_shares, pixel_graph, pixel_neighbors, sample_pairs, unpack_membership
 from .partition import close_node, mixed_cut, open_node
 from .tree import (
     ancestors,
@@ -86,6 +86,7 @@ __all__ = [
     "Pairs",
     "ancestors",
     "border_crossings",
+    "border_shares",
     "boruvka",
     "bottlenecks",
     "build_tree",

@@ -7,6 +7,8 @@ tensors nothing waits for the device, and a loss with its gradient can be captur
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -89,16 +91,19 @@ def ultrametric_loss(
     *,
     temperature: float,
     border_penalty: float,
+    border_factor: float = 0.0,
     component_size: int | None = None,
 ) -> Tensor:
     """Contrastive loss on the bottleneck similarity of each pair in a graph over neighbouring pixels.
 
-    An edge is as long as one minus the cosine of its ends, plus `border_penalty` where it crosses a mask border. The
-    path whose longest edge is shortest decides: the pair's similarity is the cosine of that edge's two ends, without
-    the penalty, and the gradient flows to them alone. The positives and negatives are answered together.
+    An edge is as long as one minus the cosine of its ends. Where it crosses a mask border, it is longer: by
+    `border_factor` times its own length, and by `border_penalty` however long it is. The path whose longest edge is
+    shortest decides: the pair's similarity is the cosine of that edge's two ends, without what the border added, and
+    the gradient flows to them alone. The positives and negatives are answered together.
 
-    With masks that contradict each other between views this published term hardly learns: an edge is penalised in
-    full as soon as one mask has its border there. `crossings` is therefore the seam for anything softer: pass weights.
+    The published term adds 10 to every edge that crosses any border. Where masks contradict each other, even perfect
+    features then look bad: the edge that limits a pair of two parts may be one inside a part at which some mask ends,
+    of cosine 1. A factor leaves edges at their length 0 where features agree; docs/method.md has the figures.
 
     Args:
         features: One feature per sampled pixel [N, D]; normalised here. Half precision is computed in float32.
@@ -106,9 +111,11 @@ def ultrametric_loss(
             similarity 1; a positive without a path drops its comparison, a negative without a path only itself.
         edges: Graph over the pixels [E, 2], int64, from `pixel_graph` or `pixel_neighbors`; an edge with an index of
             -1 is padding. No edge may join a pixel with itself, and edges may repeat.
-        crossings: Share of the penalty each edge gets [E], bool (from `border_crossings`) or float ≥ 0.
+        crossings: How far each edge crosses a border [E]: bool (from `border_crossings`) or float ≥ 0 (such as from
+            `border_shares`). Multiplies the penalty and the factor.
         temperature: Divides the similarities; the paper's is 0.1.
-        border_penalty: Added to the length of crossing edges; the paper's 10 exceeds every cosine distance.
+        border_penalty: Added to the length of crossing edges, ≥ 0; the paper's 10 exceeds every cosine distance.
+        border_factor: Times its own length, added to a crossing edge, ≥ 0; the paper has none.
         component_size: Most pixels that edges connect, such as those of one picture, if known: fewer launches on CUDA.
 
     Returns:
@@ -133,7 +140,8 @@ def ultrametric_loss(
 
     rounds = None if component_size is None else rounds_needed(component_size)
     compare = _compare_by_edge if device.type == "cuda" else _compare_by_pair
-    similarity, linked, broken = compare(unit, edges, border_penalty * crossings, ends, rounds)
+    borders = _Borders(1 + border_factor * crossings, border_penalty * crossings)
+    similarity, linked, broken = compare(unit, edges, borders, ends, rounds)
     positive, negative = _split(similarity, pairs)
     positive_valid, negative_valid = _split(linked, pairs)
     loss = contrastive_loss(
@@ -142,11 +150,23 @@ def ultrametric_loss(
     return torch.where(broken, torch.nan, loss)  # a diverged field must not pass for a perfect one
 
 
+@dataclass(frozen=True)
+class _Borders:
+    """What mask borders make of the lengths of edges: what they are multiplied by [E], and what is added [E]."""
+
+    stretch: Tensor
+    penalty: Tensor
+
+    def lengths(self, similarity: Tensor) -> Tensor:
+        """Lengths of edges [E] from the cosines of their ends [E]."""
+        return (1 - similarity) * self.stretch + self.penalty
+
+
 def _compare_by_pair(
-    unit: Tensor, edges: Tensor, penalties: Tensor, ends: Tensor, rounds: int | None
+    unit: Tensor, edges: Tensor, borders: _Borders, ends: Tensor, rounds: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Bottleneck similarity of each pair [P], whether there is one [P], and whether any length is NaN, a scalar."""
-    lengths = 1 - pair_similarity(unit.detach(), edges, padded=True) + penalties
+    lengths = borders.lengths(pair_similarity(unit.detach(), edges, padded=True))
     limits, broken = _limits(len(unit), edges, lengths, ends, rounds)
     linked = (limits >= 0) | ((ends[:, 0] == ends[:, 1]) & (ends[:, 0] >= 0))
     # Where no edge limits a pair it is compared itself: a pixel with itself gives 1, and the rest is not `linked`.
@@ -156,7 +176,7 @@ def _compare_by_pair(
 
 
 def _compare_by_edge(
-    unit: Tensor, edges: Tensor, penalties: Tensor, ends: Tensor, rounds: int | None
+    unit: Tensor, edges: Tensor, borders: _Borders, ends: Tensor, rounds: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`_compare_by_pair`, but each edge's similarity is computed and differentiated once, whoever it limits.
 
@@ -164,7 +184,7 @@ def _compare_by_edge(
     """
     own = torch.arange(len(unit), device=unit.device)[:, None].expand(-1, 2)
     similarity = pair_similarity(unit, torch.cat([edges, own]), padded=True)  # [E + N]
-    lengths = 1 - similarity[: len(edges)].detach() + penalties
+    lengths = borders.lengths(similarity[: len(edges)].detach())
     limits, broken = _limits(len(unit), edges, lengths, ends, rounds)
     itself = torch.where(ends[:, 0] == ends[:, 1], len(edges) + ends[:, 0], -1)
     weakest = torch.where(limits >= 0, limits, itself).masked_fill(ends[:, 0] < 0, -1)

@@ -1,7 +1,7 @@
 """What a training step compares: pairs of sampled pixels, and the graph that joins neighbouring ones.
 
-Everything here works on small arrays on the CPU, which `losses` moves to the device of the features; `pixel_neighbors`
-and `border_crossings` take tensors too.
+Everything here works on small arrays on the CPU, which `losses` moves to the device of the features; `pixel_neighbors`,
+`border_crossings` and `border_shares` take tensors too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from ..errors import check_shape
+from ..config import BorderWeighting
+from ..errors import check_choice, check_shape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -288,3 +289,51 @@ def border_crossings(edges: ArrayOrTensor, bits: ArrayOrTensor) -> ArrayOrTensor
     check_shape("edges", edges, (None, 2))
     check_shape("bits", bits, (None, None))
     return (bits[edges[:, 0]] != bits[edges[:, 1]]).any(1)
+
+
+def border_shares(edges: ArrayOrTensor, bits: ArrayOrTensor) -> ArrayOrTensor:
+    """Share of the masks around an edge that have their border on it.
+
+    Where masks contradict each other, or draw one border a pixel apart, this is how much of the evidence speaks for the
+    border, while `border_crossings` says that some of it does.
+
+    Args:
+        edges: Pixel indices [E, 2], int64; both ends in one picture.
+        bits: Packed memberships [N, W]: NumPy uint64, or a tensor of the same bits as int64.
+
+    Returns:
+        [E], float32, in [0, 1]: masks that hold one end, divided by masks that hold either; 0 where none does. Arrays
+        in, array out; tensors in, tensor out, without a wait for the device.
+
+    >>> border_shares(np.array([[0, 1], [0, 2]]), np.array([[0b011], [0b001], [0b100]], np.uint64)).tolist()
+    [0.5, 1.0]
+    """
+    check_shape("edges", edges, (None, 2))
+    check_shape("bits", bits, (None, None))
+    one, other = bits[edges[:, 0]], bits[edges[:, 1]]  # [E, W]
+    if isinstance(bits, np.ndarray):
+        apart, around = (np.bitwise_count(words).sum(1, dtype=np.float32) for words in (one ^ other, one | other))
+        return apart / np.maximum(around, 1)
+    apart, around = (_bit_count(words).sum(1).float() for words in (one ^ other, one | other))
+    return apart / around.clamp(min=1)
+
+
+def _bit_count(words: Tensor) -> Tensor:
+    """Set bits of each int64 word.
+
+    PyTorch has no such operation. Shifts copy the sign, and each mask leaves out the places that it was copied to.
+    """
+    words = words - ((words >> 1) & 0x5555555555555555)  # of every 2 bits
+    words = (words & 0x3333333333333333) + ((words >> 2) & 0x3333333333333333)  # of every 4
+    words = (words + (words >> 4)) & 0x0F0F0F0F0F0F0F0F  # of every 8
+    return (words * 0x0101010101010101) >> 56  # their sum, at most 64, in the highest byte
+
+
+def border_evidence(edges: ArrayOrTensor, bits: ArrayOrTensor, weighting: BorderWeighting) -> ArrayOrTensor:
+    """How much of the border penalty each edge gets [E]: `border_crossings` for "any", `border_shares` for "share".
+
+    Raises:
+        ConfigError: An unknown weighting.
+    """
+    check_choice("border_weighting", weighting, ("any", "share"))
+    return border_crossings(edges, bits) if weighting == "any" else border_shares(edges, bits)

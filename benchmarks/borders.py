@@ -1,0 +1,108 @@
+"""What the ultrametric loss says of features that nothing could improve, for every kind of border evidence.
+
+    python benchmarks/borders.py SCENE [SCENE ...]
+
+No training: pixels, masks, comparisons and graph are those of training steps, and the features come from the ground
+truth of the training views. A loss that teaches what its masks mean is low for them, as the Euclidean one is; at ln 2 =
+0.693 a comparison is no better than a coin, and above it the loss asks for other features than these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from ultrafield.config import FeatureConfig
+from ultrafield.data import load_ground_truth, load_scene
+from ultrafield.training.mask_pool import MaskPool
+from ultrafield.types import GroundTruth
+from ultrafield.ultrametric import (
+    euclidean_loss,
+    pixel_graph,
+    sample_pairs,
+    ultrametric_loss,
+    unpack_membership,
+)
+from ultrafield.ultrametric.pairs import border_evidence
+
+# Weighting, factor, penalty.
+FORMS = (
+    ("any", 0.0, 10.0), ("any", 0.0, 1.0), ("any", 0.0, 0.5), ("any", 0.0, 0.25), ("any", 1.0, 0.0), ("any", 10.0, 0.0),
+    ("share", 0.0, 10.0), ("share", 0.0, 1.0), ("share", 0.0, 0.5), ("share", 0.0, 0.25), ("share", 1.0, 0.0),
+    ("share", 10.0, 0.0), ("share", 0.0, 0.0),
+)  # fmt: skip
+STEPS = 8
+
+
+def main() -> int:
+    """Print one table per scene."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("scenes", type=Path, nargs="+")
+    for folder in parser.parse_args().scenes:
+        scene = load_scene(folder)
+        truth = load_ground_truth(scene, "train")
+        if truth is None or truth.parts.shape[1:] != scene.train.views[0].masks.shape:
+            sys.exit(f"{folder}: has no ground truth of the training views at the masks' size")
+        losses, edges = measure(MaskPool(scene), truth, FeatureConfig())
+        print(f"\n{scene.name}: of {len(scene.train)} views' graph edges, {edges[0]:.1%} cross the border of a mask, ")
+        print(f"{edges[1]:.1%} do so inside a part, {edges[2]:.1%} join two parts where no mask ends\n")
+        print("| loss | one-hot parts | one-hot parts, objects, foreground |\n|---|---|---|")
+        for name, values in losses.items():
+            print(f"| {name} | {' | '.join(f'{value:.3f}' for value in values)} |", flush=True)
+        print(f"| (chance) | {math.log(2):.3f} | {math.log(2):.3f} |")
+    return 0
+
+
+def measure(masks: MaskPool, truth: GroundTruth, settings: FeatureConfig) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Cross-entropies of both kinds of features by form [2], and shares of edges [3], means over steps."""
+    generator = np.random.default_rng(0)
+    losses: dict[str, list[list[float]]] = {}
+    shares = []
+    for _ in range(STEPS):
+        batch = masks.draw(settings.images, settings.pixels, settings.mask_balance, generator)
+        membership, image_of_mask = unpack_membership(batch.bits, batch.image_of_pixel, batch.masks_per_image)
+        pairs = sample_pairs(
+            membership, batch.image_of_pixel, image_of_mask, batch.chains, pairs_per_mask=settings.pairs_per_mask,
+            negatives=1, hierarchical=True, min_pixels=settings.min_pixels, generator=generator,
+        )  # fmt: skip
+        edges = pixel_graph(batch.positions, batch.image_of_pixel, settings.neighbors)
+        parts, objects = truth.parts.reshape(-1)[batch.pixels], truth.objects.reshape(-1)[batch.pixels]
+        perfect = (hot(parts), torch.cat([hot(parts), hot(objects), hot(objects > 0)], dim=1))
+        found = [euclidean_loss(features, pairs, temperature=settings.temperature).item() for features in perfect]
+        losses.setdefault("Euclidean", []).append(found)
+        for weighting, factor, penalty in FORMS:
+            crossings = border_evidence(edges, batch.bits, weighting)
+            found = [
+                ultrametric_loss(
+                    features, pairs, edges, crossings, temperature=settings.temperature, border_penalty=penalty,
+                    border_factor=factor,
+                ).item()
+                for features in perfect
+            ]  # fmt: skip
+            losses.setdefault(form_name(weighting, factor, penalty), []).append(found)
+        crosses, true = border_evidence(edges, batch.bits, "any"), parts[edges[:, 0]] != parts[edges[:, 1]]
+        shares.append([crosses.mean(), (crosses & ~true).mean(), (true & ~crosses).mean()])
+    return {name: np.mean(values, axis=0) for name, values in losses.items()}, np.mean(shares, axis=0)
+
+
+def hot(ids: np.ndarray) -> Tensor:
+    """One channel per id [N, C]."""
+    return one_hot(torch.from_numpy(ids.astype(np.int64))).float()
+
+
+def form_name(weighting: str, factor: float, penalty: float) -> str:
+    """A form as the table calls it."""
+    if factor == penalty == 0:
+        return "no border evidence"
+    return f"{weighting}, " + (f"factor {factor:g}" if factor else f"+ {penalty:g}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
