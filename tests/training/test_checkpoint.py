@@ -101,3 +101,11 @@ def test_missing_masks_are_noticed_before_geometry_is_trained(balls, short, monk
     scene = replace(balls, splits={"train": Split(views, balls.train.cameras)})
     with pytest.raises(SceneError, match="training view 'r_0' has no masks"):
         fit(scene, short, device="cpu", progress=False)
+
+
+def test_cuda_needs_triton(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(training_package, "find_spec", lambda name: None)
+    assert resolve_device("auto") == torch.device("cpu")
+    with pytest.raises(BackendError, match="--device cuda: the kernels need Triton; pip install triton"):
+        resolve_device("cuda")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -128,6 +129,10 @@ def choose_preset(choice: PresetChoice, device: Device) -> tuple[Preset, str]:
         return "draft", "the device is the CPU"
     import torch
 
-    if device == "cuda" or torch.cuda.is_available():
+    if device == "cuda":
         return "standard", "the device is CUDA"
-    return "draft", "there is no CUDA device"
+    if not torch.cuda.is_available():
+        return "draft", "there is no CUDA device"
+    if find_spec("triton") is None:
+        return "draft", "the CUDA device cannot be used without Triton: pip install triton"
+    return "standard", "the device is CUDA"

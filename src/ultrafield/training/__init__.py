@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -30,15 +31,17 @@ __all__ = [
 
 
 def resolve_device(device: str) -> torch.device:
-    """The device called "auto" (CUDA where there is one), "cpu" or "cuda".
+    """The device called "auto" (CUDA where there is one, with Triton), "cpu" or "cuda".
 
     Raises:
         BackendError: CUDA was asked for by name and cannot run here.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cuda" if torch.cuda.is_available() and find_spec("triton") is not None else "cpu")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise BackendError("--device cuda: this PyTorch sees no CUDA device; use --device cpu")
+    if device.startswith("cuda") and find_spec("triton") is None:
+        raise BackendError("--device cuda: the kernels need Triton; pip install triton, or use --device cpu")
     return torch.device(device)
 
 
