@@ -34,7 +34,9 @@ class ViewVotes:
     weights: np.ndarray
 
 
-def mask_votes(surface: Surface, edges: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
+def mask_votes(
+    surface: Surface, edges: np.ndarray, scene: Scene, *, device: str = "cpu"
+) -> tuple[np.ndarray, np.ndarray]:
     """Weigh, for every edge, the masks that hold both of its ends and those that hold at least one.
 
     Summed over the training views that see both ends, each mask with its weight (`mask_weights`); what no mask of a
@@ -45,6 +47,7 @@ def mask_votes(surface: Surface, edges: np.ndarray, scene: Scene) -> tuple[np.nd
         surface: N points with their visibility from every training view, user's frame.
         edges: [E, 2], int64.
         scene: Where masks and cameras come from; training views without masks are passed over.
+        device: Where votes are added up: "cpu", in float64, or "cuda", in float32.
 
     Returns:
         Summed weights of the masks holding both ends, and of those holding either [E], float64.
@@ -52,15 +55,40 @@ def mask_votes(surface: Surface, edges: np.ndarray, scene: Scene) -> tuple[np.nd
     Raises:
         RunError: The surface belongs to another number of views, or no training view has masks that hold a point.
     """
-    from .kernels.votes_cpu import add_votes_cpu
+    holding = False
 
-    both, either, holding = np.zeros(len(edges)), np.zeros(len(edges)), False
-    for view in view_votes(surface, scene):
-        add_votes_cpu(edges, view.codes, view.seen, view.weights, both, either)
-        holding |= bool(view.points[:-1].any())
+    def views() -> Iterator[ViewVotes]:
+        nonlocal holding
+        for view in view_votes(surface, scene):
+            holding |= bool(view.points[:-1].any())
+            yield view
+
+    both, either = _add_up(edges, views()) if device == "cpu" else _add_up_on_device(edges, views(), device)
     if not holding and len(surface) > 0:
         raise RunError(f"{scene.root}: no mask of any training view holds a point of the surface")
     return both, either
+
+
+def _add_up(edges: np.ndarray, views: Iterator[ViewVotes]) -> tuple[np.ndarray, np.ndarray]:
+    from .kernels.votes_cpu import add_votes_cpu
+
+    both, either = np.zeros(len(edges)), np.zeros(len(edges))
+    for view in views:
+        add_votes_cpu(edges, view.codes, view.seen, view.weights, both, either)
+    return both, either
+
+
+def _add_up_on_device(edges: np.ndarray, views: Iterator[ViewVotes], device: str) -> tuple[np.ndarray, np.ndarray]:
+    import torch
+
+    from .kernels.votes_gpu import add_votes_gpu
+
+    ends = torch.from_numpy(edges).to(device)
+    both, either = torch.zeros((2, len(edges)), device=device)
+    for view in views:
+        arrays = (view.codes.view(np.int64), view.seen, view.weights.astype(np.float32))
+        add_votes_gpu(ends, *(torch.from_numpy(array).to(device) for array in arrays), both, either)
+    return both.cpu().double().numpy(), either.cpu().double().numpy()
 
 
 def view_votes(surface: Surface, scene: Scene) -> Iterator[ViewVotes]:
