@@ -173,7 +173,7 @@ class FeatureConfig:
     temperature: float = 0.1
     neighbors: int = 10
     border_weighting: BorderWeighting = "any"
-    border_factor: float = 4.0
+    border_factor: float = 10.0
     border_penalty: float = 0.0
     norm_weight: float = 0.1
     min_pixels: int = 5
