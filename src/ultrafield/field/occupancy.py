@@ -132,9 +132,7 @@ class OccupancyGrid(nn.Module):
         for cascade in range(self.cascades):
             cells = self._cells_to_visit(cascade, everywhere, generator)
             inner = torch.rand((len(cells), 3), generator=generator, device=generator.device).to(device)
-            axes = torch.stack([cells % self.resolution, cells // self.resolution % self.resolution,
-                                cells // self.resolution**2], dim=1)  # fmt: skip
-            positions = ((axes + inner) / self.resolution - 0.5) * 2.0**cascade
+            positions = self.positions(cascade, cells, inner)
             values = torch.cat([density(chunk) for chunk in positions.split(1 << 18)])
             grid = self.density[cascade]
             grid *= decay
@@ -144,6 +142,12 @@ class OccupancyGrid(nn.Module):
         if not math.isfinite(mean):
             raise TrainingError(f"geometry: the density is {mean}; a smaller learning rate (--geometry.lr) may help")
         self.occupied.copy_(self.density > min(mean, threshold))
+
+    def positions(self, cascade: int, cells: Tensor, inner: Tensor) -> Tensor:
+        """Positions [C, 3], normalised frame, at the fractions `inner` [C, 3] of cells [C] of a cascade."""
+        axes = torch.stack([cells % self.resolution, cells // self.resolution % self.resolution,
+                            cells // self.resolution**2], dim=1)  # fmt: skip
+        return ((axes + inner) / self.resolution - 0.5) * 2.0**cascade
 
     def _cells_to_visit(self, cascade: int, everywhere: bool, generator: torch.Generator) -> Tensor:
         count, device = self.resolution**3, self.density.device

@@ -165,6 +165,11 @@ def save_state(out: Path, state: dict[str, Any]) -> None:
         torch.save(state, file)
 
 
+def goes_on(state: dict[str, Any] | None, stage: str, settings: str) -> bool:
+    """Whether there is a training state, of this stage and of settings with this fingerprint."""
+    return state is not None and (state["stage"], state["settings"]) == (stage, settings)
+
+
 def load_state(out: Path) -> dict[str, Any] | None:
     """The training state of a run folder; None where there is none.
 

@@ -19,7 +19,7 @@ from ..field.volrend import accumulate, ray_indices
 from ..types import Scene
 from ..ultrametric import euclidean_loss, pixel_graph, sample_pairs, ultrametric_loss, unpack_membership
 from ..ultrametric.pairs import border_evidence
-from .checkpoint import fingerprint, start_from
+from .checkpoint import fingerprint, goes_on, start_from
 from .loop import run_steps
 from .mask_pool import MaskBatch, MaskPool, check_masks
 from .pixels import PixelPool, pixel_pool
@@ -158,7 +158,7 @@ class _FeatureTrainer:
 
     def restore(self, state: dict[str, Any] | None) -> int:
         """Go back to a saved state; returns the step to go on with."""
-        if state is None or (state["stage"], state["settings"]) != ("features", self.fingerprint):
+        if state is None or not goes_on(state, "features", self.fingerprint):
             return 0
         self.field.load_state_dict(state["field"])
         self.optimizer.load_state_dict(state["optimizer"])

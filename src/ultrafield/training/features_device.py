@@ -9,13 +9,13 @@ from torch import Tensor
 
 from ..config import Config
 from ..field.kernels.accumulate_gpu import accumulate_gpu
-from ..field.kernels.hashgrid_gpu import encode_backward_table_gpu, encode_forward_gpu
+from ..field.kernels.hashgrid_gpu import encode_into_gpu
 from ..field.model import FeatureField, to_unit_cube
 from ..ultrametric import euclidean_loss, ultrametric_loss
 from ..ultrametric.pairs import Pairs, border_evidence, pixel_neighbors
 from .adam import FusedAdam
 from .capture import CapturedStep
-from .checkpoint import fingerprint
+from .checkpoint import fingerprint, goes_on
 from .device_masks import DeviceBatch, DeviceMasks
 from .pixels import PixelPool
 from .surface_cache import PaddedCache
@@ -60,11 +60,7 @@ class DeviceFeatureTrainer:
         origins, directions, _ = self.pool.rays.rays(*self.pool.locate(pixels))
         positions = (origins[:, None] + t[..., None] * directions[:, None]).reshape(-1, 3)
         unit = to_unit_cube(positions, bounded=self.field.bounded)
-        encoded = encode_forward_gpu(unit, grid.table.detach(), grid.layout, None)
-        encoded.requires_grad_().register_hook(
-            # Straight into one lasting buffer: a gradient tensor of its own would cost more than the step.
-            lambda grad: self._add_gradient(unit, grad)
-        )
+        encoded = encode_into_gpu(unit, grid.table, grid.layout, self.table_grad)
         offsets = torch.arange(0, t.numel() + 1, count, device=t.device)
         hidden = accumulate_gpu(weights.reshape(-1), self.field.decode(encoded), offsets)
         return self.field.finish(hidden, weights.sum(1))
@@ -96,9 +92,6 @@ class DeviceFeatureTrainer:
         self.optimizer.step({self.field.grid.table: self.table_grad})
         return {name: value.detach() for name, value in losses.items()}
 
-    def _add_gradient(self, unit: Tensor, grad: Tensor) -> None:
-        encode_backward_table_gpu(unit, grad, self.field.grid.layout, None, out=self.table_grad)
-
     def _edges(self, batch: DeviceBatch) -> Tensor:
         """Neighbouring sampled pixels of one picture [E, 2]; most of them twice, which changes nothing."""
         images, count = batch.positions.shape[:2]
@@ -117,7 +110,7 @@ class DeviceFeatureTrainer:
 
     def restore(self, state: dict[str, Any] | None) -> int:
         """Go back to a saved state; returns the step to go on with."""
-        if state is None or (state["stage"], state["settings"]) != ("features", self.fingerprint):
+        if state is None or not goes_on(state, "features", self.fingerprint):
             return 0
         self.field.load_state_dict(state["field"])
         self.optimizer.load_state_dict(state["optimizer"])

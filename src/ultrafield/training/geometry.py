@@ -19,7 +19,7 @@ from ..field.occupancy import Samples
 from ..field.render import NEGLIGIBLE, sample_positions, trace
 from ..field.volrend import accumulate, distortion, render_weights
 from ..types import Scene
-from .checkpoint import fingerprint, new_geometry, start_from
+from .checkpoint import fingerprint, goes_on, new_geometry, start_from
 from .loop import run_steps
 from .mask_pool import check_masks
 from .pixels import PixelPool, pixel_pool
@@ -217,18 +217,9 @@ class _GeometryTrainer:
 
     def _target(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Colours wanted [R, 3] and the background behind the rendering [R, 3] or [3]."""
-        target = self.pool.colors[pixels].float() / 255.0
-        if self.scene.background is None:
-            # Nothing shines through a real scene: a background that changes all the time forces it to be opaque.
-            return target, self._uniform(len(pixels), 3)
-        background = self.field.background
-        if self.settings.random_background:
-            drawn = self._uniform(len(pixels), 3)
-            if self.pool.alpha is None:
-                return target, drawn
-            clear = 1.0 - self.pool.alpha[pixels].float()[:, None] / 255.0
-            return target + clear * (drawn - background), drawn
-        return target, background
+        known = None if self.scene.background is None else self.field.background
+        drawn = self._uniform(len(pixels), 3) if known is None or self.settings.random_background else None
+        return self.pool.wanted(pixels, known, drawn)
 
     def _adapt_rays(self, samples: int) -> None:
         if self.settings.samples > 0:
@@ -250,7 +241,7 @@ class _GeometryTrainer:
 
     def restore(self, state: dict[str, Any] | None) -> int:
         """Go back to a saved state; returns the step to go on with."""
-        if state is None or (state["stage"], state["settings"]) != ("geometry", self.fingerprint):
+        if state is None or not goes_on(state, "geometry", self.fingerprint):
             return 0
         self.field.load_state_dict(state["field"])
         self.optimizer.load_state_dict(state["optimizer"])

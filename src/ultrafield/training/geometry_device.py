@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..config import Config, GeometryConfig
 from ..field.kernels.accumulate_gpu import accumulate_gpu
-from ..field.kernels.hashgrid_gpu import encode_backward_table_gpu, encode_forward_gpu
+from ..field.kernels.hashgrid_gpu import encode_forward_gpu, encode_into_gpu
 from ..field.kernels.march_gpu import march_fixed, pack_bits
 from ..field.kernels.points_gpu import join_rows_gpu, sample_points_gpu
 from ..field.kernels.select_gpu import visible_fixed
@@ -25,7 +25,7 @@ from ..field.occupancy import FixedSamples
 from ..types import Scene
 from .adam import FusedAdam
 from .capture import CapturedStep
-from .checkpoint import fingerprint, new_geometry
+from .checkpoint import fingerprint, goes_on, new_geometry
 from .geometry import FEWEST_RAYS, MOST_RAYS, REFERENCE_STEP
 from .pixels import PixelPool, pixel_pool
 
@@ -176,29 +176,18 @@ class DeviceGeometryTrainer:
     def _encode(self, positions: Tensor, live: Tensor | None, *, learn: bool = False) -> Tensor:
         """Encoding of grid coordinates [S, 3]; with `learn`, its gradient is added to `table_grad`."""
         grid = self.field.grid
-        encoded = encode_forward_gpu(positions, grid.table.detach(), grid.layout, live)
         if learn:
-
-            def add_gradient(grad: Tensor) -> None:
-                # Straight into one lasting buffer: a gradient tensor of its own would cost more than the step.
-                encode_backward_table_gpu(positions, grad, grid.layout, live, out=self.table_grad)
-
-            encoded.requires_grad_().register_hook(add_gradient)
-        return encoded
+            return encode_into_gpu(positions, grid.table, grid.layout, self.table_grad, live)
+        return encode_forward_gpu(positions, grid.table.detach(), grid.layout, live)
 
     def _points(self, rays: DeviceRays, samples: FixedSamples) -> Tensor:
         return sample_points_gpu(rays.origins, rays.directions, samples, bounded=self.field.bounded)
 
     def _target(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Colours wanted [R, 3] and the background behind the rendering [R, 3] or [3]; see `geometry`."""
-        target = self.pool.colors[pixels].float() / 255.0
-        if self.known_background and not self.settings.random_background:
-            return target, self.field.background
-        drawn = self._uniform(len(pixels), 3)
-        if self.known_background and self.pool.alpha is not None:
-            clear = 1.0 - self.pool.alpha[pixels].float()[:, None] / 255.0
-            target = target + clear * (drawn - self.field.background)
-        return target, drawn
+        """Colours wanted [R, 3] and the background behind the rendering [R, 3] or [3]."""
+        known = self.field.background if self.known_background else None
+        drawn = self._uniform(len(pixels), 3) if known is None or self.settings.random_background else None
+        return self.pool.wanted(pixels, known, drawn)
 
     def _adapt_rays(self, marched: FixedSamples, samples: FixedSamples) -> None:
         """Take as many rays as fill both capacities, going half of the way to damp swings."""
@@ -216,10 +205,7 @@ class DeviceGeometryTrainer:
         settings, grid = self.settings, self.field.occupancy
         for cascade in range(grid.cascades):
             cells = self._cells(cascade, everywhere=everywhere)
-            inner = self._uniform(len(cells), 3)
-            axes = torch.stack([cells % grid.resolution, cells // grid.resolution % grid.resolution,
-                                cells // grid.resolution**2], dim=1)  # fmt: skip
-            positions = ((axes + inner) / grid.resolution - 0.5) * 2.0**cascade
+            positions = grid.positions(cascade, cells, self._uniform(len(cells), 3))
             density = grid.density[cascade]
             density *= settings.occupancy_decay
             for part, chunk in zip(cells.split(_CELLS_AT_ONCE), positions.split(_CELLS_AT_ONCE), strict=True):
@@ -253,7 +239,7 @@ class DeviceGeometryTrainer:
 
     def restore(self, state: dict[str, Any] | None) -> int:
         """Go back to a saved state; returns the step to go on with."""
-        if state is None or (state["stage"], state["settings"]) != ("geometry", self.fingerprint):
+        if state is None or not goes_on(state, "geometry", self.fingerprint):
             return 0
         self.field.load_state_dict(state["field"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -41,6 +41,27 @@ class PixelPool:
         views = torch.searchsorted(self.starts, pixels, right=True) - 1
         return views, pixels - self.starts[views]
 
+    def wanted(self, pixels: Tensor, known: Tensor | None, drawn: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What rendered pixels are compared with.
+
+        Args:
+            pixels: Pool indices [R].
+            known: The background of the pictures [3]; None for a real capture, through which nothing shines.
+            drawn: Random colours [R, 3] to render over, which force what is there to be opaque; needed if there is no
+                known background. None renders over the known one.
+
+        Returns:
+            Colours [R, 3], and the background to render over, [R, 3] or [3].
+        """
+        colors = self.colors[pixels].float() / 255.0
+        if drawn is None:
+            assert known is not None
+            return colors, known
+        if known is None or self.alpha is None:
+            return colors, drawn
+        clear = 1.0 - self.alpha[pixels].float()[:, None] / 255.0
+        return colors + clear * (drawn - known), drawn
+
     def draw(self, count: int, generator: torch.Generator, *, same_image: bool = False) -> Tensor:
         """Random pool indices [count], from all pictures or from a single one."""
         if same_image:

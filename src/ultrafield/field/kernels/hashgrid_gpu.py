@@ -41,6 +41,29 @@ def encode_forward_gpu(x: Tensor, table: Tensor, layout: GridLayout, live: Tenso
     return out
 
 
+def encode_into_gpu(
+    x: Tensor, table: Tensor, layout: GridLayout, gradient: Tensor, live: Tensor | None = None
+) -> Tensor:
+    """Features [S, L · F] whose gradient is added to a lasting buffer instead of becoming a tensor of its own.
+
+    Such a tensor, as large as the table, would cost more than a training step.
+
+    Args:
+        x: Positions [S, 3], float32, in [0, 1].
+        table: Feature rows [T, F], float32.
+        layout: Where the levels lie in `table`.
+        gradient: Receives the gradient of the table [T, F], float32, whenever the features are differentiated.
+        live: How many positions are real [1], int64; all if None.
+    """
+
+    def add_gradient(grad: Tensor) -> None:
+        encode_backward_table_gpu(x, grad, layout, live, out=gradient)
+
+    encoded = encode_forward_gpu(x, table.detach(), layout, live).requires_grad_()
+    encoded.register_hook(add_gradient)
+    return encoded
+
+
 def encode_backward_table_gpu(
     x: Tensor, grad: Tensor, layout: GridLayout, live: Tensor | None = None, *, out: Tensor | None = None
 ) -> Tensor:
