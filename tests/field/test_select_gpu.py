@@ -22,17 +22,10 @@ from ultrafield.field.kernels.select_gpu import (
     visible_fixed,
 )
 
+from .conftest import random_runs
+
 COUNTS = [[], [0], [1], [3, 0, 5, 1], [0, 0, 70, 33, 2], [int(n) for n in 20 * (1 + torch.sin(torch.arange(45.0)))]]
 TAIL = 11
-
-
-def random_runs(counts: list[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    total = sum(counts)
-    sigma = torch.rand(total, generator=generator) * 30
-    delta = torch.rand(total, generator=generator) * 0.1 + 1e-3
-    t = torch.cat([torch.rand(n, generator=generator).sort().values for n in counts] or [torch.empty(0)])
-    return sigma, delta, t, torch.tensor([0, *counts]).cumsum(0)
 
 
 def with_tail(values: Tensor, device: str) -> Tensor:

@@ -13,17 +13,10 @@ pytest.importorskip("triton", reason="needs Triton")
 from ultrafield.field.kernels.accumulate_gpu import accumulate_gpu
 from ultrafield.field.kernels.volrend_gpu import distortion_gpu, ray_indices_gpu, render_weights_gpu
 
+from .conftest import random_runs
+
 COUNTS = [[], [0], [1], [3, 0, 5, 1], [0, 0, 70, 33, 2], [int(n) for n in 25 * (1 + torch.sin(torch.arange(70.0)))]]
 TAIL = 37  # entries behind the last sample; what they hold must not matter
-
-
-def random_runs(counts: list[int]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    total = sum(counts)
-    sigma = torch.rand(total, generator=generator) * 30
-    delta = torch.rand(total, generator=generator) * 0.1 + 1e-3
-    position = torch.cat([torch.rand(n, generator=generator).sort().values for n in counts] or [torch.empty(0)])
-    return sigma, delta, position, torch.tensor([0, *counts]).cumsum(0)
 
 
 def with_tail(values: Tensor, device: str) -> Tensor:
