@@ -41,11 +41,19 @@ def rounds(
     spans = even_spans(len(left), threads or thread_count(len(left)))  # shrink as edges are dropped
     components = num_nodes
     parents, chosen = [], []
+
+    def lightest(begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        table = np.full(components, np.nan, values.dtype), np.full(components, -1, left.dtype)
+        _lightest(left, right, values, *table, begin, end)
+        return table
+
     while any(begin < end for begin, end in spans):
-        tables = on_threads(_lightest, spans, left, right, values, components)
+        tables = on_threads(lightest, spans)
         for table in tables[1:]:
             _fold(*tables[0], *table)
-        parent, choice, following = _join(tables[0][1], left, right, ids)
+        toward, choice = np.arange(components), np.full(components, -1, np.int64)
+        parent = np.empty(components, np.int64)
+        following = _join(tables[0][1], left, right, ids, toward, choice, parent)
         ends = on_threads(_contract, spans, left, right, ids, values, parent)
         spans = [(begin, end) for (begin, _), end in zip(spans, ends, strict=True)]
         parents.append(parent)
@@ -55,10 +63,11 @@ def rounds(
 
 
 @njit(cache=True, nogil=True)
-def _lightest(left, right, values, num_components, begin, end):
-    """Weight and place of the lightest edge at each component among edges `begin` to `end`; NaN and -1 for none."""
-    best = np.full(num_components, np.nan, values.dtype)
-    place = np.full(num_components, -1, left.dtype)
+def _lightest(left, right, values, best, place, begin, end):
+    """Weight and place of the lightest edge at each component among edges `begin` to `end`.
+
+    `best` [C] comes filled with NaN and `place` [C] with -1.
+    """
     for position in range(begin, end):
         value = values[position]
         # Edges come in index order: a strict comparison leaves the smallest index. It is false for the initial NaN.
@@ -68,7 +77,6 @@ def _lightest(left, right, values, num_components, begin, end):
         if not value >= best[right[position]]:
             best[right[position]] = value
             place[right[position]] = position
-    return best, place
 
 
 @njit(cache=True, nogil=True)
@@ -81,11 +89,13 @@ def _fold(best, place, later_best, later_place):
 
 
 @njit(cache=True, nogil=True)
-def _join(place, left, right, ids):
-    """The component each one joins when all take their edges, the edges' ids, and how many components are left."""
+def _join(place, left, right, ids, toward, choice, parent):
+    """Take every component's edge; returns how many components are left.
+
+    `choice` [C], filled with -1 before, gets the edges' ids and `parent` [C] the components joined; `toward` [C], the
+    components' own indices before, is overwritten.
+    """
     count = len(place)
-    toward = np.arange(count)
-    choice = np.full(count, -1, np.int64)
     for component in range(count):
         position = place[component]
         if position >= 0:
@@ -94,11 +104,10 @@ def _join(place, left, right, ids):
             # In a strict total order the only cycles are two components that chose the same edge: the smaller is root.
             if component > other or place[other] != position:
                 toward[component] = other
-    number = np.empty(count, np.int64)
     following = 0
     for component in range(count):
         if toward[component] == component:
-            number[component] = following
+            parent[component] = following
             following += 1
     for component in range(count):
         root = component
@@ -107,7 +116,8 @@ def _join(place, left, right, ids):
         walker = component
         while toward[walker] != root:  # path compression keeps the whole loop near linear
             toward[walker], walker = root, toward[walker]
-    return number[toward], choice, following
+        parent[component] = parent[root]
+    return following
 
 
 @njit(cache=True, nogil=True)

@@ -33,7 +33,10 @@ def sort_edges(
         offsets: Where each left end's edges begin in the order, then their number [n + 1], int64.
         order: Indices of the edges.
     """
-    offsets, order = _by_left(num_nodes, left, np.zeros(0, np.int32 if len(left) < 2**31 else np.int64))
+    offsets = np.zeros(num_nodes + 1, np.int64)
+    _count_left(left, offsets)
+    order = np.empty(offsets[-1], np.int32 if len(left) < 2**31 else np.int64)
+    _place_by_left(left, offsets[:-1].copy(), order)
     spans = row_spans(offsets, threads or thread_count(len(left)))
     on_threads(_sort_rows, spans, offsets, order, right, first, second)
     return offsets, order
@@ -64,22 +67,23 @@ def canonical_ends(edges, ends):
 
 
 @njit(cache=True, nogil=True)
-def _by_left(num_nodes, left, indices):
-    """Counting sort by the left end; `indices` only lends its dtype."""
-    offsets = np.zeros(num_nodes + 1, np.int64)
+def _count_left(left, offsets):
+    """Where each left end's edges begin, and their number, into `offsets` [n + 1], which comes filled with zeros."""
     for edge in range(len(left)):
         if left[edge] >= 0:
             offsets[left[edge] + 1] += 1
-    for node in range(num_nodes):
+    for node in range(len(offsets) - 1):
         offsets[node + 1] += offsets[node]
-    order = np.empty(offsets[num_nodes], indices.dtype)
-    following = offsets[:-1].copy()
+
+
+@njit(cache=True, nogil=True)
+def _place_by_left(left, following, order):
+    """Put every edge at the next place of its left end; `following` [n] is overwritten."""
     for edge in range(len(left)):
         node = left[edge]
         if node >= 0:
             order[following[node]] = edge
             following[node] += 1
-    return offsets, order
 
 
 @njit(cache=True, nogil=True)

@@ -15,18 +15,22 @@ from .matching_cpu import Borders, merge_mutual, pool_into
 _BULK = 0.05
 
 
-@njit(cache=True, nogil=True)
-def single_linkage(num_nodes, edges, dissimilarity, order):
-    """Kruskal's algorithm; `order` sorts the edges. Returns parents [n + merges] and heights [n + merges]."""
+def single_linkage(
+    num_nodes: int, edges: np.ndarray, dissimilarity: np.ndarray, order: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kruskal's algorithm on n nodes; `order` sorts the edges. Returns parents [n + merges], heights [n + merges]."""
     parents = np.full(2 * num_nodes - 1, -1, np.int64)
     heights = np.zeros(2 * num_nodes - 1, dissimilarity.dtype)
     # Union-find over the leaves: the next leaf towards the leader, or minus the region's size at the leader itself;
     # and the region's tree node. Side by side, because for millions of nodes every look-up misses the cache.
-    regions = np.empty((num_nodes, 2), edges.dtype)
-    for node in range(num_nodes):
-        regions[node, 0] = -1
-        regions[node, 1] = node
-    following = num_nodes
+    regions = np.stack([np.full(num_nodes, -1, edges.dtype), np.arange(num_nodes, dtype=edges.dtype)], axis=1)
+    count = _unite(edges, dissimilarity, order, regions, parents, heights)
+    return parents[:count], heights[:count]
+
+
+@njit(cache=True, nogil=True)
+def _unite(edges, dissimilarity, order, regions, parents, heights):
+    following = len(regions)
     for edge in order:
         a, b = _leader(regions, edges[edge, 0]), _leader(regions, edges[edge, 1])
         if a == b:
@@ -40,7 +44,7 @@ def single_linkage(num_nodes, edges, dissimilarity, order):
         heights[following] = dissimilarity[edge]
         regions[b, 1] = following
         following += 1
-    return parents[:following], heights[:following]
+    return following
 
 
 @njit(cache=True, nogil=True)
@@ -85,13 +89,13 @@ def average_linkage(
         merges.append(found)
         worth = len(borders) > 0 and len(found[0]) >= bulk * regions
     ends = np.stack([borders.left, borders.right], axis=1).astype(np.int64)
-    merges.append(_merge_nearest(top, following, ends, *borders.arrays[2:]))
+    merges.append(_merge_rest(top, following, ends, *borders.arrays[2:]))
     return _in_order(num_nodes, *(np.concatenate(parts) for parts in zip(*merges, strict=True)))
 
 
 def _in_order(num_nodes: int, joined: np.ndarray, means: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Number merges by (mean, key) instead of in the order they were found; parents and heights."""
-    order = np.lexsort((keys, means))
+    order = _by_mean_and_key(means, keys)
     new = np.arange(num_nodes + len(order))
     new[num_nodes + order] = num_nodes + np.arange(len(order))
     parents = np.full(num_nodes + len(order), -1, np.int64)
@@ -99,13 +103,22 @@ def _in_order(num_nodes: int, joined: np.ndarray, means: np.ndarray, keys: np.nd
     return parents, np.concatenate([np.zeros(num_nodes), means[order]])
 
 
-@njit(cache=True, nogil=True)
-def _merge_nearest(top, following, edges, means, totals, weights, keys):
-    """Merge the two nearest regions until no border is left.
+def _by_mean_and_key(means: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """The order by (mean, key); sorting all by both keys would take several times as long where few means are equal."""
+    order = np.argsort(means)
+    ascending = means[order]
+    equal = ascending[1:] == ascending[:-1]
+    tied = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+    entries = order[tied]
+    order[tied] = entries[np.lexsort((keys[entries], means[entries]))]
+    return order
 
-    Borders wait in a heap in the order (mean, key). When two regions merge, the one with fewer neighbours is dissolved
-    into the other: a border to a neighbour that both have is pooled, any other one only changes its end, so its mean
-    and its place in the heap stay. With small into large every border moves O(log n) times.
+
+def _merge_rest(
+    top: np.ndarray, following: int, edges: np.ndarray, means: np.ndarray, totals: np.ndarray, weights: np.ndarray,
+    keys: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+    """Merge the two nearest regions until no border is left.
 
     Args:
         top: Tree node of each region [R], int64; overwritten.
@@ -119,19 +132,35 @@ def _merge_nearest(top, following, edges, means, totals, weights, keys):
     Returns:
         The tree nodes that each merge joins [M, 2], the mean [M] and the key [M] of their border.
     """
-    num_regions, count = len(top), len(edges)
-    joined = np.empty((num_regions, 2), np.int64)
-    joined_means = np.empty(num_regions, np.float64)
-    joined_keys = np.empty(num_regions, np.int64)
+    regions, count = len(top), len(edges)
+    joined = np.empty((regions, 2), np.int64), np.empty(regions, np.float64), np.empty(regions, np.int64)
+    halves = np.full(regions, -1, np.int64), np.empty(2 * count, np.int64), np.zeros(regions, np.int64)
+    capacity = 1 << max(2, (2 * count - 1).bit_length())
+    table = np.full(capacity, -1, np.int64), np.empty(capacity, np.int64)
+    queue = np.arange(count), np.arange(count)
+    merges = _merge_nearest(top, following, edges, means, totals, weights, keys, *halves, *table, *queue, *joined)
+    nodes, merged_means, merged_keys = (array[:merges].copy() for array in joined)
+    return nodes, merged_means, merged_keys
+
+
+@njit(cache=True, nogil=True)
+def _merge_nearest(
+    top, following, edges, means, totals, weights, keys,
+    heads, links, degree, slots_keys, slots, heap, place,
+    joined, joined_means, joined_keys,
+):  # fmt: skip
+    """`_merge_rest` in arrays made for it; returns the number of merges.
+
+    Borders wait in a heap in the order (mean, key). When two regions merge, the one with fewer neighbours is dissolved
+    into the other: a border to a neighbour that both have is pooled, any other one only changes its end, so its mean
+    and its place in the heap stay. With small into large every border moves O(log n) times.
+    """
+    num_regions, waiting, mask = len(top), len(edges), len(slots) - 1
     merges = 0
-    heads, links, degree = _adjacency(num_regions, edges)
-    slots_keys, slots, mask = _table(count)
-    for edge in range(count):
+    _list_halves(edges, heads, links, degree)
+    for edge in range(waiting):
         _insert(slots_keys, slots, mask, _key(edges[edge, 0], edges[edge, 1], num_regions), edge)
-    heap = np.arange(count)
-    place = np.arange(count)  # of each border in the heap; -1 once it is gone
-    waiting = count
-    for position in range(count // 2 - 1, -1, -1):
+    for position in range(waiting // 2 - 1, -1, -1):
         _sift_down(heap, place, means, keys, position, waiting)
 
     while waiting:
@@ -171,33 +200,21 @@ def _merge_nearest(top, following, edges, means, totals, weights, keys):
                     heads[large] = half
                     degree[large] += 1
             half = after
-    return joined[:merges].copy(), joined_means[:merges].copy(), joined_keys[:merges].copy()
+    return merges
 
 
 @njit(cache=True, nogil=True)
-def _adjacency(num_nodes, edges):
+def _list_halves(edges, heads, links, degree):
     """Each node's edges as a linked list of half-edges: half 2e + s is edge e seen from its end s."""
-    heads = np.full(num_nodes, -1, np.int64)
-    links = np.empty(2 * len(edges), np.int64)
-    degree = np.zeros(num_nodes, np.int64)
     for edge in range(len(edges)):
         for side in range(2):
             node = edges[edge, side]
             links[2 * edge + side] = heads[node]
             heads[node] = 2 * edge + side
             degree[node] += 1
-    return heads, links, degree
 
 
-# A hash table from pairs of regions to edges: open addressing, linear probing, at most half full.
-
-
-@njit(cache=True, nogil=True)
-def _table(count):
-    capacity = 4
-    while capacity < 2 * count:
-        capacity *= 2
-    return np.full(capacity, -1, np.int64), np.empty(capacity, np.int64), capacity - 1
+# A hash table from pairs of regions to edges: open addressing, linear probing, at most half full; -1 is a free place.
 
 
 @njit(cache=True, nogil=True)

@@ -5,6 +5,9 @@ Pooling two borders gives a mean between theirs, so a merge never brings anythin
 same height. Borders are in the strict order (mean, key); the pooled border's key is the smaller one, so that this
 holds among equal means too.
 
+Large arrays are made by NumPy, not inside the kernels: it asks the system for huge pages, without which millions of
+regions spend their time on page faults and missing translations.
+
 Source: F. Murtagh, "A survey of recent advances in hierarchical clustering algorithms", 1983.
 """
 
@@ -51,7 +54,8 @@ class Borders:
 def pool(num_regions: int, borders: Borders, number: np.ndarray, *, threads: int | None = None) -> Borders:
     """Rename regions by `number` [regions before], drop what is inside one, and pool borders of the same two."""
     threads = threads or thread_count(len(borders))
-    left, right = _renamed(borders.left, borders.right, number)
+    left, right = np.empty_like(borders.left), np.empty_like(borders.right)
+    on_threads(_rename, even_spans(len(borders), threads), borders.left, borders.right, number, left, right)
     offsets, order = sort_edges(num_regions, left, right, borders.means, borders.keys, threads=threads)
     spans = row_spans(offsets, threads)
     counts = on_threads(_count_pairs, spans, offsets, order, right)
@@ -78,27 +82,35 @@ def merge_mutual(
         joins [M, 2], int64, and the mean [M] and key [M] of their border.
     """
     spans = even_spans(len(borders), threads or thread_count(len(borders)))
-    arrays = (borders.left, borders.right, borders.means, borders.keys)
-    tables = on_threads(_nearest, spans, *arrays, len(top))
+
+    def nearest(begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        table = np.full(len(top), np.inf), np.full(len(top), -1, borders.left.dtype)
+        _nearest(borders.left, borders.right, borders.means, borders.keys, *table, begin, end)
+        return table
+
+    tables = on_threads(nearest, spans)
     for table in tables[1:]:
         _fold(*tables[0], *table, borders.keys)
-    number, tops, joined, merged = _match(tables[0][1], borders.left, borders.right, top, following)
-    left_over = pool(len(tops), borders, number, threads=threads) if len(merged) else borders
+    number, tops = np.empty(len(top), borders.left.dtype), np.empty(len(top), np.int64)
+    joined, merged = np.empty((len(top) // 2, 2), np.int64), np.empty(len(top) // 2, np.int64)
+    regions, merges = _match(tables[0][1], borders.left, borders.right, top, following, number, tops, joined, merged)
+    tops, joined, merged = tops[:regions].copy(), joined[:merges].copy(), merged[:merges]
+    left_over = pool(regions, borders, number, threads=threads) if merges else borders
     return tops, left_over, (joined, borders.means[merged], borders.keys[merged])
 
 
 @njit(cache=True, nogil=True)
-def _nearest(left, right, means, keys, num_regions, begin, end):
-    """Mean and place of each region's first border, in the order (mean, key), among borders `begin` to `end`."""
-    best = np.full(num_regions, np.inf)
-    place = np.full(num_regions, -1, left.dtype)
+def _nearest(left, right, means, keys, best, place, begin, end):
+    """Mean and place of each region's first border, in the order (mean, key), among borders `begin` to `end`.
+
+    `best` [R] comes filled with infinity and `place` [R] with -1.
+    """
     for position in range(begin, end):
         for region in (left[position], right[position]):
             mean = means[position]
             if mean < best[region] or (mean == best[region] and keys[position] < keys[place[region]]):
                 best[region] = mean
                 place[region] = position
-    return best, place
 
 
 @njit(cache=True, nogil=True)
@@ -114,15 +126,13 @@ def _fold(best, place, other_best, other_place, keys):
 
 
 @njit(cache=True, nogil=True)
-def _match(place, left, right, top, following):
-    """New number of every region, tree nodes of the new regions, joined nodes and the border of each merge."""
-    count = len(place)
-    number = np.empty(count, left.dtype)
-    tops = np.empty(count, np.int64)
-    joined = np.empty((count // 2, 2), np.int64)
-    merged = np.empty(count // 2, np.int64)
+def _match(place, left, right, top, following, number, tops, joined, merged):
+    """Find new number of every region, tree nodes of the new regions, joined nodes and the border of each merge.
+
+    Returns how many regions and how many merges there are: so much of `tops`, `joined` and `merged` is written.
+    """
     regions = merges = 0
-    for region in range(count):
+    for region in range(len(place)):
         position = place[region]
         if position < 0 or place[left[position]] != place[right[position]]:
             tops[regions] = top[region]
@@ -137,18 +147,16 @@ def _match(place, left, right, top, following):
             merges += 1
         number[region] = regions
         regions += 1
-    return number, tops[:regions].copy(), joined[:merges].copy(), merged[:merges].copy()
+    return regions, merges
 
 
 @njit(cache=True, nogil=True)
-def _renamed(left, right, number):
-    """The ends of each border by their new numbers, the smaller first; -1 for what lies inside one region."""
-    renamed_left, renamed_right = np.empty_like(left), np.empty_like(right)
-    for position in range(len(left)):
+def _rename(left, right, number, renamed_left, renamed_right, begin, end):
+    """The ends of borders `begin` to `end` by their new numbers, the smaller first; -1 for what is inside a region."""
+    for position in range(begin, end):
         a, b = number[left[position]], number[right[position]]
         renamed_left[position] = min(a, b) if a != b else -1
         renamed_right[position] = max(a, b)
-    return renamed_left, renamed_right
 
 
 @njit(cache=True, nogil=True)
