@@ -16,8 +16,8 @@ _BULK = 0.05
 
 
 @njit(cache=True, nogil=True)
-def single_linkage(num_nodes, edges, dissimilarity, order):
-    """Kruskal's algorithm; `order` sorts the edges. Returns parents [n + merges] and heights [n + merges]."""
+def single_linkage(num_nodes, edges, dissimilarity):
+    """Kruskal's algorithm on sorted edges. Returns parents [n + merges] and heights [n + merges]."""
     parents = np.full(2 * num_nodes - 1, -1, np.int64)
     heights = np.zeros(2 * num_nodes - 1, dissimilarity.dtype)
     # Union-find over the leaves: the next leaf towards the leader, or minus the region's size at the leader itself;
@@ -27,7 +27,7 @@ def single_linkage(num_nodes, edges, dissimilarity, order):
         regions[node, 0] = -1
         regions[node, 1] = node
     following = num_nodes
-    for edge in order:
+    for edge in range(len(edges)):
         a, b = _leader(regions, edges[edge, 0]), _leader(regions, edges[edge, 1])
         if a == b:
             continue
