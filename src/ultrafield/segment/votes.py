@@ -91,11 +91,15 @@ def view_votes(surface: Surface, scene: Scene) -> Iterator[ViewVotes]:
 
     views = masked_views(surface, scene)
     cameras, everything = scene.train.cameras.moved(scene.to_user), np.zeros(len(surface), np.int64)
-    found = in_threads(lambda item: (len(item[1]), *point_codes(surface, cameras, *item)), views)
-    for masks, codes, seen in found:
+
+    def votes(view: tuple[int, MaskSet]) -> ViewVotes:
+        index, masks = view
+        codes, seen = point_codes(surface, cameras, index, masks)
         points = np.zeros((1, 64 * codes.shape[1]), np.int64)
         count_members(codes, seen, everything, points)
-        yield ViewVotes(codes, seen, points[0, : masks + 1], mask_weights(points[0]))
+        return ViewVotes(codes, seen, points[0, : len(masks) + 1], mask_weights(points[0]))
+
+    yield from in_threads(votes, views)
 
 
 def masked_views(surface: Surface, scene: Scene) -> list[tuple[int, MaskSet]]:
