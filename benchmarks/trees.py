@@ -1,9 +1,11 @@
 """Check merge trees against Higra on a small graph, then time everything that trees are made of and asked.
 
-    python benchmarks/trees.py [--nodes 1000000] [--neighbors 16] [--linkages single average] [--repeats 3]
+    python benchmarks/trees.py [--nodes 1000000] [--neighbors 16] [--linkages single average] [--device cuda]
 
 The graph joins points on a curved surface with their nearest neighbours; dissimilarities change across invisible
 borders, some edges are guesses without evidence. A linkage whose tree differs from Higra's is reported and not timed.
+With a device the spanning forest and the tree of single linkage are made there too, from NumPy arrays to NumPy arrays;
+they are timed if they are those of the CPU, bit for bit.
 Times are medians over the repeats, with the fastest and the slowest, after one run that does not count. Threads are
 numba's: NUMBA_NUM_THREADS=1 for one. The last column is the largest memory the process has had so far.
 """
@@ -50,6 +52,7 @@ def main() -> int:
     parser.add_argument("--neighbors", type=int, default=16)
     parser.add_argument("--linkages", nargs="+", default=["single", "average"], choices=("single", "average"))
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
     machine = platform.processor() or platform.machine()
     versions = ", ".join(f"{name} {version(name)}" for name in ("numba", "higra"))
@@ -60,6 +63,7 @@ def main() -> int:
     print(f"{graph.num_nodes} nodes, {len(graph.edges)} edges; the graph takes {peak():.1f} GB to make")
     print(f"{'operation':36} {'median ms':>10} {'fastest':>9} {'slowest':>9} {'us/node':>9} {'peak GB':>8}")
     report("spanning forest", lambda: boruvka_cpu(graph.num_nodes, graph.edges, graph.dissimilarity), options)
+    same = options.device == "cpu" or time_on_device(graph, options)
     for linkage in right:
         report(f"{linkage}: tree", lambda linkage=linkage: build_tree(graph, linkage=linkage), options)
         tree = build_tree(graph, linkage=linkage)
@@ -69,7 +73,39 @@ def main() -> int:
     failed = [linkage for linkage in options.linkages if linkage not in right]
     for linkage in failed:
         print(f"{linkage}: differs from Higra; not timed")
-    return 1 if failed else 0
+    if not same:
+        print(f"{options.device}: the tree differs from the CPU's; not timed")
+    return 0 if same and not failed else 1
+
+
+def time_on_device(graph: AffinityGraph, options: argparse.Namespace) -> bool:
+    """Time forest and tree on a device; False, and nothing is timed, if the tree is not that of the CPU."""
+    import torch
+
+    from ultrafield.ultrametric.boruvka import rounds_needed
+    from ultrafield.ultrametric.kernels.forest_gpu import sorted_forest_gpu
+
+    def tree(device: str) -> Tree:
+        return build_tree(graph, linkage="single", device=device)
+
+    def upload() -> list[torch.Tensor]:
+        return [torch.from_numpy(part).to(options.device) for part in (graph.edges, graph.dissimilarity)]
+
+    def forest(edges: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        found = sorted_forest_gpu(graph.num_nodes, edges, weights, rounds_needed(graph.num_nodes))
+        torch.cuda.synchronize()
+        return found
+
+    one, other = tree("cpu"), tree(options.device)
+    if not all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("parents", "heights", "sizes")):
+        return False
+    there, name = upload(), options.device
+    print(torch.cuda.get_device_name())
+    report(f"{name}: forest, left on the device", lambda: forest(*there), options)
+    report(f"{name}: forest", lambda: [part.cpu().numpy() for part in forest(*upload())], options)
+    report(f"{name}: single: tree", lambda: tree(name), options)
+    print(f"{torch.cuda.max_memory_allocated() / 1e9:.2f} GB on the device at most")
+    return True
 
 
 def surface_graph(nodes: int, neighbors: int) -> AffinityGraph:

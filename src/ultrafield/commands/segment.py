@@ -90,7 +90,7 @@ def segment(run: RunFolder, scene: Scene, fields: Fields, config: Config, report
         with report.stage("graph"):
             graph = _graph(surface, scene, fields, config)
         with report.stage("tree"):
-            tree, heights, is_level = _tree(graph, config)
+            tree, heights, is_level = _tree(graph, config, str(fields.geometry.device))
         submit(run.write_tree, tree)
         submit(_export, run, scene, surface, tree, heights[is_level])
         report.note(f"{len(surface)} surface points, levels at {', '.join(f'{h:.3f}' for h in heights[is_level])}")
@@ -195,15 +195,22 @@ def _graph(surface: Surface, scene: Scene, fields: Fields, config: Config) -> Af
     features = None
     if config.engine != "lift" and fields.features is not None:
         features = point_features(fields.features, scene.to_user.inverse().apply(surface.points))
-    return build_graph(surface, engine=config.engine, scene=scene, features=features, config=config.segment)
+    return build_graph(
+        surface,
+        engine=config.engine,
+        scene=scene,
+        features=features,
+        config=config.segment,
+        device=str(fields.geometry.device),
+    )
 
 
-def _tree(graph: AffinityGraph, config: Config) -> tuple[Tree, np.ndarray, np.ndarray]:
+def _tree(graph: AffinityGraph, config: Config, device: str) -> tuple[Tree, np.ndarray, np.ndarray]:
     """The tree, the heights of the cuts to label [L], and which of these are automatic levels [L]."""
     from ..segment import levels, spread_cuts
     from ..ultrametric import build_tree
 
-    tree = build_tree(graph, linkage=config.segment.linkage)
+    tree = build_tree(graph, linkage=config.segment.linkage, device=device)
     automatic = levels(tree)
     heights = spread_cuts(tree, config.segment.cuts, automatic)
     return tree, heights, np.isin(heights, automatic)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..projection import back_project, pixel_indices, project
 from ..types import Cameras, MaskSet, RenderedView, Scene, Surface, Tree
-from .votes import point_codes
+from .codes import point_codes
 
 _MIN_POINTS = 20  # masks with fewer surface points say little about a tree of them
 _ON_SURFACE = 0.5  # part of a mask's pixels that must show a surface; others are masks of the background

@@ -83,7 +83,9 @@ def cosines(features: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     return found
 
 
-def combined_graph(surface: Surface, edges: np.ndarray, scene: Scene, view: FeatureView) -> AffinityGraph:
+def combined_graph(
+    surface: Surface, edges: np.ndarray, scene: Scene, view: FeatureView, *, device: str = "cpu"
+) -> AffinityGraph:
     """The dissimilarity of every edge on its own, by the masks of all views and by features.
 
     Args:
@@ -91,8 +93,9 @@ def combined_graph(surface: Surface, edges: np.ndarray, scene: Scene, view: Feat
         edges: [E, 2], int64.
         scene: The scene of the surface, with masks.
         view: Its features.
+        device: Where votes are added up, see `mask_votes`.
     """
-    both, either = mask_votes(surface, edges, scene)
+    both, either = mask_votes(surface, edges, scene, device=device)
     more_both, more_either = view.votes(edges)
     evidence = either + more_either
     dissimilarity = np.clip(1.0 - (both + more_both) / np.where(evidence > 0, evidence, 1.0), 0.0, 1.0)

@@ -23,6 +23,7 @@ def build_graph(
     features: np.ndarray | None = None,
     config: SegmentConfig | None = None,
     reach: float = _REACH,
+    device: str = "cpu",
 ) -> AffinityGraph:
     """Join each surface point with its nearest ones and weigh the edges.
 
@@ -46,6 +47,7 @@ def build_graph(
         features: [N, D], unit length.
         config: Settings (`neighbors`, `superpoints`); the defaults if None.
         reach: Longest edge, in local point spacings, so that nothing jumps over a gap; infinity keeps every edge.
+        device: Where the votes of masks are added up, "cpu" or "cuda", see `mask_votes`; all else runs on the CPU.
 
     Returns:
         The graph; edges ascending, each once, the smaller index first.
@@ -65,8 +67,8 @@ def build_graph(
     if scene is None:
         raise ValueError(f"scene: engine {engine!r} needs it")
     if engine == "both":
-        return _combined_graph(surface, edges, scene, features, config)
-    graph = vote_graph(surface, edges, scene)
+        return _combined_graph(surface, edges, scene, features, config, device)
+    graph = vote_graph(surface, edges, scene, device=device)
     if config.superpoints == 0:
         return graph
     return join_superpoints(surface, scene, graph, superpoints(graph, config.superpoints))
@@ -115,10 +117,10 @@ def _check_features(surface: Surface, features: np.ndarray | None, engine: Engin
 
 
 def _combined_graph(
-    surface: Surface, edges: np.ndarray, scene: Scene, features: np.ndarray, config: SegmentConfig
+    surface: Surface, edges: np.ndarray, scene: Scene, features: np.ndarray, config: SegmentConfig, device: str
 ) -> AffinityGraph:
     view = feature_view(surface, scene, features)
-    graph = combined_graph(surface, edges, scene, view)
+    graph = combined_graph(surface, edges, scene, view, device=device)
     if config.superpoints == 0:
         return graph
     return join_combined(surface, scene, graph, superpoints(graph, config.superpoints), view)
@@ -132,18 +134,19 @@ def _feature_graph(surface: Surface, edges: np.ndarray, features: np.ndarray) ->
     return AffinityGraph(len(surface), edges, np.minimum(distance, 2.0), np.ones(len(edges), np.float32), 2.0)
 
 
-def vote_graph(surface: Surface, edges: np.ndarray, scene: Scene) -> AffinityGraph:
+def vote_graph(surface: Surface, edges: np.ndarray, scene: Scene, *, device: str = "cpu") -> AffinityGraph:
     """The share of masks that hold only one end of an edge, for every edge on its own.
 
     Args:
         surface: N points.
         edges: [E, 2], int64.
         scene: The scene of the surface, with masks.
+        device: Where votes are added up, see `mask_votes`.
 
     Raises:
         RunError: No masks, or none that holds a point; a surface of another scene.
     """
-    both, either = mask_votes(surface, edges, scene)
+    both, either = mask_votes(surface, edges, scene, device=device)
     # Rounding may carry equal sums a hair past each other.
     dissimilarity = np.clip(1.0 - both / np.where(either > 0, either, 1.0), 0.0, 1.0)
     dissimilarity = fill_unseen(len(surface), edges, dissimilarity, either)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-_POWER = 0.5
+POWER = 0.5
 
 
-def mask_weights(points: np.ndarray, *, power: float = _POWER) -> np.ndarray:
+def mask_weights(points: np.ndarray, *, power: float = POWER) -> np.ndarray:
     """Weight of each mask by its size on the surface: smaller masks say more.
 
     That two points share a mask of a whole table says little; that they share one of a knob says nearly all. Size is

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..threads import in_threads
 from ..types import AffinityGraph, Scene, Surface
-from .votes import view_votes
+from .votes import ViewVotes, view_votes
 
 # A region that grew by less than this keeps the dissimilarities it has: the mean over its points hardly moved.
 _SLACK = 0.02
@@ -59,8 +60,10 @@ def superpoints(graph: AffinityGraph, count: int) -> np.ndarray:
     """
     from ..ultrametric import build_tree, cut_into
 
-    _, labels = np.unique(cut_into(build_tree(graph, linkage="average"), count), return_inverse=True)
-    return labels.reshape(-1).astype(np.int64)
+    nodes = cut_into(build_tree(graph, linkage="average"), count)
+    patches = np.zeros(2 * graph.num_nodes - 1, np.int64)
+    patches[nodes] = 1
+    return (np.cumsum(patches) - 1)[nodes]
 
 
 def join_superpoints(surface: Surface, scene: Scene, graph: AffinityGraph, labels: np.ndarray) -> AffinityGraph:
@@ -120,18 +123,23 @@ def memberships(surface: Surface, scene: Scene, labels: np.ndarray, regions: int
     """
     from .kernels.votes_cpu import count_members
 
-    rows, columns, counts, weights, seen, held, masks = [], [], [], [], [], [], 0
-    for view in view_votes(surface, scene):
+    def counted(view: ViewVotes) -> tuple[np.ndarray, ...]:
         members = np.zeros((regions, len(view.weights)), np.int64)
         count_members(view.codes, view.seen, labels, members)
-        found = np.nonzero(members)
-        rows.append(found[0])
-        columns.append((masks + found[1]).astype(np.int32))
-        counts.append(members[found].astype(np.float64))
-        weights.append(view.weights)
-        seen.append(np.bincount(labels[view.seen], minlength=regions).astype(np.float64))
-        held.append(np.bincount(found[0], counts[-1] * view.weights[found[1]], regions))
-        masks += len(view.weights)
+        row, column = np.nonzero(members)
+        count = members[row, column].astype(np.float64)
+        visible = np.bincount(labels[view.seen], minlength=regions).astype(np.float64)
+        return row, column, count, view.weights, visible, np.bincount(row, count * view.weights[column], regions)
+
+    rows, columns, counts, weights, seen, held, masks = [], [], [], [], [], [], 0
+    for row, column, count, weight, visible, whole in in_threads(counted, view_votes(surface, scene)):
+        rows.append(row)
+        columns.append((masks + column).astype(np.int32))
+        counts.append(count)
+        weights.append(weight)
+        seen.append(visible)
+        held.append(whole)
+        masks += len(weight)
     if not seen:  # every view has an empty list of masks
         seen, held, weights = [np.zeros(regions)], [np.zeros(regions)], [np.zeros(1)]
         rows, columns, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)], [np.zeros(0)]

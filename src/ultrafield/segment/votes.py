@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import RunError
-from ..projection import pixel_indices, project
 from ..threads import in_threads
-from ..types import Cameras, MaskSet, Scene, Surface
+from ..types import MaskSet, Scene, Surface
+from .codes import point_codes
 from .mask_weights import mask_weights
 
 
@@ -55,40 +55,26 @@ def mask_votes(
     Raises:
         RunError: The surface belongs to another number of views, or no training view has masks that hold a point.
     """
-    holding = False
+    if device == "cpu":
+        both, either, holding = _add_up(surface, edges, scene)
+    else:
+        from .votes_device import add_up_on_device
 
-    def views() -> Iterator[ViewVotes]:
-        nonlocal holding
-        for view in view_votes(surface, scene):
-            holding |= bool(view.points[:-1].any())
-            yield view
-
-    both, either = _add_up(edges, views()) if device == "cpu" else _add_up_on_device(edges, views(), device)
+        both, either, holding = add_up_on_device(surface, edges, scene, device)
     if not holding and len(surface) > 0:
         raise RunError(f"{scene.root}: no mask of any training view holds a point of the surface")
     return both, either
 
 
-def _add_up(edges: np.ndarray, views: Iterator[ViewVotes]) -> tuple[np.ndarray, np.ndarray]:
+def _add_up(surface: Surface, edges: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Both sums, and whether any mask holds a point."""
     from .kernels.votes_cpu import add_votes_cpu
 
-    both, either = np.zeros(len(edges)), np.zeros(len(edges))
-    for view in views:
+    both, either, holding = np.zeros(len(edges)), np.zeros(len(edges)), False
+    for view in view_votes(surface, scene):
         add_votes_cpu(edges, view.codes, view.seen, view.weights, both, either)
-    return both, either
-
-
-def _add_up_on_device(edges: np.ndarray, views: Iterator[ViewVotes], device: str) -> tuple[np.ndarray, np.ndarray]:
-    import torch
-
-    from .kernels.votes_gpu import add_votes_gpu
-
-    ends = torch.from_numpy(edges).to(device)
-    both, either = torch.zeros((2, len(edges)), device=device)
-    for view in views:
-        arrays = (view.codes.view(np.int64), view.seen, view.weights.astype(np.float32))
-        add_votes_gpu(ends, *(torch.from_numpy(array).to(device) for array in arrays), both, either)
-    return both.cpu().double().numpy(), either.cpu().double().numpy()
+        holding |= bool(view.points[:-1].any())
+    return both, either, holding
 
 
 def view_votes(surface: Surface, scene: Scene) -> Iterator[ViewVotes]:
@@ -103,42 +89,24 @@ def view_votes(surface: Surface, scene: Scene) -> Iterator[ViewVotes]:
     """
     from .kernels.votes_cpu import count_members
 
+    views = masked_views(surface, scene)
+    cameras, everything = scene.train.cameras.moved(scene.to_user), np.zeros(len(surface), np.int64)
+
+    def votes(view: tuple[int, MaskSet]) -> ViewVotes:
+        index, masks = view
+        codes, seen = point_codes(surface, cameras, index, masks)
+        points = np.zeros((1, 64 * codes.shape[1]), np.int64)
+        count_members(codes, seen, everything, points)
+        return ViewVotes(codes, seen, points[0, : len(masks) + 1], mask_weights(points[0]))
+
+    yield from in_threads(votes, views)
+
+
+def masked_views(surface: Surface, scene: Scene) -> list[tuple[int, MaskSet]]:
+    """Index and masks of each training view that has any; raises as `view_votes` does."""
     train = scene.train
     if len(surface.visible) != len(train):
         raise RunError(f"surface: made from {len(surface.visible)} views, but {scene.name} has {len(train)}")
     if all(view.masks is None for view in train):
         raise RunError(f"{scene.root}: no training view has masks (make them with: ultrafield masks {scene.root})")
-    cameras, everything = train.cameras.moved(scene.to_user), np.zeros(len(surface), np.int64)
-    masked = [(index, view.masks) for index, view in enumerate(train) if view.masks is not None and len(view.masks) > 0]
-    found = in_threads(lambda item: (len(item[1]), *point_codes(surface, cameras, *item)), masked)
-    for masks, codes, seen in found:
-        points = np.zeros((1, 64 * codes.shape[1]), np.int64)
-        count_members(codes, seen, everything, points)
-        yield ViewVotes(codes, seen, points[0, : masks + 1], mask_weights(points[0]))
-
-
-def point_codes(surface: Surface, cameras: Cameras, index: int, masks: MaskSet) -> tuple[np.ndarray, np.ndarray]:
-    """The masks of one view that hold each surface point.
-
-    Args:
-        surface: N points.
-        cameras: Training cameras, user's frame, of any picture size.
-        index: Which view.
-        masks: Its masks.
-
-    Returns:
-        Packed memberships [N, M // 64 + 1] uint64, zero where not seen, bit M for what no mask holds; and which points
-        the view sees [N] bool.
-    """
-    height, width = masks.shape
-    seen = np.flatnonzero(surface.seen_from(index))
-    pixels, _ = project(cameras[[index]].resized(np.array([[width, height]])), 0, surface.points[seen])
-    cells = pixel_indices(pixels, width, height)
-    seen, cells = seen[cells >= 0], cells[cells >= 0]
-    found = masks.bits.reshape(height * width, -1)[cells]
-    codes = np.zeros((len(surface), len(masks) // 64 + 1), np.uint64)
-    codes[seen, : found.shape[1]] = found
-    codes[seen[~found.any(axis=1)], -1] |= np.uint64(1) << np.uint64(len(masks) % 64)
-    held = np.zeros(len(surface), bool)
-    held[seen] = True
-    return codes, held
+    return [(index, view.masks) for index, view in enumerate(train) if view.masks is not None and len(view.masks) > 0]

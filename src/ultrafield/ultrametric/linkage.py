@@ -20,6 +20,7 @@ def build_tree(
     *,
     linkage: Literal["single", "average"] = "average",
     weights: Literal["evidence", "count"] = "evidence",
+    device: str = "cpu",
 ) -> Tree:
     """Merge nodes nearest first until one region is left.
 
@@ -33,6 +34,8 @@ def build_tree(
             merges regions by the weighted mean dissimilarity along their common border, which resists leaks.
         weights: What an edge weighs in that mean: its "evidence" (an edge without evidence is a guess and weighs next
             to nothing), or one ("count"). Single linkage ignores it.
+        device: Where the spanning forest of single linkage is found, "cpu" or "cuda"; the tree is the same. Average
+            linkage runs on the CPU.
 
     Returns:
         A tree whose merges are numbered in merging order: heights are non-decreasing in the id. Parts that no edge
@@ -55,17 +58,24 @@ def build_tree(
     check_choice("weights", weights, ("evidence", "count"))
     check_graph(graph)
     if linkage == "single":
-        parents, heights = _single(graph)
+        parents, heights = _single(graph, device)
     else:
         parents, heights = _average(graph, weights)
     return _close(graph.num_nodes, parents, heights, graph.bound)
 
 
-def _single(graph: AffinityGraph) -> tuple[np.ndarray, np.ndarray]:
+def _single(graph: AffinityGraph, device: str) -> tuple[np.ndarray, np.ndarray]:
     """Parents and heights of the merges along the minimum spanning forest."""
+    from .kernels.linkage_cpu import single_linkage
+
+    forest = _forest(graph) if device == "cpu" else _forest_on_device(graph, device)
+    return single_linkage(graph.num_nodes, *forest)
+
+
+def _forest(graph: AffinityGraph) -> tuple[np.ndarray, np.ndarray]:
+    """Edges of the minimum spanning forest [F, 2] and their dissimilarities [F], in merging order."""
     from .kernels.boruvka_cpu import rounds
     from .kernels.edges_cpu import sort_edges
-    from .kernels.linkage_cpu import single_linkage
 
     left, right, dissimilarity = _canonical(graph)
     _, order = sort_edges(graph.num_nodes, left, right, dissimilarity, dissimilarity)
@@ -74,8 +84,22 @@ def _single(graph: AffinityGraph) -> tuple[np.ndarray, np.ndarray]:
     for choice in chosen:
         taken[choice] = True  # -1 marks the spare last place
     forest = order[np.flatnonzero(taken[:-1])]
-    edges, dissimilarity = np.stack([left[forest], right[forest]], axis=1), dissimilarity[forest]
-    return single_linkage(graph.num_nodes, edges, dissimilarity, _ascending(dissimilarity))
+    forest = forest[_ascending(dissimilarity[forest])]
+    return np.stack([left[forest], right[forest]], axis=1), dissimilarity[forest]
+
+
+def _forest_on_device(graph: AffinityGraph, device: str) -> tuple[np.ndarray, np.ndarray]:
+    """`_forest` through Triton."""
+    import torch
+
+    from .boruvka import rounds_needed
+    from .kernels.forest_gpu import sorted_forest_gpu
+
+    edges = torch.from_numpy(np.asarray(graph.edges, np.int64)).to(device)
+    # Distances of unit vectors overshoot their bound by rounding.
+    weights = torch.from_numpy(graph.dissimilarity).to(device).clamp(max=float(graph.bound))
+    forest, weights = sorted_forest_gpu(graph.num_nodes, edges, weights, rounds_needed(graph.num_nodes))
+    return forest.cpu().numpy(), weights.cpu().numpy()
 
 
 def _average(graph: AffinityGraph, weights: str) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange, uint64
 
+# In a de Bruijn sequence every six bits are different ones: shifted left by s, its first six bits tell s.
+_SEQUENCE = 0x03F79D71B4CB0A89
+_SHIFTS = np.zeros(64, np.int64)
+_SHIFTS[[(_SEQUENCE << shift & 2**64 - 1) >> 58 for shift in range(64)]] = np.arange(64)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _lowest(word):
+    """Which is the lowest bit that is set in a word, uint64 and not 0."""
+    return _SHIFTS[((word & (~word + uint64(1))) * uint64(_SEQUENCE)) >> uint64(58)]
+
 
 @njit(cache=True, nogil=True)
 def count_members(codes: np.ndarray, seen: np.ndarray, labels: np.ndarray, members: np.ndarray) -> None:
@@ -20,22 +31,19 @@ def count_members(codes: np.ndarray, seen: np.ndarray, labels: np.ndarray, membe
         if seen[point]:
             row = members[labels[point]]
             for word in range(codes.shape[1]):
-                bits, mask = codes[point, word], 64 * word
+                bits = codes[point, word]
                 while bits != uint64(0):
-                    row[mask] += np.int64(bits & uint64(1))
-                    bits >>= uint64(1)
-                    mask += 1
+                    row[64 * word + _lowest(bits)] += 1
+                    bits &= bits - uint64(1)
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _weigh(word, weights, first):
     """Summed weights of the masks whose bits are set in one word, the masks `first` to `first` + 63."""
-    total, mask = 0.0, first
+    total = 0.0
     while word != uint64(0):
-        if word & uint64(1):
-            total += weights[mask]
-        word >>= uint64(1)
-        mask += 1
+        total += weights[first + _lowest(word)]
+        word &= word - uint64(1)
     return total
 
 

@@ -24,10 +24,10 @@ def add_votes_gpu(edges: Tensor, codes: Tensor, seen: Tensor, weights: Tensor, b
     points, words = codes.shape
     sums = torch.empty(points, device=codes.device)
     if points:
-        _sums_kernel[(triton.cdiv(points, _BLOCK),)](codes, seen, weights, sums, points, WORDS=words, BLOCK=_BLOCK)
+        _sums_kernel[(triton.cdiv(points, _BLOCK),)](codes, seen, weights, sums, points, words, BLOCK=_BLOCK)
     if len(edges):
         _votes_kernel[(triton.cdiv(len(edges), _BLOCK),)](
-            edges, codes, sums, weights, both, either, len(edges), WORDS=words, BLOCK=_BLOCK
+            edges, codes, sums, weights, both, either, len(edges), words, BLOCK=_BLOCK
         )
 
 
@@ -40,20 +40,20 @@ def _weigh(word, weights, first):
     return total
 
 
-@triton.jit
-def _sums_kernel(codes, seen, weights, sums, points, WORDS: tl.constexpr, BLOCK: tl.constexpr):
+@triton.jit(do_not_specialize=["words"])
+def _sums_kernel(codes, seen, weights, sums, points, words, BLOCK: tl.constexpr):
     # A point that is not seen gets -1, which no sum of weights is.
     point = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     real = point < points
     visible = tl.load(seen + point, mask=real, other=0) != 0
     total = tl.zeros([BLOCK], tl.float32)
-    for word in tl.static_range(WORDS):
-        total += _weigh(tl.load(codes + point * WORDS + word, mask=visible, other=0), weights, 64 * word)
+    for word in range(words):
+        total += _weigh(tl.load(codes + point * words + word, mask=visible, other=0), weights, 64 * word)
     tl.store(sums + point, tl.where(visible, total, -1.0), mask=real)
 
 
-@triton.jit
-def _votes_kernel(edges, codes, sums, weights, both, either, count, WORDS: tl.constexpr, BLOCK: tl.constexpr):
+@triton.jit(do_not_specialize=["words"])
+def _votes_kernel(edges, codes, sums, weights, both, either, count, words, BLOCK: tl.constexpr):
     edge = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     real = edge < count
     first = tl.load(edges + 2 * edge, mask=real, other=0).to(tl.int64)
@@ -64,19 +64,20 @@ def _votes_kernel(edges, codes, sums, weights, both, either, count, WORDS: tl.co
     if tl.max(voting.to(tl.int32), axis=0) > 0:
         # Nearly all edges of a view join points in the same masks: those are told apart only where the ends differ.
         apart = tl.zeros([BLOCK], tl.int32)
-        for word in tl.static_range(WORDS):
-            a = tl.load(codes + first * WORDS + word, mask=voting, other=0)
-            b = tl.load(codes + second * WORDS + word, mask=voting, other=0)
+        for word in range(words):
+            a = tl.load(codes + first * words + word, mask=voting, other=0)
+            b = tl.load(codes + second * words + word, mask=voting, other=0)
             apart = apart | (a != b).to(tl.int32)
         shared = one
         if tl.max(apart, axis=0) > 0:
             common = tl.zeros([BLOCK], tl.float32)
-            for word in tl.static_range(WORDS):
-                a = tl.load(codes + first * WORDS + word, mask=voting, other=0)
-                b = tl.load(codes + second * WORDS + word, mask=voting, other=0)
+            for word in range(words):
+                a = tl.load(codes + first * words + word, mask=voting, other=0)
+                b = tl.load(codes + second * words + word, mask=voting, other=0)
                 common += _weigh(a & b, weights, 64 * word)
             shared = tl.where(apart > 0, common, one)
         so_far = tl.load(both + edge, mask=voting, other=0.0)
         tl.store(both + edge, so_far + shared, mask=voting)
         so_far = tl.load(either + edge, mask=voting, other=0.0)
-        tl.store(either + edge, so_far + one + other - shared, mask=voting)
+        # In this order equal ends add exactly what they add to `both`: what nothing sets apart has distance 0.
+        tl.store(either + edge, so_far + (one + other - shared), mask=voting)

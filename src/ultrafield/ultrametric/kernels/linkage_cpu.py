@@ -15,23 +15,21 @@ from .matching_cpu import Borders, merge_mutual, pool_into
 _BULK = 0.05
 
 
-def single_linkage(
-    num_nodes: int, edges: np.ndarray, dissimilarity: np.ndarray, order: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Kruskal's algorithm on n nodes; `order` sorts the edges. Returns parents [n + merges], heights [n + merges]."""
+def single_linkage(num_nodes: int, edges: np.ndarray, dissimilarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kruskal's algorithm on n nodes and sorted edges. Returns parents [n + merges] and heights [n + merges]."""
     parents = np.full(2 * num_nodes - 1, -1, np.int64)
     heights = np.zeros(2 * num_nodes - 1, dissimilarity.dtype)
     # Union-find over the leaves: the next leaf towards the leader, or minus the region's size at the leader itself;
     # and the region's tree node. Side by side, because for millions of nodes every look-up misses the cache.
     regions = np.stack([np.full(num_nodes, -1, edges.dtype), np.arange(num_nodes, dtype=edges.dtype)], axis=1)
-    count = _unite(edges, dissimilarity, order, regions, parents, heights)
+    count = _unite(edges, dissimilarity, regions, parents, heights)
     return parents[:count], heights[:count]
 
 
 @njit(cache=True, nogil=True)
-def _unite(edges, dissimilarity, order, regions, parents, heights):
+def _unite(edges, dissimilarity, regions, parents, heights):
     following = len(regions)
-    for edge in order:
+    for edge in range(len(edges)):
         a, b = _leader(regions, edges[edge, 0]), _leader(regions, edges[edge, 1])
         if a == b:
             continue
