@@ -154,3 +154,14 @@ def test_update_forgets_what_has_vanished():
     for _ in range(100):
         grid.update(lambda x: torch.zeros(len(x)), everywhere=False, threshold=5.0, generator=generator)
     assert float(grid.density.mean()) < 0.01 * left
+
+
+@pytest.mark.parametrize("resolution", [5, 6, 7, 8, 10])
+@pytest.mark.parametrize("cascades", [1, 2, 3, 5])
+def test_cells_that_straddle_the_next_finer_box_are_not_left_in_one_stride(cascades, resolution):
+    grid, (origins, directions, jitter) = random_grid(cascades, resolution, share=0.3), random_rays(200)
+    edges = step_edges(0.01, 1.5 * 2.0**cascades, 0.02, 0.0 if cascades == 1 else 1 / 64)
+    found, _ = march(origins, directions, grid, edges, jitter=jitter)
+    wanted, _ = march_torch(origins, directions, grid, edges, jitter, torch.zeros(200, dtype=torch.int64), 10_000)
+    # A sample within rounding of a cell border may fall on either side of it.
+    assert int((found.offsets.diff() - wanted.offsets.diff()).abs().sum()) <= 0.001 * len(wanted)

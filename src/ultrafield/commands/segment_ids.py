@@ -11,16 +11,17 @@ def largest_first(nodes: np.ndarray, keep: int) -> np.ndarray:
     """Number segments by size.
 
     Args:
-        nodes: Any segment id per element [N], int64.
+        nodes: Segment id per element [N], int64, not negative; as small as those of a tree's nodes.
         keep: Segments that get a number of their own; all others get the number `keep`.
 
     Returns:
         Numbers [N], int64: 0 for the largest segment; of equally large ones the smaller id comes first.
     """
-    _, inverse, counts = np.unique(nodes, return_inverse=True, return_counts=True)
+    counts = np.bincount(nodes)
+    used = np.flatnonzero(counts)
     rank = np.empty(len(counts), np.int64)
-    rank[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
-    return np.minimum(rank[inverse], keep)
+    rank[used[np.argsort(-counts[used], kind="stable")]] = np.arange(len(used))
+    return np.minimum(rank[nodes], keep)
 
 
 def segment_palette(count: int) -> np.ndarray:

@@ -24,8 +24,9 @@ from .loop import run_steps
 from .mask_pool import check_masks
 from .pixels import PixelPool, pixel_pool
 from .poses import PoseRefinement
+from .quadruples import find_quadruples
 from .schedule import adam, cosine_lr
-from .smoothness import draw_quadruples, smoothness_loss
+from .smoothness import smoothness_loss
 
 if TYPE_CHECKING:
     from .geometry_device import DeviceGeometryTrainer
@@ -123,8 +124,8 @@ def fit_geometry(
 
 
 def _trainer(scene: Scene, config: Config, device: torch.device) -> _GeometryTrainer | DeviceGeometryTrainer:
-    """What suits the device; depth smoothness and pose refinement need steps whose shapes change."""
-    if device.type == "cuda" and not config.geometry.depth_smooth and not config.geometry.refine_poses:
+    """What suits the device; only the steps of the CPU have gradients towards poses."""
+    if device.type == "cuda" and not config.geometry.refine_poses:
         from .geometry_device import DeviceGeometryTrainer
 
         return DeviceGeometryTrainer(scene, config, device)
@@ -132,7 +133,7 @@ def _trainer(scene: Scene, config: Config, device: torch.device) -> _GeometryTra
 
 
 class _GeometryTrainer:
-    """Steps with as many samples as the rays happen to have; for the CPU, and for every option anywhere."""
+    """Steps with as many samples as the rays happen to have; for the CPU, and for refined poses anywhere."""
 
     def __init__(self, scene: Scene, config: Config, device: torch.device) -> None:
         settings: GeometryConfig = config.geometry
@@ -145,6 +146,7 @@ class _GeometryTrainer:
         self.optimizer = adam(self.field, lr=settings.lr, beta2=settings.beta2)
         self.poses = PoseRefinement(self.pool.rays.c2w) if settings.refine_poses else None
         self.smooth_from = int(settings.depth_smooth_from * settings.steps)
+        self.quadruples = find_quadruples(scene.train, device) if settings.depth_smooth else None
 
     def step(self, step: int) -> dict[str, Tensor]:
         """One optimiser step; returns the losses."""
@@ -194,17 +196,17 @@ class _GeometryTrainer:
         return distortion(rendered.weights, t, delta, rendered.samples.offsets)
 
     def _smoothness(self) -> Tensor:
-        settings = self.settings
-        view = int(torch.randint(self.pool.num_views, (1,), generator=self.generator, device=self.device))
-        masks = self.scene.train.views[view].masks
-        quadruples = draw_quadruples(masks, settings.depth_smooth_pixels, self.generator).to(self.device)
-        rays = self.pool.rays
+        settings, rays = self.settings, self.pool.rays
+        assert self.quadruples is not None
+        view = torch.randint(self.pool.num_views, (1,), generator=self.generator, device=self.device)
+        drawn, live = self.quadruples.draw(view, settings.depth_smooth_pixels, self.generator)
+        quadruples = drawn[: int(live)]
         has_ray = rays.directions[rays.starts[view] + quadruples].isfinite().all(-1).all(-1)
         quadruples = quadruples[has_ray]
         if len(quadruples) == 0:
             return torch.zeros((), device=self.device)
         pixels = quadruples.reshape(-1)
-        batch = self._batch(torch.full_like(pixels, view), pixels)
+        batch = self._batch(view.expand(len(pixels)), pixels)
         rendered = render_rays(self.field, batch, self._uniform(len(pixels)))
         depth = rendered.depth / rendered.opacity.clamp(min=1e-6)
         return smoothness_loss(

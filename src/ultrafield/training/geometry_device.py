@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,11 +29,16 @@ from .capture import CapturedStep
 from .checkpoint import fingerprint, goes_on, new_geometry
 from .geometry import FEWEST_RAYS, MOST_RAYS, REFERENCE_STEP
 from .pixels import PixelPool, pixel_pool
+from .quadruples import find_quadruples
+from .smoothness import smoothness_loss
 
 _MARCHED_PER_SAMPLE = 4  # capacity for samples in occupied cells, over those that light reaches
 _ROOM = 1.25  # capacity for visible samples, over the number aimed for
 _CELLS_AT_ONCE = 1 << 20
 _PROBES = 4096  # random positions whose density is pressed down
+_SMOOTHED_PER_RAY = 64  # capacity for visible samples of a quadruple's ray, many more than a surface needs
+_MOST_SMOOTHED = 1 << 20  # of all of them, which take about a kilobyte each
+_NOWHERE = 1e6  # beyond every box
 
 
 @dataclass(frozen=True)
@@ -72,15 +78,21 @@ class DeviceGeometryTrainer:
         self.capacity = int(_ROOM * self.target)
         self.marched = _MARCHED_PER_SAMPLE * self.target
         self.most_rays = min(MOST_RAYS, self.target) if settings.samples else settings.rays
-        # The first rays cross fog: all their steps are samples.
-        first = min(settings.rays, max(FEWEST_RAYS, self.marched // len(self.field.edges)))
+        first = settings.rays
+        if settings.samples:  # the first rays cross fog: all their steps are samples
+            first = min(first, max(FEWEST_RAYS, self.marched // len(self.field.edges)))
         self.live_rays = torch.full((1,), first, dtype=torch.int64, device=device)
         self.bits = pack_bits(self.field.occupancy.occupied)
         self.table_grad = torch.zeros_like(self.field.grid.table)
         pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
         options = {"generator": self.generator, "pool": pool}
-        self._plain = CapturedStep(lambda: self._train(probe=False), **options)
-        self._probing = CapturedStep(lambda: self._train(probe=True), **options)
+        self.quadruples = find_quadruples(scene.train, device) if settings.depth_smooth else None
+        self.smooth_from = int(settings.depth_smooth_from * settings.steps)
+        self._steps = {
+            (probe, smooth): CapturedStep(partial(self._train, probe=probe, smooth=smooth), **options)
+            for probe in (False, True)
+            for smooth in (False, True)
+        }
         self._refresh_all = CapturedStep(lambda: self._refresh(everywhere=True), **options)
         self._refresh_some = CapturedStep(lambda: self._refresh(everywhere=False), **options)
 
@@ -90,7 +102,8 @@ class DeviceGeometryTrainer:
         if step % settings.occupancy_every == 0:
             (self._refresh_all if step < settings.occupancy_warmup else self._refresh_some)()
         probe = settings.density_weight > 0 and step % settings.density_every == 0
-        return (self._probing if probe else self._plain)()
+        smooth = settings.depth_smooth and step >= self.smooth_from
+        return self._steps[probe, smooth]()
 
     def draw(self) -> DeviceRays:
         """Random rays, as many as there is room for."""
@@ -109,21 +122,56 @@ class DeviceGeometryTrainer:
         origins, directions, _ = pool.rays.rays(*pool.locate(pixels))
         return DeviceRays(pixels, origins.contiguous(), directions.contiguous())
 
+    def draw_smoothed(self) -> tuple[DeviceRays, Tensor, Tensor]:
+        """Quadruples of a random picture, as many as the one with most leaf masks has.
+
+        Returns:
+            Their rays, four after each other, the z-depth of a point at unit distance along each [R], and how many of
+            the rays are real [1], int64, the first ones.
+        """
+        assert self.quadruples is not None
+        pool, table = self.pool, self.pool.rays
+        view = (self._uniform(1) * pool.num_views).long()
+        quadruples, live = self.quadruples.draw(view, self.settings.depth_smooth_pixels, self.generator)
+        # Of another picture there may be fewer pixels.
+        inside = torch.minimum(quadruples.view(-1), pool.starts[view + 1] - pool.starts[view] - 1)
+        origins, directions, cosine = table.rays(view.expand(len(inside)), inside)
+        # A pixel without a ray gets one that meets nothing, so that its quadruple is not opaque.
+        exists = directions.isfinite().all(1, keepdim=True)
+        origins, directions = torch.where(exists, origins, _NOWHERE), torch.where(exists, directions, 1.0)
+        rays = DeviceRays(pool.starts[view] + inside, origins.contiguous(), directions.contiguous())
+        return rays, torch.where(exists[:, 0], cosine, 0.0), live * 4
+
     @torch.no_grad()
     def visible_samples(self, rays: DeviceRays, jitter: Tensor) -> FixedSamples:
         """The samples that light reaches; also adapts the number of rays of the next step."""
-        field, settings = self.field, self.settings
-        grid = field.occupancy
-        marched = march_fixed(
-            rays.origins, rays.directions, self.bits, grid.cascades, grid.resolution, field.edges, jitter,
-            live_rays=self.live_rays, capacity=self.marched,
-        )  # fmt: skip
-        live = marched.offsets[-1:]
-        sigma, _ = field.decode(self._encode(self._points(rays, marched), live), live)
-        samples = visible_fixed(sigma, marched, -math.log(settings.min_transmittance), self.capacity)
-        if settings.samples:
+        marched, samples = self._visible(rays, jitter, self.live_rays, self.marched, self.capacity)
+        if self.settings.samples:
             self._adapt_rays(marched, samples)
         return samples
+
+    def smoothness(self, rays: DeviceRays, cosine: Tensor, live: Tensor, jitter: Tensor) -> Tensor:
+        """The loss of quadruples that `draw_smoothed` drew; those that did not get all their samples do not count.
+
+        Their rays are not part of `losses`, and their colours are of no interest. The gradient of the table goes to
+        `table_grad`.
+        """
+        settings = self.settings
+        if len(cosine) == 0:
+            return torch.zeros((), device=self.device)
+        room = min(_SMOOTHED_PER_RAY * len(cosine), _MOST_SMOOTHED)
+        _, samples = self._visible(rays, jitter, live, _MARCHED_PER_SAMPLE * room, room)
+        number = samples.offsets[-1:]
+        sigma, _ = self.field.decode(self._encode(self._points(rays, samples), number, learn=True), number)
+        weights = render_weights_gpu(sigma, samples.delta, samples.offsets)
+        values = torch.stack([torch.ones_like(samples.t), samples.t], dim=1)
+        opacity, distance = accumulate_gpu(weights, values, samples.offsets).unbind(1)
+        depth = distance * cosine / opacity.clamp(min=1e-6)
+        known = torch.where(samples.complete, opacity, 0.0)
+        return smoothness_loss(
+            depth.view(-1, 4), known.view(-1, 4), min_opacity=settings.depth_smooth_opacity,
+            tolerance=settings.depth_smooth_tolerance,
+        )  # fmt: skip
 
     def losses(self, rays: DeviceRays, samples: FixedSamples, target: Tensor, background: Tensor) -> dict[str, Tensor]:
         """Render rays and compare; the gradient of the table goes to `table_grad` when the losses are differentiated.
@@ -159,7 +207,21 @@ class DeviceGeometryTrainer:
             losses["distortion"] = settings.distortion_weight * mean(distortion_gpu(weights, t, delta, samples.offsets))
         return losses
 
-    def _train(self, *, probe: bool) -> dict[str, Tensor]:
+    @torch.no_grad()
+    def _visible(
+        self, rays: DeviceRays, jitter: Tensor, live_rays: Tensor, marched: int, capacity: int
+    ) -> tuple[FixedSamples, FixedSamples]:
+        """Samples in occupied cells and, of these, those that light reaches, in arrays of such capacities."""
+        field, grid = self.field, self.field.occupancy
+        found = march_fixed(
+            rays.origins, rays.directions, self.bits, grid.cascades, grid.resolution, field.edges, jitter,
+            live_rays=live_rays, capacity=marched,
+        )  # fmt: skip
+        live = found.offsets[-1:]
+        sigma, _ = field.decode(self._encode(self._points(rays, found), live), live)
+        return found, visible_fixed(sigma, found, -math.log(self.settings.min_transmittance), capacity)
+
+    def _train(self, *, probe: bool, smooth: bool) -> dict[str, Tensor]:
         rays = self.draw()
         samples = self.visible_samples(rays, self._uniform(len(rays.pixels)))
         losses = self.losses(rays, samples, *self._target(rays.pixels))
@@ -168,6 +230,10 @@ class DeviceGeometryTrainer:
             positions = to_unit_cube((self._uniform(_PROBES, 3) * 2 - 1) * half, bounded=self.field.bounded)
             density, _ = self.field.decode(self._encode(positions, None, learn=True))
             losses["density"] = self.settings.density_weight * density.mean()
+        if smooth:
+            quadruples, cosine, live = self.draw_smoothed()
+            jitter = self._uniform(len(cosine))
+            losses["smoothness"] = self.settings.depth_smooth_weight * self.smoothness(quadruples, cosine, live, jitter)
         self.optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()
         self.optimizer.step({self.field.grid.table: self.table_grad})

@@ -5,43 +5,10 @@ Source: He et al. 2024, section 3.2; the published recipe's numbers.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..types import MaskSet
-
 _DEPTH_FLOOR = 0.01
-
-
-def leaf_masks(masks: MaskSet) -> np.ndarray:
-    """Indices of the masks that hold no other mask."""
-    return np.flatnonzero(~masks.inside.any(axis=0))
-
-
-def draw_quadruples(masks: MaskSet, count: int, generator: torch.Generator) -> Tensor:
-    """Row-major pixel indices [Q, 4] of four neighbours along a row or a column that lie in one leaf mask.
-
-    `count` are drawn in each leaf mask and direction that has any.
-    """
-    width = masks.shape[1]
-    starts = []
-    for index in leaf_masks(masks):
-        mask = masks.mask(int(index))
-        for stride, runs in ((1, _runs(mask)), (width, _runs(mask.T).T)):
-            found = np.flatnonzero(runs)
-            if len(found):
-                picks = torch.randint(len(found), (count,), generator=generator, device=generator.device).cpu()
-                first = torch.from_numpy(found)[picks]
-                starts.append(first[:, None] + stride * torch.arange(4))
-    return torch.cat(starts) if starts else torch.zeros((0, 4), dtype=torch.int64)
-
-
-def _runs(mask: np.ndarray) -> np.ndarray:
-    """Pixels [H, W] at which a run of four mask pixels along the row begins."""
-    runs = np.zeros_like(mask)
-    runs[:, :-3] = mask[:, :-3] & mask[:, 1:-2] & mask[:, 2:-1] & mask[:, 3:]
-    return runs
 
 
 def smoothness_loss(depth: Tensor, opacity: Tensor, *, min_opacity: float, tolerance: float) -> Tensor:

@@ -57,6 +57,8 @@ def _walk(o, d, occupied, edges, jitter, first, limit, resolution, t_out, delta_
     enter, leave = _span(o, d, np.float32(0.5 * 2 ** (cascades - 1)))
     if leave <= enter:
         return 0, steps
+    # A stride across a cell is safe only if it cannot reach into the next finer box.
+    aligned = cascades == 1 or resolution % 4 == 0
     step = max(first, np.searchsorted(edges, enter, side="right") - 1)
     count = 0
     while step < steps and count < limit:
@@ -70,7 +72,7 @@ def _walk(o, d, occupied, edges, jitter, first, limit, resolution, t_out, delta_
                 if write:
                     t_out[count], delta_out[count] = t, delta
                 count += 1
-            else:
+            elif aligned:
                 # Every step whose sample still lies in the empty cell would be refused too.
                 out = _exit(o, d, half, i, j, k, resolution)
                 while step + 1 < steps and edges[step + 1] + jitter * (edges[step + 2] - edges[step + 1]) < out:

@@ -1,0 +1,45 @@
+"""Runs of a view's masks along its rows, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def find_runs(
+    bits: np.ndarray, wanted: np.ndarray, shortest: int, places: np.ndarray, firsts: np.ndarray, lengths: np.ndarray
+) -> None:
+    """Count the runs of each mask along the second axis, or write them.
+
+    In one thread: whoever looks at many views gives each one a thread of its own.
+
+    Args:
+        bits: Packed memberships [H, W, words], uint64, as in `MaskSet`.
+        wanted: Bits of the masks that are looked at [words], uint64.
+        shortest: Pixels that a run has at least.
+        places: Where each mask's next run goes [64 · words], int64; one is added for each run.
+        firsts: Output: row-major index of the first pixel of each run [N], int32; empty if runs are only counted.
+        lengths: Output: its pixels [N], int32.
+    """
+    height, width, words = bits.shape
+    begun = np.zeros(len(places), np.int64)
+    for row in range(height):
+        for word in range(words):
+            before = np.uint64(0)
+            for column in range(width + 1):
+                here = bits[row, column, word] & wanted[word] if column < width else np.uint64(0)
+                changed = here ^ before
+                before = here
+                if changed == 0:
+                    continue
+                for bit in range(64):
+                    if (changed >> np.uint64(bit)) & np.uint64(1):
+                        mask = 64 * word + bit
+                        if (here >> np.uint64(bit)) & np.uint64(1):
+                            begun[mask] = column
+                        elif column - begun[mask] >= shortest:
+                            if len(firsts):
+                                firsts[places[mask]] = row * width + begun[mask]
+                                lengths[places[mask]] = column - begun[mask]
+                            places[mask] += 1
