@@ -26,8 +26,8 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from ultrafield.commands.runfolder import RunFolder
 from ultrafield.chains import LabelChains
+from ultrafield.commands.runfolder import RunFolder
 from ultrafield.config import Config, preset
 from ultrafield.data import load_ground_truth, load_scene
 from ultrafield.field import point_features

@@ -1,4 +1,4 @@
-"""Label maps of a view at all cuts together: pixels that lie in the same segment at every cut share one chain of ids."""
+"""Label maps of a view at all cuts together: pixels in the same segments at every cut share one chain of ids."""
 
 from __future__ import annotations
 

@@ -125,7 +125,11 @@ def number_pairs_cpu(order, bounds, second, seconds, inverse):
         First and second number of each pair and how many items have it, each [Q], int64; by the first number, then in
         the order in which they first occur.
     """
-    first, other, counts = np.empty(len(order), np.int64), np.empty(len(order), np.int64), np.empty(len(order), np.int64)
+    first, other, counts = (
+        np.empty(len(order), np.int64),
+        np.empty(len(order), np.int64),
+        np.empty(len(order), np.int64),
+    )
     pair_of = np.full(seconds, -1, np.int64)
     total = 0
     for group in range(len(bounds) - 1):

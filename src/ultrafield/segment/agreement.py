@@ -276,18 +276,19 @@ def broken_segments(partitions: Iterable[np.ndarray]) -> int:
     """Segments of a partition that do not lie in one segment of the next coarser one, counted over all of them.
 
     Args:
-        partitions: Segment of each of N points, [N] each, finest first.
+        partitions: Segment of each of N points, [N] each, non-negative and without large gaps, finest first.
 
     >>> broken_segments([np.array([0, 1, 1]), np.array([2, 2, 3])])
     1
     """
     broken, fine = 0, None
-    for partition in partitions:
-        _, coarse = np.unique(partition, return_inverse=True)
+    for coarse in partitions:
         if fine is not None:
-            member = np.zeros(len(fine), np.int64)
+            segments = int(fine.max(initial=-1)) + 1
+            member, divided = np.zeros(segments, np.int64), np.zeros(segments, bool)
             member[fine] = np.arange(len(fine))  # a point of each segment
-            broken += len(np.unique(fine[coarse[member[fine]] != coarse]))
+            divided[fine[coarse[member[fine]] != coarse]] = True
+            broken += int(divided.sum())
         fine = coarse
     return broken
 

@@ -143,7 +143,7 @@ def assess(
     automatic = np.asarray(heights, np.float32)[is_level]
     table = [cut(tree, float(height)) for height in automatic]
     least = substantial_size(tree)
-    sizes = [np.unique(column, return_counts=True)[1] for column in table]
+    sizes = [np.bincount(column) for column in table]
     sizes = [counts[counts >= least] for counts in sizes]
     agreement, without = mask_agreement(surface, tree, table, scene, rendered)
     maps = read_maps(scene, rendered, labels, is_level)
