@@ -26,6 +26,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from ultrafield.chains import LabelChains
 from ultrafield.commands.runfolder import RunFolder
 from ultrafield.config import Config, preset
 from ultrafield.data import load_ground_truth, load_scene
@@ -34,7 +35,7 @@ from ultrafield.field.render import render_views
 from ultrafield.metrics import SegmentationScores, evaluate_segmentation
 from ultrafield.segment import ViewLabeller, build_graph, levels, spread_cuts, surface_from_views, view_points
 from ultrafield.segment.graph import neighbor_edges
-from ultrafield.segment.views import cut_table, labels_at
+from ultrafield.segment.views import cut_table, vote
 from ultrafield.training import Fields, fit_features, load_fields, posed, resolve_device
 from ultrafield.types import GroundTruth, RenderedView, Scene, Surface, Tree
 from ultrafield.ultrametric import build_tree
@@ -252,8 +253,8 @@ def score(bench: Bench, tree: Tree) -> SegmentationScores:
     if not bench.nearest:
         labeller = ViewLabeller(bench.surface, tree, heights, bench.config.segment)
         bench.nearest = {split: [labeller.nearest(view) for view in views] for split, views in bench.points.items()}
-    cuts = cut_table(tree, heights)
-    labels = {split: [labels_at(cuts, nearest) for nearest in views] for split, views in bench.nearest.items()}
+    cuts = LabelChains.of(cut_table(tree, heights).T[:, :, None])
+    labels = {split: [vote(cuts, nearest) for nearest in views] for split, views in bench.nearest.items()}
     cameras = {split: bench.scene.splits[split].cameras for split in labels}
     return evaluate_segmentation(
         labels["val"], labels.get("val_rotate"), bench.truth["val"], bench.truth.get("val_rotate"),

@@ -95,3 +95,10 @@ def test_pixel_indices_are_row_major_and_half_open() -> None:
 def test_depth_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"depth: expected shape \[24, 32\], got \[32, 24\]"):
         back_project(camera(), 0, np.ones((32, 24)))
+
+
+@pytest.mark.parametrize("stride", [1, 3, 50])
+def test_every_so_manyth_pixel_alone(stride: int) -> None:
+    depth = np.random.default_rng(0).random((24, 32)).astype(np.float32)
+    points = back_project(camera(), 0, depth, stride=stride)
+    np.testing.assert_array_equal(points, back_project(camera(), 0, depth)[::stride, ::stride])

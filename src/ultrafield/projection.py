@@ -13,41 +13,43 @@ PUBLISHED_DEPTH_RANGE = 8.0 / 2.687419
 _FIELD_MARGIN = 1.1  # points this far beyond the widest ray of a picture may still fall on its border pixels
 
 
-def pixel_directions(cameras: Cameras, index: int) -> np.ndarray:
+def pixel_directions(cameras: Cameras, index: int, *, stride: int = 1) -> np.ndarray:
     """Viewing direction through every pixel centre, in camera axes.
 
     Args:
         cameras: Any frame.
         index: Which camera.
+        stride: Only the pixels in every so manyth row and column.
 
     Returns:
         [H, W, 3], float64, with z = 1; NaN where the lens model has no ray, or one at 90° or more from the axis.
     """
     width, height = (int(size) for size in cameras.sizes[index])
-    columns, rows = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    columns, rows = np.meshgrid(np.arange(0, width, stride) + 0.5, np.arange(0, height, stride) + 0.5)
     flat = _undistort(cameras, index, np.stack([columns, rows], axis=-1).reshape(-1, 2))
-    return np.concatenate([flat, np.ones((len(flat), 1))], axis=1).reshape(height, width, 3)
+    return np.concatenate([flat, np.ones((len(flat), 1))], axis=1).reshape(*rows.shape, 3)
 
 
-def back_project(cameras: Cameras, index: int, depth: np.ndarray) -> np.ndarray:
+def back_project(cameras: Cameras, index: int, depth: np.ndarray, *, stride: int = 1) -> np.ndarray:
     """Points that a depth map shows.
 
     Args:
         cameras: Cameras of the frame in which the points are wanted.
         index: Which camera; its size must be the depth map's.
         depth: z-depth [H, W]; 0, negative or not finite where nothing is seen.
+        stride: Only the pixels in every so manyth row and column.
 
     Returns:
-        Points [H, W, 3], float32; NaN where nothing is seen.
+        Points [H, W, 3] of these pixels, float32; NaN where nothing is seen.
 
     Raises:
         ValueError: The depth map has another size than the camera.
     """
     width, height = (int(size) for size in cameras.sizes[index])
     check_shape("depth", depth, (height, width))
-    pose = cameras.c2w[index]
+    pose, depth = cameras.c2w[index], depth[::stride, ::stride]
     seen = np.isfinite(depth) & (depth > 0)
-    local = pixel_directions(cameras, index) * np.where(seen, depth, np.nan)[..., None]  # [H, W, 3]
+    local = pixel_directions(cameras, index, stride=stride) * np.where(seen, depth, np.nan)[..., None]  # [H, W, 3]
     return (local @ pose[:, :3].T + pose[:, 3]).astype(np.float32)
 
 

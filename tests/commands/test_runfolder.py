@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ultrafield.chains import LabelChains
 from ultrafield.commands.options import SceneOptions
 from ultrafield.commands.runfolder import RunFolder, ViewLabels, fingerprint
 from ultrafield.config import Config, preset
 from ultrafield.errors import RunError
+from ultrafield.io import write_npz
 from ultrafield.types import RenderedView, Surface, Tree
 
 
@@ -124,15 +126,26 @@ def test_a_rendered_view_comes_back_with_colours_rounded_to_8_bits(run: RunFolde
     np.testing.assert_allclose(found.opacity, view.opacity, atol=1e-3)
 
 
-def test_labels_come_back(run: RunFolder) -> None:
-    view = ViewLabels(
-        np.arange(-1, 23, dtype=np.int32).reshape(2, 3, 4), np.array([0.1, 0.2], np.float32), np.array([True, False])
-    )
+@pytest.mark.parametrize("width", [1, 4, 32, 67])
+def test_labels_come_back(run: RunFolder, width: int) -> None:
+    maps = np.random.default_rng(width).integers(-1, 3, (2, 5, width)).astype(np.int32)
+    view = ViewLabels(LabelChains.of(maps), np.array([0.1, 0.2], np.float32), np.array([True, False]))
     run.write_labels("val_rotate", "r_2", view)
+    with np.load(run.label_file("val_rotate", "r_2")) as stored:
+        assert stored["labels"].dtype == np.int32
+        np.testing.assert_array_equal(stored["labels"], maps)
     found = run.read_labels("val_rotate", "r_2")
-    assert found.labels.dtype == np.int32
-    for name in ("labels", "heights", "is_level"):
+    assert found.labels.chains.dtype == np.int32
+    np.testing.assert_array_equal(found.labels.maps(), maps)
+    np.testing.assert_array_equal(found.levels.maps(), maps[:1])
+    for name in ("heights", "is_level"):
         np.testing.assert_array_equal(getattr(found, name), getattr(view, name))
+
+
+def test_labels_without_their_maps_are_named(run: RunFolder) -> None:
+    write_npz(run.label_file("val", "r_0"), heights=np.zeros(1, np.float32), is_level=np.ones(1, bool))
+    with pytest.raises(RunError, match=r"r_0\.npz: holds no array 'labels'"):
+        run.read_labels("val", "r_0")
 
 
 @pytest.mark.parametrize("what", ["surface", "tree"])
@@ -142,8 +155,6 @@ def test_a_missing_artefact_says_how_to_make_it(run: RunFolder, what: str) -> No
 
 
 def test_an_artefact_without_its_arrays_is_named(run: RunFolder) -> None:
-    from ultrafield.io import write_npz
-
     write_npz(run.render_file("val", "r_0"), color=np.zeros(3))
     with pytest.raises(RunError, match=r"r_0\.npz: holds no array 'depth'"):
         run.read_render("val", "r_0")

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ultrafield.chains import LabelChains
 from ultrafield.io import write_json
 from ultrafield.segment import build_graph, label_points, levels, spread_cuts, view_points
-from ultrafield.segment.agreement import _first_bits, _same_ids, broken_segments, common_pixels
-from ultrafield.segment.kernels.quality_cpu import best_nodes_cpu, crossings_cpu, seen_tree_cpu
+from ultrafield.segment.agreement import (
+    PixelCounts,
+    ViewMaps,
+    _first_bits,
+    _same_ids,
+    broken_segments,
+    common_pixels,
+    count_pixels,
+)
+from ultrafield.segment.kernels.quality_cpu import best_nodes_cpu, count_members_cpu, crossings_cpu, seen_tree_cpu
 from ultrafield.segment.quality import Quality, assess
 from ultrafield.types import AffinityGraph, Scene, Split, Surface, Tree, View
 from ultrafield.ultrametric import build_tree, cut, leaves
 
-from .conftest import TO_USER, Toy
+from .conftest import TO_USER, Toy, ring
 
 
 def random_tree(seed: int, count: int) -> Tree:
@@ -84,12 +94,31 @@ def test_masks_that_overlap_without_nesting_cross() -> None:
 
 
 def test_same_ids_by_hand() -> None:
-    here, there = np.array([4, 4, 4, 9]), np.array([4, 4, 9, 9])
-    same, iou = _same_ids(here, there)
+    here, there, counts = np.array([4, 4, 9]), np.array([4, 9, 9]), np.array([2, 1, 1])
+    same, iou = _same_ids(here, there, counts)
     assert same == 3
     assert iou == pytest.approx(3 * (2 / 3) + 1 / 2)
-    assert _same_ids(here, np.array([-1, -1, -1, 70])) == (0.0, 0.0)
-    assert _same_ids(here[:0], there[:0]) == (0.0, 0.0)
+    assert _same_ids(here, np.array([-1, -1, 70]), counts) == (0.0, 0.0)
+    assert _same_ids(here[:0], there[:0], counts[:0]) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("masks", [1, 64, 70])
+def test_members_are_counted_among_the_chosen_pixels(masks: int) -> None:
+    rng = np.random.default_rng(masks)
+    members, chosen = rng.random((37, masks)) < 0.3, rng.random(37) < 0.5
+    found = np.zeros(masks, np.int64)
+    count_members_cpu(packed(members), chosen, found)
+    np.testing.assert_array_equal(found, members[chosen].sum(axis=0))
+
+
+def test_pixels_without_labels_and_broken_steps_are_counted() -> None:
+    bare = Split((View("a"),), ring(1))
+    scene = Scene("bare", Path("bare"), "blender-hs", {"train": bare}, TO_USER, None)
+    table = [np.array([0, 1, 2]), np.array([3, 3, 2])]  # of three points at two levels
+    labels = np.array([[[0, 1, 2, -1, -1]], [[3, 2, 2, -1, -1]]], np.int32)  # the second pixel breaks out
+    view = ("train", 0)
+    maps = ViewMaps(scene, {view: LabelChains.of(labels)}, {view: np.array([[1.0, 1.0, 1.0, 1.0, 0.0]])})
+    assert count_pixels(table, maps, "train") == PixelCounts(solid=4, unlabelled=1, steps=3, broken=1)
 
 
 def test_nesting_is_checked_and_not_believed() -> None:
@@ -128,7 +157,7 @@ def assessed(toy: Toy, surface: Surface, scene: Scene) -> Quality:
         np.isin(heights, automatic),
         scene,
         rendered=lambda split, index: toy.views[index],
-        labels=lambda split, index: maps[index],
+        labels=lambda split, index: LabelChains.of(maps[index]),
     )
 
 

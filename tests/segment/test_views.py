@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ultrafield.chains import LabelChains
 from ultrafield.config import SegmentConfig
 from ultrafield.metrics import normalized_covering
 from ultrafield.segment import ViewLabeller, build_graph, label_points, levels, spread_cuts, view_points
-from ultrafield.segment.views import cut_table, labels_at
+from ultrafield.segment.views import cut_table, vote
 from ultrafield.types import AffinityGraph, RenderedView, Surface, Tree
 from ultrafield.ultrametric import build_tree, cut
 
@@ -55,9 +56,10 @@ def test_labels_by_counting(seed: int, voters: int, cuts: int) -> None:
     neighbors = rng.integers(0, 9, (3, 4, voters)).astype(np.int32)
     present = rng.integers(0, voters + 1, (3, 4, 1))
     neighbors[np.arange(voters) >= present] = -1
-    found = labels_at(table, neighbors)
-    assert found.dtype == np.int32
-    np.testing.assert_array_equal(found, slow_labels(table, neighbors))
+    found = vote(LabelChains.of(table.T[:, :, None]), neighbors)
+    assert found.chains.dtype == np.int32
+    assert len(np.unique(found.chains, axis=0)) == len(found.chains) == found.index.max() + 1
+    np.testing.assert_array_equal(found.maps(), slow_labels(table, neighbors))
 
 
 @pytest.mark.parametrize("workers", [-1, 1])

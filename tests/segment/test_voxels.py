@@ -75,3 +75,10 @@ def test_many_pixels_are_fused_in_larger_voxels_and_none_is_lost(monkeypatch: py
     assert len(sums) <= 100
     assert sums.voxel > 1e-3
     np.testing.assert_allclose(sums.table.sum(axis=0), np.concatenate(parts).sum(axis=0))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000), st.integers(0, 80), st.integers(2, 5), st.sampled_from([0.3, 1e-7, 5.0]))
+def test_threads_change_no_bit(seed: int, count: int, workers: int, voxel: float) -> None:
+    rows = random_rows(seed, count)  # most of them out of reach of the smallest voxels
+    np.testing.assert_array_equal(thin(rows, voxel, workers=workers).table, thin(rows, voxel).table)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import tyro
 
+from ..chains import LabelChains
 from ..errors import ConfigError, RunError
 from ..io import write_json
-from ..threads import in_threads
-from ..types import Scene
+from ..threads import in_threads, workers_for
+from ..types import Scene, View
 from .console import Report, figure
 from .options import RunArgument, Switch
 from .runfolder import RunFolder
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 # a photograph than that cannot be told from equal to it.
 PSNR_LIMIT = 10.0 * math.log10(12 * 255**2)
 
+_BYTES_PER_VALUE = 150  # working memory of SSIM
 _EXACT = {"sampling": None, "seed": 0, "published": False}
 
 
@@ -98,11 +101,18 @@ def _pictures(run: RunFolder, scene: Scene, missing: dict[str, str]) -> dict[str
     if not views:
         missing["psnr"] = missing["ssim"] = "the scene has no held-out pictures"
         return {"psnr": None, "ssim": None}
-    rendered = [run.read_render("val", view.name).color for view in views]
-    measured = {}
-    for name, measure in (("psnr", psnr), ("ssim", ssim)):
-        pairs = zip(rendered, views, strict=True)
-        measured[name] = {view.name: measure(picture, view.image) for picture, view in pairs}
+
+    def measure(view: View) -> tuple[float, float]:
+        picture = run.read_render("val", view.name).color
+        return psnr(picture, view.image), ssim(picture, view.image)
+
+    pixels = max(view.image.size for view in views)
+    values = list(in_threads(measure, views, workers=workers_for(_BYTES_PER_VALUE * pixels)))
+    names = [view.name for view in views]
+    measured = {
+        metric: dict(zip(names, column, strict=True))
+        for metric, column in zip(("psnr", "ssim"), zip(*values, strict=True), strict=True)
+    }
     capped = [name for name, value in measured["psnr"].items() if value > PSNR_LIMIT]
     measured["psnr"] |= dict.fromkeys(capped, PSNR_LIMIT)
     return {
@@ -143,10 +153,25 @@ def _segmentation(run: RunFolder, scene: Scene, missing: dict[str, str], **how: 
     return {name: _scores_to_json(scores, name) for name in nothing}
 
 
-def _labels(run: RunFolder, split: str, scene: Scene) -> list[np.ndarray]:
+@dataclass(frozen=True)
+class StoredLabels(Sequence[LabelChains]):
+    """The label maps of one split, read from the run folder when they are needed."""
+
+    run: RunFolder
+    split: str
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> LabelChains:  # type: ignore[override]
+        return self.run.read_labels(self.split, self.names[index]).labels
+
+
+def _labels(run: RunFolder, split: str, scene: Scene) -> StoredLabels:
     if not (run.root / "labels" / split).is_dir():
         raise RunError(f"{run.root}: no label maps of {split}; make them with: ultrafield segment {run.root}")
-    return list(in_threads(lambda view: run.read_labels(split, view.name).labels, scene.splits[split]))
+    return StoredLabels(run, split, tuple(view.name for view in scene.splits[split]))
 
 
 def _scores_to_json(all_scores: SegmentationScores, name: str) -> dict[str, Any] | None:

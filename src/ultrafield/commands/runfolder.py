@@ -22,11 +22,14 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..chains import LabelChains
 from ..config import Config, from_dict, to_dict
 from ..errors import ConfigError, RunError, SceneError
-from ..io import read_json, read_npz, write_json, write_npz
+from ..io import Blocks, read_json, read_npz, read_npz_blocks, write_json, write_npz
 from ..types import RenderedView, Surface, Tree
 from .options import SceneOptions
+
+_COLUMNS = 32  # of pixels whose labels at all cuts are in memory at once, as they are read or written
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,19 @@ class ViewLabels:
     """Label maps of one view at several heights.
 
     Attributes:
-        labels: Tree node ids [L, H, W], int32; -1 for none.
+        labels: Tree node ids at the L cuts, int32; -1 for none.
         heights: Height of each cut [L], float32, increasing.
         is_level: Which cuts are automatic levels [L], bool.
     """
 
-    labels: np.ndarray
+    labels: LabelChains
     heights: np.ndarray
     is_level: np.ndarray
+
+    @property
+    def levels(self) -> LabelChains:
+        """The labels at the automatic levels."""
+        return self.labels.at(self.is_level)
 
 
 @dataclass(frozen=True)
@@ -208,20 +216,30 @@ class RunFolder:
         return RenderedView(color, found["depth"], found["opacity"].astype(np.float32))
 
     def write_labels(self, split: str, name: str, view: ViewLabels) -> None:
-        """Store the label maps of one view, in the order of their values in memory; Fortran order compresses best."""
-        write_npz(self.label_file(split, name), labels=view.labels, heights=view.heights, is_level=view.is_level)
+        """Store the label maps of one view; in Fortran order, as neighbouring pixels are alike at all cuts."""
+        slices = (slice(first, first + _COLUMNS) for first in range(0, view.labels.shape[2], _COLUMNS))
+        maps = Blocks(view.labels.shape, np.dtype(np.int32), map(view.labels.maps, slices))
+        write_npz(self.label_file(split, name), labels=maps, heights=view.heights, is_level=view.is_level)
 
     def read_labels(self, split: str, name: str) -> ViewLabels:
         """Read the label maps of one view."""
-        found = self._load(self.label_file(split, name), ("labels", "heights", "is_level"))
-        return ViewLabels(**(found | {"labels": np.ascontiguousarray(found["labels"])}))
+        file = self.label_file(split, name)
+        known = self._load(file, ("heights", "is_level"))
+        try:
+            blocks = [LabelChains.of(block) for block in read_npz_blocks(file, "labels", step=_COLUMNS)]
+        except KeyError:
+            raise self._lacking(file, "labels") from None
+        return ViewLabels(LabelChains.joined(blocks), **known)
 
     def _load(self, file: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-        found = read_npz(self._existing(file))
+        found = read_npz(self._existing(file), names)
         for name in names:
             if name not in found:
-                raise RunError(f"{file}: holds no array {name!r}; make it anew with: ultrafield segment {self.root}")
+                raise self._lacking(file, name)
         return {name: found[name] for name in names}
+
+    def _lacking(self, file: Path, name: str) -> RunError:
+        return RunError(f"{file}: holds no array {name!r}; make it anew with: ultrafield segment {self.root}")
 
     def _existing(self, file: Path) -> Path:
         if not file.is_file():

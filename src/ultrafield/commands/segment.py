@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import numpy as np
 import tyro
 
+from ..chains import LabelChains
 from ..config import Config, Engine, SegmentConfig, to_dict
 from ..errors import RunError, SceneError
 from ..io import write_json
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from ..segment.quality import Quality
     from ..training import Fields
 
-_COPIES = 3  # of a view's label maps that exist at once: the maps, their bytes in the archive, what is compressed
+_BYTES_PER_PIXEL = 200  # working memory of labelling a view: points, their neighbours and distances
 
 
 @dataclass(frozen=True)
@@ -248,13 +249,14 @@ def _label(
         split, index = job
         views = scene.splits[split]
         name = views.views[index].name
-        labels = labeller(view_points(run.read_render(split, name), views.cameras, index, scene.to_user))
-        run.write_labels(split, name, ViewLabels(labels, heights, is_level))
-        _write_views(run.view_folder(split, name), labels[is_level], heights[is_level], colors)
+        points = view_points(run.read_render(split, name), views.cameras, index, scene.to_user)
+        labels = ViewLabels(labeller.chains(points), heights, is_level)
+        run.write_labels(split, name, labels)
+        _write_views(run.view_folder(split, name), labels.levels, heights[is_level], colors)
 
     jobs = [(split, index) for split, views in scene.splits.items() for index in range(len(views))]
     pixels = max(int(views.cameras.sizes.prod(axis=1).max(initial=0)) for views in scene.splits.values())
-    workers = workers_for(_COPIES * pixels * len(heights) * 4)  # int32
+    workers = workers_for(_BYTES_PER_PIXEL * pixels)
     for _ in report.track(in_threads(label, jobs, workers=workers), len(jobs), "labels"):
         pass
 
@@ -279,12 +281,12 @@ def _quality(
     )
 
 
-def _write_views(folder: Path, labels: np.ndarray, heights: np.ndarray, colors: np.ndarray) -> None:
-    """Pictures of label maps [L, H, W]."""
+def _write_views(folder: Path, labels: LabelChains, heights: np.ndarray, colors: np.ndarray) -> None:
+    """Pictures of label maps."""
     from ..export import write_label_picture
 
-    for name, ids in zip(height_names(heights), labels, strict=True):
-        write_label_picture(folder / f"{name}.png", ids, colors)
+    for level, name in enumerate(height_names(heights)):
+        write_label_picture(folder / f"{name}.png", labels.map(level), colors)
 
 
 def height_names(heights: np.ndarray) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..chains import LabelChains, distinct_pairs
 from .correspondence import Correspondence
 from .overlap import NONE, best_overlap, number_segments, overlap_iou
 
@@ -47,26 +48,29 @@ class ViewPair:
     """Two views of one segmentation: consistency per pixel, computed for the cuts that are asked for, and kept."""
 
     def __init__(
-        self, segments: np.ndarray, segments_other: np.ndarray, correspondence: Correspondence, *, none_counts: bool
+        self, segments: LabelChains, segments_other: LabelChains, correspondence: Correspondence, *, none_counts: bool
     ) -> None:
-        """Take numbered segments [L, P] and [L, P'] of the views; `none_counts`: in the first, none is a segment."""
-        self.segments, self.segments_other = segments, segments_other
-        self.target, self.seen = correspondence.target.ravel(), np.flatnonzero(correspondence.seen)
-        self.mutual = correspondence.mutual.ravel()
-        self.none_counts = none_counts
+        """Take numbered segments of the views; `none_counts`: in the first, none is a segment."""
+        seen = np.flatnonzero(correspondence.seen)
+        target = correspondence.target.ravel()[seen]
+        pairs = distinct_pairs(segments.index.ravel()[seen], segments_other.index.ravel()[target])
+        self.here, self.there = segments.chains[pairs.first], segments_other.chains[pairs.second]  # [Q, L]
+        self.counts, self.none_counts = pairs.counts, none_counts
+        mutual = correspondence.mutual.ravel()[seen]
+        self.pair = np.full(segments.index.size, -1)  # of each pixel that may be drawn
+        self.pair[seen[mutual]] = pairs.inverse[mutual]
         self._cuts: dict[int, np.ndarray] = {}
 
-    def consistency(self, cut: int) -> np.ndarray:
-        """IoU of the two segments that hold each pixel [P], float64; NaN where no point may be drawn."""
+    def consistency(self, cut: int, pixels: np.ndarray) -> np.ndarray:
+        """IoU of the two segments that hold each of the pixels [P], float64; NaN where no point may be drawn."""
         if cut not in self._cuts:
-            result = np.full(len(self.target), np.nan)
-            here, there = self.segments[cut, self.seen], self.segments_other[cut, self.target[self.seen]]
-            iou = overlap_iou(here, there)
+            here, there = self.here[:, cut], self.there[:, cut]
+            iou = overlap_iou(here, there, self.counts)
             if not self.none_counts:
                 iou[here == NONE] = 0.0
-            result[self.seen] = np.where(self.mutual[self.seen] & (there != NONE), iou, np.nan)
-            self._cuts[cut] = result
-        return self._cuts[cut]
+            iou[there == NONE] = np.nan
+            self._cuts[cut] = np.append(iou, np.nan)  # which index −1 takes
+        return self._cuts[cut][self.pair[pixels]]
 
 
 def make_draws(sampling: int | None, seed: Seed) -> Draws | None:
@@ -78,13 +82,19 @@ def make_draws(sampling: int | None, seed: Seed) -> Draws | None:
     return Draws(sampling, np.random.default_rng(seed))
 
 
-def match_masks(segments: np.ndarray, truth: np.ndarray, *, background: bool, none_counts: bool) -> Match:
-    """Match numbered segments [L, P] with the masks of one level [H, W] that are large enough to be scored."""
+def match_masks(segments: LabelChains, truth: np.ndarray, *, background: bool, none_counts: bool) -> Match:
+    """Match numbered segments with the masks of one level [H, W] that are large enough to be scored."""
+    from ..kernels.chains_cpu import group_cpu
+
     ids = number_segments(truth.ravel().astype(np.int64) - 1)  # the background, −1 for a moment, keeps number 0
-    best, cut = best_overlap(segments, ids, none_counts=none_counts)
-    masks = np.split(np.argsort(ids, kind="stable"), np.cumsum(np.bincount(ids))[:-1])
+    # Pixels of one chain and one mask fare alike.
+    pairs = distinct_pairs(segments.index.ravel(), ids)
+    numbers = np.ascontiguousarray(segments.chains[pairs.first].T)
+    best, cut = best_overlap(numbers, pairs.second, pairs.counts, none_counts=none_counts)
+    order, bounds = group_cpu(ids, int(ids.max(initial=-1)) + 1)
+    masks = np.split(order, bounds[1:-1])
     scored = masks if background else masks[1:]
-    return Match([pixels for pixels in scored if len(pixels) >= MIN_PIXELS], best, cut)
+    return Match([mask for mask in scored if len(mask) >= MIN_PIXELS], best[pairs.inverse], cut[pairs.inverse])
 
 
 def covering(match: Match, draws: Draws | None) -> float:
@@ -109,7 +119,7 @@ def _mask_consistency(pixels: np.ndarray, cut: np.ndarray, pair: ViewPair, draws
     total, weight = 0.0, 0
     counts = np.bincount(_choose(cut[pixels], draws))
     for index, count in ((index, count) for index, count in enumerate(counts.tolist()) if count > 0):
-        values = pair.consistency(index)[pixels]
+        values = pair.consistency(index, pixels)
         values = values[~np.isnan(values)]
         if len(values) == 0:
             continue

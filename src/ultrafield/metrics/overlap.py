@@ -43,49 +43,55 @@ def number_segments(labels: np.ndarray) -> np.ndarray:
     return numbers.reshape(labels.shape)
 
 
-def overlap_iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU, for every pixel, of the region that holds it in one labelling and the one that holds it in the other.
+def overlap_iou(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """IoU, for every item, of the region that holds it in one labelling and the one that holds it in the other.
 
     Args:
-        first: Region numbers [P], int64, non-negative and without large gaps.
-        second: Likewise [P].
+        first: Region numbers [Q], int64, non-negative and without large gaps.
+        second: Likewise [Q].
+        counts: How many pixels each item stands for [Q], int64, at least 1.
 
     Returns:
-        [P], float64, above 0.
+        [Q], float64, above 0.
     """
-    from .kernels.overlap_cpu import group_cpu, overlap_iou_cpu
+    from ..kernels.chains_cpu import group_cpu
+    from .kernels.overlap_cpu import overlap_iou_cpu
 
     iou = np.empty(len(first))
     sizes, shared = np.zeros((2, int(first.max(initial=0)) + 1), np.int64)
-    overlap_iou_cpu(first, *group_cpu(second, int(second.max(initial=-1)) + 1), sizes, shared, iou)
+    overlap_iou_cpu(first, counts, *group_cpu(second, int(second.max(initial=-1)) + 1), sizes, shared, iou)
     return iou
 
 
-def best_overlap(segments: np.ndarray, truth: np.ndarray, *, none_counts: bool) -> tuple[np.ndarray, np.ndarray]:
-    """For every pixel, how well the best segment that holds it, at any cut, fits the pixel's ground-truth mask.
+def best_overlap(
+    segments: np.ndarray, truth: np.ndarray, counts: np.ndarray, *, none_counts: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """For every item, how well the best segment that holds it, at any cut, fits the item's ground-truth mask.
 
     Args:
-        segments: From `number_segments` [L, P]; the cuts, finest first.
-        truth: Ground-truth ids [P], int64, without large gaps; 0 is the background.
+        segments: From `number_segments` [L, Q]; the cuts, finest first.
+        truth: Ground-truth ids [Q], int64, without large gaps; 0 is the background.
+        counts: How many pixels each item stands for [Q], int64, at least 1.
         none_counts: Whether the pixels without a segment form a segment for every mask. Otherwise they do for the
             background only: "nothing is here" is what a labelling should say of it.
 
     Returns:
-        The best IoU [P], float64, and the cut that has it [P], int64, the first one of equals.
+        The best IoU [Q], float64, and the cut that has it [Q], int64, the first one of equals.
     """
-    from .kernels.overlap_cpu import best_overlap_cpu, group_cpu
+    from ..kernels.chains_cpu import group_cpu
+    from .kernels.overlap_cpu import best_overlap_cpu
 
     best, cut = np.empty(len(truth)), np.empty(len(truth), np.int64)
     order, bounds = group_cpu(truth, int(truth.max(initial=-1)) + 1)
-    best_overlap_cpu(segments, order, bounds, NONE, none_counts, best, cut)
+    best_overlap_cpu(segments, counts, order, bounds, NONE, none_counts, best, cut)
     return best, cut
 
 
-def resize_labels(labels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Nearest-neighbour resize of labels [L, h, w] to [L, height, width]."""
-    rows, columns = labels.shape[1:]
+def resize_index(index: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Nearest-neighbour resize of [h, w] to [height, width]."""
+    rows, columns = index.shape
     if (rows, columns) == (height, width):
-        return labels
+        return index
     row = ((np.arange(height) + 0.5) * rows / height).astype(np.int64)
     column = ((np.arange(width) + 0.5) * columns / width).astype(np.int64)
-    return labels[:, row[:, None], column]
+    return index[row[:, None], column]

@@ -10,17 +10,20 @@ script treats none (its id 200) as an id like any other; `published=True` does t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from ..chains import LabelChains
 from ..errors import check_shape
 from ..threads import in_threads, workers_for
 from ..types import Cameras, GroundTruth
 from .correspondence import Correspondence, correspond
 from .matching import Seed, ViewPair, consistency, covering, covering_dense, make_draws, match_masks
-from .overlap import number_segments, resize_labels
+from .overlap import number_segments, resize_index
 from .scores import LEVELS, Scores, SegmentationScores
+
+_BYTES_PER_PIXEL = 200  # working memory of a view and the one it is compared with, told by its correspondence
 
 
 def normalized_covering(
@@ -136,8 +139,8 @@ def view_consistency(
 
 
 def evaluate_segmentation(
-    labels_val: Sequence[np.ndarray],
-    labels_rotate: Sequence[np.ndarray] | None,
+    labels_val: Sequence[np.ndarray | LabelChains],
+    labels_rotate: Sequence[np.ndarray | LabelChains] | None,
     truth_val: GroundTruth,
     truth_rotate: GroundTruth | None,
     cameras_val: Cameras | None = None,
@@ -152,7 +155,8 @@ def evaluate_segmentation(
     The background is left out of parts and objects; foreground has two masks, the background and the rest.
 
     Args:
-        labels_val: Per validation view segment ids [L, h, w], finest cut first; of any size, −1 for none.
+        labels_val: Per validation view segment ids [L, h, w], finest cut first; of any size, −1 for none; or their
+            chains. Each view is asked for once, in any of several threads.
         labels_rotate: The same cuts in the paired rotated views, in the same order; None skips VC.
         truth_val: Ground truth of the validation views.
         truth_rotate: Ground truth of the rotated views. Without it VC takes the validation view's word for what both
@@ -170,7 +174,7 @@ def evaluate_segmentation(
     """
     count = len(truth_val.names)
     _check_count("labels_val", labels_val, count)
-    pairs = _correspondences(labels_rotate, truth_val, truth_rotate, cameras_val, cameras_rotate, published)
+    follow = _correspondences(labels_rotate, truth_val, truth_rotate, cameras_val, cameras_rotate, published)
 
     def score(view: int) -> np.ndarray:
         """NC, NC-dense, VC and VC of the truth of one view at every level [4, levels]."""
@@ -178,12 +182,13 @@ def evaluate_segmentation(
         levels = list(_levels(truth_val, view))
         segments = _check_labels(f"labels_val[{view}]", labels_val[view], levels[0][0])
         pair = None
-        if pairs is not None and labels_rotate is not None:
-            other = _number_at_size(f"labels_rotate[{view}]", labels_rotate[view], *pairs[view].shape)
+        if follow is not None and labels_rotate is not None:
+            correspondence = follow(view)
+            other = _number_at_size(f"labels_rotate[{view}]", labels_rotate[view], *correspondence.shape)
             _check_same_cuts(segments, other)
-            pair = ViewPair(segments, other, pairs[view], none_counts=published)
+            pair = ViewPair(segments, other, correspondence, none_counts=published)
             if truth_rotate is not None:
-                vc_truth[:] = _truth_consistency(truth_val, truth_rotate, view, pairs[view], sampling, seed)
+                vc_truth[:] = _truth_consistency(truth_val, truth_rotate, view, correspondence, sampling, seed)
         for level, (truth, background) in enumerate(levels):
             match = match_masks(segments, truth, background=background, none_counts=published)
             nc[level] = covering(match, make_draws(sampling, (seed, view, level, 0)))
@@ -192,8 +197,7 @@ def evaluate_segmentation(
                 vc[level] = consistency(match, pair, make_draws(sampling, (seed, view, level, 1)))
         return scores
 
-    # Of each of two views, numbered segments (int64) and the maps that they are made from.
-    working = 2 * 12 * max((len(labels) * truth_val.parts[0].size for labels in labels_val), default=0)
+    working = _BYTES_PER_PIXEL * (truth_val.parts[0].size if count else 0)
     nc, nc_dense, vc, vc_truth = np.full((4, count, len(LEVELS)), np.nan)
     for view, found in enumerate(in_threads(score, range(count), workers=workers_for(working))):
         nc[view], nc_dense[view], vc[view], vc_truth[view] = found
@@ -201,8 +205,8 @@ def evaluate_segmentation(
         names=truth_val.names,
         nc=Scores(nc),
         nc_dense=Scores(nc_dense),
-        vc=None if pairs is None else Scores(vc),
-        vc_truth=None if pairs is None or truth_rotate is None else Scores(vc_truth),
+        vc=None if follow is None else Scores(vc),
+        vc_truth=None if follow is None or truth_rotate is None else Scores(vc_truth),
     )
 
 
@@ -211,8 +215,7 @@ def _truth_consistency(
 ) -> list[float]:
     """VC per level of the ground truth, taken for a segmentation whose cuts are its levels."""
     levels, levels_other = list(_levels(truth, view)), list(_levels(other, view))
-    segments = number_segments(np.stack([ids.ravel() for ids, _ in levels]))
-    segments_other = number_segments(np.stack([ids.ravel() for ids, _ in levels_other]))
+    segments, segments_other = (_numbered(np.stack([ids for ids, _ in stack])) for stack in (levels, levels_other))
     pair = ViewPair(segments, segments_other, correspondence, none_counts=False)
     scores = []
     for level, (ids, background) in enumerate(levels):
@@ -235,9 +238,10 @@ def _correspondences(
     cameras_val: Cameras | None,
     cameras_rotate: Cameras | None,
     published: bool,
-) -> list[Correspondence] | None:
-    """One correspondence per view pair; None where VC is not asked for or the ground truth lacks what it needs."""
-    if labels_rotate is None or truth_val.depth is None or truth_val.visible is None:
+) -> Callable[[int], Correspondence] | None:
+    """The correspondence of each view pair; None where VC is not asked for or the ground truth lacks what it needs."""
+    depth, visible = truth_val.depth, truth_val.visible
+    if labels_rotate is None or depth is None or visible is None:
         return None
     if cameras_val is None or cameras_rotate is None:
         raise ValueError("view consistency needs cameras_val and cameras_rotate")
@@ -249,19 +253,20 @@ def _correspondences(
         _check_count("truth_rotate", truth_rotate.names, count)
     rotated = truth_val if truth_rotate is None else truth_rotate
     visible_other = None if truth_rotate is None else truth_rotate.visible
-    cameras_val = _at_size(cameras_val, truth_val.parts.shape)
-    cameras_rotate = _at_size(cameras_rotate, rotated.parts.shape)
-    return [
-        correspond(
-            truth_val.depth[view],
-            truth_val.visible[view],
+    cameras = _at_size(cameras_val, truth_val.parts.shape)
+    cameras_other = _at_size(cameras_rotate, rotated.parts.shape)
+
+    def follow(view: int) -> Correspondence:
+        return correspond(
+            depth[view],
+            visible[view],
             None if visible_other is None else visible_other[view],
-            cameras_val[[view]],
-            cameras_rotate[[view]],
+            cameras[[view]],
+            cameras_other[[view]],
             published=published,
         )
-        for view in range(count)
-    ]
+
+    return follow
 
 
 def _at_size(cameras: Cameras, shape: tuple[int, ...]) -> Cameras:
@@ -269,8 +274,8 @@ def _at_size(cameras: Cameras, shape: tuple[int, ...]) -> Cameras:
     return cameras.resized(np.broadcast_to(np.array([shape[2], shape[1]]), (len(cameras), 2)))
 
 
-def _check_labels(name: str, labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Check a view's labels and ground truth; the numbered segments [L, P] at the ground truth's size."""
+def _check_labels(name: str, labels: np.ndarray | LabelChains, truth: np.ndarray) -> LabelChains:
+    """Check a view's labels and ground truth; the numbered segments at the ground truth's size."""
     check_shape("truth", truth, (None, None))
     if not np.issubdtype(truth.dtype, np.integer):
         raise TypeError(f"truth: expected integers, got {truth.dtype}")
@@ -279,16 +284,25 @@ def _check_labels(name: str, labels: np.ndarray, truth: np.ndarray) -> np.ndarra
     return _number_at_size(name, labels, *truth.shape)
 
 
-def _number_at_size(name: str, labels: np.ndarray, height: int, width: int) -> np.ndarray:
-    check_shape(name, labels, (None, None, None))
-    if labels.size == 0:
+def _number_at_size(name: str, labels: np.ndarray | LabelChains, height: int, width: int) -> LabelChains:
+    if isinstance(labels, np.ndarray):
+        check_shape(name, labels, (None, None, None))
+    if 0 in labels.shape:
         raise ValueError(f"{name}: expected at least one cut and one pixel, got shape {list(labels.shape)}")
-    return number_segments(resize_labels(labels, height, width)).reshape(len(labels), -1)
+    numbered = _numbered(labels)
+    return LabelChains(resize_index(numbered.index, height, width), numbered.chains)
 
 
-def _check_same_cuts(segments: np.ndarray, segments_other: np.ndarray) -> None:
-    if len(segments) != len(segments_other):
-        raise ValueError(f"the two views have {len(segments)} and {len(segments_other)} cuts; they must be the same")
+def _numbered(labels: np.ndarray | LabelChains) -> LabelChains:
+    """The chains of label maps, their ids numbered without gaps."""
+    found = labels if isinstance(labels, LabelChains) else LabelChains.of(labels)
+    return LabelChains(found.index, number_segments(found.chains))
+
+
+def _check_same_cuts(segments: LabelChains, segments_other: LabelChains) -> None:
+    cuts, cuts_other = segments.shape[0], segments_other.shape[0]
+    if cuts != cuts_other:
+        raise ValueError(f"the two views have {cuts} and {cuts_other} cuts; they must be the same")
 
 
 def _check_count(name: str, items: Sequence[object] | Cameras, count: int) -> None:

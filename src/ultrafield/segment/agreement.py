@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..chains import LabelChains, distinct_pairs
 from ..projection import back_project, pixel_indices, project
+from ..threads import in_threads, workers_for
 from ..types import Cameras, MaskSet, RenderedView, Scene, Surface, Tree
 from .codes import point_codes
 
@@ -16,6 +18,7 @@ _ON_SURFACE = 0.5  # part of a mask's pixels that must show a surface; others ar
 _OVERLAP = 0.1  # part of the smaller mask that two masks must share, and not share, to count as crossing
 _MOST_VIEWS = 8  # of each split whose label maps are looked at
 _SAME_PLACE = 3.0  # voxels between what two views show at the same place
+_BYTES_PER_PIXEL, _BYTES_PER_POINT = 60, 150  # working memory of a view
 
 
 @dataclass(frozen=True)
@@ -96,20 +99,22 @@ def mask_agreement(
     for column in table:
         shown[column] = True
     cameras = scene.train.cameras.moved(scene.to_user)
-    touched = np.zeros(len(surface), bool)
-    views = [index for index, view in enumerate(scene.train) if view.masks is not None and len(view.masks) > 0]
-    parts = []
-    for index in views:
+
+    def agree(index: int) -> tuple[np.ndarray, np.ndarray, tuple[int, int], np.ndarray]:
+        """As `_of_view`, and which points some mask holds [N], bool."""
         masks = scene.train.views[index].masks
         codes, seen = point_codes(surface, cameras, index, masks)
         codes = _first_bits(codes, len(masks))
-        touched |= codes.any(axis=1)
         counted = _on_surface(masks, rendered("train", index).depth)
-        parts.append(_of_view(tree, codes[seen], seen, shown, counted))
+        return *_of_view(tree, codes[seen], seen, shown, counted), codes.any(axis=1)
+
+    views = [index for index, view in enumerate(scene.train) if view.masks is not None and len(view.masks) > 0]
     if not views:
         return None, 1.0
+    parts = list(in_threads(agree, views, workers=workers_for(_BYTES_PER_POINT * len(surface))))
     best, best_level = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
     overlapping, crossing = (sum(part[2][column] for part in parts) for column in (0, 1))
+    touched = np.logical_or.reduce([part[3] for part in parts])
     return MaskAgreement(best, best_level, overlapping, crossing, len(views)), 1.0 - float(touched.mean())
 
 
@@ -136,48 +141,86 @@ def _of_view(
 
 def _on_surface(masks: MaskSet, depth: np.ndarray) -> np.ndarray:
     """Which masks show a surface at least in half of their pixels [M], bool."""
-    solid = _resized(depth > 0, masks.shape)
-    octets = np.ascontiguousarray(masks.bits[solid].astype("<u8", copy=False)).view(np.uint8)
+    from .kernels.quality_cpu import count_members_cpu
+
     members = np.zeros(len(masks), np.int64)
-    for first in range(0, len(octets), 1 << 14):  # [2^14, M] flags at a time
-        flags = np.unpackbits(octets[first : first + (1 << 14)], axis=1, count=len(masks), bitorder="little")
-        members += flags.sum(axis=0, dtype=np.int64)
+    bits = masks.bits.reshape(-1, masks.bits.shape[-1])
+    count_members_cpu(bits, _resized(depth > 0, masks.shape).ravel(), members)
     return members >= _ON_SURFACE * masks.areas
 
 
 @dataclass(frozen=True)
 class ViewMaps:
-    """Where depth and label maps [L, H, W] at the levels come from."""
+    """What is compared of some views.
+
+    Attributes:
+        scene: The scene.
+        labels: Label maps at the automatic levels, by split and index of the view.
+        depth: Rendered depth [H, W], likewise.
+    """
 
     scene: Scene
-    rendered: Callable[[str, int], RenderedView]
-    labels: Callable[[str, int], np.ndarray]
+    labels: dict[tuple[str, int], LabelChains]
+    depth: dict[tuple[str, int], np.ndarray]
 
-    def chosen(self, split: str) -> list[int]:
-        """A few views, evenly spread."""
-        count = len(self.scene.splits[split])
-        return np.unique(np.linspace(0, count - 1, min(_MOST_VIEWS, count)).round().astype(int)).tolist()
+
+def read_maps(
+    scene: Scene,
+    rendered: Callable[[str, int], RenderedView],
+    labels: Callable[[str, int], LabelChains],
+    is_level: np.ndarray,
+) -> ViewMaps:
+    """Read the label maps at the automatic levels, `is_level` [L], and the depth of the views that are looked at."""
+    wanted = {(split, index) for split in scene.splits for index in chosen_views(scene, split)}
+    wanted |= {("train", index) for pair in _pairs(scene) for index in pair}
+
+    def read(view: tuple[str, int]) -> tuple[LabelChains, np.ndarray]:
+        return labels(*view).at(is_level), rendered(*view).depth
+
+    views = sorted(wanted)
+    pixels = max(int(split.cameras.sizes.prod(axis=1).max(initial=0)) for split in scene.splits.values())
+    found = list(in_threads(read, views, workers=workers_for(_BYTES_PER_PIXEL * pixels)))
+    chains, depths = (dict(zip(views, column, strict=True)) for column in zip(*found, strict=True))
+    return ViewMaps(scene, chains, depths)
+
+
+def chosen_views(scene: Scene, split: str) -> list[int]:
+    """A few views of a split, evenly spread."""
+    count = len(scene.splits[split])
+    return np.unique(np.linspace(0, count - 1, min(_MOST_VIEWS, count)).round().astype(int)).tolist()
+
+
+def _pairs(scene: Scene) -> list[tuple[int, int]]:
+    """A few training views, each with its nearest neighbour; none for a single one."""
+    cameras = scene.train.cameras
+    if len(cameras) < 2:
+        return []
+    return [(index, _neighbor(cameras, index)) for index in chosen_views(scene, "train")]
 
 
 def view_agreement(maps: ViewMaps, voxel: float) -> ViewAgreement | None:
     """Compare the labels of training views with those of their nearest neighbours; `voxel` in normalised units."""
-    cameras = maps.scene.train.cameras
-    if len(cameras) < 2:
+    pairs = _pairs(maps.scene)
+    if not pairs:
         return None
-    pairs = [(index, _neighbor(cameras, index)) for index in maps.chosen("train")]
-    same, iou, pixels = 0.0, 0.0, 0
-    for index, other in pairs:
-        depth, depth_other = (maps.rendered("train", view).depth for view in (index, other))
-        cells = common_pixels(depth, depth_other, cameras[[index, other]], _SAME_PLACE * voxel)
-        here = maps.labels("train", index).reshape(-1, depth.size)
-        there = maps.labels("train", other).reshape(-1, depth_other.size)
-        chosen = np.flatnonzero((cells >= 0) & (here[0] >= 0))
-        scores = np.array([_same_ids(a[chosen], b[cells[chosen]]) for a, b in zip(here, there, strict=True)])
-        same, iou, pixels = same + scores[:, 0], iou + scores[:, 1], pixels + len(chosen)
-    levels = len(here)
+    cameras = maps.scene.train.cameras
+
+    def compare(pair: tuple[int, int]) -> tuple[np.ndarray, int]:
+        depth, depth_other = (maps.depth["train", view] for view in pair)
+        cells = common_pixels(depth, depth_other, cameras[list(pair)], _SAME_PLACE * voxel)
+        here, there = (maps.labels["train", view] for view in pair)
+        chosen = np.flatnonzero((cells >= 0) & (here.map(0).ravel() >= 0))
+        both = distinct_pairs(here.index.ravel()[chosen], there.index.ravel()[cells[chosen]])
+        ids, ids_other = here.chains[both.first], there.chains[both.second]  # [Q, L]
+        scores = [_same_ids(*columns, both.counts) for columns in zip(ids.T, ids_other.T, strict=True)]
+        return np.array(scores), len(chosen)
+
+    found = list(in_threads(compare, pairs, workers=workers_for(0)))
+    same, iou = sum(scores for scores, _ in found).T
+    pixels = sum(count for _, count in found)
     if pixels == 0:
-        return ViewAgreement(np.full(levels, np.nan), np.full(levels, np.nan), len(pairs))
-    return ViewAgreement(same / pixels, iou / pixels, len(pairs))
+        same = iou = np.full(len(same), np.nan)
+    return ViewAgreement(same / max(pixels, 1), iou / max(pixels, 1), len(pairs))
 
 
 def _neighbor(cameras: Cameras, index: int) -> int:
@@ -210,33 +253,42 @@ def common_pixels(depth: np.ndarray, depth_other: np.ndarray, cameras: Cameras, 
     return np.where((cells >= 0) & (found > 0) & (np.abs(z - found) <= tolerance), cells, -1)
 
 
-def _same_ids(here: np.ndarray, there: np.ndarray) -> tuple[float, float]:
-    """Over pixels with ids in two views [P]: the number of equal ones, and the summed IoU of each one's segment."""
+def _same_ids(here: np.ndarray, there: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    """Over pixels with ids in two views: the number of equal ones, and the summed IoU of each one's segment.
+
+    Args:
+        here, there: Ids of Q kinds of pixels in the two views [Q].
+        counts: Pixels of each kind [Q].
+    """
     equal = here == there
     ids, inverse = np.unique(here, return_inverse=True)
-    shared = np.bincount(inverse, equal, len(ids))
-    place = np.minimum(np.searchsorted(ids, there), max(len(ids) - 1, 0))
-    elsewhere = np.bincount(place, ids[place] == there, len(ids)) if len(ids) else shared
-    union = np.bincount(inverse, minlength=len(ids)) + elsewhere - shared
-    return float(equal.sum()), float((shared / union)[inverse].sum()) if len(ids) else 0.0
+    if len(ids) == 0:
+        return 0.0, 0.0
+    pixels = np.bincount(inverse, counts, len(ids))
+    shared = np.bincount(inverse, counts * equal, len(ids))
+    place = np.minimum(np.searchsorted(ids, there), len(ids) - 1)
+    elsewhere = np.bincount(place, counts * (ids[place] == there), len(ids))
+    iou = shared / (pixels + elsewhere - shared)
+    return float((counts * equal).sum()), float((pixels * iou).sum())
 
 
 def broken_segments(partitions: Iterable[np.ndarray]) -> int:
     """Segments of a partition that do not lie in one segment of the next coarser one, counted over all of them.
 
     Args:
-        partitions: Segment of each of N points, [N] each, finest first.
+        partitions: Segment of each of N points, [N] each, non-negative and without large gaps, finest first.
 
     >>> broken_segments([np.array([0, 1, 1]), np.array([2, 2, 3])])
     1
     """
     broken, fine = 0, None
-    for partition in partitions:
-        _, coarse = np.unique(partition, return_inverse=True)
+    for coarse in partitions:
         if fine is not None:
-            member = np.zeros(len(fine), np.int64)
+            segments = int(fine.max(initial=-1)) + 1
+            member, divided = np.zeros(segments, np.int64), np.zeros(segments, bool)
             member[fine] = np.arange(len(fine))  # a point of each segment
-            broken += len(np.unique(fine[coarse[member[fine]] != coarse]))
+            divided[fine[coarse[member[fine]] != coarse]] = True
+            broken += int(divided.sum())
         fine = coarse
     return broken
 
@@ -262,14 +314,17 @@ def count_pixels(table: list[np.ndarray], maps: ViewMaps, split: str) -> PixelCo
     """Count missing labels and broken steps in a few views of a split; `table` as for `mask_agreement`."""
     counts = np.zeros(4, np.int64)
     member = np.zeros(2 * len(table[0]), np.int64)
-    for index in maps.chosen(split):
-        labels, solid = maps.labels(split, index), maps.rendered(split, index).depth > 0
-        labelled, broken = labels[0] >= 0, 0
-        for level in range(len(labels) - 1):
+    views = [(maps.labels[split, index], maps.depth[split, index] > 0) for index in chosen_views(maps.scene, split)]
+    for labels, solid in views:
+        pixels = np.bincount(labels.index.ravel(), minlength=len(labels.chains))  # of each chain
+        labelled = labels.chains[:, 0] >= 0
+        chains, weights, broken = labels.chains[labelled], pixels[labelled], 0
+        for level in range(chains.shape[1] - 1):
             member[table[level]] = np.arange(len(table[level]))  # a point of each segment
-            expected = table[level + 1][member[labels[level][labelled]]]
-            broken += int((expected != labels[level + 1][labelled]).sum())
-        counts += solid.sum(), (solid & ~labelled).sum(), labelled.sum() * (len(labels) - 1), broken
+            expected = table[level + 1][member[chains[:, level]]]
+            broken += int(weights[expected != chains[:, level + 1]].sum())
+        unlabelled = (solid & ~labelled[labels.index]).sum()
+        counts += solid.sum(), unlabelled, weights.sum() * (chains.shape[1] - 1), broken
     return PixelCounts(*counts.tolist())
 
 

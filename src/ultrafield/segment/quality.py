@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..chains import LabelChains
 from ..types import RenderedView, Scene, Surface, Tree
 from ..ultrametric import condense, cut
 from ..ultrametric.substantial import substantial_size
@@ -15,10 +16,10 @@ from .agreement import (
     MaskAgreement,
     Nesting,
     ViewAgreement,
-    ViewMaps,
     broken_segments,
     count_pixels,
     mask_agreement,
+    read_maps,
     view_agreement,
 )
 
@@ -123,7 +124,7 @@ def assess(
     scene: Scene,
     *,
     rendered: Callable[[str, int], RenderedView],
-    labels: Callable[[str, int], np.ndarray],
+    labels: Callable[[str, int], LabelChains],
 ) -> Quality:
     """Measure a segmentation by its own evidence.
 
@@ -133,8 +134,8 @@ def assess(
         heights: All cuts [L], ascending.
         is_level: Which of them are automatic levels [L], bool.
         scene: The scene, with the masks of the training views if there are any.
-        rendered: What the field shows in a view of a split.
-        labels: Its label maps at all cuts [L, H, W], at the size of what is rendered; asked for few views only.
+        rendered: What the field shows in a view of a split; called in several threads, like `labels`.
+        labels: Its label maps at all cuts, at the size of what is rendered; asked for few views only.
 
     Returns:
         The report.
@@ -142,10 +143,10 @@ def assess(
     automatic = np.asarray(heights, np.float32)[is_level]
     table = [cut(tree, float(height)) for height in automatic]
     least = substantial_size(tree)
-    sizes = [np.unique(column, return_counts=True)[1] for column in table]
+    sizes = [np.bincount(column) for column in table]
     sizes = [counts[counts >= least] for counts in sizes]
     agreement, without = mask_agreement(surface, tree, table, scene, rendered)
-    maps = ViewMaps(scene, rendered, lambda split, index: labels(split, index)[is_level])
+    maps = read_maps(scene, rendered, labels, is_level)
     pixels = {split: count_pixels(table, maps, split) for split in scene.splits}
     broken, steps = (sum(getattr(count, name) for count in pixels.values()) for name in ("broken", "steps"))
     clusters = condense(tree, least)

@@ -25,7 +25,7 @@ _PIXELS_TO_ESTIMATE = 1 << 22  # pixels from which the number of occupied voxels
 _FOOTPRINTS_PER_VOXEL = 0.6  # many views see each spot, so points may lie denser than the pixels of one of them
 _COMPANY = 2.0  # a point without another one so many voxels around it is noise
 _DISTRUST = 2  # a point goes unless this many times as many views see it as see through it
-_BYTES_PER_PIXEL, _BYTES_PER_POINT = 600, 150  # working memory of `surface_samples` and `look`
+_BYTES_PER_PIXEL, _BYTES_PER_POINT = 200, 150  # working memory of `surface_samples` and `look`
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,9 @@ def surface_from_views(
     if not len(views) == len(cameras) == len(pictures):
         raise ValueError(f"views: got {len(views)} for {len(cameras)} cameras and {len(pictures)} images")
     maps = in_threads(
-        lambda index: _depth_map(views[index], pictures[index], to_user.scale, config.min_opacity), range(len(views))
+        lambda index: _depth_map(views[index], pictures[index], to_user.scale, config.min_opacity),
+        range(len(views)),
+        workers=workers_for(0),
     )
     return _surface(list(maps), cameras, to_user, config)
 
@@ -145,7 +147,7 @@ def _automatic_voxel(maps: Sequence[_DepthMap], cameras: Cameras) -> float:
         return voxel
 
     def occupied(index: int) -> np.ndarray:
-        points = back_project(cameras, index, maps[index].depth)[::stride, ::stride].reshape(-1, 3)
+        points = back_project(cameras, index, maps[index].depth, stride=stride).reshape(-1, 3)
         return np.unique(voxel_keys(points[np.isfinite(points).all(-1)], stride * voxel)[0])
 
     found = np.concatenate(list(in_threads(occupied, range(len(maps)), workers=_view_workers(maps))))

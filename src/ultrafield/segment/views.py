@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..chains import LabelChains
 from ..config import SegmentConfig
 from ..errors import check_shape
 from ..projection import back_project
@@ -50,11 +51,15 @@ class ViewLabeller:
         self._voters = config.label_neighbors
         self._radius = config.label_radius * surface.voxel
         self._workers = workers
-        self._table = cut_table(tree, heights)
+        self._points_at = LabelChains.of(cut_table(tree, heights).T[:, :, None])
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Node ids [L, H, W], int32, −1 for none, of the pixels that see `points` [H, W, 3] (NaN where none)."""
-        return labels_at(self._table, self.nearest(points))
+        return self.chains(points).maps()
+
+    def chains(self, points: np.ndarray) -> LabelChains:
+        """The same node ids, those of pixels that are alike at all cuts only once."""
+        return vote(self._points_at, self.nearest(points))
 
     def nearest(self, points: np.ndarray) -> np.ndarray:
         """The surface points that vote on each pixel.
@@ -164,22 +169,19 @@ def cut_table(tree: Tree, heights: np.ndarray) -> np.ndarray:
     return table
 
 
-def labels_at(table: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
+def vote(points: LabelChains, neighbors: np.ndarray) -> LabelChains:
     """The most frequent segment among each pixel's neighbours, at every cut.
 
     Args:
-        table: Segment of every point at every cut [N, L], int32, from `cut_table`.
+        points: Segment of every point at every cut, int32; [L, N, 1] as label maps.
         neighbors: [H, W, K], int32, nearest first, −1 after the last, from `ViewLabeller.nearest`.
 
     Returns:
-        [L, H, W], int32; −1 where a pixel has no neighbour. Ties go to the nearest point's segment. In memory, the cuts
-        of a pixel lie side by side (Fortran order): so they are computed, and so they compress best, as neighbouring
-        pixels are alike at all cuts.
+        Labels of the pixels, int32; −1 where a pixel has no neighbour. Ties go to the nearest point's segment.
     """
-    from .kernels.labels_cpu import vote_labels_cpu
+    from .kernels.labels_cpu import vote_cpu
 
     height, width, voters = neighbors.shape
-    columns = np.ascontiguousarray(neighbors.transpose(1, 0, 2))  # [W, H, K]
-    labels = np.empty((width, height, table.shape[1]), np.int32)
-    vote_labels_cpu(table, columns.reshape(-1, voters), labels.reshape(width * height, -1))
-    return labels.T
+    index = np.empty(height * width, np.int32)
+    chains = vote_cpu(points.index[:, 0], points.chains, neighbors.reshape(-1, voters), index)
+    return LabelChains(index.reshape(height, width), chains)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ...kernels.chains_cpu import add_row_cpu, find_row_cpu
+
 
 @njit(cache=True, nogil=True, inline="always")
 def _majority(table, voters, cut):
@@ -24,33 +26,61 @@ def _majority(table, voters, cut):
 
 
 @njit(cache=True, nogil=True)
-def vote_labels_cpu(table: np.ndarray, neighbors: np.ndarray, labels: np.ndarray) -> None:
-    """Fill `labels` with the most frequent segment among each pixel's neighbours.
+def vote_cpu(point_chains: np.ndarray, table: np.ndarray, neighbors: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Fill `index` with the chain of the most frequent segments among each pixel's neighbours.
 
     In one thread: whoever labels many views gives each one a thread of its own.
 
     Args:
-        table: Segment of each of N points at each cut [N, L], int32.
+        point_chains: Chain of each of N points [N], int32.
+        table: Segment of each chain of points at each cut [D, L], int32.
         neighbors: Points that vote on each pixel, nearest first [P, K], int32; −1 after the last.
-        labels: Output [P, L], int32, written fully; −1 for pixels without neighbours. Of equally frequent segments the
-            one with the nearest point wins.
+        index: Output [P], int32, written fully.
+
+    Returns:
+        The chains of the pixels, in the order in which they first occur [C, L], int32; −1 for pixels without
+        neighbours. Of equally frequent segments the one with the nearest point wins.
     """
     cuts, most = table.shape[1], neighbors.shape[1]
-    differences = np.empty(cuts, np.int32)
+    chains, slots, count = np.empty((64, cuts), np.int32), np.full(256, -1, np.int32), 0
+    own = np.full(len(table) + 1, -1, np.int32)  # number of each chain of points, and of none, among the pixels'
+    voted, row, voting = np.empty(cuts, np.int32), np.empty(cuts, np.int32), np.empty(most, np.int32)
     for pixel in range(len(neighbors)):
-        voters = 0
+        voters, united = 0, True
         while voters < most and neighbors[pixel, voters] >= 0:
+            voting[voters] = point_chains[neighbors[pixel, voters]]
+            united &= voting[voters] == voting[0]
             voters += 1
-        if voters == 0:
-            labels[pixel] = -1
+        first = voting[0] if voters > 0 else len(table)
+        if united and own[first] >= 0:
+            index[pixel] = own[first]
             continue
-        # Most voters agree at most cuts: first find where they do not, in loops that become vector instructions.
-        nearest = table[neighbors[pixel, 0]]
-        differences[:] = 0
-        for voter in range(1, voters):
-            other = table[neighbors[pixel, voter]]
-            for cut in range(cuts):
-                differences[cut] |= other[cut] ^ nearest[cut]
-        for cut in range(cuts):
-            united = differences[cut] == 0
-            labels[pixel, cut] = nearest[cut] if united else _majority(table, neighbors[pixel, :voters], cut)
+        if voters == 0:
+            row[:] = -1
+        elif united:
+            row[:] = table[first]
+        else:
+            _vote_row(table, voting[:voters], voted, row)
+        found = find_row_cpu(row, chains, count, slots)
+        if found < 0:
+            chains, slots = add_row_cpu(row, chains, count, slots, -1 - found)
+            found = count
+            count += 1
+        index[pixel] = found
+        if united:
+            own[first] = found
+    return chains[:count].copy()
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _vote_row(table, voters, differences, row):
+    """Fill `row` [L] with the majority at every cut; `differences` [L] is overwritten."""
+    nearest = table[voters[0]]
+    # Most voters agree at most cuts: first find where they do not, in loops that become vector instructions.
+    differences[:] = 0
+    for voter in range(1, len(voters)):
+        other = table[voters[voter]]
+        for cut in range(len(row)):
+            differences[cut] |= other[cut] ^ nearest[cut]
+    for cut in range(len(row)):
+        row[cut] = nearest[cut] if differences[cut] == 0 else _majority(table, voters, cut)

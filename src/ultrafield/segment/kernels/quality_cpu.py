@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange, uint64
+from numba import njit, uint64
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -59,9 +59,11 @@ def seen_tree_cpu(parents, seen, shown):
     return above, count, marked
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True)
 def best_nodes_cpu(parents, counts, marked, codes, best, best_marked, sizes):
     """Best IoU of every mask with a node, over the leaves that the view sees.
+
+    In one thread: whoever looks at many views gives each one a thread of its own.
 
     Args:
         parents, counts, marked: From `seen_tree_cpu`, of at least one leaf.
@@ -70,10 +72,10 @@ def best_nodes_cpu(parents, counts, marked, codes, best, best_marked, sizes):
         best_marked: Output, the same over the marked nodes [M], float64.
         sizes: Output, leaves in each mask [M], int64.
     """
-    leaves = len(codes)
-    for mask in prange(len(best)):
+    leaves, held = len(codes), np.zeros(len(parents), np.int32)
+    for mask in range(len(best)):
         word, bit = mask // 64, uint64(mask % 64)
-        held = np.zeros(len(parents), np.int32)
+        held[leaves:] = 0
         for leaf in range(leaves):
             held[leaf] = np.int32((codes[leaf, word] >> bit) & uint64(1))
         for node in range(len(parents) - 1):
@@ -87,6 +89,27 @@ def best_nodes_cpu(parents, counts, marked, codes, best, best_marked, sizes):
                 if marked[node]:
                     most_marked = max(most_marked, iou)
         best[mask], best_marked[mask], sizes[mask] = most, most_marked, size
+
+
+@njit(cache=True, nogil=True)
+def count_members_cpu(bits, chosen, members):
+    """Add to `members` how many of the chosen pixels each mask holds.
+
+    Args:
+        bits: Packed memberships of P pixels [P, W], uint64.
+        chosen: [P], bool.
+        members: Output [M], int64; bits beyond the last mask's are ignored.
+    """
+    for pixel in range(len(bits)):
+        if not chosen[pixel]:
+            continue
+        for word in range(bits.shape[1]):
+            left, mask = bits[pixel, word], 64 * word
+            while left != uint64(0) and mask < len(members):
+                if left & uint64(1):
+                    members[mask] += 1
+                left >>= uint64(1)
+                mask += 1
 
 
 @njit(cache=True, nogil=True)
