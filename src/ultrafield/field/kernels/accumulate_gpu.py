@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .packing_gpu import clear_tail, load_runs
 
-_TAIL = 1024
+_TAIL = 4096
 
 
 def accumulate_gpu(weights: Tensor, values: Tensor, offsets: Tensor) -> Tensor:

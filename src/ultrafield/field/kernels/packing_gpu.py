@@ -130,11 +130,13 @@ def _join_sums(front, through, next_front, next_through):
 
 @triton.jit
 def clear_tail(out, offsets, num_rays, capacity, channels, pid, BLOCK: tl.constexpr):
-    """Write zeros behind the last sample."""
+    """Write zeros behind the last sample; `BLOCK`, a multiple of 512, is the share of a program."""
     end = tl.load(offsets + num_rays) * channels
     total = tl.zeros([], tl.int64) + capacity * channels
     first = pid.to(tl.int64) * BLOCK
     if first + BLOCK > end:
         low = tl.maximum(end - first, 0).to(tl.int32)
         high = tl.minimum(total - first, BLOCK).to(tl.int32)
-        store_row(out + first, tl.arange(0, BLOCK), tl.zeros([BLOCK], out.dtype.element_ty), low, high)
+        zeros = tl.zeros([512], out.dtype.element_ty)
+        for start in range(0, BLOCK, 512):
+            store_row(out + first, start + tl.arange(0, 512), zeros, low, high)

@@ -15,7 +15,7 @@ from .packing_gpu import clear_tail, load_row, load_rows, load_runs, reach_remai
 
 # A tile is that of one warp, which reads 16 bytes per thread: programs walk as far as the longest of their few runs,
 # and wait for no other.
-_TILE = {"BR": 8, "BS": 16, "TAIL": 1024, "num_warps": 1}
+_TILE = {"BR": 8, "BS": 16, "TAIL": 4096, "num_warps": 1}
 
 
 def ray_indices_gpu(offsets: Tensor, count: int) -> Tensor:
