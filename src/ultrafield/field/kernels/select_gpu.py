@@ -14,7 +14,7 @@ from ..occupancy import FixedSamples
 from ..volrend import NEGLIGIBLE
 from .packing_gpu import clear_tail, load_row, load_rows, load_runs, place_runs, reach_remainder, sums_in_front
 
-_TILE = {"BR": 8, "BS": 16, "num_warps": 1}  # of one warp, so that programs walk as far as the longest of few runs
+_TILE = {"BR": 8, "BS": 16, "num_warps": 1}  # of one warp: where rays end early, no other warp is waited for
 _TAIL = 4096
 
 

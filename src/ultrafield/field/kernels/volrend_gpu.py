@@ -13,9 +13,9 @@ from torch import Tensor
 
 from .packing_gpu import clear_tail, load_row, load_rows, load_runs, reach_remainder, store_row, sums_in_front
 
-# A tile is that of one warp, which reads 16 bytes per thread: programs walk as far as the longest of their few runs,
-# and wait for no other.
-_TILE = {"BR": 8, "BS": 16, "TAIL": 4096, "num_warps": 1}
+# A warp holds eight rows and reads 16 bytes per thread. All rows are walked as far as the program's longest run, hence
+# few of them; as a processor takes 32 programs at most, two warps each hide more of the memory's delay than one.
+_TILE = {"BR": 16, "BS": 16, "TAIL": 4096, "num_warps": 2}
 
 
 def ray_indices_gpu(offsets: Tensor, count: int) -> Tensor:
