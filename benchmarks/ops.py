@@ -31,9 +31,11 @@ from pathlib import Path
 
 import cases_field
 import cases_graphs
-import cases_rays
+import cases_march
 import cases_segment
+import cases_select
 import cases_training
+import cases_volrend
 import numba
 import torch
 from case import Case, Op, Setup, Skipped
@@ -113,7 +115,8 @@ def _processor() -> str:
 
 def all_cases(setup: Setup) -> Iterator[Case]:
     """Every op that exists on the device."""
-    for kind in (cases_field, cases_rays, cases_graphs, cases_training, cases_segment):
+    along_rays = (cases_march, cases_volrend, cases_select)
+    for kind in (cases_field, *along_rays, cases_graphs, cases_training, cases_segment):
         yield from kind.cases(setup)
 
 

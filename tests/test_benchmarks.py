@@ -12,7 +12,8 @@ import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 MODULES = (
-    "case", "cases_field", "cases_graphs", "cases_rays", "cases_segment", "cases_training", "ceilings", "ops", "timing"
+    "case", "cases_field", "cases_graphs", "cases_march", "cases_segment", "cases_select", "cases_training",
+    "cases_volrend", "ceilings", "ops", "runs", "timing",
 )  # fmt: skip
 
 

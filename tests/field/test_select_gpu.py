@@ -25,11 +25,13 @@ from ultrafield.field.kernels.select_gpu import (
 from .conftest import random_runs
 
 COUNTS = [[], [0], [1], [3, 0, 5, 1], [0, 0, 70, 33, 2], [int(n) for n in 20 * (1 + torch.sin(torch.arange(45.0)))]]
+LONG = [2, 700, 0, 1]
 TAIL = 11
+TAILS = [TAIL, 0]  # without any, the array may end within a group of four that is read at once
 
 
-def with_tail(values: Tensor, device: str) -> Tensor:
-    return torch.cat([values, torch.full((TAIL,), torch.nan)]).to(device)
+def with_tail(values: Tensor, device: str, tail: int = TAIL) -> Tensor:
+    return torch.cat([values, torch.full((tail,), torch.nan)]).to(device)
 
 
 def literal_reach(sigma: Tensor, delta: Tensor, offsets: Tensor, limit: float) -> list[int]:
@@ -41,11 +43,13 @@ def literal_reach(sigma: Tensor, delta: Tensor, offsets: Tensor, limit: float) -
     return found
 
 
-@pytest.mark.parametrize("counts", COUNTS)
-def test_samples_that_light_reaches(kernel_device, counts):
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("counts", [*COUNTS, LONG])
+def test_samples_that_light_reaches(kernel_device, counts, tail):
     sigma, delta, _, offsets = random_runs(counts)
+    sigma /= 1 + 0.01 * max(counts, default=0)  # far into a long run
     found, behind = reached(
-        with_tail(sigma, kernel_device), with_tail(delta, kernel_device), offsets.to(kernel_device),
+        with_tail(sigma, kernel_device, tail), with_tail(delta, kernel_device, tail), offsets.to(kernel_device),
         torch.full((len(counts),), 0.5, device=kernel_device), 5.0,
     )  # fmt: skip
     assert found.tolist() == literal_reach(sigma, delta, offsets, 4.5)
@@ -102,12 +106,14 @@ def test_the_heaviest_samples_in_a_table(kernel_device, counts, count):
         assert found[1][ray].tolist() == pytest.approx(heaviest, rel=1e-5)
 
 
-@pytest.mark.parametrize("counts", COUNTS)
-def test_median_distance_and_opacity(kernel_device, counts):
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("counts", [*COUNTS, LONG])
+def test_median_distance_and_opacity(kernel_device, counts, tail):
     sigma, delta, t, offsets = random_runs(counts)
+    sigma /= 1 + 0.02 * max(counts, default=0)  # far into a long run
     weights = render_weights(sigma * (torch.arange(len(sigma)) % 2), delta, offsets)
     wanted = median_distance(Traced(Samples(offsets, t, delta), sigma, weights))
-    columns = [with_tail(values, kernel_device) for values in (t, delta, weights)]
+    columns = [with_tail(values, kernel_device, tail) for values in (t, delta, weights)]
     distance, opacity = median_distance_gpu(*columns, offsets.to(kernel_device))
     # The sums are float32 here and float64 there; their difference is divided by the weight at the crossing.
     torch.testing.assert_close(distance.cpu(), wanted[0], rtol=1e-5, atol=1e-5)

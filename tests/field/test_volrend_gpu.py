@@ -16,11 +16,13 @@ from ultrafield.field.kernels.volrend_gpu import distortion_gpu, ray_indices_gpu
 from .conftest import random_runs
 
 COUNTS = [[], [0], [1], [3, 0, 5, 1], [0, 0, 70, 33, 2], [int(n) for n in 25 * (1 + torch.sin(torch.arange(70.0)))]]
+LONG = [2, 1500, 0, 1]  # one run of very many samples
 TAIL = 37  # entries behind the last sample; what they hold must not matter
+TAILS = [TAIL, 0]  # without any, the array may end within a group of four that is read at once
 
 
-def with_tail(values: Tensor, device: str) -> Tensor:
-    return torch.cat([values.detach(), torch.full((TAIL, *values.shape[1:]), torch.nan)]).to(device)
+def with_tail(values: Tensor, device: str, tail: int = TAIL) -> Tensor:
+    return torch.cat([values.detach(), torch.full((tail, *values.shape[1:]), torch.nan)]).to(device)
 
 
 def assert_same(found: Tensor, wanted: Tensor, *, rtol: float, atol: float) -> None:
@@ -29,17 +31,19 @@ def assert_same(found: Tensor, wanted: Tensor, *, rtol: float, atol: float) -> N
     assert not bool(found[len(wanted) :].any())
 
 
-@pytest.mark.parametrize("counts", COUNTS)
-def test_weights_and_their_gradient(kernel_device, counts):
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("counts", [*COUNTS, LONG])
+def test_weights_and_their_gradient(kernel_device, counts, tail):
     sigma, delta, _, offsets = random_runs(counts)
+    sigma /= 1 + 0.1 * max(counts, default=0)  # some light is left behind a long run
     upstream = torch.randn(len(sigma), generator=torch.Generator().manual_seed(1))
-    exact, padded = sigma.requires_grad_(), with_tail(sigma, kernel_device).requires_grad_()
+    exact, padded = sigma.requires_grad_(), with_tail(sigma, kernel_device, tail).requires_grad_()
     wanted = render_weights(exact, delta, offsets)
-    found = render_weights_gpu(padded, with_tail(delta, kernel_device), offsets.to(kernel_device))
+    found = render_weights_gpu(padded, with_tail(delta, kernel_device, tail), offsets.to(kernel_device))
     # float32 sums in another order.
     assert_same(found, wanted, rtol=1e-5, atol=1e-6)
     (wanted_gradient,) = torch.autograd.grad(wanted, exact, upstream)
-    (gradient,) = torch.autograd.grad(found, padded, with_tail(upstream, kernel_device))
+    (gradient,) = torch.autograd.grad(found, padded, with_tail(upstream, kernel_device, tail))
     assert_same(gradient, wanted_gradient, rtol=1e-4, atol=1e-5)
 
 
@@ -52,13 +56,22 @@ def test_weights_behind_an_opaque_sample_and_of_a_thin_one(kernel_device):
     torch.testing.assert_close(found.cpu(), wanted.float(), rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("counts", COUNTS)
-def test_distortion_and_its_gradient(kernel_device, counts):
+@pytest.mark.parametrize("start", [1, 2, 3])
+def test_columns_that_begin_anywhere_in_memory(kernel_device, start):
+    sigma, delta, _, offsets = random_runs([3, 0, 5, 1])
+    shifted = [torch.cat([column.new_full((start,), torch.nan), column]).to(kernel_device) for column in (sigma, delta)]
+    found = render_weights_gpu(*(column[start:] for column in shifted), offsets.to(kernel_device))
+    torch.testing.assert_close(found.cpu(), render_weights(sigma, delta, offsets), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("counts", [*COUNTS, LONG])
+def test_distortion_and_its_gradient(kernel_device, counts, tail):
     sigma, delta, position, offsets = random_runs(counts)
-    exact = (sigma / 30).requires_grad_()
-    padded = with_tail(exact, kernel_device).requires_grad_()
+    exact = (sigma / max(30, *counts, 0)).requires_grad_()
+    padded = with_tail(exact, kernel_device, tail).requires_grad_()
     wanted = distortion(exact, position, delta, offsets)
-    tails = (with_tail(position, kernel_device), with_tail(delta, kernel_device))
+    tails = (with_tail(position, kernel_device, tail), with_tail(delta, kernel_device, tail))
     found = distortion_gpu(padded, *tails, offsets.to(kernel_device))
     # Differences of float32 sums on both sides.
     torch.testing.assert_close(found.cpu(), wanted, rtol=1e-4, atol=1e-4)

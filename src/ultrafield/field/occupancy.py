@@ -53,9 +53,10 @@ class FixedSamples:
     complete: Tensor
 
     @classmethod
-    def empty(cls, rays: int, capacity: int, device: torch.device) -> FixedSamples:
-        """Room for samples, all zeros; `offsets` and `complete` have still to be written, unless there are no rays."""
-        t, delta, indices = torch.zeros((3, capacity), device=device)  # one call, as launches count in short steps
+    def empty(cls, rays: int, capacity: int, device: torch.device, *, cleared: bool = True) -> FixedSamples:
+        """Room for samples, all zeros if `cleared`; the rest has still to be written, unless there are no rays."""
+        make = torch.zeros if cleared else torch.empty
+        t, delta, indices = make((3, capacity), device=device)  # one call, as launches count in short steps
         offsets = torch.empty(rays + 1, dtype=torch.int64, device=device)
         complete = torch.empty(rays, dtype=torch.bool, device=device)
         return cls(offsets if rays else offsets.zero_(), t, delta, indices.view(torch.int32), complete)

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from .packing_gpu import clear_tail, load_runs
 
-_NARROW, _WIDE = 2048, 4096  # elements of a tile with up to 8 channels, and with more
-_TAIL = 2048
+_TAIL = 4096
 
 
 def accumulate_gpu(weights: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
@@ -51,11 +50,11 @@ class _Accumulate(torch.autograd.Function):
 
 
 def _channel_tile(channels: int) -> dict[str, int]:
-    """Rays, samples and channels of a tile."""
+    """Rays, samples and channels of a tile, and the warps that hold it."""
     wide = min(64, triton.next_power_of_2(max(1, channels)))
-    samples = 16 if wide <= 8 else 8
-    elements = _NARROW if wide <= 8 else _WIDE
-    return {"BR": min(32, elements // (samples * wide)), "BS": samples, "BC": wide}
+    if wide <= 8:  # a tile per warp, so that programs walk as far as the longest of few runs
+        return {"BR": min(8, 32 // wide), "BS": 16, "BC": wide, "num_warps": 1}
+    return {"BR": 512 // wide, "BS": 8, "BC": wide, "num_warps": 4}
 
 
 @triton.jit(do_not_specialize=["num_rays"])
@@ -65,17 +64,18 @@ def _accumulate_forward_kernel(
 ):  # fmt: skip
     ray, real, begin, length = load_runs(offsets, tl.program_id(0), num_rays, BR)
     channel = tl.program_id(1) * BC + tl.arange(0, BC)
-    sums = tl.zeros([BR, BC], tl.float32)
-    for first in range(0, tl.max(length, axis=0), BS):
-        j = first + tl.arange(0, BS)[None, :]
+    terms = tl.zeros([BR, BS, BC], tl.float32)  # added up when the runs are over: sums across threads are dear
+    for start in range(0, tl.max(length, axis=0), BS):
+        j = start + tl.arange(0, BS)[None, :]
         here = begin[:, None] + j
         mask = j < length[:, None]
         w = tl.load(weights + here, mask=mask, other=0.0)
         inside = mask[:, :, None] & (channel < CHANNELS)[None, None, :]
         v = tl.load(values + here[:, :, None] * CHANNELS + channel[None, None, :], mask=inside, other=0.0)
-        sums += tl.sum(w[:, :, None] * v, axis=1)
+        terms += w[:, :, None] * v
     inside = real[:, None] & (channel < CHANNELS)[None, :]
-    tl.store(out + ray.to(tl.int64)[:, None] * CHANNELS + channel[None, :], sums, mask=inside)
+    row = ray.to(tl.int64)[:, None] * CHANNELS
+    tl.store(out + row + channel[None, :], tl.sum(terms, axis=1), mask=inside)
 
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
@@ -91,9 +91,11 @@ def _accumulate_backward_kernel(
             clear_tail(grad_values, offsets, num_rays, capacity, CHANNELS, pid - programs, TAIL)
     else:
         ray, real, begin, length = load_runs(offsets, pid, num_rays, BR)
-        row = ray.to(tl.int64)[:, None] * CHANNELS
-        for first in range(0, tl.max(length, axis=0), BS):
-            j = first + tl.arange(0, BS)[None, :]
+        row = grad + ray.to(tl.int64)[:, None] * CHANNELS
+        first_channels = tl.arange(0, BC)[None, :]
+        upstream = tl.load(row + first_channels, mask=real[:, None] & (first_channels < CHANNELS), other=0.0)
+        for start in range(0, tl.max(length, axis=0), BS):
+            j = start + tl.arange(0, BS)[None, :]
             here = begin[:, None] + j
             mask = j < length[:, None]
             if grad_values is not None:
@@ -104,7 +106,8 @@ def _accumulate_backward_kernel(
                 known = channel < CHANNELS
                 inside = mask[:, :, None] & known[None, None, :]
                 cell = here[:, :, None] * CHANNELS + channel[None, None, :]
-                upstream = tl.load(grad + row + channel[None, :], mask=real[:, None] & known[None, :], other=0.0)
+                if CHANNELS > BC:
+                    upstream = tl.load(row + channel[None, :], mask=real[:, None] & known[None, :], other=0.0)
                 if grad_weights is not None:
                     dot += tl.sum(tl.load(values + cell, mask=inside, other=0.0) * upstream[:, None, :], axis=2)
                 if grad_values is not None:

@@ -80,11 +80,63 @@ def load_runs(offsets, pid, num_rays, BR: tl.constexpr):
 
 
 @triton.jit
+def load_rows(offsets, pid, num_rays, BR: tl.constexpr):
+    """Runs of a program's rays as rows that begin at multiples of four entries, as 16 aligned bytes are read at once.
+
+    Returns:
+        The rays and whether they exist [BR]; per row [BR, 1] the entry that it begins with, and first <= j < last, its
+        run, counted from there.
+    """
+    ray, real, begin, length = load_runs(offsets, pid, num_rays, BR)
+    base = begin // 4 * 4
+    first = (begin - base).to(tl.int32)
+    return ray, real, base[:, None], first[:, None], (first + length)[:, None]
+
+
+@triton.jit
+def reach_remainder(offsets, pid, num_rays, capacity, BR: tl.constexpr):
+    """Whether a program's runs reach into the last entries of an array that make no group of four."""
+    end = tl.load(offsets + tl.minimum((pid + 1) * BR, num_rays))
+    return end > capacity // 4 * 4
+
+
+@triton.jit
+def load_row(row, j, last, SINGLY: tl.constexpr):
+    """Entries j of rows up to the last sample; unless `SINGLY`, also what shares a group of four with one."""
+    stop = last if SINGLY else (last + 3) // 4 * 4
+    return tl.load(row + j, mask=j < stop, other=0.0)
+
+
+@triton.jit
+def store_row(row, j, value, first, last):
+    """Write entries first <= j < last of rows, and nothing else: whole groups of four at once, the others singly."""
+    whole = (j >= (first + 3) // 4 * 4) & (j < last // 4 * 4)
+    tl.store(row + j, value, mask=whole)
+    tl.store(row + j, value, mask=(j >= first) & (j < last) & (whole == 0))
+
+
+@triton.jit
+def sums_in_front(values):
+    """Sum of the values in front of each one in its row; exact behind large ones, where a difference would lose it."""
+    front, _ = tl.associative_scan((tl.zeros_like(values), values), 1, _join_sums)
+    return front
+
+
+@triton.jit
+def _join_sums(front, through, next_front, next_through):
+    """Sums in front of, and with, the last value of two stretches that touch."""
+    return through + next_front, through + next_through
+
+
+@triton.jit
 def clear_tail(out, offsets, num_rays, capacity, channels, pid, BLOCK: tl.constexpr):
-    """Write zeros behind the last sample."""
+    """Write zeros behind the last sample; `BLOCK`, a multiple of 512, is the share of a program."""
     end = tl.load(offsets + num_rays) * channels
     total = tl.zeros([], tl.int64) + capacity * channels
     first = pid.to(tl.int64) * BLOCK
     if first + BLOCK > end:
-        index = first + tl.arange(0, BLOCK)
-        tl.store(out + index, tl.zeros([BLOCK], tl.float32), mask=(index >= end) & (index < total))
+        low = tl.maximum(end - first, 0).to(tl.int32)
+        high = tl.minimum(total - first, BLOCK).to(tl.int32)
+        zeros = tl.zeros([512], out.dtype.element_ty)
+        for start in range(0, BLOCK, 512):
+            store_row(out + first, start + tl.arange(0, 512), zeros, low, high)

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from ..occupancy import FixedSamples
 
-_BLOCK = 256
+_BLOCK = 128
 _ROWS = 64
 
 
@@ -74,22 +74,24 @@ class _JoinRows(torch.autograd.Function):
 def _points_kernel(
     rays_o, rays_d, rays, ts, offsets, points, num_rays, count, BOUNDED: tl.constexpr, BLOCK: tl.constexpr
 ):
-    sample = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    real = sample < tl.minimum(tl.load(offsets + num_rays), count)
-    ray = tl.load(rays + sample, mask=real, other=0).to(tl.int64)
-    t = tl.load(ts + sample, mask=real, other=0.0)
+    first = tl.program_id(0).to(tl.int64) * BLOCK
+    sample = tl.arange(0, BLOCK)
+    real = sample < tl.minimum(tl.load(offsets + num_rays), count) - first
+    ray = tl.load(rays + first + sample, mask=real, other=0)
+    t = tl.load(ts + first + sample, mask=real, other=0.0)
     x = tl.load(rays_o + 3 * ray, mask=real, other=0.0) + t * tl.load(rays_d + 3 * ray, mask=real, other=0.0)
     y = tl.load(rays_o + 3 * ray + 1, mask=real, other=0.0) + t * tl.load(rays_d + 3 * ray + 1, mask=real, other=0.0)
     z = tl.load(rays_o + 3 * ray + 2, mask=real, other=0.0) + t * tl.load(rays_d + 3 * ray + 2, mask=real, other=0.0)
     scale = tl.full([BLOCK], 1.0, tl.float32)
     if not BOUNDED:
         # The inner cube takes the middle half; see `to_unit_cube`.
-        reach = tl.maximum(2.0 * tl.maximum(tl.maximum(tl.abs(x), tl.abs(y)), tl.abs(z)), 1.0)
-        scale = 0.5 * (2.0 - 1.0 / reach) / reach
-    stored = sample < count
-    tl.store(points + 3 * sample, tl.where(real, x * scale + 0.5, 0.0), mask=stored)
-    tl.store(points + 3 * sample + 1, tl.where(real, y * scale + 0.5, 0.0), mask=stored)
-    tl.store(points + 3 * sample + 2, tl.where(real, z * scale + 0.5, 0.0), mask=stored)
+        shrink = 1.0 / tl.maximum(2.0 * tl.maximum(tl.maximum(tl.abs(x), tl.abs(y)), tl.abs(z)), 1.0)
+        scale = shrink * (1.0 - 0.5 * shrink)
+    # Rows of three numbers and one to spare, so that neighbouring threads write neighbouring numbers.
+    unit = tl.join(tl.join(x, z), tl.join(y, z)).reshape(BLOCK, 4) * scale[:, None] + 0.5
+    axis = tl.arange(0, 4)[None, :]
+    stored = (sample < count - first)[:, None] & (axis < 3)
+    tl.store(points + 3 * first + 3 * sample[:, None] + axis, tl.where(real[:, None], unit, 0.0), mask=stored)
 
 
 @triton.jit

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ..occupancy import FixedSamples
 from ..volrend import NEGLIGIBLE
-from .packing_gpu import load_runs, place_runs
+from .packing_gpu import clear_tail, load_row, load_rows, load_runs, place_runs, reach_remainder, sums_in_front
 
-_RAYS, _SAMPLES = 32, 16  # of a tile; runs mostly hold 8 to 40 samples
+_TILE = {"BR": 8, "BS": 16, "num_warps": 1}  # of one warp: where rays end early, no other warp is waited for
+_TAIL = 4096
 
 
 def visible_fixed(sigma: Tensor, samples: FixedSamples, limit: float, capacity: int) -> FixedSamples:
@@ -30,14 +31,15 @@ def visible_fixed(sigma: Tensor, samples: FixedSamples, limit: float, capacity: 
         The samples kept, zeros behind the last one; a ray is complete if it was, and has all that it should keep.
     """
     rays, device = len(samples.offsets) - 1, sigma.device
-    kept = FixedSamples.empty(rays, capacity, device)
+    kept = FixedSamples.empty(rays, capacity, device, cleared=rays == 0)
     if rays == 0:
         return kept
     counts, _ = reached(sigma, samples.delta, samples.offsets, torch.zeros(rays, device=device), limit)
     place_runs(counts, capacity, kept.offsets, kept.complete, before=samples.complete)
-    _copy_kernel[(triton.cdiv(rays, _RAYS),)](
-        samples.offsets, kept.offsets, samples.t, samples.delta, kept.t, kept.delta, kept.rays, rays,
-        BR=_RAYS, BS=_SAMPLES,
+    programs = triton.cdiv(rays, _TILE["BR"])
+    _copy_kernel[(programs + triton.cdiv(capacity, _TAIL),)](
+        samples.offsets, kept.offsets, samples.t, samples.delta, kept.t, kept.delta, kept.rays, rays, capacity,
+        programs, TAIL=_TAIL, **_TILE,
     )  # fmt: skip
     return kept
 
@@ -60,8 +62,8 @@ def reached(sigma: Tensor, delta: Tensor, offsets: Tensor, depth: Tensor, limit:
     counts = torch.empty(rays, dtype=torch.int32, device=sigma.device)
     behind = torch.empty_like(depth)
     if rays:
-        _reached_kernel[(triton.cdiv(rays, _RAYS),)](
-            sigma, delta, offsets, depth, counts, behind, limit, rays, BR=_RAYS, BS=_SAMPLES
+        _reached_kernel[(triton.cdiv(rays, _TILE["BR"]),)](
+            sigma, delta, offsets, depth, counts, behind, limit, rays, len(sigma), **_TILE
         )
     return counts, behind
 
@@ -84,8 +86,8 @@ def select_heaviest(weights: Tensor, t: Tensor, offsets: Tensor, count: int) -> 
     distances, heaviest = weights.new_zeros(rays, count), weights.new_zeros(rays, count)
     scale = weights.new_empty(rays)
     if rays:
-        _heaviest_kernel[(triton.cdiv(rays, _RAYS),)](
-            weights, t, offsets, distances, heaviest, scale, NEGLIGIBLE, rays, COUNT=count, BR=_RAYS, BS=_SAMPLES
+        _heaviest_kernel[(triton.cdiv(rays, _TILE["BR"]),)](
+            weights, t, offsets, distances, heaviest, scale, NEGLIGIBLE, rays, COUNT=count, **_TILE
         )
     return distances, heaviest.mul_(scale[:, None])
 
@@ -95,8 +97,8 @@ def median_distance_gpu(t: Tensor, delta: Tensor, weights: Tensor, offsets: Tens
     rays = len(offsets) - 1
     distance, opacity = weights.new_empty(rays), weights.new_empty(rays)
     if rays:
-        _median_kernel[(triton.cdiv(rays, _RAYS),)](
-            t, delta, weights, offsets, distance, opacity, rays, BR=_RAYS, BS=_SAMPLES
+        _median_kernel[(triton.cdiv(rays, _TILE["BR"]),)](
+            t, delta, weights, offsets, distance, opacity, rays, len(weights), **_TILE
         )
     return distance, opacity
 
@@ -134,47 +136,61 @@ def append_runs(
     filled.index_put_((rays,), to + counts)
 
 
-@triton.jit(do_not_specialize=["num_rays"])
+@triton.jit(do_not_specialize=["num_rays", "capacity"])
 def _reached_kernel(
-    sigma, delta, offsets, depths, counts, behind, limit, num_rays, BR: tl.constexpr, BS: tl.constexpr
+    sigma, delta, offsets, depths, counts, behind, limit, num_rays, capacity, BR: tl.constexpr, BS: tl.constexpr
 ):  # fmt: skip
-    ray, real, begin, length = load_runs(offsets, tl.program_id(0), num_rays, BR)
-    depth = tl.load(depths + ray, mask=real, other=0.0)
-    count = tl.zeros([BR], tl.int32)
-    first = tl.zeros([], tl.int32)
-    longest = tl.max(length, axis=0)
-    while first < longest:
-        j = first + tl.arange(0, BS)[None, :]
-        here = begin[:, None] + j
-        mask = j < length[:, None]
-        # The depth in front is a sum of shifted loads: a difference would lose it behind dense samples.
-        shifted = mask & (j > first)
-        ahead = tl.load(sigma + here - 1, mask=shifted, other=0.0)
-        ahead *= tl.load(delta + here - 1, mask=shifted, other=0.0)
-        step = tl.load(sigma + here, mask=mask, other=0.0) * tl.load(delta + here, mask=mask, other=0.0)
-        front = depth[:, None] + tl.cumsum(ahead, axis=1)
-        count += tl.sum((mask & (front < limit)).to(tl.int32), axis=1)
-        depth += tl.sum(step, axis=1)
-        first += BS
+    pid = tl.program_id(0)
+    if reach_remainder(offsets, pid, num_rays, capacity, BR):
+        _reached(sigma, delta, offsets, depths, counts, behind, limit, num_rays, pid, BR, BS, True)
+    else:
+        _reached(sigma, delta, offsets, depths, counts, behind, limit, num_rays, pid, BR, BS, False)
+
+
+@triton.jit
+def _reached(
+    sigma, delta, offsets, depths, counts, behind, limit, num_rays, pid,
+    BR: tl.constexpr, BS: tl.constexpr, SINGLY: tl.constexpr,
+):  # fmt: skip
+    ray, real, base, first, last = load_rows(offsets, pid, num_rays, BR)
+    depth = tl.load(depths + ray, mask=real, other=0.0)[:, None]
+    reached = tl.zeros([BR, BS], tl.int32)
+    start = tl.zeros([], tl.int32)
+    longest = tl.max(last)
+    while start < longest:
+        j = start + tl.arange(0, BS)[None, :]
+        inside = (j >= first) & (j < last)
+        step = load_row(sigma + base, j, last, SINGLY) * load_row(delta + base, j, last, SINGLY)
+        step = tl.where(inside, step, 0.0)
+        reached += (inside & (depth + sums_in_front(step) < limit)).to(tl.int32)
+        depth += tl.sum(step, axis=1, keep_dims=True)
+        start += BS
         # Behind an opaque sample nothing is read any more.
-        longest = tl.max(tl.where(depth < limit, length, 0), axis=0)
-    tl.store(counts + ray, count, mask=real)
-    tl.store(behind + ray, depth, mask=real)
+        longest = tl.max(tl.where(depth < limit, last, 0))
+    tl.store(counts + ray, tl.sum(reached, axis=1), mask=real)
+    tl.store(behind + ray[:, None], depth, mask=real[:, None])
 
 
-@triton.jit(do_not_specialize=["num_rays"])
+@triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
 def _copy_kernel(
-    source_offsets, offsets, t, delta, t_out, delta_out, rays_out, num_rays, BR: tl.constexpr, BS: tl.constexpr
+    source_offsets, offsets, t, delta, t_out, delta_out, rays_out, num_rays, capacity, programs,
+    BR: tl.constexpr, BS: tl.constexpr, TAIL: tl.constexpr,
 ):  # fmt: skip
-    ray, real, begin, length = load_runs(offsets, tl.program_id(0), num_rays, BR)
-    source = tl.load(source_offsets + ray, mask=real, other=0)[:, None]
-    for first in range(0, tl.max(length, axis=0), BS):
-        j = first + tl.arange(0, BS)[None, :]
-        mask = j < length[:, None]
-        there = begin[:, None] + j
-        tl.store(t_out + there, tl.load(t + source + j, mask=mask, other=0.0), mask=mask)
-        tl.store(delta_out + there, tl.load(delta + source + j, mask=mask, other=0.0), mask=mask)
-        tl.store(rays_out + there, tl.broadcast_to(ray[:, None], (BR, BS)), mask=mask)
+    pid = tl.program_id(0)
+    if pid >= programs:
+        clear_tail(t_out, offsets, num_rays, capacity, 1, pid - programs, TAIL)
+        clear_tail(delta_out, offsets, num_rays, capacity, 1, pid - programs, TAIL)
+        clear_tail(rays_out, offsets, num_rays, capacity, 1, pid - programs, TAIL)
+    else:
+        ray, real, begin, length = load_runs(offsets, pid, num_rays, BR)
+        source = tl.load(source_offsets + ray, mask=real, other=0)[:, None]
+        for start in range(0, tl.max(length, axis=0), BS):
+            j = start + tl.arange(0, BS)[None, :]
+            mask = j < length[:, None]
+            there = begin[:, None] + j
+            tl.store(t_out + there, tl.load(t + source + j, mask=mask, other=0.0), mask=mask)
+            tl.store(delta_out + there, tl.load(delta + source + j, mask=mask, other=0.0), mask=mask)
+            tl.store(rays_out + there, tl.broadcast_to(ray[:, None], (BR, BS)), mask=mask)
 
 
 @triton.jit(do_not_specialize=["num_rays"])
@@ -205,57 +221,70 @@ def _heaviest_kernel(
     weights, t, offsets, distances, heaviest, scales, negligible, num_rays,
     COUNT: tl.constexpr, BR: tl.constexpr, BS: tl.constexpr,
 ):  # fmt: skip
-    ray, real, begin, length = load_runs(offsets, tl.program_id(0), num_rays, BR)
-    longest = tl.max(length, axis=0)
+    ray, real, base, first, last = load_rows(offsets, tl.program_id(0), num_rays, BR)
+    longest = tl.max(last)
     row = ray.to(tl.int64)[:, None] * COUNT
-    total = tl.zeros([BR], tl.float32)
-    kept_sum = tl.zeros([BR], tl.float32)
-    taken = tl.zeros([BR], tl.int32)
-    for first in range(0, longest, BS):
-        j = first + tl.arange(0, BS)[None, :]
-        mask = j < length[:, None]
-        w = tl.load(weights + begin[:, None] + j, mask=mask, other=0.0)
+    all_weights = tl.zeros([BR, BS], tl.float32)
+    kept_weights = tl.zeros([BR, BS], tl.float32)
+    taken = tl.zeros([BR, 1], tl.int32)
+    for start in range(0, longest, BS):
+        j = start + tl.arange(0, BS)[None, :]
+        inside = (j >= first) & (j < last)
+        w = tl.where(inside, load_row(weights + base, j, last, True), 0.0)
         # The rank of a sample is the number of samples that are heavier, or as heavy and nearer.
         rank = tl.zeros([BR, BS], tl.int32)
         for other in range(longest):
-            against = tl.load(weights + begin + other, mask=other < length, other=-1.0)[:, None]
+            against = tl.load(weights + base + other, mask=(other >= first) & (other < last), other=-1.0)
             rank += ((against > w) | ((against == w) & (other < j))).to(tl.int32)
-        kept = mask & (rank < COUNT) & (w > negligible)
-        place = taken[:, None] + tl.cumsum(kept.to(tl.int32), axis=1) - 1
+        kept = inside & (rank < COUNT) & (w > negligible)
+        place = taken + tl.cumsum(kept.to(tl.int32), axis=1) - 1
         tl.store(heaviest + row + place, w, mask=kept)
-        tl.store(distances + row + place, tl.load(t + begin[:, None] + j, mask=kept, other=0.0), mask=kept)
-        taken += tl.sum(kept.to(tl.int32), axis=1)
-        total += tl.sum(w, axis=1)
-        kept_sum += tl.sum(tl.where(kept, w, 0.0), axis=1)
-    tl.store(scales + ray, total / tl.maximum(kept_sum, 1e-12), mask=real)
+        tl.store(distances + row + place, tl.load(t + base + j, mask=kept, other=0.0), mask=kept)
+        taken += tl.sum(kept.to(tl.int32), axis=1, keep_dims=True)
+        all_weights += w
+        kept_weights += tl.where(kept, w, 0.0)
+    scale = tl.sum(all_weights, axis=1) / tl.maximum(tl.sum(kept_weights, axis=1), 1e-12)
+    tl.store(scales + ray, scale, mask=real)
 
 
-@triton.jit(do_not_specialize=["num_rays"])
+@triton.jit(do_not_specialize=["num_rays", "capacity"])
 def _median_kernel(
-    t, delta, weights, offsets, distances, opacities, num_rays, BR: tl.constexpr, BS: tl.constexpr
+    t, delta, weights, offsets, distances, opacities, num_rays, capacity, BR: tl.constexpr, BS: tl.constexpr
 ):  # fmt: skip
-    ray, real, begin, length = load_runs(offsets, tl.program_id(0), num_rays, BR)
-    opacity = tl.zeros([BR], tl.float32)
-    distance = tl.zeros([BR], tl.float32)
-    found = tl.zeros([BR], tl.int32)
-    for first in range(0, tl.max(length, axis=0), BS):
-        j = first + tl.arange(0, BS)[None, :]
-        mask = j < length[:, None]
-        w = tl.load(weights + begin[:, None] + j, mask=mask, other=0.0)
-        after = opacity[:, None] + tl.cumsum(w, axis=1)
-        past = mask & (after > 0.5) & (found == 0)[:, None]
-        # Weights accumulate linearly within a sample, so the first crossing is found by interpolation.
-        at = tl.min(tl.where(past, j, 2147483647), axis=1)
-        crossing = past & (j == at[:, None])
-        here = begin + tl.where(at < length, at, 0)
-        hit = at < length
-        before = tl.sum(tl.where(crossing, after - w, 0.0), axis=1)
-        own = tl.maximum(tl.load(weights + here, mask=hit, other=1.0), 1e-12)
-        middle = tl.load(t + here, mask=hit, other=0.0)
-        distance += tl.where(
-            hit, middle + ((0.5 - before) / own - 0.5) * tl.load(delta + here, mask=hit, other=0.0), 0.0
-        )
-        found += hit.to(tl.int32)
-        opacity += tl.sum(w, axis=1)
-    tl.store(distances + ray, distance, mask=real)
-    tl.store(opacities + ray, opacity, mask=real)
+    pid = tl.program_id(0)
+    if reach_remainder(offsets, pid, num_rays, capacity, BR):
+        _median(t, delta, weights, offsets, distances, opacities, num_rays, pid, BR, BS, True)
+    else:
+        _median(t, delta, weights, offsets, distances, opacities, num_rays, pid, BR, BS, False)
+
+
+@triton.jit
+def _median(
+    t, delta, weights, offsets, distances, opacities, num_rays, pid,
+    BR: tl.constexpr, BS: tl.constexpr, SINGLY: tl.constexpr,
+):  # fmt: skip
+    ray, real, base, first, last = load_rows(offsets, pid, num_rays, BR)
+    opacity = tl.zeros([BR, 1], tl.float32)
+    # As opacity only grows, half of the light is stopped in the first sample behind which it exceeds one half.
+    crossing = tl.full([BR, BS], 2147483647, tl.int32)
+    stopped = tl.zeros([BR, BS], tl.float32)  # opacity in front of that sample
+    for start in range(0, tl.max(last), BS):
+        j = start + tl.arange(0, BS)[None, :]
+        inside = (j >= first) & (j < last)
+        w = tl.where(inside, load_row(weights + base, j, last, SINGLY), 0.0)
+        after = opacity + tl.cumsum(w, axis=1)
+        past = after > 0.5
+        crossing = tl.minimum(crossing, tl.where(past, j, 2147483647))
+        stopped = tl.maximum(stopped, tl.where(past, 0.0, after))
+        opacity += tl.sum(w, axis=1, keep_dims=True)
+    at = tl.min(crossing, axis=1)[:, None]
+    before = tl.max(stopped, axis=1)[:, None]
+    hit = at < last
+    here = base + tl.where(hit, at, 0)
+    # Weights accumulate linearly within a sample, so the crossing is found by interpolation.
+    own = tl.maximum(tl.load(weights + here, mask=hit, other=1.0), 1e-12)
+    part = (0.5 - before) / own - 0.5
+    middle = tl.load(t + here, mask=hit, other=0.0)
+    distance = tl.where(hit, middle + part * tl.load(delta + here, mask=hit, other=0.0), 0.0)
+    tl.store(distances + ray[:, None], distance, mask=real[:, None])
+    tl.store(opacities + ray[:, None], opacity, mask=real[:, None])

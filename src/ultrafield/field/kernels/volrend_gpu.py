@@ -11,18 +11,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .packing_gpu import clear_tail, load_runs
+from .packing_gpu import clear_tail, load_row, load_rows, load_runs, reach_remainder, store_row, sums_in_front
 
-_RAYS, _SAMPLES = 32, 16  # of a tile; runs mostly hold 8 to 40 samples
-_TAIL = 2048
+# A warp holds eight rows and reads 16 bytes per thread. All rows are walked as far as the program's longest run, hence
+# few of them; as a processor takes 32 programs at most, two warps each hide more of the memory's delay than one.
+_TILE = {"BR": 16, "BS": 16, "TAIL": 4096, "num_warps": 2}
 
 
 def ray_indices_gpu(offsets: Tensor, count: int) -> Tensor:
     """Ray of each sample [S], int64; zeros behind the last one."""
-    rays = torch.zeros(count, dtype=torch.int64, device=offsets.device)
-    num_rays = len(offsets) - 1
-    if num_rays and count:
-        _ray_indices_kernel[(triton.cdiv(num_rays, _RAYS),)](offsets, rays, num_rays, BR=_RAYS, BS=_SAMPLES)
+    rays = torch.empty(count, dtype=torch.int64, device=offsets.device)
+    _launch(_ray_indices_kernel, (offsets, rays), offsets, count)
     return rays
 
 
@@ -76,10 +75,10 @@ class _Distortion(torch.autograd.Function):
 def _launch(kernel, arguments: tuple[Tensor | None, ...], offsets: Tensor, count: int) -> None:
     """Run over the rays, and over the samples for the tails."""
     rays = len(offsets) - 1
-    programs = triton.cdiv(rays, _RAYS)
-    grid = (programs + triton.cdiv(count, _TAIL),)
+    programs = triton.cdiv(rays, _TILE["BR"])
+    grid = (programs + triton.cdiv(count, _TILE["TAIL"]),)
     if grid[0]:
-        kernel[grid](*arguments, rays, count, programs, BR=_RAYS, BS=_SAMPLES, TAIL=_TAIL)
+        kernel[grid](*arguments, rays, count, programs, **_TILE)
 
 
 @triton.jit
@@ -89,13 +88,19 @@ def _opacity(step):
     return tl.where(step < 0.125, short, 1 - tl.exp(-step))
 
 
-@triton.jit(do_not_specialize=["num_rays"])
-def _ray_indices_kernel(offsets, rays, num_rays, BR: tl.constexpr, BS: tl.constexpr):
-    ray, _, begin, length = load_runs(offsets, tl.program_id(0), num_rays, BR)
-    for first in range(0, tl.max(length, axis=0), BS):
-        j = first + tl.arange(0, BS)[None, :]
+@triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
+def _ray_indices_kernel(
+    offsets, rays, num_rays, capacity, programs, BR: tl.constexpr, BS: tl.constexpr, TAIL: tl.constexpr
+):  # fmt: skip
+    pid = tl.program_id(0)
+    if pid >= programs:
+        clear_tail(rays, offsets, num_rays, capacity, 1, pid - programs, TAIL)
+    else:
+        ray, _, begin, length = load_runs(offsets, pid, num_rays, BR)
         value = tl.broadcast_to(ray.to(tl.int64)[:, None], (BR, BS))
-        tl.store(rays + begin[:, None] + j, value, mask=j < length[:, None])
+        for start in range(0, tl.max(length, axis=0), BS):
+            j = start + tl.arange(0, BS)[None, :]
+            tl.store(rays + begin[:, None] + j, value, mask=j < length[:, None])
 
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
@@ -106,21 +111,26 @@ def _weights_forward_kernel(
     pid = tl.program_id(0)
     if pid >= programs:
         clear_tail(weights, offsets, num_rays, capacity, 1, pid - programs, TAIL)
+    elif reach_remainder(offsets, pid, num_rays, capacity, BR):
+        _weights_forward(sigma, delta, offsets, weights, num_rays, pid, BR, BS, True)
     else:
-        _, _, begin, length = load_runs(offsets, pid, num_rays, BR)
-        depth = tl.zeros([BR], tl.float32)  # optical depth in front of the tile's first sample
-        for first in range(0, tl.max(length, axis=0), BS):
-            j = first + tl.arange(0, BS)[None, :]
-            here = begin[:, None] + j
-            mask = j < length[:, None]
-            # The depth in front is a sum of shifted loads: a difference would lose it behind dense samples.
-            shifted = mask & (j > first)
-            ahead = tl.load(sigma + here - 1, mask=shifted, other=0.0)
-            ahead *= tl.load(delta + here - 1, mask=shifted, other=0.0)
-            step = tl.load(sigma + here, mask=mask, other=0.0) * tl.load(delta + here, mask=mask, other=0.0)
-            through = tl.exp(-(depth[:, None] + tl.cumsum(ahead, axis=1)))
-            tl.store(weights + here, through * _opacity(step), mask=mask)
-            depth += tl.sum(step, axis=1)
+        _weights_forward(sigma, delta, offsets, weights, num_rays, pid, BR, BS, False)
+
+
+@triton.jit
+def _weights_forward(
+    sigma, delta, offsets, weights, num_rays, pid, BR: tl.constexpr, BS: tl.constexpr, SINGLY: tl.constexpr
+):  # fmt: skip
+    _, _, base, first, last = load_rows(offsets, pid, num_rays, BR)
+    depth = tl.zeros([BR, 1], tl.float32)  # optical depth in front of the tile's first sample
+    for start in range(0, tl.max(last), BS):
+        j = start + tl.arange(0, BS)[None, :]
+        inside = (j >= first) & (j < last)
+        step = load_row(sigma + base, j, last, SINGLY) * load_row(delta + base, j, last, SINGLY)
+        step = tl.where(inside, step, 0.0)
+        through = tl.exp(-(depth + sums_in_front(step)))
+        store_row(weights + base, j, through * _opacity(step), first, last)
+        depth += tl.sum(step, axis=1, keep_dims=True)
 
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
@@ -128,35 +138,42 @@ def _weights_backward_kernel(
     grad, sigma, delta, offsets, weights, grad_sigma, num_rays, capacity, programs,
     BR: tl.constexpr, BS: tl.constexpr, TAIL: tl.constexpr,
 ):  # fmt: skip
-    # ∂wᵢ/∂σᵢ = δᵢ Tᵢ exp(−σᵢ δᵢ) and ∂wⱼ/∂σᵢ = −δᵢ wⱼ for every j behind i.
     pid = tl.program_id(0)
     if pid >= programs:
         clear_tail(grad_sigma, offsets, num_rays, capacity, 1, pid - programs, TAIL)
+    elif reach_remainder(offsets, pid, num_rays, capacity, BR):
+        _weights_backward(grad, sigma, delta, offsets, weights, grad_sigma, num_rays, pid, BR, BS, True)
     else:
-        _, _, begin, length = load_runs(offsets, pid, num_rays, BR)
-        longest = tl.max(length, axis=0)
-        behind = tl.zeros([BR], tl.float32)  # Σ g w of the samples not yet passed
-        for first in range(0, longest, BS):
-            j = first + tl.arange(0, BS)[None, :]
-            here = begin[:, None] + j
-            mask = j < length[:, None]
-            behind += tl.sum(
-                tl.load(grad + here, mask=mask, other=0.0) * tl.load(weights + here, mask=mask, other=0.0), axis=1
-            )
-        depth = tl.zeros([BR], tl.float32)
-        for first in range(0, longest, BS):
-            j = first + tl.arange(0, BS)[None, :]
-            here = begin[:, None] + j
-            mask = j < length[:, None]
-            size = tl.load(delta + here, mask=mask, other=0.0)
-            step = tl.load(sigma + here, mask=mask, other=0.0) * size
-            slope = tl.load(grad + here, mask=mask, other=0.0)
-            passed = slope * tl.load(weights + here, mask=mask, other=0.0)
-            through = tl.exp(-(depth[:, None] + tl.cumsum(step, axis=1)))
-            rest = behind[:, None] - tl.cumsum(passed, axis=1)
-            tl.store(grad_sigma + here, size * (slope * through - rest), mask=mask)
-            depth += tl.sum(step, axis=1)
-            behind -= tl.sum(passed, axis=1)
+        _weights_backward(grad, sigma, delta, offsets, weights, grad_sigma, num_rays, pid, BR, BS, False)
+
+
+@triton.jit
+def _weights_backward(
+    grad, sigma, delta, offsets, weights, grad_sigma, num_rays, pid,
+    BR: tl.constexpr, BS: tl.constexpr, SINGLY: tl.constexpr,
+):  # fmt: skip
+    # ∂wᵢ/∂σᵢ = δᵢ Tᵢ exp(−σᵢ δᵢ) and ∂wⱼ/∂σᵢ = −δᵢ wⱼ for every j behind i.
+    _, _, base, first, last = load_rows(offsets, pid, num_rays, BR)
+    longest = tl.max(last)
+    all_passed = tl.zeros([BR, BS], tl.float32)
+    for start in range(0, longest, BS):
+        j = start + tl.arange(0, BS)[None, :]
+        passed = load_row(grad + base, j, last, SINGLY) * load_row(weights + base, j, last, SINGLY)
+        all_passed += tl.where((j >= first) & (j < last), passed, 0.0)
+    behind = tl.sum(all_passed, axis=1, keep_dims=True)  # Σ g w of the samples not yet passed
+    depth = tl.zeros([BR, 1], tl.float32)
+    for start in range(0, longest, BS):
+        j = start + tl.arange(0, BS)[None, :]
+        inside = (j >= first) & (j < last)
+        size = load_row(delta + base, j, last, SINGLY)
+        step = tl.where(inside, load_row(sigma + base, j, last, SINGLY) * size, 0.0)
+        slope = load_row(grad + base, j, last, SINGLY)
+        passed = tl.where(inside, slope * load_row(weights + base, j, last, SINGLY), 0.0)
+        through = tl.exp(-(depth + tl.cumsum(step, axis=1)))
+        rest = behind - tl.cumsum(passed, axis=1)
+        store_row(grad_sigma + base, j, size * (slope * through - rest), first, last)
+        depth += tl.sum(step, axis=1, keep_dims=True)
+        behind -= tl.sum(passed, axis=1, keep_dims=True)
 
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
@@ -168,43 +185,55 @@ def _distortion_forward_kernel(
     if pid >= programs:
         if slopes is not None:
             clear_tail(slopes, offsets, num_rays, capacity, 1, pid - programs, TAIL)
+    elif reach_remainder(offsets, pid, num_rays, capacity, BR):
+        _distortion_forward(weights, position, delta, offsets, loss, slopes, num_rays, pid, BR, BS, True)
     else:
-        ray, real, begin, length = load_runs(offsets, pid, num_rays, BR)
-        longest = tl.max(length, axis=0)
-        # Only differences of positions count; those from the ray's first sample cancel less.
-        origin = tl.load(position + begin, mask=length > 0, other=0.0)[:, None]
-        all_mass = tl.zeros([BR], tl.float32)
-        all_moment = tl.zeros([BR], tl.float32)
+        _distortion_forward(weights, position, delta, offsets, loss, slopes, num_rays, pid, BR, BS, False)
+
+
+@triton.jit
+def _distortion_forward(
+    weights, position, delta, offsets, loss, slopes, num_rays, pid,
+    BR: tl.constexpr, BS: tl.constexpr, SINGLY: tl.constexpr,
+):  # fmt: skip
+    ray, real, base, first, last = load_rows(offsets, pid, num_rays, BR)
+    longest = tl.max(last)
+    # Only differences of positions count; those from the ray's first sample cancel less.
+    origin = tl.load(position + base + first, mask=first < last, other=0.0)
+    all_mass = tl.zeros([BR, BS], tl.float32)
+    all_moment = tl.zeros([BR, BS], tl.float32)
+    if slopes is not None:
+        for start in range(0, longest, BS):
+            j = start + tl.arange(0, BS)[None, :]
+            inside = (j >= first) & (j < last)
+            w = load_row(weights + base, j, last, SINGLY)
+            x = load_row(position + base, j, last, SINGLY) - origin
+            all_mass += tl.where(inside, w, 0.0)
+            all_moment += tl.where(inside, w * x, 0.0)
+    rest_mass = tl.sum(all_mass, axis=1, keep_dims=True)  # Σ w and Σ w s of the run
+    rest_moment = tl.sum(all_moment, axis=1, keep_dims=True)
+    mass = tl.zeros([BR, 1], tl.float32)  # Σ w and Σ w s in front of the tile
+    moment = tl.zeros([BR, 1], tl.float32)
+    total = tl.zeros([BR, BS], tl.float32)
+    for start in range(0, longest, BS):
+        j = start + tl.arange(0, BS)[None, :]
+        inside = (j >= first) & (j < last)
+        w = load_row(weights + base, j, last, SINGLY)
+        x = load_row(position + base, j, last, SINGLY) - origin
+        own = w * load_row(delta + base, j, last, SINGLY) * (1 / 3)
+        w_inside = tl.where(inside, w, 0.0)
+        wx_inside = tl.where(inside, w * x, 0.0)
+        # Sums up to and with the sample: its own part, w (x − x), is nothing.
+        front_mass = mass + tl.cumsum(w_inside, axis=1)
+        front_moment = moment + tl.cumsum(wx_inside, axis=1)
+        front = x * front_mass - front_moment
+        total += tl.where(inside, w * (2 * front + own), 0.0)
         if slopes is not None:
-            for first in range(0, longest, BS):
-                j = first + tl.arange(0, BS)[None, :]
-                here = begin[:, None] + j
-                mask = j < length[:, None]
-                w = tl.load(weights + here, mask=mask, other=0.0)
-                all_mass += tl.sum(w, axis=1)
-                all_moment += tl.sum(w * (tl.load(position + here, mask=mask, other=0.0) - origin), axis=1)
-        mass = tl.zeros([BR], tl.float32)  # Σ w and Σ w s in front of the tile
-        moment = tl.zeros([BR], tl.float32)
-        total = tl.zeros([BR], tl.float32)
-        for first in range(0, longest, BS):
-            j = first + tl.arange(0, BS)[None, :]
-            here = begin[:, None] + j
-            mask = j < length[:, None]
-            w = tl.load(weights + here, mask=mask, other=0.0)
-            x = tl.load(position + here, mask=mask, other=0.0) - origin
-            own = w * tl.load(delta + here, mask=mask, other=0.0) * (1 / 3)
-            wx = tl.where(mask, w * x, 0.0)
-            # Sums up to and with the sample: its own part, w (x − x), is nothing.
-            front_mass = mass[:, None] + tl.cumsum(w, axis=1)
-            front_moment = moment[:, None] + tl.cumsum(wx, axis=1)
-            front = x * front_mass - front_moment
-            total += tl.sum(w * (2 * front + own), axis=1)
-            if slopes is not None:
-                back = (all_moment[:, None] - front_moment) - x * (all_mass[:, None] - front_mass)
-                tl.store(slopes + here, 2 * (front + back + own), mask=mask)
-            mass += tl.sum(w, axis=1)
-            moment += tl.sum(wx, axis=1)
-        tl.store(loss + ray, total, mask=real)
+            back = (rest_moment - front_moment) - x * (rest_mass - front_mass)
+            store_row(slopes + base, j, 2 * (front + back + own), first, last)
+        mass += tl.sum(w_inside, axis=1, keep_dims=True)
+        moment += tl.sum(wx_inside, axis=1, keep_dims=True)
+    tl.store(loss + ray, tl.sum(total, axis=1), mask=real)
 
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
@@ -215,11 +244,18 @@ def _distortion_backward_kernel(
     pid = tl.program_id(0)
     if pid >= programs:
         clear_tail(grad_weights, offsets, num_rays, capacity, 1, pid - programs, TAIL)
+    elif reach_remainder(offsets, pid, num_rays, capacity, BR):
+        _distortion_backward(grad, slopes, offsets, grad_weights, num_rays, pid, BR, BS, True)
     else:
-        ray, real, begin, length = load_runs(offsets, pid, num_rays, BR)
-        upstream = tl.load(grad + ray, mask=real, other=0.0)[:, None]
-        for first in range(0, tl.max(length, axis=0), BS):
-            j = first + tl.arange(0, BS)[None, :]
-            here = begin[:, None] + j
-            mask = j < length[:, None]
-            tl.store(grad_weights + here, upstream * tl.load(slopes + here, mask=mask, other=0.0), mask=mask)
+        _distortion_backward(grad, slopes, offsets, grad_weights, num_rays, pid, BR, BS, False)
+
+
+@triton.jit
+def _distortion_backward(
+    grad, slopes, offsets, grad_weights, num_rays, pid, BR: tl.constexpr, BS: tl.constexpr, SINGLY: tl.constexpr
+):  # fmt: skip
+    ray, real, base, first, last = load_rows(offsets, pid, num_rays, BR)
+    upstream = tl.load(grad + ray, mask=real, other=0.0)[:, None]
+    for start in range(0, tl.max(last), BS):
+        j = start + tl.arange(0, BS)[None, :]
+        store_row(grad_weights + base, j, upstream * load_row(slopes + base, j, last, SINGLY), first, last)

@@ -1,0 +1,149 @@
+"""Choosing among the samples of rays, and what samples take over from their rays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from case import Case, Check, Op, Outputs, Setup, compare
+from runs import packed_runs, weighted
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ultrafield.field.model import to_unit_cube
+from ultrafield.field.occupancy import FixedSamples
+from ultrafield.field.volrend import NEGLIGIBLE, ray_indices, run_offsets
+
+_LIMIT = 4.5  # optical depth behind which a sample counts as hidden
+_TABLE = 8  # heaviest samples kept per ray
+
+
+def cases(setup: Setup) -> Iterator[Case]:
+    """Every operation of this kind, all of which are Triton kernels."""
+    if not setup.triton:
+        return
+    size = f"{setup.composited:,} samples"
+    yield Case("visible_fixed", size, lambda: _visible(setup))
+    yield Case(f"select_heaviest {_TABLE}", size, lambda: _heaviest(setup))
+    yield Case("median_distance", size, lambda: _median(setup))
+    yield Case("sample_points", size, lambda: _points(setup))
+    yield Case("join_rows 16 + 16", size, lambda: _join(setup))
+
+
+def _visible(setup: Setup) -> Op:
+    from ultrafield.field.kernels.select_gpu import visible_fixed
+
+    runs = packed_runs(setup)
+    owner, rays = ray_indices(runs.offsets, runs.count), len(runs.offsets) - 1
+    complete = torch.ones(rays, dtype=torch.bool, device=setup.device)
+    samples = FixedSamples(runs.offsets, runs.t, runs.delta, owner.int(), complete)
+
+    def run() -> Outputs:
+        kept = visible_fixed(runs.sigma, samples, _LIMIT, runs.count)
+        return kept.offsets.diff(), kept.t, kept.complete
+
+    def wanted() -> Outputs:
+        depth = runs.sigma.double() * runs.delta
+        running = torch.cat([depth.new_zeros(1), depth.cumsum(0)])[:-1]
+        front = running - running[runs.offsets[:-1]][owner]
+        return (torch.zeros(rays, dtype=torch.int64, device=setup.device).index_add(0, owner, (front < _LIMIT).long()),)
+
+    def check(outputs: Outputs) -> list[Check]:
+        counts, t, whole = outputs
+        used = int(counts.sum())
+        rank = torch.arange(used, device=setup.device) - run_offsets(counts)[ray_indices(run_offsets(counts), used)]
+        return [
+            Check(counts, wanted()[0], 0.0, share=1e-3),  # a depth that is the limit to the last digit
+            Check(t[:used], 0.5 + (rank + 0.5) / 128, 1e-6),  # the first ones of each ray
+            Check(t[used:], torch.zeros_like(t[used:]), 0.0),
+            Check(whole, complete, 0.0),
+        ]
+
+    kept = int(wanted()[0].sum())
+    # Densities and lengths that light reaches are read; distance and length are copied, the rays' indices are new, and
+    # the rest of the arrays is zeroed.
+    return Op(run, check, bytes=16 * kept + 12 * runs.count + 2 * runs.bounds)
+
+
+def _dense(values: Tensor, offsets: Tensor, fill: float) -> Tensor:
+    """Packed samples [S] as a table [R, 40]."""
+    owner = ray_indices(offsets, len(values))
+    rank = torch.arange(len(values), device=values.device) - offsets[owner]
+    table = values.new_full((len(offsets) - 1, 40), fill)
+    table[owner, rank] = values
+    return table
+
+
+def _heaviest(setup: Setup) -> Op:
+    from ultrafield.field.kernels.select_gpu import select_heaviest
+
+    runs, weights = weighted(setup)
+
+    def wanted() -> Outputs:
+        table, t = _dense(weights, runs.offsets, 0.0), _dense(runs.t, runs.offsets, 0.0)
+        order = table.sort(dim=1, descending=True, stable=True).indices[:, :_TABLE].sort(dim=1).values  # near to far
+        picked = table.gather(1, order)
+        kept = picked > NEGLIGIBLE
+        place = torch.argsort(~kept, dim=1, stable=True)  # those kept to the front
+        chosen, kept = order.gather(1, place), kept.gather(1, place)
+        heaviest = table.gather(1, chosen).double() * kept
+        scale = table.double().sum(1, keepdim=True) / heaviest.sum(1, keepdim=True).clamp(min=1e-12)
+        return t.gather(1, chosen) * kept, heaviest * scale
+
+    moved = 8 * runs.count + runs.bounds + 8 * _TABLE * (len(runs.offsets) - 1)
+    return Op(lambda: select_heaviest(weights, runs.t, runs.offsets, _TABLE), compare(wanted, 1e-5), bytes=moved)
+
+
+def _median(setup: Setup) -> Op:
+    from ultrafield.field.kernels.select_gpu import median_distance_gpu
+
+    runs, weights = weighted(setup)
+
+    def wanted() -> Outputs:
+        table = _dense(weights, runs.offsets, 0.0).double()
+        t = _dense(runs.t, runs.offsets, 0.0).double()
+        after = table.cumsum(1)
+        found = after[:, -1] > 0.5
+        at = (after > 0.5).int().argmax(1, keepdim=True)
+        own, behind = table.gather(1, at), after.gather(1, at)
+        distance = t.gather(1, at) + ((0.5 - (behind - own)) / own.clamp(min=1e-12) - 0.5) / 128
+        return torch.where(found, distance[:, 0], 0.0), after[:, -1]
+
+    # A ray whose opacity is one half to the last digit has a median or none.
+    moved = 12 * runs.count + runs.bounds + 8 * (len(runs.offsets) - 1)
+    return Op(
+        lambda: median_distance_gpu(runs.t, runs.delta, weights, runs.offsets),
+        compare(wanted, 1e-4, 1e-5, share=1e-4), bytes=moved,
+    )  # fmt: skip
+
+
+def _points(setup: Setup) -> Op:
+    from ultrafield.field.kernels.points_gpu import sample_points_gpu
+
+    runs = packed_runs(setup)
+    owner, rays = ray_indices(runs.offsets, runs.count), len(runs.offsets) - 1
+    origins, directions = setup.normal(rays, 3, seed=2), normalize(setup.normal(rays, 3, seed=3), dim=1)
+    complete = torch.ones(rays, dtype=torch.bool, device=setup.device)
+    samples = FixedSamples(runs.offsets, runs.t, runs.delta, owner.int(), complete)
+
+    def wanted() -> Outputs:
+        positions = origins.double()[owner] + runs.t.double()[:, None] * directions.double()[owner]
+        return (to_unit_cube(positions, bounded=False),)
+
+    return Op(
+        lambda: (sample_points_gpu(origins, directions, samples, bounded=False),),
+        compare(wanted, 1e-5), bytes=20 * runs.count + 24 * rays,
+    )  # fmt: skip
+
+
+def _join(setup: Setup) -> Op:
+    from ultrafield.field.kernels.points_gpu import join_rows_gpu
+
+    runs = packed_runs(setup)
+    owner = ray_indices(runs.offsets, runs.count).int()
+    rows, table = setup.normal(runs.count, 16, seed=2), setup.normal(len(runs.offsets) - 1, 16, seed=3)
+    return Op(
+        lambda: (join_rows_gpu(rows, table, owner),),
+        compare(lambda: (torch.cat([rows, table[owner.long()]], dim=1),), 0.0),
+        bytes=runs.count * (64 + 4 + 128) + table.numel() * 4,
+    )
