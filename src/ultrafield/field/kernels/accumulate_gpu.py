@@ -52,6 +52,8 @@ class _Accumulate(torch.autograd.Function):
 def _channel_tile(channels: int) -> dict[str, int]:
     """Rays, samples and channels of a tile, and the warps that hold it."""
     wide = min(64, triton.next_power_of_2(max(1, channels)))
+    if wide == 1:
+        return {"BR": 16, "BS": 16, "BC": 1, "num_warps": 2}
     if wide <= 8:  # a tile per warp, so that programs walk as far as the longest of few runs
         return {"BR": min(8, 32 // wide), "BS": 16, "BC": wide, "num_warps": 1}
     return {"BR": 512 // wide, "BS": 8, "BC": wide, "num_warps": 4}

@@ -14,8 +14,8 @@ from torch import Tensor
 from .packing_gpu import clear_tail, load_row, load_rows, load_runs, reach_remainder, store_row, sums_in_front
 
 # A warp holds eight rows and reads 16 bytes per thread. All rows are walked as far as the program's longest run, hence
-# few of them; as a processor takes 32 programs at most, two warps each hide more of the memory's delay than one.
-_TILE = {"BR": 16, "BS": 16, "TAIL": 4096, "num_warps": 2}
+# few of them; as a processor takes 32 programs at most, four warps each hide more of the memory's delay than one.
+_TILE = {"BR": 32, "BS": 16, "TAIL": 4096, "num_warps": 4}
 
 
 def ray_indices_gpu(offsets: Tensor, count: int) -> Tensor:

@@ -1,4 +1,7 @@
-"""Passes over merge trees on the CPU; children have smaller ids than their parents."""
+"""Passes over merge trees on the CPU; children have smaller ids than their parents.
+
+Where they are asked most, NumPy makes the arrays: on huge pages, as in `matching_cpu`.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +9,36 @@ import numpy as np
 from numba import njit
 
 
-@njit(cache=True, nogil=True)
-def leaf_counts(parents, num_leaves):
-    """Leaves below each node; roots are their own parent or have none (-1)."""
+def leaf_counts(parents: np.ndarray, num_leaves: int) -> np.ndarray:
+    """Leaves below each node [2n − 1], int64; roots are their own parent or have none (-1)."""
     counts = np.zeros(len(parents), np.int64)
     counts[:num_leaves] = 1
-    for node in range(len(parents)):
-        if parents[node] > node:
-            counts[parents[node]] += counts[node]
+    _add_to_parents(parents, counts)
     return counts
 
 
 @njit(cache=True, nogil=True)
-def below_split(parents, split, num_leaves):
-    """The highest node above each leaf that is neither `split` nor above a split one; leaves are never split.
+def _add_to_parents(parents, counts):
+    for node in range(len(parents)):
+        if parents[node] > node:
+            counts[parents[node]] += counts[node]
 
-    With a node all its ancestors must be split. The root's own flag says whether it is.
+
+def below_split(parents: np.ndarray, split: np.ndarray, num_leaves: int) -> np.ndarray:
+    """The highest node above each leaf [n], int64, that is neither `split` nor above a split one.
+
+    Leaves are never split. With a node all its ancestors must be split. The root's own flag says whether it is.
     """
-    # Ids of trees that fit into memory fit into 32 bits; half the traffic of 64.
-    top = np.empty(len(parents), np.int32)
+    top = np.empty(len(parents), np.int32)  # ids of trees that fit into memory fit into 32 bits
+    _inherit(parents, split, top)
+    return top[:num_leaves].astype(np.int64)
+
+
+@njit(cache=True, nogil=True)
+def _inherit(parents, split, top):
     for node in range(len(parents) - 1, -1, -1):
         parent = parents[node]
         top[node] = node if split[parent] or parent == node else top[parent]
-    return top[:num_leaves].astype(np.int64)
 
 
 @njit(cache=True, nogil=True)
