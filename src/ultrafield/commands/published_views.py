@@ -32,6 +32,7 @@ import numpy as np
 from ..errors import RunError, SceneError
 from ..io import atomic_write, read_json, write_image, write_json, write_npy
 from ..projection import back_project
+from ..threads import in_threads, workers_for
 from ..types import AffinityGraph, Cameras, RenderedView, Scene, Similarity, View
 from .console import Report
 from .pictures import FeatureColors, color_picture, depth_picture
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 PARTNET_DENSITY = 5.0  # factor on the density when PartNet is rendered, as published
 PARSING_THRESHOLDS = np.arange(1, 101) / 100.0
+_COPIES = 3  # of a view's features that exist at once: the features, their half, differences of neighbours
 
 
 @dataclass(frozen=True)
@@ -135,18 +137,35 @@ def write_views(
     if folder is not None:
         write_npy(folder / "to_user.npy", _matrix(scene.to_user))
     geometry = denser(fields.geometry, PARTNET_DENSITY if options.dataset_name == "partnet" else 1.0)
-    quality: list[tuple[float, float]] = []
     jobs = jobs_of(posed(scene, fields.geometry), options)
-    for job in report.track(jobs, len(jobs), "validation"):
-        view = render_view(geometry, job.cameras, job.index)
-        if job.test and job.view.image is not None:
-            quality.append((psnr(view.color, job.view.image), ssim(view.color, job.view.image)))
-        if writer is not None:
-            writer.write(job, view)
+
+    def rendered() -> Iterator[tuple[Job, RenderedView, Shown | None]]:
+        for job in jobs:
+            view = render_view(geometry, job.cameras, job.index)
+            yield job, view, None if writer is None else writer.shown(job, view)
+
+    def finish(item: tuple[Job, RenderedView, Shown | None]) -> tuple[float, float] | None:
+        job, view, shown = item
+        if writer is not None and shown is not None:
+            writer.write(job, view, shown)
+        image = job.view.image if job.test else None
+        return None if image is None else (psnr(view.color, image), ssim(view.color, image))
+
+    finished = in_threads(finish, rendered(), workers=_workers(jobs, fields))
+    quality = [scores for scores in report.track(finished, len(jobs), "validation") if scores is not None]
     if folder is not None:
+        if jobs:
+            write_npy(folder / "intrinsic.npy", _intrinsic_matrix(jobs[-1].cameras, jobs[-1].index))
         names = {"training": [job.stem for job in jobs if not job.test], "test": [job.stem for job in jobs if job.test]}
         write_json(folder / "views.json", names)
     return Quality.of(*zip(*quality, strict=True)) if quality else None
+
+
+def _workers(jobs: Sequence[Job], fields: Fields) -> int:
+    """Threads that write views; features take the most memory, several times over while a view is parsed."""
+    channels = 3 if fields.features is None else fields.features.dim
+    pixels = max((int(job.cameras.sizes[job.index].prod()) for job in jobs), default=0)
+    return workers_for(_COPIES * pixels * channels * 4)  # float32
 
 
 def denser(field: RadianceField, factor: float) -> RadianceField:
@@ -163,38 +182,60 @@ def denser(field: RadianceField, factor: float) -> RadianceField:
     return shown
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What one view shows.
+
+    Attributes:
+        points: Surface points [H, W, 3], normalised frame; NaN where nothing is seen.
+        seen: Where something is [H, W], bool.
+        features: [H, W, D], float32; those of the background where nothing is seen. None without a feature field.
+        colors: How features are shown; None before the first view with a surface.
+    """
+
+    points: np.ndarray
+    seen: np.ndarray
+    features: np.ndarray | None = None
+    colors: FeatureColors | None = None
+
+
 class _Writer:
-    """Writes the files of one view after the other; the feature colours are those of the first view with a surface."""
+    """Writes the files of each view; the feature colours are those of the first view with a surface."""
 
     def __init__(self, folder: Path, fields: Fields, options: PublishedOptions) -> None:
         self._folder, self._fields, self._options = folder, fields, options
         self._colors: FeatureColors | None = None
 
-    def write(self, job: Job, view: RenderedView) -> None:
+    def shown(self, job: Job, view: RenderedView) -> Shown:
+        """What a view shows, asked of one view after the other."""
+        from ..field import point_features
+
         points = back_project(job.cameras, job.index, view.depth)  # [H, W, 3]
-        seen = np.isfinite(points).all(axis=-1)
+        seen, field = np.isfinite(points).all(axis=-1), self._fields.features
+        if field is None:
+            return Shown(points, seen)
+        features = np.full((*seen.shape, field.dim), field.dim**-0.5, np.float32)
+        features[seen] = point_features(field, points[seen])
+        if self._colors is None and seen.any():
+            self._colors = FeatureColors.fitted([features[seen]])
+        return Shown(points, seen, features, self._colors)
+
+    def write(self, job: Job, view: RenderedView, shown: Shown) -> None:
+        """Write all files of a view; several threads may, each of another view."""
         pose = job.cameras.c2w[job.index].astype(np.float32)
         path = self._folder / job.stem
         write_image(path.with_suffix(".png"), color_picture(view))
         write_image(self._path(job, "_d.png"), depth_picture(view.depth))
-        write_npy(self._path(job, "_d.npy"), np.where(seen, view.depth, 0.0).astype(np.float32).ravel())
-        write_npy(self._path(job, "_surface.npy"), np.where(seen[..., None], points, pose[:, 3]))
+        write_npy(self._path(job, "_d.npy"), np.where(shown.seen, view.depth, 0.0).astype(np.float32).ravel())
+        write_npy(self._path(job, "_surface.npy"), np.where(shown.seen[..., None], shown.points, pose[:, 3]))
         write_npy(self._path(job, "_p.npy"), pose)
-        write_npy(self._folder / "intrinsic.npy", _intrinsic_matrix(job.cameras, job.index))
-        if self._fields.features is not None:
-            self._write_features(job, points, seen)
+        if shown.features is not None:
+            self._write_features(job, shown.features, shown)
 
-    def _write_features(self, job: Job, points: np.ndarray, seen: np.ndarray) -> None:
-        from ..field import point_features
-
-        field = self._fields.features
-        features = np.full((*seen.shape, field.dim), field.dim**-0.5, np.float32)
-        features[seen] = point_features(field, points[seen])
-        _save_tensor(self._path(job, "_f.pth"), features.reshape(-1, field.dim).astype(np.float16))
-        if self._colors is None and seen.any():
-            self._colors = FeatureColors.fitted([features[seen]])
-        if self._colors is not None:
-            write_image(self._path(job, "_f.png"), self._colors.picture(features[seen], seen))
+    def _write_features(self, job: Job, features: np.ndarray, shown: Shown) -> None:
+        _save_tensor(self._path(job, "_f.pth"), features.reshape(-1, features.shape[2]).astype(np.float16))
+        if shown.colors is not None:
+            write_image(self._path(job, "_f.png"), shown.colors.picture(features[shown.seen], shown.seen))
         if job.test and self._options.run_seg_inference:
             palette = segment_palette(self._options.num_seg_test)
             for threshold, labels in parse_view(features, self._options.num_seg_test):
