@@ -147,6 +147,8 @@ class FeatureConfig:
             "share" of the masks around it that have their border there.
         border_factor: Times its own length, added to an edge that crosses in full.
         border_penalty: Added to the length of an edge that crosses in full, however similar its ends are.
+        vote_voxel: Edge of the voxels in which the masks of all views vote on each comparison, normalised frame; it
+            weighs as much as they agree with it. 0 weighs all alike (paper).
         norm_weight: Weight of (‖feature‖ − 1)².
         min_pixels: Masks with fewer sampled pixels inside or outside are skipped.
         min_uncovered: A mask with children also gets positives from its own uncovered part if that has so many pixels.
@@ -175,6 +177,7 @@ class FeatureConfig:
     border_weighting: BorderWeighting = "any"
     border_factor: float = 10.0
     border_penalty: float = 0.0
+    vote_voxel: float = 0.0
     norm_weight: float = 0.1
     min_pixels: int = 5
     min_uncovered: int = 10
@@ -186,7 +189,7 @@ class FeatureConfig:
         positive = ("hidden", "layers", "dim", "samples_per_pixel", "steps", "images", "pairs_per_mask", "negatives")
         lowest = dict.fromkeys((*positive, "neighbors", "min_pixels"), 1) | {"pixels": 2}
         lowest |= dict.fromkeys(("bottleneck", "lr", "temperature", "euclidean_weight", "ultrametric_weight"), 0)
-        lowest |= {"border_factor": 0, "border_penalty": 0}
+        lowest |= {"border_factor": 0, "border_penalty": 0, "vote_voxel": 0}
         _check_range("features.", self, lowest, above=("lr", "temperature"))
 
 

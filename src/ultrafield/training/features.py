@@ -25,6 +25,7 @@ from .mask_pool import MaskBatch, MaskPool, check_masks
 from .pixels import PixelPool, pixel_pool
 from .schedule import Progress, adam, cosine_lr
 from .surface_cache import SurfaceCache, build_cache, build_padded_cache
+from .vote_weights import vote_table
 
 if TYPE_CHECKING:
     from .features_device import DeviceFeatureTrainer
@@ -77,8 +78,10 @@ def _trainer(
             from .features_device import DeviceFeatureTrainer
 
             padded = build_padded_cache(geometry, pool, settings.samples_per_pixel, advance)
-            masks = DeviceMasks(MaskPool(scene), settings, device)
-            return DeviceFeatureTrainer(pool, masks, padded, config, bounded=geometry.bounded, device=device)
+            masks, voxel = MaskPool(scene), settings.vote_voxel
+            votes = vote_table(pool, masks, padded, voxel) if voxel > 0 else None
+            drawn = DeviceMasks(masks, settings, device)
+            return DeviceFeatureTrainer(pool, drawn, padded, votes, config, bounded=geometry.bounded, device=device)
         cache = build_cache(geometry, pool, settings.samples_per_pixel, advance)
     return _FeatureTrainer(pool, MaskPool(scene), cache, config, bounded=geometry.bounded, device=device)
 
@@ -102,6 +105,8 @@ class _FeatureTrainer:
         self.field = FeatureField(config.features, bounded=bounded, generator=generator).to(device)
         self.optimizer = adam(self.field, lr=config.features.lr, beta2=config.features.beta2)
         self.generator = np.random.default_rng(config.seed)
+        voxel = config.features.vote_voxel
+        self.votes = vote_table(pool, masks, cache, voxel) if voxel > 0 else None
 
     def render(self, pixels: Tensor) -> Tensor:
         """Rendered features [N, D] of pool pixels [N], not of unit length."""
@@ -135,6 +140,8 @@ class _FeatureTrainer:
             pairs_per_mask=settings.pairs_per_mask, negatives=settings.negatives, hierarchical=settings.hierarchical,
             min_pixels=settings.min_pixels, min_uncovered=settings.min_uncovered, generator=self.generator,
         )  # fmt: skip
+        if self.votes is not None:
+            pairs = self.votes.weigh(torch.from_numpy(batch.pixels).to(self.field.device), pairs)
         if settings.euclidean_weight > 0:
             loss = euclidean_loss(features, pairs, temperature=settings.temperature)
             losses["euclidean"] = settings.euclidean_weight * loss

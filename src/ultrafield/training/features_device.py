@@ -19,6 +19,7 @@ from .checkpoint import fingerprint, goes_on
 from .device_masks import DeviceBatch, DeviceMasks
 from .pixels import PixelPool
 from .surface_cache import PaddedCache
+from .vote_weights import VoteTable
 
 
 class DeviceFeatureTrainer:
@@ -28,17 +29,18 @@ class DeviceFeatureTrainer:
         pool: Training pixels.
         masks: The views' masks on the device.
         cache: The samples that make up each pixel.
+        votes: What weighs comparisons; None weighs all alike.
         config: `config.features` and the seed.
         bounded: Whether the scene is.
         device: A CUDA device; a CPU runs the same steps through Triton's interpreter, for tests.
     """
 
     def __init__(
-        self, pool: PixelPool, masks: DeviceMasks, cache: PaddedCache, config: Config, *, bounded: bool,
-        device: torch.device,
+        self, pool: PixelPool, masks: DeviceMasks, cache: PaddedCache, votes: VoteTable | None, config: Config,
+        *, bounded: bool, device: torch.device,
     ) -> None:  # fmt: skip
         settings = config.features
-        self.pool, self.masks, self.cache, self.settings = pool, masks, cache, settings
+        self.pool, self.masks, self.cache, self.votes, self.settings = pool, masks, cache, votes, settings
         self.fingerprint = fingerprint(config.seed, config.geometry, settings)
         generator = torch.Generator().manual_seed(config.seed)
         self.field = FeatureField(settings, bounded=bounded, generator=generator).to(device)
@@ -71,6 +73,8 @@ class DeviceFeatureTrainer:
         losses = {"norm": settings.norm_weight * (rendered.norm(dim=1) - 1.0).square().mean()}
         features = torch.nn.functional.normalize(rendered, dim=1)
         pairs = Pairs(batch.anchor, batch.positive, batch.negative, batch.valid)
+        if self.votes is not None:
+            pairs = self.votes.weigh(batch.pixels, pairs)
         if settings.euclidean_weight > 0:
             loss = euclidean_loss(features, pairs, temperature=settings.temperature)
             losses["euclidean"] = settings.euclidean_weight * loss

@@ -32,12 +32,15 @@ class Pairs:
         negative: [K, n], int64; of the anchor's picture.
         valid: Which comparisons count [K], bool, where a fixed K leaves some unused, whose pixels may then be any
             numbers; None if all count.
+        weight: What is known of each negative [K, n], float32, ≥ 0: those of weight 0 are left out, and a comparison
+            counts beside the others with the mean of its negatives'. None if all count alike.
     """
 
     anchor: np.ndarray | Tensor
     positive: np.ndarray | Tensor
     negative: np.ndarray | Tensor
     valid: np.ndarray | Tensor | None = None
+    weight: np.ndarray | Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.anchor)
