@@ -63,7 +63,7 @@ def choose(names: Sequence[str]) -> dict[str, Changes]:
     rows = {row: changes for group in GROUPS.values() for row, changes in group.items()}
     for name in names:
         if name not in rows and name not in GROUPS:
-            sys.exit(f"--rows: expected groups ({', '.join(GROUPS)}) or rows ({', '.join(rows)}), got {name!r}")
+            sys.exit(f"--rows: expected groups ({', '.join(GROUPS)}) or rows ({'; '.join(rows)}), got {name!r}")
     return {
         row: changes
         for group, members in GROUPS.items()

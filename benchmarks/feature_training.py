@@ -16,19 +16,27 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from lift import exact_views
 
 from ultrafield.commands.runfolder import RunFolder
 from ultrafield.config import Config
 from ultrafield.data import load_ground_truth, load_scene
 from ultrafield.field import point_features
 from ultrafield.field.render import render_views
+from ultrafield.field.volrend import run_offsets
 from ultrafield.metrics import SegmentationScores, evaluate_segmentation
+from ultrafield.projection import pixel_directions
 from ultrafield.segment import ViewLabeller, build_graph, levels, spread_cuts, surface_from_views, view_points
 from ultrafield.segment.graph import neighbor_edges
 from ultrafield.segment.views import cut_table, labels_at
 from ultrafield.training import Fields, fit_features, load_fields, posed, resolve_device
-from ultrafield.types import GroundTruth, RenderedView, Scene, Surface, Tree
+from ultrafield.training.mask_pool import MaskPool
+from ultrafield.training.surface_cache import PaddedCache, SurfaceCache, build_cache, build_padded_cache
+from ultrafield.training.vote_weights import vote_table
+from ultrafield.types import Cameras, GroundTruth, RenderedView, Scene, Surface, Tree
 from ultrafield.ultrametric import build_tree
+
+EXACT = Path("exact")  # in place of a run: the depth that the dataset has
 
 
 @dataclass
@@ -37,7 +45,8 @@ class Bench:
 
     Attributes:
         scene: With refined poses, if the run has them.
-        fields: The run's fields.
+        fields: The run's fields; None for exact depth.
+        exact: One sample for every training pixel, where its exact depth says; None for a run.
         surface: Points of the training views.
         points: What the pixels of each view of "val" and "val_rotate" see.
         truth: Ground truth of these splits.
@@ -45,7 +54,8 @@ class Bench:
     """
 
     scene: Scene
-    fields: Fields
+    fields: Fields | None
+    exact: PaddedCache | None
     surface: Surface
     points: dict[str, list[np.ndarray]]
     truth: dict[str, GroundTruth | None]
@@ -76,7 +86,7 @@ def measure_all(scene_folder: Path, run_folder: Path, configs: Sequence[Config],
     bench = prepare(scene_folder, run_folder, configs[0], target)
     name, seconds = bench.scene.name, time.perf_counter() - started
     print(f"{name}: {len(bench.surface)} points, prepared in {seconds:.1f} s", file=sys.stderr, flush=True)
-    with prepared_once():
+    with prepared_once(bench.exact):
         for config in configs:
             started = time.perf_counter()
             row = measure(bench, config, target)
@@ -89,10 +99,14 @@ def measure_all(scene_folder: Path, run_folder: Path, configs: Sequence[Config],
 
 def prepare(scene_folder: Path, run_folder: Path, config: Config, device: torch.device) -> Bench:
     """Read a scene and a run, and find surface and visible points from its renderings (made here if it has none)."""
-    run = RunFolder(run_folder)
-    fields = load_fields(run_folder, device=device)
-    scene = posed(load_scene(scene_folder, **run.read_config().data.arguments()), fields.geometry)
-    views = {split: rendered(run, scene, split, fields) for split in scene.splits}
+    if run_folder == EXACT:
+        fields, scene = None, load_scene(scene_folder)
+        views = {split: exact_views(scene, split) for split in scene.splits}
+        exact = exact_samples(views["train"], scene.train.cameras, device)
+    else:
+        run, fields, exact = RunFolder(run_folder), load_fields(run_folder, device=device), None
+        scene = posed(load_scene(scene_folder, **run.read_config().data.arguments()), fields.geometry)
+        views = {split: rendered(run, scene, split, fields) for split in scene.splits}
     surface = surface_from_views(views["train"], scene.train.cameras, to_user=scene.to_user, config=config.segment)
     held_out = [split for split in ("val", "val_rotate") if split in scene.splits]
     points = {
@@ -105,7 +119,15 @@ def prepare(scene_folder: Path, run_folder: Path, config: Config, device: torch.
     truth = {split: load_ground_truth(scene, split) for split in held_out}
     if truth.get("val") is None:
         sys.exit(f"{scene_folder}: has no ground truth of validation views")
-    return Bench(scene, fields, surface, points, truth)
+    return Bench(scene, fields, exact, surface, points, truth)
+
+
+def exact_samples(views: list[RenderedView], cameras: Cameras, device: torch.device) -> PaddedCache:
+    """One sample for every pixel, of weight 1, or 0 where it shows nothing."""
+    lengths = [np.linalg.norm(pixel_directions(cameras, index), axis=-1) for index in range(len(views))]
+    distances = [(view.depth * length).reshape(-1, 1) for view, length in zip(views, lengths, strict=True)]
+    t = torch.from_numpy(np.concatenate(distances).astype(np.float32)).to(device)
+    return PaddedCache(t, (t > 0).float())
 
 
 def rendered(run: RunFolder, scene: Scene, split: str, fields: Fields) -> list[RenderedView]:
@@ -117,18 +139,22 @@ def rendered(run: RunFolder, scene: Scene, split: str, fields: Fields) -> list[R
 
 
 @contextmanager
-def prepared_once() -> Iterator[None]:
+def prepared_once(exact: PaddedCache | None) -> Iterator[None]:
     """Within the block, trainings share the cached samples and masks of the first, and graphs the first one's edges.
 
     Only for trainings on one scene, and graphs on one surface, whose settings differ in nothing that these depend on.
+    Where there are exact samples, they are the cached ones.
     """
-    from ultrafield.training.mask_pool import MaskPool
-    from ultrafield.training.surface_cache import build_cache, build_padded_cache
+
+    def exact_cache(*_: Any) -> SurfaceCache:
+        shown = exact.weights[:, 0] > 0
+        return SurfaceCache(run_offsets(shown.long()), exact.t[shown, 0], exact.weights[shown, 0])
 
     shared = {
-        "ultrafield.training.features.build_cache": build_cache,
-        "ultrafield.training.features.build_padded_cache": build_padded_cache,
+        "ultrafield.training.features.build_cache": build_cache if exact is None else exact_cache,
+        "ultrafield.training.features.build_padded_cache": build_padded_cache if exact is None else lambda *_: exact,
         "ultrafield.training.features.MaskPool": MaskPool,
+        "ultrafield.training.features.vote_table": vote_table,
         "ultrafield.segment.graph.neighbor_edges": neighbor_edges,
     }
     with ExitStack() as stack:
@@ -138,23 +164,24 @@ def prepared_once() -> Iterator[None]:
 
 
 def once(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function`, which from the second call on returns what it returned before, whatever it is asked."""
-    results: list[Any] = []
+    """`function`, which returns what it returned before if it is asked for the same numbers, whatever else differs."""
+    results: dict[tuple[float, ...], Any] = {}
 
     def first_result(*arguments: Any, **options: Any) -> Any:
-        if not results:
-            results.append(function(*arguments, **options))
-        return results[0]
+        numbers = tuple(value for value in arguments if isinstance(value, int | float))
+        if numbers not in results:
+            results[numbers] = function(*arguments, **options)
+        return results[numbers]
 
     return first_result
 
 
 def measure(bench: Bench, config: Config, device: torch.device) -> Row:
     """Train features and score their tree."""
+    # Where samples are exact, training asks of geometry only whether it is bounded, which the scene knows too.
+    geometry = bench.scene if bench.fields is None else bench.fields.geometry
     with tempfile.TemporaryDirectory() as folder:
-        trained = fit_features(
-            bench.fields.geometry, bench.scene, config, device=device, out=Path(folder), progress=False
-        )
+        trained = fit_features(geometry, bench.scene, config, device=device, out=Path(folder), progress=False)
         lines = [json.loads(line) for line in (Path(folder) / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     late = [line for line in lines if line["step"] >= 0.75 * config.features.steps] or lines[-1:]
     weights = {"euclidean": config.features.euclidean_weight, "ultrametric": config.features.ultrametric_weight}

@@ -2,12 +2,13 @@
 
     python benchmarks/features.py SCENE RUN [SCENE RUN ...] [--rows NAME ...] [--steps N] [--seeds N] [--jobs N]
 
-Each RUN is a folder of `ultrafield train SCENE --out RUN`; nothing in it is changed. A row of the table is a training
-of features on each scene and what its tree scores: exact expectations, 50 cuts. The first columns are means over the
-scenes, NC with its standard deviation from seed to seed, if there are several; then per scene NC of parts / objects /
-foreground, their mean, and VC. The last are means over scenes of the cross-entropies over the last quarter of the steps
-(ln 2 = 0.693 is chance with one negative) and of the seconds of the steps. Rows that ask for the same settings are
-trained once. With --jobs trainings run side by side, also on one GPU: their seconds then say little.
+Each RUN is a folder of `ultrafield train SCENE --out RUN`, in which nothing is changed, or the word "exact" for the
+depth that the dataset itself has. A row of the table is a training of features on each scene and what its tree scores:
+exact expectations, 50 cuts. The first columns are means over the scenes, NC with its standard deviation from seed to
+seed, if there are several; then per scene NC of parts / objects / foreground, their mean, and VC. The last are means
+over scenes of the cross-entropies over the last quarter of the steps (ln 2 = 0.693 is chance with one negative) and of
+the seconds of the steps. Rows that ask for the same settings are trained once. With --jobs trainings run side by side,
+also on one GPU: their seconds then say little.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from feature_rows import GROUPS, Changes, choose
-from feature_training import Row, measure_all
+from feature_training import EXACT, Row, measure_all
 
 from ultrafield.commands.runfolder import RunFolder
 from ultrafield.config import Config, preset
@@ -54,7 +55,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("folders", type=Path, nargs="+", metavar="SCENE RUN")
     parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help=f"rows, or groups: {', '.join(GROUPS)}")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--preset", choices=("draft", "standard", "paper"), help="of the features; the run's if none")
+    parser.add_argument("--preset", choices=("draft", "standard", "paper"), help="of features; the run's, or draft")
     parser.add_argument("--steps", type=int, help="optimiser steps; the preset's if none")
     parser.add_argument("--seeds", type=int, default=1, help="trainings per row and scene")
     parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
@@ -68,7 +69,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def configs(run: Path, changes: Changes, options: argparse.Namespace) -> list[Config]:
     """The settings of one row on one scene, for every seed."""
-    stored = RunFolder(run).read_config().config
+    stored = preset("draft") if run == EXACT else RunFolder(run).read_config().config
     name = options.preset or stored.preset
     steps = {} if options.steps is None else {"steps": options.steps}
     features = replace(preset(name).features, **changes, **steps)
