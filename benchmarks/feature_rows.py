@@ -31,7 +31,7 @@ GROUPS: dict[str, dict[str, Changes]] = {
         "no votes": {"vote_voxel": 0.0},
         "no votes, 1 negative": {"vote_voxel": 0.0, "negatives": 1},
         "no votes, 16 negatives": {"vote_voxel": 0.0, "negatives": 16},
-        **_each("vote_voxel", "votes in voxels of {:g}", (0.003, 0.006, 0.012, 0.025)),
+        **_each("vote_voxel", "votes in voxels of {:g}", (0.003, 0.012, 0.025)),
     },
     "hierarchy": {"no pairs along chains": {"hierarchical": False}},
     "negatives": _each("negatives", "negatives {}", (1, 4, 16)),

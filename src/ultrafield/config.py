@@ -168,7 +168,7 @@ class FeatureConfig:
     images: int = 4
     mask_balance: float = 0.5
     pairs_per_mask: int = 64
-    negatives: int = 1
+    negatives: int = 4
     euclidean_weight: float = 1.0
     ultrametric_weight: float = 1.0
     hierarchical: bool = True
@@ -177,7 +177,7 @@ class FeatureConfig:
     border_weighting: BorderWeighting = "any"
     border_factor: float = 10.0
     border_penalty: float = 0.0
-    vote_voxel: float = 0.0
+    vote_voxel: float = 0.006
     norm_weight: float = 0.1
     min_pixels: int = 5
     min_uncovered: int = 10
@@ -295,6 +295,8 @@ def preset(name: Preset) -> Config:
                 border_weighting="any",
                 border_factor=0.0,
                 border_penalty=10.0,
+                negatives=1,
+                vote_voxel=0.0,
                 norm_weight=1.0,
                 beta2=0.999,
             ),
