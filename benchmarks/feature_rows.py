@@ -8,11 +8,16 @@ from typing import Any
 
 Changes = dict[str, Any]
 
+_VOXEL = 0.006
 _PUBLISHED = {"border_weighting": "any", "border_factor": 0.0, "border_penalty": 10.0}
 
 
 def _border(weighting: str, *, factor: float = 0.0, penalty: float = 0.0) -> Changes:
     return {"border_weighting": weighting, "border_factor": factor, "border_penalty": penalty}
+
+
+def _comparisons(*, negatives: int = 1, borders: bool = False, voxel: float = 0.0) -> Changes:
+    return {"negatives": negatives, "border_negatives": borders, "vote_voxel": voxel}
 
 
 def _each(setting: str, name: str, values: Sequence[float]) -> dict[str, Changes]:
@@ -26,13 +31,18 @@ GROUPS: dict[str, dict[str, Changes]] = {
         "no ultrametric term": {"ultrametric_weight": 0.0},
         "published term": _PUBLISHED,
     },
-    "votes": {
-        "published": _PUBLISHED | {"vote_voxel": 0.0, "negatives": 1},
-        "no votes": {"vote_voxel": 0.0},
-        "no votes, 1 negative": {"vote_voxel": 0.0, "negatives": 1},
-        "no votes, 16 negatives": {"vote_voxel": 0.0, "negatives": 16},
-        **_each("vote_voxel", "votes in voxels of {:g}", (0.003, 0.012, 0.025)),
+    "comparisons": {
+        "published": _PUBLISHED | _comparisons(),
+        "plain": _comparisons(),
+        "4 negatives": _comparisons(negatives=4),
+        "border negatives": _comparisons(borders=True),
+        "votes": _comparisons(voxel=_VOXEL),
+        "border negatives, 4": _comparisons(negatives=4, borders=True),
+        "votes, 4 negatives": _comparisons(negatives=4, voxel=_VOXEL),
+        "votes, border negatives": _comparisons(borders=True, voxel=_VOXEL),
+        "all three, 32 pairs per mask": {"pairs_per_mask": 32},
     },
+    "voxels": _each("vote_voxel", "votes in voxels of {:g}", (0.003, 0.012, 0.025)),
     "hierarchy": {"no pairs along chains": {"hierarchical": False}},
     "negatives": _each("negatives", "negatives {}", (1, 4, 16)),
     "temperature": _each("temperature", "temperature {:g}", (0.05, 0.1, 0.2)),

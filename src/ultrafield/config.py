@@ -137,6 +137,7 @@ class FeatureConfig:
         images: Pictures per step.
         mask_balance: Fraction of the pixels drawn from a randomly drawn mask, so that small masks are seen too.
         pairs_per_mask: Positives sampled in each mask.
+        border_negatives: Whether as many comparisons again are drawn whose negatives lie along the mask's border.
         negatives: Negatives per positive.
         euclidean_weight: Weight of the contrastive loss on cosine similarity.
         ultrametric_weight: Weight of the contrastive loss on bottleneck similarity.
@@ -168,6 +169,7 @@ class FeatureConfig:
     images: int = 4
     mask_balance: float = 0.5
     pairs_per_mask: int = 64
+    border_negatives: bool = True
     negatives: int = 4
     euclidean_weight: float = 1.0
     ultrametric_weight: float = 1.0
@@ -295,6 +297,7 @@ def preset(name: Preset) -> Config:
                 border_weighting="any",
                 border_factor=0.0,
                 border_penalty=10.0,
+                border_negatives=False,
                 negatives=1,
                 vote_voxel=0.0,
                 norm_weight=1.0,

@@ -18,7 +18,7 @@ from ..field.model import FeatureField, RadianceField
 from ..field.volrend import accumulate, ray_indices
 from ..types import Scene
 from ..ultrametric import euclidean_loss, pixel_graph, sample_pairs, ultrametric_loss, unpack_membership
-from ..ultrametric.pairs import border_evidence
+from ..ultrametric.pairs import border_evidence, neighbor_memberships, pixel_neighbors
 from .checkpoint import fingerprint, goes_on, start_from
 from .loop import run_steps
 from .mask_pool import MaskBatch, MaskPool, check_masks
@@ -139,6 +139,7 @@ class _FeatureTrainer:
             membership, batch.image_of_pixel, image_of_mask, batch.chains,
             pairs_per_mask=settings.pairs_per_mask, negatives=settings.negatives, hierarchical=settings.hierarchical,
             min_pixels=settings.min_pixels, min_uncovered=settings.min_uncovered, generator=self.generator,
+            near=self._near(batch) if settings.border_negatives else None,
         )  # fmt: skip
         if self.votes is not None:
             pairs = self.votes.weigh(torch.from_numpy(batch.pixels).to(self.field.device), pairs)
@@ -154,6 +155,13 @@ class _FeatureTrainer:
             )  # fmt: skip
             losses["ultrametric"] = settings.ultrametric_weight * loss
         return losses
+
+    def _near(self, batch: MaskBatch) -> np.ndarray:
+        """Which pixels have a neighbour in each mask [M, N] bool, the masks of all pictures stacked."""
+        pictures = len(batch.masks_per_image)
+        neighbors = pixel_neighbors(batch.positions.reshape(pictures, -1, 2), self.settings.neighbors)
+        near = neighbor_memberships(batch.bits, neighbors)
+        return unpack_membership(near, batch.image_of_pixel, batch.masks_per_image)[0]
 
     def state(self, step: int) -> dict[str, Any]:
         """All that `restore` needs to go on from `step` as if nothing had happened."""

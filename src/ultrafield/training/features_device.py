@@ -12,7 +12,7 @@ from ..field.kernels.accumulate_gpu import accumulate_gpu
 from ..field.kernels.hashgrid_gpu import encode_into_gpu
 from ..field.model import FeatureField, to_unit_cube
 from ..ultrametric import euclidean_loss, ultrametric_loss
-from ..ultrametric.pairs import Pairs, border_evidence, pixel_neighbors
+from ..ultrametric.pairs import Pairs, border_evidence
 from .adam import FusedAdam
 from .capture import CapturedStep
 from .checkpoint import fingerprint, goes_on
@@ -99,7 +99,7 @@ class DeviceFeatureTrainer:
     def _edges(self, batch: DeviceBatch) -> Tensor:
         """Neighbouring sampled pixels of one picture [E, 2]; most of them twice, which changes nothing."""
         images, count = batch.positions.shape[:2]
-        nearest = pixel_neighbors(batch.positions, self.settings.neighbors)  # [B, n, k]
+        nearest = batch.neighbors  # [B, n, k]
         first = torch.arange(images * count, device=nearest.device).view(images, count, 1)
         shifted = nearest + torch.arange(0, images * count, count, device=nearest.device)[:, None, None]
         second = torch.where(nearest >= 0, shifted, -1)
