@@ -37,7 +37,7 @@ GROUPS: dict[str, dict[str, Changes]] = {
         "4 negatives": _comparisons(negatives=4),
         "border negatives": _comparisons(borders=True),
         "votes": _comparisons(voxel=_VOXEL),
-        "border negatives, 4": _comparisons(negatives=4, borders=True),
+        "4 negatives, border negatives": _comparisons(negatives=4, borders=True),
         "votes, 4 negatives": _comparisons(negatives=4, voxel=_VOXEL),
         "votes, border negatives": _comparisons(borders=True, voxel=_VOXEL),
         "all three, 32 pairs per mask": {"pairs_per_mask": 32},

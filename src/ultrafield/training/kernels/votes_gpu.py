@@ -45,16 +45,17 @@ def _shares_kernel(pairs, codes, sums, weights, shares, count, views, WORDS: tl.
         one = tl.load(sums + first * views + view, mask=held, other=-1.0)
         other = tl.load(sums + second * views + view, mask=held, other=-1.0)
         voting = (one >= 0) & (other >= 0)
-        common = tl.zeros([BLOCK], tl.float32)
-        for word in tl.static_range(WORDS):
-            here = tl.load(codes + (first * views + view) * WORDS + word, mask=voting, other=0)
-            there = tl.load(codes + (second * views + view) * WORDS + word, mask=voting, other=0)
-            shared = here & there
-            masks = weights + (view * WORDS + word) * 64
-            for step in range(0, 64, 8):
-                for ahead in tl.static_range(8):  # eight loads in flight
-                    weight = tl.load(masks + step + ahead)
-                    common += ((shared >> (step + ahead)) & 1).to(tl.float32) * weight
-        both += common
-        around += tl.where(voting, one + other - common, 0.0)
+        if tl.max(voting.to(tl.int32), axis=0) > 0:  # few views show both voxels of a pair
+            common = tl.zeros([BLOCK], tl.float32)
+            for word in tl.static_range(WORDS):
+                here = tl.load(codes + (first * views + view) * WORDS + word, mask=voting, other=0)
+                there = tl.load(codes + (second * views + view) * WORDS + word, mask=voting, other=0)
+                shared = here & there
+                masks = weights + (view * WORDS + word) * 64
+                for step in range(0, 64, 8):
+                    for ahead in tl.static_range(8):  # eight loads in flight
+                        weight = tl.load(masks + step + ahead)
+                        common += ((shared >> (step + ahead)) & 1).to(tl.float32) * weight
+            both += common
+            around += tl.where(voting, one + other - common, 0.0)
     tl.store(shares + pair, tl.where(around > 0, both / tl.maximum(around, 1e-30), 0.0), mask=real)
