@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+
+from ultrafield.config import FeatureConfig
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 MODULES = (
@@ -100,6 +103,32 @@ def test_memory_that_an_operation_leaves_unwritten_is_found(ops):
 def test_what_cannot_be_is_said(ops, options, message):
     with pytest.raises(SystemExit, match=message):
         ops.main(options)
+
+
+@pytest.fixture
+def feature_rows(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module of the rows of `features.py`."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.delitem(sys.modules, "feature_rows", raising=False)
+    module = import_module("feature_rows")
+    monkeypatch.setitem(sys.modules, "feature_rows", module)
+    return module
+
+
+def test_rows_of_features_are_settings(feature_rows):
+    rows = feature_rows.choose([])
+    assert len(rows) == sum(len(group) for group in feature_rows.GROUPS.values())  # no name twice
+    settings = {name: replace(FeatureConfig(), **changes) for name, changes in rows.items()}
+    assert settings["default"] == FeatureConfig()
+    assert settings["dim 32"] == replace(FeatureConfig(), dim=32)
+
+
+def test_rows_of_features_are_chosen_by_group_or_name(feature_rows):
+    assert list(feature_rows.choose(["dim 32", "temperature", "default"])) == [
+        "default", "temperature 0.05", "temperature 0.1", "temperature 0.2", "dim 32"
+    ]  # fmt: skip
+    with pytest.raises(SystemExit, match=r"--rows: expected groups \(terms, .* or rows \(default; .*, got 'dims'"):
+        feature_rows.choose(["dim", "dims"])
 
 
 def test_kernels_of_the_gpu_pass_their_checks(ops, kernel_device):

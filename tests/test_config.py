@@ -37,7 +37,7 @@ def test_the_paper_preset_has_the_published_numbers():
     assert (geometry.opacity_weight, geometry.density_weight, geometry.density_every) == (1e-3, 1e-4, 32)
     assert geometry.depth_smooth_from == pytest.approx(2 / 20)  # from the third of twenty epochs
     assert (features.hidden, features.layers, features.bottleneck, features.dim) == (128, 2, 128, 256)
-    assert (features.temperature, features.neighbors) == (0.1, 10)
+    assert (features.temperature, features.neighbors, features.vote_voxel) == (0.1, 10, 0.0)
     assert (features.border_weighting, features.border_factor, features.border_penalty) == ("any", 0.0, 10.0)
     assert (features.pairs_per_mask, features.negatives, features.min_pixels, features.min_uncovered) == (64, 1, 5, 10)
     assert 0.5 * segment.voxel == pytest.approx(2e-3)
@@ -67,6 +67,7 @@ def test_an_unknown_setting_is_named():
         (FeatureConfig, {"negatives": 0}, r"--features.negatives: expected at least 1, got 0"),
         (FeatureConfig, {"border_factor": -1.0}, r"--features.border-factor: expected at least 0, got -1.0"),
         (FeatureConfig, {"border_penalty": -0.5}, r"--features.border-penalty: expected at least 0, got -0.5"),
+        (FeatureConfig, {"vote_voxel": -0.01}, r"--features.vote-voxel: expected at least 0, got -0.01"),
         (FeatureConfig, {"temperature": 0}, r"--features.temperature: expected more than 0, got 0"),
         (SegmentConfig, {"neighbors": 0}, r"--segment.neighbors: expected at least 1, got 0"),
         (SegmentConfig, {"label_neighbors": 0}, r"--segment.label-neighbors: expected at least 1, got 0"),

@@ -137,6 +137,7 @@ class FeatureConfig:
         images: Pictures per step.
         mask_balance: Fraction of the pixels drawn from a randomly drawn mask, so that small masks are seen too.
         pairs_per_mask: Positives sampled in each mask.
+        border_negatives: Whether as many comparisons again are drawn whose negatives lie along the mask's border.
         negatives: Negatives per positive.
         euclidean_weight: Weight of the contrastive loss on cosine similarity.
         ultrametric_weight: Weight of the contrastive loss on bottleneck similarity.
@@ -147,6 +148,8 @@ class FeatureConfig:
             "share" of the masks around it that have their border there.
         border_factor: Times its own length, added to an edge that crosses in full.
         border_penalty: Added to the length of an edge that crosses in full, however similar its ends are.
+        vote_voxel: Edge of the voxels in which the masks of all views vote on each comparison, normalised frame; it
+            weighs as much as they agree with it. 0 weighs all alike (paper).
         norm_weight: Weight of (‖feature‖ − 1)².
         min_pixels: Masks with fewer sampled pixels inside or outside are skipped.
         min_uncovered: A mask with children also gets positives from its own uncovered part if that has so many pixels.
@@ -166,7 +169,8 @@ class FeatureConfig:
     images: int = 4
     mask_balance: float = 0.5
     pairs_per_mask: int = 64
-    negatives: int = 1
+    border_negatives: bool = True
+    negatives: int = 4
     euclidean_weight: float = 1.0
     ultrametric_weight: float = 1.0
     hierarchical: bool = True
@@ -175,6 +179,7 @@ class FeatureConfig:
     border_weighting: BorderWeighting = "any"
     border_factor: float = 10.0
     border_penalty: float = 0.0
+    vote_voxel: float = 0.006
     norm_weight: float = 0.1
     min_pixels: int = 5
     min_uncovered: int = 10
@@ -186,7 +191,7 @@ class FeatureConfig:
         positive = ("hidden", "layers", "dim", "samples_per_pixel", "steps", "images", "pairs_per_mask", "negatives")
         lowest = dict.fromkeys((*positive, "neighbors", "min_pixels"), 1) | {"pixels": 2}
         lowest |= dict.fromkeys(("bottleneck", "lr", "temperature", "euclidean_weight", "ultrametric_weight"), 0)
-        lowest |= {"border_factor": 0, "border_penalty": 0}
+        lowest |= {"border_factor": 0, "border_penalty": 0, "vote_voxel": 0}
         _check_range("features.", self, lowest, above=("lr", "temperature"))
 
 
@@ -292,6 +297,9 @@ def preset(name: Preset) -> Config:
                 border_weighting="any",
                 border_factor=0.0,
                 border_penalty=10.0,
+                border_negatives=False,
+                negatives=1,
+                vote_voxel=0.0,
                 norm_weight=1.0,
                 beta2=0.999,
             ),

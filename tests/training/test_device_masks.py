@@ -14,10 +14,11 @@ from torch import Tensor
 
 from ultrafield.config import FeatureConfig
 from ultrafield.masks import build_mask_set
-from ultrafield.training.device_masks import DeviceBatch, DeviceMasks
+from ultrafield.training.device_masks import DeviceBatch, DeviceMasks, pack_members
 from ultrafield.training.mask_pool import MaskPool
 from ultrafield.types import Scene, Split, View
 from ultrafield.ultrametric import Pairs, sample_pairs, unpack_membership
+from ultrafield.ultrametric.pairs import neighbor_memberships
 
 CHANCE = 1e-5  # of a fair draw failing a chi-square test; the draws are seeded
 _MANY = 4000  # comparisons per rule that show all of its pixels
@@ -140,10 +141,14 @@ def pairs_of_cpu(batch: DeviceBatch, pool: MaskPool, settings: FeatureConfig) ->
     ]
     bits = batch.bits.cpu().numpy().view(np.uint64)
     membership, image_of_mask = unpack_membership(bits, image_of_pixel, masks_per_image)
+    near = None
+    if settings.border_negatives:
+        near_bits = neighbor_memberships(bits, batch.neighbors.cpu().numpy())
+        near, _ = unpack_membership(near_bits, image_of_pixel, masks_per_image)
     return sample_pairs(
         membership, image_of_pixel, image_of_mask, chains, pairs_per_mask=_MANY, negatives=settings.negatives,
         hierarchical=settings.hierarchical, min_pixels=settings.min_pixels, min_uncovered=settings.min_uncovered,
-        generator=np.random.default_rng(0),
+        generator=np.random.default_rng(0), near=near,
     )  # fmt: skip
 
 
@@ -160,16 +165,28 @@ def check_pixels(batch: DeviceBatch, pool: MaskPool) -> None:
         assert not bits[row, :, words.shape[2] :].any()
 
 
+@pytest.mark.parametrize(("count", "words"), [(1, 1), (32, 1), (45, 2), (3, 0)])
+def test_packed_sets_hold_the_pixels_of_each_mask(count, words):
+    generator = np.random.default_rng(count)
+    bits = generator.integers(0, 2**63, (2 * count, words), np.uint64) << np.uint64(1)  # the highest bit too
+    sets = pack_members(torch.from_numpy(bits.view(np.int64)), 2).numpy().view(np.uint32)
+    assert sets.shape == (2, 64 * words, -(-count // 32))
+    for image, mask, place in np.ndindex(2, 64 * words, 32 * sets.shape[2]):
+        held = place < count and int(bits[image * count + place, mask // 64]) >> mask % 64 & 1
+        assert int(sets[image, mask, place // 32]) >> place % 32 & 1 == held
+
+
+@pytest.mark.parametrize("borders", [True, False])
 @pytest.mark.parametrize("hierarchical", [True, False])
-def test_comparisons_are_those_of_the_cpu(balls, draw, hierarchical):
+def test_comparisons_are_those_of_the_cpu(balls, draw, hierarchical, borders):
     pool = pool_of(balls, nested(), np.zeros((0, 5, 6), bool), nested(11, 13)[:5])
     step = draw(
         pool, images=3, pixels=3 * 37 + 2, pairs_per_mask=5, negatives=2, hierarchical=hierarchical, min_pixels=3,
-        min_uncovered=4,
+        min_uncovered=4, border_negatives=borders, neighbors=4,
     )  # fmt: skip
     check_pixels(step.batch, pool)
     check_comparisons(step, pool)
-    assert len(step.rules) >= (15 if hierarchical else 8)  # most rules hold
+    assert len(step.rules) >= (15 if hierarchical else 8) * (1.5 if borders else 1)  # most rules hold
 
 
 def test_more_masks_than_a_word_has_bits(balls, draw):
@@ -193,7 +210,7 @@ def test_numbers_of_pixels(balls, draw, pixels):
 def test_views_without_rules(balls, draw, shape):
     """A mask that fills its picture has nothing outside."""
     pool = pool_of(balls, np.ones(shape, bool), np.ones(shape, bool))
-    step = draw(pool, images=5, pixels=80)
+    step = draw(pool, images=5, pixels=80, border_negatives=False)
     assert len(step.batch.views) == 2
     assert step.batch.bits.shape == (80, shape[0])
     assert len(step.batch.anchor) == 2 * 64 * shape[0]
@@ -204,7 +221,7 @@ def test_views_without_rules(balls, draw, shape):
 
 def test_comparisons_are_uniform_in_their_regions(balls, draw):
     pool = pool_of(balls, *[rectangles(6, 6, (0, 3, 0, 6))] * 2)
-    step = draw(pool, images=2, pixels=2 * 70, pairs_per_mask=1000, negatives=2)
+    step = draw(pool, images=2, pixels=2 * 70, pairs_per_mask=1000, negatives=2, border_negatives=False)
     check_comparisons(step, pool)
     for rule, regions in enumerate(step.rules):
         rows = slice(rule * 1000, (rule + 1) * 1000)

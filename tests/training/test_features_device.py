@@ -14,6 +14,7 @@ from ultrafield.training.features import _FeatureTrainer
 from ultrafield.training.mask_pool import MaskPool
 from ultrafield.training.pixels import pixel_pool
 from ultrafield.training.surface_cache import PaddedCache, build_cache
+from ultrafield.training.vote_weights import vote_table
 from ultrafield.ultrametric import euclidean_loss, pixel_graph, ultrametric_loss
 from ultrafield.ultrametric.pairs import Pairs, border_evidence
 
@@ -23,21 +24,26 @@ def geometry(balls, config):
     return fit_geometry(balls, replace(config, geometry=replace(config.geometry, steps=100)), progress=False)
 
 
-@pytest.fixture
-def trainers(balls, config, geometry, kernel_device):
+@pytest.fixture(params=[(0.0, 1), (0.05, 1), (0.05, 3)], ids=["alike", "votes", "votes, 3 negatives"])
+def trainers(balls, config, geometry, kernel_device, request):
     from ultrafield.training.device_masks import DeviceMasks
     from ultrafield.training.features_device import DeviceFeatureTrainer
 
-    config = replace(config, features=replace(config.features, pixels=128, images=2, pairs_per_mask=8, neighbors=4))
+    voxel, negatives = request.param
+    settings = replace(
+        config.features, pixels=128, images=2, pairs_per_mask=8, neighbors=4, vote_voxel=voxel, negatives=negatives
+    )
+    config = replace(config, features=settings)
     device = torch.device(kernel_device)
     pool, masks = pixel_pool(balls, torch.device("cpu")), MaskPool(balls)
     cache = build_cache(geometry, pool, 4, lambda done: None)
     here = _FeatureTrainer(pool, masks, cache, config, bounded=True, device=torch.device("cpu"))
     padded = padded_cache(cache, 4, device)
+    pixels = pixel_pool(balls, device)
+    votes = vote_table(pixels, masks, padded, config.features.vote_voxel) if config.features.vote_voxel > 0 else None
     there = DeviceFeatureTrainer(
-        pixel_pool(balls, device), DeviceMasks(masks, config.features, device), padded, config, bounded=True,
-        device=device,
-    )  # fmt: skip
+        pixels, DeviceMasks(masks, config.features, device), padded, votes, config, bounded=True, device=device
+    )
     return here, there
 
 
@@ -61,6 +67,9 @@ def test_losses_and_gradients_are_those_of_the_cpu(trainers):
     features = torch.nn.functional.normalize(rendered, dim=1)
     anchor, positive, negative = (part.cpu()[valid].numpy() for part in (batch.anchor, batch.positive, batch.negative))
     pairs = Pairs(anchor, positive, negative)
+    if here.votes is not None:
+        pairs = here.votes.weigh(batch.pixels.cpu(), pairs)
+        assert 0 < (pairs.weight > 0).float().mean() < 1
     images, count = batch.positions.shape[:2]
     image_of_pixel = np.repeat(np.arange(images), count)
     edges = pixel_graph(batch.positions.cpu().view(-1, 2).double().numpy(), image_of_pixel, settings.neighbors)

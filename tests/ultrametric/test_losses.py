@@ -86,6 +86,67 @@ def value_and_gradient(function, features):
     return loss.detach(), leaf.grad
 
 
+@pytest.mark.parametrize("negatives", [1, 3])
+def test_weights_against_a_loop(negatives):
+    generator = torch.Generator().manual_seed(negatives)
+    positive = torch.randn(7, generator=generator, dtype=torch.float64)
+    negative = torch.randn(7, negatives, generator=generator, dtype=torch.float64)
+    weight = torch.rand(7, negatives, generator=generator, dtype=torch.float64)
+    weight[weight < 0.4] = 0
+    weight[0] = 0
+    valid, linked = torch.arange(7) != 3, torch.rand(7, negatives, generator=generator) < 0.8
+
+    def oracle(similarity):
+        total = counted = torch.zeros((), dtype=torch.float64)
+        for row in range(7):
+            kept = [n for n in range(negatives) if weight[row, n] > 0 and linked[row, n]]
+            if kept and valid[row]:
+                logits = torch.stack([similarity[row, 0], *(similarity[row, 1 + n] for n in kept)]) / 0.1
+                total = total - weight[row].mean() * torch.log_softmax(logits, 0)[0]
+                counted = counted + weight[row].mean()
+        return total / counted
+
+    def found(similarity):
+        return contrastive_loss(
+            similarity[:, 0], similarity[:, 1:], 0.1, positive_valid=valid, negative_valid=linked, weight=weight
+        )
+
+    together = torch.cat([positive[:, None], negative], dim=1)
+    for one, other in zip(value_and_gradient(found, together), value_and_gradient(oracle, together), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_comparisons_without_any_weight_are_worth_nothing():
+    features, pairs, edges, crossings = case(1)
+    nothing = Pairs(pairs.anchor, pairs.positive, pairs.negative, weight=np.zeros(pairs.negative.shape))
+    for loss in (
+        lambda leaf: euclidean_loss(leaf, nothing, temperature=0.1),
+        lambda leaf: ultrametric_loss(leaf, nothing, edges, crossings, **OPTIONS),
+    ):
+        value, gradient = value_and_gradient(loss, features)
+        assert value == 0
+        assert not gradient.any()
+
+
+def test_losses_take_the_weights_of_their_pairs():
+    features, pairs, edges, crossings = case(2, negatives=1)
+    weight = np.arange(len(pairs)) % 3  # weight 2 counts like two of weight 1, and weight 0 not at all
+    weighed = Pairs(pairs.anchor, pairs.positive, pairs.negative, weight=weight[:, None].astype(float))
+    rows = np.repeat(np.arange(len(pairs)), weight)
+    repeated = Pairs(pairs.anchor[rows], pairs.positive[rows], pairs.negative[rows])
+    for loss in (
+        lambda given: lambda leaf: euclidean_loss(leaf, given, temperature=0.1),
+        lambda given: lambda leaf: ultrametric_loss(leaf, given, edges, crossings, **OPTIONS),
+    ):
+        one, other = (value_and_gradient(loss(given), features) for given in (weighed, repeated))
+        torch.testing.assert_close(one, other)
+
+
+def test_weights_of_the_wrong_shape():
+    with pytest.raises(ValueError, match="weight"):
+        contrastive_loss(torch.zeros(2), torch.zeros(2, 3), 0.1, weight=torch.ones(2))
+
+
 def test_contrastive_loss_by_hand():
     positive, negative = torch.tensor([1.0, 0.5]), torch.tensor([[0.0, 0.0], [0.5, 0.0]])
     expected = (math.log(1 + 2 * math.exp(-2)) + math.log(2 + math.exp(-1))) / 2

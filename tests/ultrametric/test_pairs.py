@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from ultrafield.errors import ConfigError
 from ultrafield.ultrametric import border_crossings, pixel_graph, sample_pairs, unpack_membership
-from ultrafield.ultrametric.pairs import border_evidence, border_shares
+from ultrafield.ultrametric.pairs import border_evidence, border_shares, neighbor_memberships
 
 
 def sample(membership, chains=(), images=None, image_of_mask=None, seed=0, **changes):
@@ -289,3 +289,56 @@ def test_border_evidence():
     assert border_evidence(edges, bits, "share").tolist() == [0.5, 0]
     with pytest.raises(ConfigError, match="border_weighting: expected one of any, share, got 'most'"):
         border_evidence(edges, bits, "most")
+
+
+@pytest.mark.parametrize("kind", ["array", "tensor"])
+@pytest.mark.parametrize(("count", "words", "columns"), [(1, 1, 1), (9, 2, 4), (5, 0, 2), (6, 1, 0)])
+def test_masks_of_neighbors_against_a_loop(kind, count, words, columns):
+    generator = np.random.default_rng(count)
+    bits = generator.integers(0, 2**64, (2 * count, words), np.uint64)
+    neighbors = generator.integers(-1, count, (2, count, columns))
+    expected = np.zeros_like(bits)
+    for picture, pixel, column in np.ndindex(2, count, columns):
+        if neighbors[picture, pixel, column] >= 0:
+            expected[picture * count + pixel] |= bits[picture * count + neighbors[picture, pixel, column]]
+    if kind == "array":
+        found = neighbor_memberships(bits, neighbors)
+    else:
+        found = neighbor_memberships(torch.from_numpy(bits.view(np.int64)), torch.from_numpy(neighbors))
+        found = found.numpy().view(np.uint64)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_negatives_along_borders():
+    """One picture: masks 0 ⊂ 1, and random pixels near to each; every kind comes once more with such negatives."""
+    generator = np.random.default_rng(0)
+    membership = np.stack([np.arange(60) < 12, np.arange(60) < 30])
+    near = generator.random((2, 60)) < 0.5
+    options = {"pairs_per_mask": 400, "negatives": 3, "hierarchical": True, "min_pixels": 2, "generator": generator}
+    arguments = membership, np.zeros(60, int), np.zeros(2, int), [[0, 1]]
+    plain, pairs = sample_pairs(*arguments, **options), sample_pairs(*arguments, near=near, **options)
+    assert len(pairs) == 2 * len(plain) == 2 * 5 * 400
+    inside = [set(np.flatnonzero(mask)) for mask in membership]
+    beside = [set(np.flatnonzero(mask)) for mask in near]
+    everything = set(range(60))
+    first, second = (everything - inside[0]) & beside[0], (everything - inside[1]) & beside[1]
+    ring = inside[1] - inside[0]
+    expected = [
+        (inside[0], inside[0], first),
+        (inside[1], inside[1], second),
+        (inside[0], inside[0], ring & beside[0]),
+        (inside[0], ring, second),
+        (ring, ring, second),
+    ]
+    for rule, sets in enumerate(expected, start=5):
+        rows = slice(400 * rule, 400 * (rule + 1))
+        found = (set(np.ravel(part[rows])) for part in (pairs.anchor, pairs.positive, pairs.negative))
+        assert tuple(found) == sets
+
+
+def test_near_is_checked():
+    with pytest.raises(ValueError, match="near: expected"):
+        sample_pairs(
+            np.ones((1, 4), bool), np.zeros(4, int), np.zeros(1, int), [], pairs_per_mask=1, negatives=1,
+            hierarchical=False, min_pixels=1, generator=np.random.default_rng(0), near=np.ones((2, 4), bool),
+        )  # fmt: skip

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ..config import FeatureConfig
+from ..ultrametric.pairs import neighbor_memberships, pixel_neighbors
 from .mask_pool import MaskPool
 
 _PICTURE = -1  # in place of a mask: all pixels of the picture
@@ -27,6 +28,7 @@ class DeviceBatch:
         pixels: Pool index of each drawn pixel [N], int64, picture after picture.
         views: The pictures [B], int64.
         positions: Column and row of each pixel [B, n, 2], int32.
+        neighbors: Nearest drawn pixels of each one, within the picture [B, n, k], int64; −1 where there are no more.
         bits: Packed memberships among the masks of the pixel's own picture [N, W], int64.
         anchor: Drawn pixels [K], int64 in [0, N); 0 where not `valid`.
         positive: [K], int64; may be the anchor itself.
@@ -38,6 +40,7 @@ class DeviceBatch:
     pixels: Tensor
     views: Tensor
     positions: Tensor
+    neighbors: Tensor
     bits: Tensor
     anchor: Tensor
     positive: Tensor
@@ -52,7 +55,7 @@ class DeviceMasks:
     Args:
         masks: Masks of the training views.
         settings: What is drawn: `images`, `pixels`, `mask_balance`, `pairs_per_mask`, `negatives`, `hierarchical`,
-            `min_pixels` and `min_uncovered`.
+            `border_negatives`, `neighbors`, `min_pixels` and `min_uncovered`.
         device: Where everything lies and is drawn.
 
     Attributes:
@@ -107,6 +110,10 @@ class DeviceMasks:
             views, chance(self.images, count, dtype=torch.float64), self._layout, self._packed, self._share,
             words=self._words, balanced=int(count * settings.mask_balance),
         )  # fmt: skip
+        neighbors = pixel_neighbors(positions, settings.neighbors)
+        if settings.border_negatives:
+            near = pack_members(neighbor_memberships(bits, neighbors), self.images)
+            members = torch.cat([members, near], dim=1)
         words, cumulative = pack_regions_gpu(
             views, members, self._regions, self._region_starts, self._excluded, count=count, most=self._most_regions
         )
@@ -118,7 +125,25 @@ class DeviceMasks:
             words, cumulative, chosen, live, chance(2 + settings.negatives, self.num_comparisons),
             count=count, pairs_per_rule=settings.pairs_per_mask,
         )  # fmt: skip
-        return DeviceBatch(pixels, views, positions, bits, anchor, positive, negative, valid, live)
+        return DeviceBatch(pixels, views, positions, neighbors, bits, anchor, positive, negative, valid, live)
+
+
+def pack_members(bits: Tensor, images: int) -> Tensor:
+    """The pixels of each mask as packed sets, from the masks of each pixel.
+
+    Args:
+        bits: Packed masks of each pixel, picture after picture [B · n, W], int64.
+        images: B.
+
+    Returns:
+        Packed pixels of each mask [B, 64 · W, ceil(n / 32)], int32, as in `draw_pixels_gpu`.
+    """
+    count, masks = len(bits) // images, 64 * bits.shape[1]
+    places = torch.arange(64, device=bits.device)
+    flags = ((bits[:, :, None] >> places) & 1).view(images, count, masks)
+    flags = torch.nn.functional.pad(flags, (0, 0, 0, -count % 32))
+    words = (flags.view(images, -(-count // 32), 32, masks) << places[:32, None]).sum(2)  # [B, G, 64 W]
+    return words.transpose(1, 2).to(torch.int32, memory_format=torch.contiguous_format)
 
 
 @dataclass(frozen=True)
@@ -165,6 +190,8 @@ def _all_rules(masks: MaskPool, settings: FeatureConfig) -> _Rules:
     for view, chains in zip(masks.sets, masks.chains, strict=True):
         links = sorted({link for chain in chains for link in pairwise(chain)}) if settings.hierarchical else []
         view_regions, view_rules = _view_rules(len(view), links, settings.min_pixels, settings.min_uncovered)
+        if settings.border_negatives:
+            _add_borders(view_regions, view_rules, len(view), links, 64 * masks.words)
         for one, other, without in view_regions:
             regions.append((one, other, len(excluded), len(excluded) + len(without)))
             excluded += without
@@ -202,3 +229,27 @@ def _view_rules(
         regions.append((mother, mother, covering))
         rules.append((rest, rest, count + mother, max(min_pixels, min_uncovered)))
     return regions, rules
+
+
+def _add_borders(
+    regions: list[tuple[int, int, list[int]]],
+    rules: list[tuple[int, int, int, int]],
+    count: int,
+    links: list[tuple[int, int]],
+    near: int,
+) -> None:
+    """Add every rule once more with the negatives along the border of the mask that they are outside of.
+
+    Args:
+        regions: Those of `_view_rules`, to which others are added.
+        rules: Likewise.
+        count: Masks of the view.
+        links: Child and parent of each link, in the order given to `_view_rules`.
+        near: `near` + m stands for the pixels that have a neighbour in mask m.
+    """
+    border = {count + mask: len(regions) + mask for mask in range(count)}  # of the region outside of a mask
+    regions += [(near + mask, near + mask, [mask]) for mask in range(count)]
+    for index, (child, parent) in enumerate(links):
+        border[2 * count + 2 * index + 1] = len(regions)  # of the ring around a child
+        regions.append((parent, near + child, [child]))
+    rules += [(anchor, positive, border[negative], least) for anchor, positive, negative, least in rules]

@@ -18,13 +18,14 @@ from ..field.model import FeatureField, RadianceField
 from ..field.volrend import accumulate, ray_indices
 from ..types import Scene
 from ..ultrametric import euclidean_loss, pixel_graph, sample_pairs, ultrametric_loss, unpack_membership
-from ..ultrametric.pairs import border_evidence
+from ..ultrametric.pairs import border_evidence, neighbor_memberships, pixel_neighbors
 from .checkpoint import fingerprint, goes_on, start_from
 from .loop import run_steps
 from .mask_pool import MaskBatch, MaskPool, check_masks
 from .pixels import PixelPool, pixel_pool
 from .schedule import Progress, adam, cosine_lr
 from .surface_cache import SurfaceCache, build_cache, build_padded_cache
+from .vote_weights import vote_table
 
 if TYPE_CHECKING:
     from .features_device import DeviceFeatureTrainer
@@ -77,8 +78,10 @@ def _trainer(
             from .features_device import DeviceFeatureTrainer
 
             padded = build_padded_cache(geometry, pool, settings.samples_per_pixel, advance)
-            masks = DeviceMasks(MaskPool(scene), settings, device)
-            return DeviceFeatureTrainer(pool, masks, padded, config, bounded=geometry.bounded, device=device)
+            masks, voxel = MaskPool(scene), settings.vote_voxel
+            votes = vote_table(pool, masks, padded, voxel) if voxel > 0 else None
+            drawn = DeviceMasks(masks, settings, device)
+            return DeviceFeatureTrainer(pool, drawn, padded, votes, config, bounded=geometry.bounded, device=device)
         cache = build_cache(geometry, pool, settings.samples_per_pixel, advance)
     return _FeatureTrainer(pool, MaskPool(scene), cache, config, bounded=geometry.bounded, device=device)
 
@@ -102,6 +105,8 @@ class _FeatureTrainer:
         self.field = FeatureField(config.features, bounded=bounded, generator=generator).to(device)
         self.optimizer = adam(self.field, lr=config.features.lr, beta2=config.features.beta2)
         self.generator = np.random.default_rng(config.seed)
+        voxel = config.features.vote_voxel
+        self.votes = vote_table(pool, masks, cache, voxel) if voxel > 0 else None
 
     def render(self, pixels: Tensor) -> Tensor:
         """Rendered features [N, D] of pool pixels [N], not of unit length."""
@@ -134,7 +139,10 @@ class _FeatureTrainer:
             membership, batch.image_of_pixel, image_of_mask, batch.chains,
             pairs_per_mask=settings.pairs_per_mask, negatives=settings.negatives, hierarchical=settings.hierarchical,
             min_pixels=settings.min_pixels, min_uncovered=settings.min_uncovered, generator=self.generator,
+            near=self._near(batch) if settings.border_negatives else None,
         )  # fmt: skip
+        if self.votes is not None:
+            pairs = self.votes.weigh(torch.from_numpy(batch.pixels).to(self.field.device), pairs)
         if settings.euclidean_weight > 0:
             loss = euclidean_loss(features, pairs, temperature=settings.temperature)
             losses["euclidean"] = settings.euclidean_weight * loss
@@ -147,6 +155,13 @@ class _FeatureTrainer:
             )  # fmt: skip
             losses["ultrametric"] = settings.ultrametric_weight * loss
         return losses
+
+    def _near(self, batch: MaskBatch) -> np.ndarray:
+        """Which pixels have a neighbour in each mask [M, N] bool, the masks of all pictures stacked."""
+        pictures = len(batch.masks_per_image)
+        neighbors = pixel_neighbors(batch.positions.reshape(pictures, -1, 2), self.settings.neighbors)
+        near = neighbor_memberships(batch.bits, neighbors)
+        return unpack_membership(near, batch.image_of_pixel, batch.masks_per_image)[0]
 
     def state(self, step: int) -> dict[str, Any]:
         """All that `restore` needs to go on from `step` as if nothing had happened."""

@@ -12,13 +12,14 @@ from ..field.kernels.accumulate_gpu import accumulate_gpu
 from ..field.kernels.hashgrid_gpu import encode_into_gpu
 from ..field.model import FeatureField, to_unit_cube
 from ..ultrametric import euclidean_loss, ultrametric_loss
-from ..ultrametric.pairs import Pairs, border_evidence, pixel_neighbors
+from ..ultrametric.pairs import Pairs, border_evidence
 from .adam import FusedAdam
 from .capture import CapturedStep
 from .checkpoint import fingerprint, goes_on
 from .device_masks import DeviceBatch, DeviceMasks
 from .pixels import PixelPool
 from .surface_cache import PaddedCache
+from .vote_weights import VoteTable
 
 
 class DeviceFeatureTrainer:
@@ -28,17 +29,18 @@ class DeviceFeatureTrainer:
         pool: Training pixels.
         masks: The views' masks on the device.
         cache: The samples that make up each pixel.
+        votes: What weighs comparisons; None weighs all alike.
         config: `config.features` and the seed.
         bounded: Whether the scene is.
         device: A CUDA device; a CPU runs the same steps through Triton's interpreter, for tests.
     """
 
     def __init__(
-        self, pool: PixelPool, masks: DeviceMasks, cache: PaddedCache, config: Config, *, bounded: bool,
-        device: torch.device,
+        self, pool: PixelPool, masks: DeviceMasks, cache: PaddedCache, votes: VoteTable | None, config: Config,
+        *, bounded: bool, device: torch.device,
     ) -> None:  # fmt: skip
         settings = config.features
-        self.pool, self.masks, self.cache, self.settings = pool, masks, cache, settings
+        self.pool, self.masks, self.cache, self.votes, self.settings = pool, masks, cache, votes, settings
         self.fingerprint = fingerprint(config.seed, config.geometry, settings)
         generator = torch.Generator().manual_seed(config.seed)
         self.field = FeatureField(settings, bounded=bounded, generator=generator).to(device)
@@ -71,6 +73,8 @@ class DeviceFeatureTrainer:
         losses = {"norm": settings.norm_weight * (rendered.norm(dim=1) - 1.0).square().mean()}
         features = torch.nn.functional.normalize(rendered, dim=1)
         pairs = Pairs(batch.anchor, batch.positive, batch.negative, batch.valid)
+        if self.votes is not None:
+            pairs = self.votes.weigh(batch.pixels, pairs)
         if settings.euclidean_weight > 0:
             loss = euclidean_loss(features, pairs, temperature=settings.temperature)
             losses["euclidean"] = settings.euclidean_weight * loss
@@ -95,7 +99,7 @@ class DeviceFeatureTrainer:
     def _edges(self, batch: DeviceBatch) -> Tensor:
         """Neighbouring sampled pixels of one picture [E, 2]; most of them twice, which changes nothing."""
         images, count = batch.positions.shape[:2]
-        nearest = pixel_neighbors(batch.positions, self.settings.neighbors)  # [B, n, k]
+        nearest = batch.neighbors  # [B, n, k]
         first = torch.arange(images * count, device=nearest.device).view(images, count, 1)
         shifted = nearest + torch.arange(0, images * count, count, device=nearest.device)[:, None, None]
         second = torch.where(nearest >= 0, shifted, -1)

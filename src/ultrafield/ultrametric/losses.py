@@ -29,6 +29,7 @@ def contrastive_loss(
     *,
     positive_valid: Tensor | None = None,
     negative_valid: Tensor | None = None,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Mean cross-entropy of recognising each positive among its negatives.
 
@@ -38,9 +39,11 @@ def contrastive_loss(
         temperature: Divides the similarities, > 0.
         positive_valid: [K] bool; comparisons without a valid positive are dropped.
         negative_valid: [K, n] bool; such negatives are dropped, and comparisons that keep none.
+        weight: Weight of each negative [K, n], ≥ 0: those of weight 0 are dropped too, and a comparison counts with the
+            mean of its negatives'. All alike if None. Not differentiable.
 
     Returns:
-        Scalar, differentiable in both similarities; 0 if no comparison is left.
+        Scalar, differentiable in both similarities; 0 if no comparison is left, or none that has a weight.
 
     Raises:
         ValueError: A shape is wrong or the temperature is not positive.
@@ -52,6 +55,9 @@ def contrastive_loss(
     check_shape("negative", negative, (len(positive), None))
     if not temperature > 0:
         raise ValueError(f"temperature: expected more than 0, got {temperature}")
+    if weight is not None:
+        check_shape("weight", weight, tuple(negative.shape))
+        negative_valid = weight > 0 if negative_valid is None else negative_valid & (weight > 0)
     if negative_valid is not None:
         negative = negative.masked_fill(~negative_valid, -torch.inf)
     logits = torch.cat([positive[:, None], negative], dim=1) / temperature  # [K, 1 + n]
@@ -59,7 +65,11 @@ def contrastive_loss(
     kept = torch.ones_like(losses, dtype=torch.bool) if positive_valid is None else positive_valid
     if negative_valid is not None:
         kept = kept & negative_valid.any(1)
-    return torch.where(kept, losses, 0).sum() / kept.sum().clamp(min=1)
+    if weight is None:
+        return torch.where(kept, losses, 0).sum() / kept.sum().clamp(min=1)
+    counted = torch.where(kept, weight.mean(1), 0)
+    total = torch.where(kept, counted * losses, 0).sum()
+    return total / counted.sum().clamp(min=torch.finfo(counted.dtype).tiny)
 
 
 def euclidean_loss(features: Tensor, pairs: Pairs, *, temperature: float) -> Tensor:
@@ -80,7 +90,8 @@ def euclidean_loss(features: Tensor, pairs: Pairs, *, temperature: float) -> Ten
     valid = _valid(pairs, features.device)
     similarity = pair_similarity(_unit(features), _flat_pairs(pairs, valid, features.device), padded=valid is not None)
     positive, negative = _split(similarity, pairs)
-    return contrastive_loss(positive, negative, temperature, positive_valid=valid)
+    weight = _weight(pairs, features.device)
+    return contrastive_loss(positive, negative, temperature, positive_valid=valid, weight=weight)
 
 
 def ultrametric_loss(
@@ -145,8 +156,9 @@ def ultrametric_loss(
     positive, negative = _split(similarity, pairs)
     positive_valid, negative_valid = _split(linked, pairs)
     loss = contrastive_loss(
-        positive, negative, temperature, positive_valid=positive_valid, negative_valid=negative_valid
-    )
+        positive, negative, temperature, positive_valid=positive_valid, negative_valid=negative_valid,
+        weight=_weight(pairs, device),
+    )  # fmt: skip
     return torch.where(broken, torch.nan, loss)  # a diverged field must not pass for a perfect one
 
 
@@ -209,6 +221,10 @@ def _valid(pairs: Pairs, device: torch.device) -> Tensor | None:
         return None
     check_shape("pairs.valid", pairs.valid, (len(pairs),))
     return torch.as_tensor(pairs.valid, device=device)
+
+
+def _weight(pairs: Pairs, device: torch.device) -> Tensor | None:
+    return None if pairs.weight is None else torch.as_tensor(pairs.weight, device=device)
 
 
 def _flat_pairs(pairs: Pairs, valid: Tensor | None, device: torch.device) -> Tensor:

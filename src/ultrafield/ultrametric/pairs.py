@@ -32,12 +32,15 @@ class Pairs:
         negative: [K, n], int64; of the anchor's picture.
         valid: Which comparisons count [K], bool, where a fixed K leaves some unused, whose pixels may then be any
             numbers; None if all count.
+        weight: What is known of each negative [K, n], float32, ≥ 0: those of weight 0 are left out, and a comparison
+            counts beside the others with the mean of its negatives'. None if all count alike.
     """
 
     anchor: np.ndarray | Tensor
     positive: np.ndarray | Tensor
     negative: np.ndarray | Tensor
     valid: np.ndarray | Tensor | None = None
+    weight: np.ndarray | Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.anchor)
@@ -80,13 +83,15 @@ def sample_pairs(
     min_pixels: int,
     generator: np.random.Generator,
     min_uncovered: int = 10,
+    near: np.ndarray | None = None,
 ) -> Pairs:
     """Draw comparisons from the masks of a step, so that distance grows with the level at which pixels share a mask.
 
     Of every mask: positives within it, negatives across its border. If `hierarchical`, further, of every link
     child ⊂ parent of a chain: (child, parent∖child) as a negative of pairs within the child, and as a positive against
     pixels outside the parent; and of every mask with children: positives within the part that no child covers. Each
-    of these kinds yields `pairs_per_mask` comparisons, drawn uniformly with replacement.
+    of these kinds yields `pairs_per_mask` comparisons, drawn uniformly with replacement, and, if `near` is given, as
+    many again whose negatives lie along the border of the mask that they are outside of.
 
     Args:
         membership: Which sampled pixel each mask holds [M, N] bool; the masks of all pictures, stacked. What a mask
@@ -100,6 +105,8 @@ def sample_pairs(
         min_pixels: A mask, or a link, is skipped if any of the parts to draw from has fewer pixels, ≥ 1.
         generator: Source of every draw.
         min_uncovered: A mask's uncovered part needs this many pixels.
+        near: Which sampled pixels have a neighbour in each mask [M, N] bool (see `neighbor_memberships`); None for no
+            comparisons along borders.
 
     Returns:
         Comparisons, K a multiple of `pairs_per_mask`; possibly none.
@@ -111,7 +118,9 @@ def sample_pairs(
 
     _check_sampling(membership, image_of_pixel, image_of_mask, chains, pairs_per_mask, negatives, min_pixels)
     links = sorted({link for chain in chains for link in pairwise(chain)}) if hierarchical else []
-    words, rules = _regions(membership, image_of_pixel, image_of_mask, links, min_pixels, min_uncovered)
+    if near is not None:
+        check_shape("near", near, membership.shape)
+    words, rules = _regions(membership, near, image_of_pixel, image_of_mask, links, min_pixels, min_uncovered)
     cumulative = np.cumsum(np.bitwise_count(words), axis=1, dtype=np.int64)
     counts = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
     rules = rules[(counts[rules[:, :3]] >= rules[:, 3:]).all(1)]
@@ -144,6 +153,7 @@ def _check_sampling(
 
 def _regions(
     membership: np.ndarray,
+    near: np.ndarray | None,
     image_of_pixel: np.ndarray,
     image_of_mask: np.ndarray,
     links: list[tuple[int, int]],
@@ -177,6 +187,17 @@ def _regions(
         (both, ring, outside[parent], min_pixels),
         (rest, rest, outside[mothers], max(min_pixels, min_uncovered)),
     ]
+    if near is not None:
+        beside = _pack(near)
+        sets += [sets[1] & beside, sets[3] & beside[child]]
+        border = ends[-1] + np.arange(len(mask))
+        border_ring = ends[-1] + len(mask) + np.arange(len(child))
+        rules += [
+            (inside, inside, border, min_pixels),
+            (inside[child], inside[child], border_ring, min_pixels),
+            (both, ring, border[parent], min_pixels),
+            (rest, rest, border[mothers], max(min_pixels, min_uncovered)),
+        ]
     table = np.concatenate([np.stack(np.broadcast_arrays(*rule), axis=1) for rule in rules])
     return np.concatenate(sets), table
 
@@ -261,6 +282,34 @@ def _neighbor_table(positions: np.ndarray, neighbors: int) -> np.ndarray:
         found = _nearest(points[real], min(neighbors, len(real) - 1))
         rows[real, : found.shape[1]] = real[found]
     return table
+
+
+def neighbor_memberships(bits: ArrayOrTensor, neighbors: ArrayOrTensor) -> ArrayOrTensor:
+    """The masks that hold any neighbour of each pixel.
+
+    Args:
+        bits: Packed memberships of B pictures with n pixels each [B · n, W]: NumPy uint64, or a tensor as int64.
+        neighbors: Indices within the picture [B, n, k], −1 for none, from `pixel_neighbors`.
+
+    Returns:
+        [B · n, W], packed likewise. Arrays in, array out; tensors in, tensor out, without a wait for the device.
+
+    >>> neighbor_memberships(np.array([[1], [2], [4]], np.uint64), np.array([[[1, 2], [0, -1], [-1, -1]]])).tolist()
+    [[6], [1], [0]]
+    """
+    check_shape("neighbors", neighbors, (None, None, None))
+    pictures, count, columns = neighbors.shape
+    check_shape("bits", bits, (pictures * count, None))
+    table = bits.reshape(pictures, count, -1)
+    if isinstance(bits, np.ndarray):
+        take = np.take_along_axis
+    else:
+        from torch import take_along_dim as take
+    found = 0 * table
+    for column in range(columns):
+        index = neighbors[:, :, column, None]  # [B, n, 1]
+        found |= take(table, index.clip(0), 1) * (index >= 0)
+    return found.reshape(bits.shape)
 
 
 def _nearest(points: np.ndarray, count: int) -> np.ndarray:

@@ -1,0 +1,160 @@
+"""What the masks of all views say of a comparison that was drawn from the masks of one.
+
+A rendered feature is a function of the surface point that a pixel shows, so pixels of other views that show the same
+point add no pairs. What they add is a verdict: views meet in voxels, and the masks that hold two voxels in all views
+that show both are added up as the engine "lift" adds them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..field.volrend import accumulate
+from ..types import MaskSet
+from ..ultrametric.pairs import Pairs
+from .mask_pool import MaskPool
+from .pixels import PixelPool
+from .surface_cache import PaddedCache, SurfaceCache
+
+_LEAST_OPACITY = 0.5  # a pixel that shows less than this of a surface shows none
+_POWER = -0.5  # of a mask's size: smaller masks say more
+
+
+@dataclass(frozen=True)
+class VoteTable:
+    """The masks that hold each of N voxels in each of V views, and which voxel each pixel shows.
+
+    What no mask of a view holds counts as one more mask.
+
+    Attributes:
+        voxel: Voxel of every pixel of the pool [P], int64; −1 where it shows no surface.
+        codes: Packed memberships [N, V, W], int64; 0 where a view does not show the voxel.
+        sums: Summed weights of the masks that hold the voxel [N, V], float32; −1 where the view does not show it.
+        weights: Weight of every mask, zero-padded [V, 64 W], float32: the number of voxels that it holds ^ −0.5.
+    """
+
+    voxel: Tensor
+    codes: Tensor
+    sums: Tensor
+    weights: Tensor
+
+    def shares(self, voxels: Tensor) -> Tensor:
+        """Σ weights of the masks that hold both voxels of each pair / Σ of those that hold either, over all views.
+
+        Only views that show both count. Nothing waits for the device.
+
+        Args:
+            voxels: Pairs [K, 2], int64; −1 for none.
+
+        Returns:
+            [K], float32, in [0, 1]; 0 where no view shows both.
+        """
+        if voxels.is_cuda:
+            from .kernels.votes_gpu import vote_shares_gpu
+
+            return vote_shares_gpu(voxels, self.codes, self.sums, self.weights)
+        from .kernels.votes_cpu import vote_shares_cpu
+
+        shares = torch.empty(len(voxels))
+        tables = (self.codes.view(torch.uint64), self.sums, self.weights)
+        vote_shares_cpu(voxels.numpy(), *(table.numpy() for table in tables), shares.numpy())
+        return shares
+
+    def weigh(self, pixels: Tensor, pairs: Pairs) -> Pairs:
+        """The comparisons, with the weight of each negative: by how much its share is below that of the positive.
+
+        A negative that belongs to the anchor no less than the positive does, by the masks of all views, has weight 0.
+
+        Args:
+            pixels: Pool index of each sampled pixel [N], int64.
+            pairs: Comparisons between these, K with n negatives each.
+        """
+        shown = self.voxel[pixels]
+        anchor, positive, negative = (
+            torch.as_tensor(part, device=shown.device) for part in (pairs.anchor, pairs.positive, pairs.negative)
+        )
+        others = torch.cat([positive[:, None], negative], dim=1)  # [K, 1 + n]
+        ends = torch.stack([anchor[:, None].expand_as(others), others], dim=2)
+        shown = shown[ends]  # [K, 1 + n, 2]
+        if pairs.valid is not None:
+            shown = shown.masked_fill(~torch.as_tensor(pairs.valid, device=shown.device)[:, None, None], -1)
+        shares = self.shares(shown.view(-1, 2)).view_as(others)
+        weight = (shares[:, :1] - shares[:, 1:]).clamp(min=0)
+        return Pairs(pairs.anchor, pairs.positive, pairs.negative, pairs.valid, weight)
+
+
+def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCache, edge: float) -> VoteTable:
+    """Find the voxels that each view shows, and the masks that hold them.
+
+    A view's word on a voxel is that of its last pixel there.
+
+    Args:
+        pool: Training pixels.
+        masks: Masks of their views.
+        cache: The pixels' samples.
+        edge: Of a voxel of the cube of half extent 0.5, normalised frame, > 0.
+
+    Returns:
+        The table, on the device of the pool.
+    """
+    voxel, count = _number_voxels(*_surface_points(pool, cache), edge)
+    words = max(len(view) for view in masks.sets) // 64 + 1
+    codes = np.zeros((count, len(masks.sets), words), np.uint64)
+    sums = np.full((count, len(masks.sets)), -1, np.float32)
+    weights = np.zeros((len(masks.sets), 64 * words), np.float32)
+    for index, view in enumerate(masks.sets):
+        shown = voxel[masks.starts[index] : masks.starts[index + 1]]
+        codes[shown[shown >= 0], index] = _memberships(view, words)[shown >= 0]
+        seen = np.unique(shown[shown >= 0])
+        octets = codes[seen, index].astype("<u8").view(np.uint8)
+        flags = np.unpackbits(octets, axis=1, bitorder="little")  # [seen, 64 W]
+        sizes = flags.sum(0, dtype=np.int64)
+        weights[index] = np.where(sizes > 0, np.maximum(sizes, 1.0) ** _POWER, 0)
+        sums[seen, index] = flags @ weights[index]
+    arrays = (voxel, codes.view(np.int64), sums, weights)
+    return VoteTable(*(torch.from_numpy(array).to(pool.colors.device) for array in arrays))
+
+
+def _memberships(masks: MaskSet, words: int) -> np.ndarray:
+    """Packed memberships of a view's pixels [H · W, W], uint64, with one more mask for what none holds."""
+    bits = masks.bits.reshape(masks.shape[0] * masks.shape[1], -1)
+    codes = np.zeros((len(bits), words), np.uint64)
+    codes[:, : bits.shape[1]] = bits
+    codes[~bits.any(axis=1), len(masks) // 64] |= np.uint64(1) << np.uint64(len(masks) % 64)
+    return codes
+
+
+@torch.no_grad()
+def _surface_points(pool: PixelPool, cache: SurfaceCache | PaddedCache) -> tuple[np.ndarray, np.ndarray]:
+    """Mean position of the samples of each pixel [P, 3], normalised frame, and which pixels show a surface [P]."""
+    if isinstance(cache, PaddedCache):
+        opacity, reach = cache.weights.sum(1), (cache.weights * cache.t).sum(1)
+    else:
+        values = torch.stack([torch.ones_like(cache.t), cache.t], dim=1)
+        opacity, reach = accumulate(cache.weights, values, cache.offsets).unbind(1)
+    pixels = torch.arange(len(opacity), device=opacity.device)
+    rays_o, rays_d, _ = pool.rays.rays(*pool.locate(pixels))
+    points = rays_o + (reach / opacity.clamp(min=_LEAST_OPACITY))[:, None] * rays_d
+    return points.cpu().numpy(), (opacity >= _LEAST_OPACITY).cpu().numpy()
+
+
+def _number_voxels(points: np.ndarray, shown: np.ndarray, edge: float) -> tuple[np.ndarray, int]:
+    """The voxel that holds each point [P], int64, −1 where nothing is shown; and how many there are.
+
+    Around the cube of half extent 0.5 lie boxes of twice the size each, whose voxels are twice as large.
+    """
+    voxel = np.full(len(points), -1, np.int64)
+    if not shown.any():
+        return voxel, 0
+    wide = points[shown].astype(np.float64)
+    box = np.ceil(np.log2(2 * np.abs(wide).max(axis=1).clip(min=0.5)))
+    cells = np.floor(wide / (edge * 2**box)[:, None])
+    cells = np.column_stack([box, cells]).astype(np.int64)
+    cells -= cells.min(axis=0)
+    keys = np.ravel_multi_index(cells.T, cells.max(axis=0) + 1)
+    found, voxel[shown] = np.unique(keys, return_inverse=True)
+    return voxel, len(found)
