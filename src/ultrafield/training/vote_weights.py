@@ -7,6 +7,7 @@ that show both are added up as the engine "lift" adds them.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ from .surface_cache import PaddedCache, SurfaceCache
 
 _LEAST_OPACITY = 0.5  # a pixel that shows less than this of a surface shows none
 _POWER = -0.5  # of a mask's size: smaller masks say more
+_PIXELS_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCac
     Returns:
         The table, on the device of the pool.
     """
-    voxel, count = _number_voxels(*_surface_points(pool, cache), edge)
+    voxels, count = _number_voxels(_voxel_keys(pool, cache, edge))
+    voxel = voxels.cpu().numpy()
     words = max(len(view) for view in masks.sets) // 64 + 1
     codes = np.zeros((count, len(masks.sets), words), np.uint64)
     sums = np.full((count, len(masks.sets)), -1, np.float32)
@@ -115,8 +118,8 @@ def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCac
         sizes = flags.sum(0, dtype=np.int64)
         weights[index] = np.where(sizes > 0, np.maximum(sizes, 1.0) ** _POWER, 0)
         sums[seen, index] = flags @ weights[index]
-    arrays = (voxel, codes.view(np.int64), sums, weights)
-    return VoteTable(*(torch.from_numpy(array).to(pool.colors.device) for array in arrays))
+    arrays = (codes.view(np.int64), sums, weights)
+    return VoteTable(voxels, *(torch.from_numpy(array).to(voxels.device) for array in arrays))
 
 
 def _memberships(masks: MaskSet, words: int) -> np.ndarray:
@@ -129,32 +132,37 @@ def _memberships(masks: MaskSet, words: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def _surface_points(pool: PixelPool, cache: SurfaceCache | PaddedCache) -> tuple[np.ndarray, np.ndarray]:
-    """Mean position of the samples of each pixel [P, 3], normalised frame, and which pixels show a surface [P]."""
-    if isinstance(cache, PaddedCache):
-        opacity, reach = cache.weights.sum(1), (cache.weights * cache.t).sum(1)
-    else:
-        values = torch.stack([torch.ones_like(cache.t), cache.t], dim=1)
-        opacity, reach = accumulate(cache.weights, values, cache.offsets).unbind(1)
-    pixels = torch.arange(len(opacity), device=opacity.device)
-    rays_o, rays_d, _ = pool.rays.rays(*pool.locate(pixels))
-    points = rays_o + (reach / opacity.clamp(min=_LEAST_OPACITY))[:, None] * rays_d
-    return points.cpu().numpy(), (opacity >= _LEAST_OPACITY).cpu().numpy()
-
-
-def _number_voxels(points: np.ndarray, shown: np.ndarray, edge: float) -> tuple[np.ndarray, int]:
-    """The voxel that holds each point [P], int64, −1 where nothing is shown; and how many there are.
+def _voxel_keys(pool: PixelPool, cache: SurfaceCache | PaddedCache, edge: float) -> Tensor:
+    """A number for the voxel that the mean sample of each pixel lies in [P], int64; −1 where no surface is shown.
 
     Around the cube of half extent 0.5 lie boxes of twice the size each, whose voxels are twice as large.
     """
-    voxel = np.full(len(points), -1, np.int64)
-    if not shown.any():
-        return voxel, 0
-    wide = points[shown].astype(np.float64)
-    box = np.ceil(np.log2(2 * np.abs(wide).max(axis=1).clip(min=0.5)))
-    cells = np.floor(wide / (edge * 2**box)[:, None])
-    cells = np.column_stack([box, cells]).astype(np.int64)
-    cells -= cells.min(axis=0)
-    keys = np.ravel_multi_index(cells.T, cells.max(axis=0) + 1)
-    found, voxel[shown] = np.unique(keys, return_inverse=True)
-    return voxel, len(found)
+    along = math.ceil(0.5 / edge) + 1  # voxels from the middle of a box to beyond its face
+    keys = []
+    for pixels in torch.arange(len(pool.colors), device=pool.colors.device).split(_PIXELS_AT_ONCE):
+        opacity, reach = _opacity_and_reach(cache, pixels)
+        rays_o, rays_d, _ = pool.rays.rays(*pool.locate(pixels))
+        points = (rays_o + (reach / opacity.clamp(min=_LEAST_OPACITY))[:, None] * rays_d).double()
+        box = (2 * points.abs().amax(1).clamp(min=0.5)).log2().ceil()
+        key = box.long()
+        for cell in (points / (edge * 2**box)[:, None]).floor().long().unbind(1):
+            key = key * (2 * along) + cell + along
+        keys.append(key.masked_fill(opacity < _LEAST_OPACITY, -1))
+    return torch.cat(keys)
+
+
+def _opacity_and_reach(cache: SurfaceCache | PaddedCache, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of the weights, and of weights times distances, of each pixel's samples."""
+    if isinstance(cache, PaddedCache):
+        weights = cache.weights[pixels]
+        return weights.sum(1), (weights * cache.t[pixels]).sum(1)
+    offsets, t, weights = cache.gather(pixels)
+    opacity, reach = accumulate(weights, torch.stack([torch.ones_like(t), t], dim=1), offsets).unbind(1)
+    return opacity, reach
+
+
+def _number_voxels(keys: Tensor) -> tuple[Tensor, int]:
+    """Keys other than −1, numbered through [P], int64; and how many there are."""
+    shown = keys >= 0
+    found, numbers = torch.unique(keys[shown], return_inverse=True)
+    return torch.full_like(keys, -1).masked_scatter(shown, numbers), len(found)
