@@ -17,7 +17,8 @@ def _border(weighting: str, *, factor: float = 0.0, penalty: float = 0.0) -> Cha
 
 
 def _comparisons(*, negatives: int = 1, borders: bool = False, voxel: float = 0.0) -> Changes:
-    return {"negatives": negatives, "border_negatives": borders, "vote_voxel": voxel}
+    pairs = 32 if borders else 64  # as many comparisons either way
+    return {"pairs_per_mask": pairs, "negatives": negatives, "border_negatives": borders, "vote_voxel": voxel}
 
 
 def _each(setting: str, name: str, values: Sequence[float]) -> dict[str, Changes]:
@@ -40,15 +41,19 @@ GROUPS: dict[str, dict[str, Changes]] = {
         "4 negatives, border negatives": _comparisons(negatives=4, borders=True),
         "votes, 4 negatives": _comparisons(negatives=4, voxel=_VOXEL),
         "votes, border negatives": _comparisons(borders=True, voxel=_VOXEL),
-        "all three, 32 pairs per mask": {"pairs_per_mask": 32},
+        "all three, 64 pairs per mask": {"pairs_per_mask": 64},
     },
     "voxels": _each("vote_voxel", "votes in voxels of {:g}", (0.003, 0.012, 0.025)),
+    "together": {
+        "16 negatives, temperature 0.2": {"negatives": 16, "temperature": 0.2},
+        "temperature 0.2, ultrametric weight 0.25": {"temperature": 0.2, "ultrametric_weight": 0.25},
+    },
     "hierarchy": {"no pairs along chains": {"hierarchical": False}},
     "negatives": _each("negatives", "negatives {}", (1, 4, 16)),
     "temperature": _each("temperature", "temperature {:g}", (0.05, 0.1, 0.2)),
     "dim": _each("dim", "dim {}", (32, 64, 128, 256)),
     "mask-balance": _each("mask_balance", "mask balance {:g}", (0.0, 0.5, 1.0)),
-    "pairs": _each("pairs_per_mask", "pairs per mask {}", (16, 64, 256)),
+    "pairs": _each("pairs_per_mask", "pairs per mask {}", (8, 32, 128)),
     "weights": {
         **_each("ultrametric_weight", "ultrametric weight {:g}", (0.25, 4.0)),
         "ultrametric term only": {"euclidean_weight": 0.0},

@@ -136,7 +136,7 @@ class FeatureConfig:
         pixels: Pixels per step, from `images` pictures.
         images: Pictures per step.
         mask_balance: Fraction of the pixels drawn from a randomly drawn mask, so that small masks are seen too.
-        pairs_per_mask: Positives sampled in each mask.
+        pairs_per_mask: Comparisons sampled in each mask and relation of masks.
         border_negatives: Whether as many comparisons again are drawn whose negatives lie along the mask's border.
         negatives: Negatives per positive.
         euclidean_weight: Weight of the contrastive loss on cosine similarity.
@@ -168,7 +168,7 @@ class FeatureConfig:
     pixels: int = 4096
     images: int = 4
     mask_balance: float = 0.5
-    pairs_per_mask: int = 64
+    pairs_per_mask: int = 32
     border_negatives: bool = True
     negatives: int = 4
     euclidean_weight: float = 1.0
@@ -297,6 +297,7 @@ def preset(name: Preset) -> Config:
                 border_weighting="any",
                 border_factor=0.0,
                 border_penalty=10.0,
+                pairs_per_mask=64,
                 border_negatives=False,
                 negatives=1,
                 vote_voxel=0.0,
