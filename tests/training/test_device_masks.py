@@ -210,7 +210,7 @@ def test_numbers_of_pixels(balls, draw, pixels):
 def test_views_without_rules(balls, draw, shape):
     """A mask that fills its picture has nothing outside."""
     pool = pool_of(balls, np.ones(shape, bool), np.ones(shape, bool))
-    step = draw(pool, images=5, pixels=80, border_negatives=False)
+    step = draw(pool, images=5, pixels=80, pairs_per_mask=64, border_negatives=False)
     assert len(step.batch.views) == 2
     assert step.batch.bits.shape == (80, shape[0])
     assert len(step.batch.anchor) == 2 * 64 * shape[0]
@@ -286,6 +286,6 @@ def test_a_graph_draws_anew_at_every_replay(balls):
     for _ in range(3):
         graph.replay()
         check_pixels(batch, pool)
-        assert int(batch.live) == len(pairs_of_cpu(batch, pool, masks.settings)) // _MANY * 64
+        assert int(batch.live) == len(pairs_of_cpu(batch, pool, masks.settings)) // _MANY * masks.settings.pairs_per_mask
         seen.add(tuple(batch.pixels.tolist() + batch.anchor.tolist()))
     assert len(seen) == 3

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..field.volrend import accumulate
+from ..threads import in_threads, workers_for
 from ..types import MaskSet
 from ..ultrametric.pairs import Pairs
 from .mask_pool import MaskPool
@@ -109,15 +110,20 @@ def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCac
     codes = np.zeros((count, len(masks.sets), words), np.uint64)
     sums = np.full((count, len(masks.sets)), -1, np.float32)
     weights = np.zeros((len(masks.sets), 64 * words), np.float32)
-    for index, view in enumerate(masks.sets):
-        shown = voxel[masks.starts[index] : masks.starts[index + 1]]
+
+    def fill(index: int) -> None:
+        view, shown = masks.sets[index], voxel[masks.starts[index] : masks.starts[index + 1]]
         codes[shown[shown >= 0], index] = _memberships(view, words)[shown >= 0]
-        seen = np.unique(shown[shown >= 0])
+        seen = np.zeros(count, bool)
+        seen[shown[shown >= 0]] = True
         octets = codes[seen, index].astype("<u8").view(np.uint8)
         flags = np.unpackbits(octets, axis=1, bitorder="little")  # [seen, 64 W]
         sizes = flags.sum(0, dtype=np.int64)
         weights[index] = np.where(sizes > 0, np.maximum(sizes, 1.0) ** _POWER, 0)
         sums[seen, index] = flags @ weights[index]
+
+    for _ in in_threads(fill, range(len(masks.sets)), workers=workers_for(count * 64 * words * 5)):
+        pass
     arrays = (codes.view(np.int64), sums, weights)
     return VoteTable(voxels, *(torch.from_numpy(array).to(voxels.device) for array in arrays))
 
