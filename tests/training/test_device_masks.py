@@ -286,6 +286,8 @@ def test_a_graph_draws_anew_at_every_replay(balls):
     for _ in range(3):
         graph.replay()
         check_pixels(batch, pool)
-        assert int(batch.live) == len(pairs_of_cpu(batch, pool, masks.settings)) // _MANY * masks.settings.pairs_per_mask
+        assert (
+            int(batch.live) == len(pairs_of_cpu(batch, pool, masks.settings)) // _MANY * masks.settings.pairs_per_mask
+        )
         seen.add(tuple(batch.pixels.tolist() + batch.anchor.tolist()))
     assert len(seen) == 3
