@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ultrafield import cli
+from ultrafield import __version__, cli
 from ultrafield.commands.run import Run
 from ultrafield.commands.segment import Segment
 from ultrafield.commands.train import Train
@@ -205,3 +205,21 @@ def test_ctrl_c_is_one_line_and_exit_code_1(
     monkeypatch.setattr(Train, "execute", interrupted)
     assert run_main("train", "scene", "--out", "run", "--device", "cpu") == 1
     assert capsys.readouterr().err == "ultrafield: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "out", "err"),
+    [
+        (["--version"], 0, f"ultrafield {__version__}\n", ""),
+        (["eval", "missing"], 2, "", "ultrafield: error: "),
+    ],
+)
+def test_the_process_ends_with_all_of_its_output(
+    tmp_path: Path, arguments: list[str], code: int, out: str, err: str
+) -> None:
+    """The output goes to pipes, which Python flushes only when it is told to or takes itself apart."""
+    command = [sys.executable, "-m", "ultrafield.cli", *arguments]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout) == (code, out)
+    assert result.stderr.startswith(err)
+    assert result.stderr.count("\n") == (1 if err else 0)
