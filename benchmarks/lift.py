@@ -22,10 +22,10 @@ from ultrafield.commands.runfolder import RunFolder
 from ultrafield.config import SegmentConfig
 from ultrafield.data import load_ground_truth, load_scene
 from ultrafield.io import read_npz
+from ultrafield.masks.weights import mask_weights
 from ultrafield.metrics import SegmentationScores, evaluate_segmentation
 from ultrafield.segment import label_points, levels, spread_cuts, surface_from_views, view_points
 from ultrafield.segment.graph import neighbor_edges, vote_graph
-from ultrafield.segment.mask_weights import mask_weights
 from ultrafield.segment.superpoints import join_superpoints, superpoints
 from ultrafield.segment.votes import ViewVotes, view_votes
 from ultrafield.types import AffinityGraph, RenderedView, Scene, Surface

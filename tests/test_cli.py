@@ -223,3 +223,9 @@ def test_the_process_ends_with_all_of_its_output(
     assert (result.returncode, result.stdout) == (code, out)
     assert result.stderr.startswith(err)
     assert result.stderr.count("\n") == (1 if err else 0)
+
+
+@pytest.mark.parametrize(("closed", "arguments", "code"), [(1, "--version", 0), (2, "eval missing", 2)])
+def test_closed_streams_change_no_exit_code(tmp_path: Path, closed: int, arguments: str, code: int) -> None:
+    command = f"exec {sys.executable} -m ultrafield.cli {arguments} {closed}>&-"
+    assert subprocess.run(["sh", "-c", command], cwd=tmp_path, check=False, capture_output=True).returncode == code

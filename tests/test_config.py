@@ -42,6 +42,7 @@ def test_the_paper_preset_has_the_published_numbers():
     assert (features.pairs_per_mask, features.negatives, features.min_pixels, features.min_uncovered) == (64, 1, 5, 10)
     assert 0.5 * segment.voxel == pytest.approx(2e-3)
     assert 0.5 * segment.voxel * segment.label_radius == pytest.approx(0.0707, abs=1e-4)
+    assert features.border_negatives is False
     assert (segment.linkage, segment.neighbors, segment.label_neighbors) == ("single", 16, 5)
 
 
@@ -68,6 +69,12 @@ def test_an_unknown_setting_is_named():
         (FeatureConfig, {"border_factor": -1.0}, r"--features.border-factor: expected at least 0, got -1.0"),
         (FeatureConfig, {"border_penalty": -0.5}, r"--features.border-penalty: expected at least 0, got -0.5"),
         (FeatureConfig, {"vote_voxel": -0.01}, r"--features.vote-voxel: expected at least 0, got -0.01"),
+        (FeatureConfig, {"vote_voxel": 5e-5}, r"--features.vote-voxel: expected 0, or from 0.0001 to 1, got 5e-05"),
+        (
+            FeatureConfig,
+            {"vote_voxel": float("inf")},
+            r"--features.vote-voxel: expected 0, or from 0.0001 to 1, got inf",
+        ),
         (FeatureConfig, {"temperature": 0}, r"--features.temperature: expected more than 0, got 0"),
         (SegmentConfig, {"neighbors": 0}, r"--segment.neighbors: expected at least 1, got 0"),
         (SegmentConfig, {"label_neighbors": 0}, r"--segment.label-neighbors: expected at least 1, got 0"),

@@ -80,7 +80,7 @@ class LabelChains:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class DistinctPairs:
     """The distinct pairs among two numbers per item.
 
     Attributes:
@@ -96,7 +96,7 @@ class Pairs:
     inverse: np.ndarray
 
 
-def distinct_pairs(first: np.ndarray, second: np.ndarray) -> Pairs:
+def distinct_pairs(first: np.ndarray, second: np.ndarray) -> DistinctPairs:
     """Find the distinct pairs of two non-negative numbers per item, both [P] and without large gaps.
 
     >>> distinct_pairs(np.array([1, 0, 1]), np.array([5, 5, 5])).counts.tolist()
@@ -107,4 +107,4 @@ def distinct_pairs(first: np.ndarray, second: np.ndarray) -> Pairs:
     inverse = np.empty(len(first), np.int64)
     groups = group_cpu(first, int(first.max(initial=-1)) + 1)
     pairs = number_pairs_cpu(*groups, second, int(second.max(initial=-1)) + 1, inverse)
-    return Pairs(*pairs, inverse)
+    return DistinctPairs(*pairs, inverse)

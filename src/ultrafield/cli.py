@@ -68,9 +68,10 @@ def program() -> NoReturn:
     It ends at once: taking apart what PyTorch, numba and CUDA have set up costs up to a second and changes nothing.
     """
     code = main()
-    with suppress(BrokenPipeError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # it is None if the descriptor was closed
+            with suppress(OSError):
+                stream.flush()
     os._exit(code)
 
 

@@ -13,6 +13,9 @@ Linkage = Literal["single", "average"]
 Preset = Literal["draft", "standard", "paper"]
 
 
+_LEAST_VOXEL = 1e-4  # finer ones could not be numbered
+
+
 def _check_range(prefix: str, settings: Any, lowest: dict[str, float], above: tuple[str, ...] = ()) -> None:
     """Raise `ConfigError` for a setting under its lowest value, or, for those in `above`, at it."""
     for name, least in lowest.items():
@@ -148,8 +151,8 @@ class FeatureConfig:
             "share" of the masks around it that have their border there.
         border_factor: Times its own length, added to an edge that crosses in full.
         border_penalty: Added to the length of an edge that crosses in full, however similar its ends are.
-        vote_voxel: Edge of the voxels in which the masks of all views vote on each comparison, normalised frame; it
-            weighs as much as they agree with it. 0 weighs all alike (paper).
+        vote_voxel: Edge of the voxels in which the masks of all views vote on each comparison, normalised frame: a
+            negative weighs as much as they say that it is farther than the positive. 0 weighs all alike (paper).
         norm_weight: Weight of (‖feature‖ − 1)².
         min_pixels: Masks with fewer sampled pixels inside or outside are skipped.
         min_uncovered: A mask with children also gets positives from its own uncovered part if that has so many pixels.
@@ -192,6 +195,10 @@ class FeatureConfig:
         lowest = dict.fromkeys((*positive, "neighbors", "min_pixels"), 1) | {"pixels": 2}
         lowest |= dict.fromkeys(("bottleneck", "lr", "temperature", "euclidean_weight", "ultrametric_weight"), 0)
         lowest |= {"border_factor": 0, "border_penalty": 0, "vote_voxel": 0}
+        if 0 < self.vote_voxel < _LEAST_VOXEL or self.vote_voxel > 1:
+            raise ConfigError(
+                f"--features.vote-voxel: expected 0, or from {_LEAST_VOXEL:g} to 1, got {self.vote_voxel:g}"
+            )
         _check_range("features.", self, lowest, above=("lr", "temperature"))
 
 
@@ -319,7 +326,7 @@ def from_dict(kind: type, values: dict[str, Any], *, where: str = "config") -> A
     """Rebuild a settings dataclass from `to_dict`'s output.
 
     Raises:
-        ConfigError: A key that this version does not know, or one that is missing.
+        ConfigError: A key that this version does not know. One that is missing takes its default of today.
     """
     known = {item.name: item for item in fields(kind)}
     unknown = sorted(set(values) - set(known))

@@ -137,6 +137,8 @@ def read_npz_blocks(path: str | Path, name: str, *, step: int) -> Iterator[np.nd
             if np.lib.format.read_magic(member) != (1, 0):
                 raise ValueError(f"{name}: not written by write_npz")
             shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(member)
+            if not shape:
+                raise ValueError(f"{name}: expected an array, got a single number")
             if not fortran_order:
                 step = max(shape[-1], 1)
             for first in range(0, shape[-1], step):

@@ -148,6 +148,23 @@ def test_labels_without_their_maps_are_named(run: RunFolder) -> None:
         run.read_labels("val", "r_0")
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros((1, 4, 5), np.float32), "cannot be used"),
+        (np.zeros((4, 5), np.int32), "cannot be used"),
+        (np.zeros((1, 4, 0), np.int32), "cannot be used"),
+        (np.int32(3), "cannot be read"),
+        (np.zeros((3, 4, 5), np.int32), r"expected one label map per height \(1\), got 3"),
+    ],
+)
+def test_labels_of_another_kind_are_named(run: RunFolder, labels: np.ndarray, message: str) -> None:
+    file = run.label_file("val", "r_0")
+    write_npz(file, labels=labels, heights=np.zeros(1, np.float32), is_level=np.ones(1, bool))
+    with pytest.raises(RunError, match=rf"r_0\.npz: .*{message}"):
+        run.read_labels("val", "r_0")
+
+
 @pytest.mark.parametrize("what", ["surface", "tree"])
 def test_a_missing_artefact_says_how_to_make_it(run: RunFolder, what: str) -> None:
     with pytest.raises(RunError, match=rf"{what}\.npz: missing; make it with: ultrafield segment .*run"):

@@ -9,10 +9,10 @@ import pytest
 
 from ultrafield.errors import RunError
 from ultrafield.masks import build_mask_set
+from ultrafield.masks.weights import mask_weights
 from ultrafield.projection import project
 from ultrafield.segment.codes import point_codes
 from ultrafield.segment.kernels.votes_cpu import add_votes_cpu, count_members
-from ultrafield.segment.mask_weights import mask_weights
 from ultrafield.segment.votes import mask_votes
 from ultrafield.types import MaskSet, Scene, Split, Surface
 

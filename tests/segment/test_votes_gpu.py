@@ -10,10 +10,10 @@ import torch
 
 from ultrafield.config import SegmentConfig
 from ultrafield.errors import RunError
+from ultrafield.masks.weights import mask_weights
 from ultrafield.segment import build_graph
 from ultrafield.segment.graph import neighbor_edges
 from ultrafield.segment.kernels.votes_cpu import add_votes_cpu
-from ultrafield.segment.mask_weights import mask_weights
 from ultrafield.segment.votes import mask_votes
 from ultrafield.types import Lens, Scene, Split, Surface
 

@@ -13,6 +13,7 @@ from ultrafield.field import point_features
 from ultrafield.training import features as module
 from ultrafield.training import fit_features, fit_geometry
 from ultrafield.types import Split
+from ultrafield.ultrametric import euclidean_loss, sample_pairs
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,28 @@ def test_each_loss_can_be_left_out(balls, config, geometry, weights):
     settings = replace(config.features, euclidean_weight=weights[0], ultrametric_weight=weights[1], steps=2)
     field = fit_features(geometry, balls, replace(config, features=settings), progress=False)
     assert all(bool(value.isfinite().all()) for value in field.state_dict().values())
+
+
+@pytest.mark.parametrize(("borders", "voxel"), [(True, 0.05), (False, 0.05), (True, 0.0)])
+def test_comparisons_are_drawn_along_borders_and_weighed(balls, config, geometry, monkeypatch, borders, voxel):
+    near, weights = [], []
+
+    def drawn(*arguments, **options):
+        near.append(options["near"])
+        return sample_pairs(*arguments, **options)
+
+    def weighed(features, pairs, **options):
+        weights.append(pairs.weight)
+        return euclidean_loss(features, pairs, **options)
+
+    monkeypatch.setattr(module, "sample_pairs", drawn)
+    monkeypatch.setattr(module, "euclidean_loss", weighed)
+    settings = replace(config.features, steps=1, border_negatives=borders, vote_voxel=voxel)
+    fit_features(geometry, balls, replace(config, features=settings), progress=False)
+    assert (near[0] is not None) == borders
+    assert (weights[0] is not None) == (voxel > 0)
+    if voxel > 0:
+        assert 0 < float(weights[0].mean()) < 1
 
 
 def test_a_view_without_masks_is_named(balls, config, geometry):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ultrafield.masks import build_mask_set
+from ultrafield.training import vote_weights as module
 from ultrafield.training.mask_pool import MaskPool
 from ultrafield.training.pixels import pixel_pool
 from ultrafield.training.surface_cache import PaddedCache, SurfaceCache
@@ -73,14 +74,18 @@ def test_a_negative_weighs_what_the_views_put_it_apart():
     pixels = torch.tensor([4, 0, 8, 3, 7])
     anchor, positive = generator.integers(5, size=(2, 30))
     negative, valid = generator.integers(5, size=(30, 3)), generator.random(30) < 0.8
+    anchor[~valid], positive[~valid], negative[~valid] = 9999, -77777, 10**6  # pixels that do not exist
     weighed = table.weigh(pixels, Pairs(anchor, positive, negative, valid))
     assert weighed.anchor is anchor
     assert weighed.positive is positive
     assert weighed.negative is negative
     for index, weights in enumerate(weighed.weight.tolist()):
+        if not valid[index]:
+            assert weights == [0.0] * 3
+            continue
         first, near, *far = (int(pixels[place]) for place in (anchor[index], positive[index], *negative[index]))
         gaps = [share_of(table, first, near) - share_of(table, first, other) for other in far]
-        expected = [max(gap, 0.0) if valid[index] else 0.0 for gap in gaps]
+        expected = [max(gap, 0.0) for gap in gaps]
         assert weights == pytest.approx(expected, abs=1e-5)
 
 
@@ -94,7 +99,9 @@ def surface_caches(pixels: int) -> tuple[SurfaceCache, PaddedCache]:
     return SurfaceCache(offsets, t.reshape(-1), weights.reshape(-1)), PaddedCache(t, weights)
 
 
-def test_a_table_is_that_of_loops_over_pixels_and_masks(balls: Scene):
+def test_a_table_is_that_of_loops_over_pixels_and_masks(balls: Scene, monkeypatch: pytest.MonkeyPatch):
+    """The first view has no masks: it shows voxels, but says nothing."""
+    monkeypatch.setattr(module, "_PIXELS_AT_ONCE", 100)
     edge = 0.1
     views = [replace(view, masks=build_mask_set(np.zeros((0, 24, 24), bool))) for view in balls.train.views[:1]]
     scene = replace(balls, splits={"train": Split((*views, *balls.train.views[1:3]), balls.train.cameras[:3])})
@@ -117,7 +124,8 @@ def test_a_table_is_that_of_loops_over_pixels_and_masks(balls: Scene):
             box += 1
         cell = (box, *(point / (edge * 2**box)).floor().int().tolist())
         assert cells.setdefault(voxel, cell) == cell
-        last[pixel // 576, voxel] = pixel % 576
+        if pixel >= 576:
+            last[pixel // 576, voxel] = pixel % 576
     assert len(set(cells.values())) == len(cells) == len(tables[0].codes)
     assert {cell[0] for cell in cells.values()} >= {0, 1}
 
@@ -135,6 +143,16 @@ def test_a_table_is_that_of_loops_over_pixels_and_masks(balls: Scene):
     for view, mask in np.ndindex(3, 64):
         expected = sizes[view, mask] ** -0.5 if sizes[view, mask] else 0.0
         assert float(tables[0].weights[view, mask]) == pytest.approx(expected)
+
+
+def test_a_large_table_takes_coarser_voxels(balls: Scene, monkeypatch: pytest.MonkeyPatch):
+    pool, masks = pixel_pool(balls, torch.device("cpu")), MaskPool(balls)
+    cache = surface_caches(len(pool.colors))[1]
+    fine, coarse = vote_table(pool, masks, cache, 0.05), vote_table(pool, masks, cache, 0.1)
+    monkeypatch.setattr(module, "_MOST_BYTES", len(fine.codes) * len(masks.sets) * 12 - 1)
+    table = vote_table(pool, masks, cache, 0.05)
+    assert len(table.codes) < len(fine.codes)
+    assert torch.equal(table.voxel, coarse.voxel)
 
 
 def test_pictures_without_any_surface(balls: Scene):

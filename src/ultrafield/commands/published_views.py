@@ -47,7 +47,9 @@ if TYPE_CHECKING:
 
 PARTNET_DENSITY = 5.0  # factor on the density when PartNet is rendered, as published
 PARSING_THRESHOLDS = np.arange(1, 101) / 100.0
-_COPIES = 3  # of a view's features that exist at once: the features, their half, differences of neighbours
+# Bytes of a view that exist at once, per pixel and per channel: comparing and parsing, and the features, their half and
+# differences of neighbours, of the view that is written and of those that wait.
+_PER_PIXEL, _PER_CHANNEL = 450, 4 * 8
 
 
 @dataclass(frozen=True)
@@ -163,9 +165,9 @@ def write_views(
 
 def _workers(jobs: Sequence[Job], fields: Fields) -> int:
     """Threads that write views; features take the most memory, several times over while a view is parsed."""
-    channels = 3 if fields.features is None else fields.features.dim
+    channels = 0 if fields.features is None else fields.features.dim
     pixels = max((int(job.cameras.sizes[job.index].prod()) for job in jobs), default=0)
-    return workers_for(_COPIES * pixels * channels * 4)  # float32
+    return workers_for(pixels * (_PER_PIXEL + _PER_CHANNEL * channels))
 
 
 def denser(field: RadianceField, factor: float) -> RadianceField:

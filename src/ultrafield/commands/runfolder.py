@@ -227,9 +227,16 @@ class RunFolder:
         known = self._load(file, ("heights", "is_level"))
         try:
             blocks = [LabelChains.of(block) for block in read_npz_blocks(file, "labels", step=_COLUMNS)]
+            labels = LabelChains.joined(blocks)
         except KeyError:
             raise self._lacking(file, "labels") from None
-        return ViewLabels(LabelChains.joined(blocks), **known)
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{file}: 'labels' cannot be used ({error}); make them again: ultrafield segment") from None
+        if labels.shape[0] != len(known["heights"]):
+            raise RunError(
+                f"{file}: expected one label map per height ({len(known['heights'])}), got {labels.shape[0]}"
+            )
+        return ViewLabels(labels, **known)
 
     def _load(self, file: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         found = read_npz(self._existing(file), names)

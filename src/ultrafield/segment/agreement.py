@@ -111,10 +111,12 @@ def mask_agreement(
     views = [index for index, view in enumerate(scene.train) if view.masks is not None and len(view.masks) > 0]
     if not views:
         return None, 1.0
-    parts = list(in_threads(agree, views, workers=workers_for(_BYTES_PER_POINT * len(surface))))
+    parts, touched = [], np.zeros(len(surface), bool)
+    for *part, held in in_threads(agree, views, workers=workers_for(_BYTES_PER_POINT * len(surface))):
+        parts.append(part)
+        touched |= held
     best, best_level = (np.concatenate([part[column] for part in parts]) for column in (0, 1))
     overlapping, crossing = (sum(part[2][column] for part in parts) for column in (0, 1))
-    touched = np.logical_or.reduce([part[3] for part in parts])
     return MaskAgreement(best, best_level, overlapping, crossing, len(views)), 1.0 - float(touched.mean())
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..threads import in_threads
 from ..types import AffinityGraph, Scene, Surface
-from .votes import ViewVotes, view_votes
+from .votes import ViewVotes, code_workers, view_votes
 
 # A region that grew by less than this keeps the dissimilarities it has: the mean over its points hardly moved.
 _SLACK = 0.02
@@ -132,7 +132,8 @@ def memberships(surface: Surface, scene: Scene, labels: np.ndarray, regions: int
         return row, column, count, view.weights, visible, np.bincount(row, count * view.weights[column], regions)
 
     rows, columns, counts, weights, seen, held, masks = [], [], [], [], [], [], 0
-    for row, column, count, weight, visible, whole in in_threads(counted, view_votes(surface, scene)):
+    workers = code_workers(surface, scene)
+    for row, column, count, weight, visible, whole in in_threads(counted, view_votes(surface, scene), workers=workers):
         rows.append(row)
         columns.append((masks + column).astype(np.int32))
         counts.append(count)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import RunError
-from ..threads import in_threads
+from ..masks.weights import mask_weights
+from ..threads import in_threads, workers_for
 from ..types import MaskSet, Scene, Surface
 from .codes import point_codes
-from .mask_weights import mask_weights
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,13 @@ def view_votes(surface: Surface, scene: Scene) -> Iterator[ViewVotes]:
         count_members(codes, seen, everything, points)
         return ViewVotes(codes, seen, points[0, : len(masks) + 1], mask_weights(points[0]))
 
-    yield from in_threads(votes, views)
+    yield from in_threads(votes, views, workers=code_workers(surface, scene))
+
+
+def code_workers(surface: Surface, scene: Scene) -> int:
+    """Threads for work on the codes of all points in one view each, four at most."""
+    most = max((len(view.masks) for view in scene.train if view.masks is not None), default=0)
+    return workers_for(16 * (most // 64 + 1) * len(surface), most=4)  # as many views wait as are worked on
 
 
 def masked_views(surface: Surface, scene: Scene) -> list[tuple[int, MaskSet]]:

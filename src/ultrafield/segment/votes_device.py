@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..masks.weights import POWER
 from ..threads import in_threads
 from ..types import Cameras, Lens, MaskSet, Scene, Surface
 from .codes import point_cells
 from .kernels.codes_gpu import cell_codes_gpu, pinhole_cells_gpu
 from .kernels.votes_gpu import add_votes_gpu
-from .mask_weights import POWER
 from .votes import masked_views
 
 

@@ -2,7 +2,7 @@
 
 A rendered feature is a function of the surface point that a pixel shows, so pixels of other views that show the same
 point add no pairs. What they add is a verdict: views meet in voxels, and the masks that hold two voxels in all views
-that show both are added up as the engine "lift" adds them.
+that show both are added up as the engine "lift" adds them; views without masks say nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ..field.volrend import accumulate
+from ..masks.weights import mask_weights
 from ..threads import in_threads, workers_for
 from ..types import MaskSet
 from ..ultrametric.pairs import Pairs
@@ -23,7 +24,7 @@ from .pixels import PixelPool
 from .surface_cache import PaddedCache, SurfaceCache
 
 _LEAST_OPACITY = 0.5  # a pixel that shows less than this of a surface shows none
-_POWER = -0.5  # of a mask's size: smaller masks say more
+_MOST_BYTES = 4 << 30  # of a table
 _PIXELS_AT_ONCE = 1 << 22
 
 
@@ -81,10 +82,12 @@ class VoteTable:
             torch.as_tensor(part, device=shown.device) for part in (pairs.anchor, pairs.positive, pairs.negative)
         )
         others = torch.cat([positive[:, None], negative], dim=1)  # [K, 1 + n]
-        ends = torch.stack([anchor[:, None].expand_as(others), others], dim=2)
-        shown = shown[ends]  # [K, 1 + n, 2]
-        if pairs.valid is not None:
-            shown = shown.masked_fill(~torch.as_tensor(pairs.valid, device=shown.device)[:, None, None], -1)
+        ends = torch.stack([anchor[:, None].expand_as(others), others], dim=2)  # [K, 1 + n, 2]
+        if pairs.valid is None:
+            shown = shown[ends]
+        else:  # pixels of comparisons that do not count may be any numbers
+            unused = ~torch.as_tensor(pairs.valid, device=shown.device)[:, None, None]
+            shown = shown[ends.masked_fill(unused, 0)].masked_fill(unused, -1)
         shares = self.shares(shown.view(-1, 2)).view_as(others)
         weight = (shares[:, :1] - shares[:, 1:]).clamp(min=0)
         return Pairs(pairs.anchor, pairs.positive, pairs.negative, pairs.valid, weight)
@@ -99,30 +102,39 @@ def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCac
         pool: Training pixels.
         masks: Masks of their views.
         cache: The pixels' samples.
-        edge: Of a voxel of the cube of half extent 0.5, normalised frame, > 0.
+        edge: Of a voxel of the cube of half extent 0.5, normalised frame, from 1e-4 on; twice, four times … as much if
+            the table would take more than 4 GB otherwise.
 
     Returns:
         The table, on the device of the pool.
     """
-    voxels, count = _number_voxels(_voxel_keys(pool, cache, edge))
-    voxel = voxels.cpu().numpy()
     words = max(len(view) for view in masks.sets) // 64 + 1
+    while True:
+        voxels, count = _number_voxels(_voxel_keys(pool, cache, edge))
+        if count * len(masks.sets) * (8 * words + 4) <= _MOST_BYTES or edge > 1:
+            break
+        edge *= 2  # surfaces of many views and fog have more voxels than say anything
+    voxel = voxels.cpu().numpy()
     codes = np.zeros((count, len(masks.sets), words), np.uint64)
     sums = np.full((count, len(masks.sets)), -1, np.float32)
     weights = np.zeros((len(masks.sets), 64 * words), np.float32)
 
     def fill(index: int) -> None:
         view, shown = masks.sets[index], voxel[masks.starts[index] : masks.starts[index + 1]]
+        if len(view) == 0:  # nothing was drawn, so nothing is said
+            return
         codes[shown[shown >= 0], index] = _memberships(view, words)[shown >= 0]
         seen = np.zeros(count, bool)
         seen[shown[shown >= 0]] = True
         octets = codes[seen, index].astype("<u8").view(np.uint8)
         flags = np.unpackbits(octets, axis=1, bitorder="little")  # [seen, 64 W]
         sizes = flags.sum(0, dtype=np.int64)
-        weights[index] = np.where(sizes > 0, np.maximum(sizes, 1.0) ** _POWER, 0)
+        weights[index] = mask_weights(sizes)
         sums[seen, index] = flags @ weights[index]
 
-    for _ in in_threads(fill, range(len(masks.sets)), workers=workers_for(count * 64 * words * 5)):
+    pixels = int(np.diff(masks.starts).max())
+    bytes_each = min(count, pixels) * 64 * words * 5 + pixels * words * 24  # flags and their sums, memberships thrice
+    for _ in in_threads(fill, range(len(masks.sets)), workers=workers_for(bytes_each)):
         pass
     arrays = (codes.view(np.int64), sums, weights)
     return VoteTable(voxels, *(torch.from_numpy(array).to(voxels.device) for array in arrays))
