@@ -167,7 +167,7 @@ class FeatureConfig:
     dim: int = 128
     bottleneck: int = 0
     samples_per_pixel: int = 8
-    steps: int = 600
+    steps: int = 400
     pixels: int = 4096
     images: int = 4
     mask_balance: float = 0.5

@@ -11,7 +11,7 @@ from ultrafield.chains import LabelChains
 from ultrafield.commands.options import SceneOptions
 from ultrafield.commands.runfolder import RunFolder, ViewLabels, fingerprint
 from ultrafield.config import Config, preset
-from ultrafield.errors import RunError
+from ultrafield.errors import ConfigError, RunError
 from ultrafield.io import write_npz
 from ultrafield.types import RenderedView, Surface, Tree
 
@@ -187,3 +187,9 @@ def test_a_broken_archive_is_named(run: RunFolder) -> None:
 def test_fingerprints_depend_on_values_only() -> None:
     assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
     assert fingerprint("a", 1) != fingerprint("a", 2)
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"--out: expected a folder to write, got .*run, which is a file"):
+        RunFolder(tmp_path / "run").write_config(tmp_path / "a", SceneOptions(), Config())

@@ -25,7 +25,7 @@ def test_every_column_comes_back(tmp_path: Path, surface: Surface, tree: Tree) -
         assert vertex[column].dtype == np.int32
     assert [len(np.unique(vertex[f"segment_{level}"])) for level in range(3)] == [1, 2, 3]
     assert ply.comments == [
-        "segment ids are nodes of tree.json's tree",
+        "segment ids are nodes of tree.npz; levels[].segments of tree.json names the node of each",
         "segment_0: cut at height 0.9",
         "segment_1: cut at height 0.5",
         "segment_2: cut at height 0.1",

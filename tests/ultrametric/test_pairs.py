@@ -11,7 +11,13 @@ from sklearn.neighbors import NearestNeighbors
 
 from ultrafield.errors import ConfigError
 from ultrafield.ultrametric import border_crossings, pixel_graph, sample_pairs, unpack_membership
-from ultrafield.ultrametric.pairs import border_evidence, border_shares, neighbor_memberships
+from ultrafield.ultrametric.pairs import (
+    border_evidence,
+    border_shares,
+    neighbor_graph,
+    neighbor_memberships,
+    pixel_neighbors,
+)
 
 
 def sample(membership, chains=(), images=None, image_of_mask=None, seed=0, **changes):
@@ -342,3 +348,11 @@ def test_near_is_checked():
             np.ones((1, 4), bool), np.zeros(4, int), np.zeros(1, int), [], pairs_per_mask=1, negatives=1,
             hierarchical=False, min_pixels=1, generator=np.random.default_rng(0), near=np.ones((2, 4), bool),
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(("pictures", "count", "neighbors"), [(1, 1, 3), (2, 7, 3), (3, 40, 10)])
+def test_the_graph_of_a_table_of_neighbors_is_the_pixel_graph(pictures, count, neighbors):
+    positions = np.random.default_rng(count).permutation(pictures * count * 2).reshape(-1, 2).astype(float)
+    expected = pixel_graph(positions, np.repeat(np.arange(pictures), count), neighbors)
+    found = neighbor_graph(pixel_neighbors(positions.reshape(pictures, count, 2), neighbors))
+    np.testing.assert_array_equal(found, expected)

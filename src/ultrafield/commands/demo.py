@@ -16,7 +16,7 @@ from .runfolder import RunFolder
 ENGINES: tuple[Engine, ...] = ("lift", "field")  # the first one trains the geometry that both use
 
 _GEOMETRY_STEPS, _SAMPLES, _RAYS = 900, 1 << 15, 2048
-_FEATURE_STEPS = 300
+_FEATURE_STEPS = 200
 _CUTS = 30
 
 
@@ -97,7 +97,7 @@ class Demo:
         report.result(f"""
 Next steps
   ultrafield render {self.out / ENGINES[-1]}          pictures of colour, depth and features, and a video
-  ultrafield segment {self.out / ENGINES[0]} --linkage single    the same scene, another tree
+  ultrafield segment {self.out / ENGINES[-1]} --linkage single    the same features, another tree
   ultrafield run SCENE --out RUN        your own photographs""")
 
 

@@ -104,6 +104,8 @@ class RunFolder:
     def write_config(self, scene: Path, data: SceneOptions, config: Config, *, takeover: bool = False) -> None:
         """Store what the run works on and how; the folder of another scene is refused, but for `takeover`."""
         scene = scene.resolve()
+        if self.root.exists() and not self.root.is_dir():
+            raise ConfigError(f"--out: expected a folder to write, got {self.root}, which is a file")
         if scene == self.root.resolve():
             raise RunError(
                 f"{self.root}: is the scene itself, which is never changed; give the run a folder of its own"

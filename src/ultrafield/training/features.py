@@ -17,8 +17,8 @@ from ..config import Config
 from ..field.model import FeatureField, RadianceField
 from ..field.volrend import accumulate, ray_indices
 from ..types import Scene
-from ..ultrametric import euclidean_loss, pixel_graph, sample_pairs, ultrametric_loss, unpack_membership
-from ..ultrametric.pairs import border_evidence, neighbor_memberships, pixel_neighbors
+from ..ultrametric import euclidean_loss, sample_pairs, ultrametric_loss, unpack_membership
+from ..ultrametric.pairs import border_evidence, neighbor_graph, neighbor_memberships, pixel_neighbors
 from .checkpoint import fingerprint, goes_on, start_from
 from .loop import run_steps
 from .mask_pool import MaskBatch, MaskPool, check_masks
@@ -135,11 +135,13 @@ class _FeatureTrainer:
     def _contrast(self, features: Tensor, batch: MaskBatch) -> dict[str, Tensor]:
         settings, losses = self.settings, {}
         membership, image_of_mask = unpack_membership(batch.bits, batch.image_of_pixel, batch.masks_per_image)
+        positions = batch.positions.reshape(len(batch.masks_per_image), -1, 2)
+        neighbors = pixel_neighbors(positions, settings.neighbors)
         pairs = sample_pairs(
             membership, batch.image_of_pixel, image_of_mask, batch.chains,
             pairs_per_mask=settings.pairs_per_mask, negatives=settings.negatives, hierarchical=settings.hierarchical,
             min_pixels=settings.min_pixels, min_uncovered=settings.min_uncovered, generator=self.generator,
-            near=self._near(batch) if settings.border_negatives else None,
+            near=_near(batch, neighbors) if settings.border_negatives else None,
         )  # fmt: skip
         if self.votes is not None:
             pairs = self.votes.weigh(torch.from_numpy(batch.pixels).to(self.field.device), pairs)
@@ -147,7 +149,7 @@ class _FeatureTrainer:
             loss = euclidean_loss(features, pairs, temperature=settings.temperature)
             losses["euclidean"] = settings.euclidean_weight * loss
         if settings.ultrametric_weight > 0:
-            edges = pixel_graph(batch.positions, batch.image_of_pixel, settings.neighbors)
+            edges = neighbor_graph(neighbors)
             loss = ultrametric_loss(
                 features, pairs, edges, border_evidence(edges, batch.bits, settings.border_weighting),
                 temperature=settings.temperature, border_penalty=settings.border_penalty,
@@ -155,13 +157,6 @@ class _FeatureTrainer:
             )  # fmt: skip
             losses["ultrametric"] = settings.ultrametric_weight * loss
         return losses
-
-    def _near(self, batch: MaskBatch) -> np.ndarray:
-        """Which pixels have a neighbour in each mask [M, N] bool, the masks of all pictures stacked."""
-        pictures = len(batch.masks_per_image)
-        neighbors = pixel_neighbors(batch.positions.reshape(pictures, -1, 2), self.settings.neighbors)
-        near = neighbor_memberships(batch.bits, neighbors)
-        return unpack_membership(near, batch.image_of_pixel, batch.masks_per_image)[0]
 
     def state(self, step: int) -> dict[str, Any]:
         """All that `restore` needs to go on from `step` as if nothing had happened."""
@@ -179,3 +174,9 @@ class _FeatureTrainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.bit_generator.state = json.loads(state["generator"])
         return int(state["step"])
+
+
+def _near(batch: MaskBatch, neighbors: np.ndarray) -> np.ndarray:
+    """Which pixels have a neighbour in each mask [M, N] bool, the masks of all pictures stacked."""
+    near = neighbor_memberships(batch.bits, neighbors)
+    return unpack_membership(near, batch.image_of_pixel, batch.masks_per_image)[0]

@@ -223,8 +223,6 @@ def pixel_graph(positions: np.ndarray, image_of_pixel: np.ndarray, neighbors: in
     Raises:
         ValueError: A shape is wrong, a position is not finite, or `neighbors` is below 1.
     """
-    from .kernels.pairs_cpu import first_mentions
-
     check_shape("positions", positions, (None, None))
     check_shape("image_of_pixel", image_of_pixel, (len(positions),))
     if neighbors < 1:
@@ -236,8 +234,7 @@ def pixel_graph(positions: np.ndarray, image_of_pixel: np.ndarray, neighbors: in
     for pixels in np.split(order, np.flatnonzero(np.diff(image_of_pixel[order])) + 1):
         found = _nearest(positions[pixels], min(neighbors, len(pixels) - 1))
         table[pixels, : found.shape[1]] = pixels[found]
-    rows, columns = np.nonzero(first_mentions(table))
-    return np.stack([rows, table[rows, columns]], axis=1)
+    return _joined(table)
 
 
 def pixel_neighbors(positions: ArrayOrTensor, neighbors: int = 10) -> ArrayOrTensor:
@@ -282,6 +279,29 @@ def _neighbor_table(positions: np.ndarray, neighbors: int) -> np.ndarray:
         found = _nearest(points[real], min(neighbors, len(real) - 1))
         rows[real, : found.shape[1]] = real[found]
     return table
+
+
+def neighbor_graph(neighbors: np.ndarray) -> np.ndarray:
+    """`pixel_graph` from the table of `pixel_neighbors`.
+
+    Args:
+        neighbors: Indices within the picture [B, n, k], int64, −1 for none.
+
+    Returns:
+        Edges [E, 2], int64, each undirected edge once, between pixels 0 … B · n − 1, picture after picture.
+    """
+    check_shape("neighbors", neighbors, (None, None, None))
+    pictures, count, columns = neighbors.shape
+    shifted = neighbors + count * np.arange(pictures)[:, None, None]
+    return _joined(np.where(neighbors >= 0, shifted, -1).reshape(pictures * count, columns))
+
+
+def _joined(table: np.ndarray) -> np.ndarray:
+    """Edges [E, 2] between every pixel and those in its row of a table [N, k], each once."""
+    from .kernels.pairs_cpu import first_mentions
+
+    rows, columns = np.nonzero(first_mentions(table))
+    return np.stack([rows, table[rows, columns]], axis=1)
 
 
 def neighbor_memberships(bits: ArrayOrTensor, neighbors: ArrayOrTensor) -> ArrayOrTensor:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint64
 
+from ...kernels.bits_cpu import lowest_bit
+
 
 @njit(cache=True, nogil=True, inline="always")
 def _popcount(word):
@@ -104,12 +106,12 @@ def count_members_cpu(bits, chosen, members):
         if not chosen[pixel]:
             continue
         for word in range(bits.shape[1]):
-            left, mask = bits[pixel, word], 64 * word
-            while left != uint64(0) and mask < len(members):
-                if left & uint64(1):
+            left = bits[pixel, word]
+            while left != uint64(0):
+                mask = 64 * word + lowest_bit(left)
+                if mask < len(members):
                     members[mask] += 1
-                left >>= uint64(1)
-                mask += 1
+                left &= left - uint64(1)
 
 
 @njit(cache=True, nogil=True)

@@ -5,16 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange, uint64
 
-# In a de Bruijn sequence every six bits are different ones: shifted left by s, its first six bits tell s.
-_SEQUENCE = 0x03F79D71B4CB0A89
-_SHIFTS = np.zeros(64, np.int64)
-_SHIFTS[[(_SEQUENCE << shift & 2**64 - 1) >> 58 for shift in range(64)]] = np.arange(64)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _lowest(word):
-    """Which is the lowest bit that is set in a word, uint64 and not 0."""
-    return _SHIFTS[((word & (~word + uint64(1))) * uint64(_SEQUENCE)) >> uint64(58)]
+from ...kernels.bits_cpu import lowest_bit, weigh_bits
 
 
 @njit(cache=True, nogil=True)
@@ -33,18 +24,8 @@ def count_members(codes: np.ndarray, seen: np.ndarray, labels: np.ndarray, membe
             for word in range(codes.shape[1]):
                 bits = codes[point, word]
                 while bits != uint64(0):
-                    row[64 * word + _lowest(bits)] += 1
+                    row[64 * word + lowest_bit(bits)] += 1
                     bits &= bits - uint64(1)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _weigh(word, weights, first):
-    """Summed weights of the masks whose bits are set in one word, the masks `first` to `first` + 63."""
-    total = 0.0
-    while word != uint64(0):
-        total += weights[first + _lowest(word)]
-        word &= word - uint64(1)
-    return total
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -70,7 +51,7 @@ def add_votes_cpu(
         if seen[point]:
             total = 0.0
             for word in range(words):
-                total += _weigh(codes[point, word], weights, 64 * word)
+                total += weigh_bits(codes[point, word], weights, 64 * word)
             sums[point] = total
     for edge in prange(len(edges)):
         first, second = edges[edge, 0], edges[edge, 1]
@@ -82,6 +63,6 @@ def add_votes_cpu(
             if not equal:
                 shared = 0.0
                 for word in range(words):
-                    shared += _weigh(codes[first, word] & codes[second, word], weights, 64 * word)
+                    shared += weigh_bits(codes[first, word] & codes[second, word], weights, 64 * word)
             both[edge] += shared
             either[edge] += sums[first] + sums[second] - shared

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit, prange
+
+from ...kernels.bits_cpu import weigh_bits
 
 
 @njit(cache=True, nogil=True, parallel=True)
@@ -16,21 +17,10 @@ def vote_shares_cpu(pairs, codes, sums, weights, shares):
             for view in range(codes.shape[1]):
                 one, other = sums[first, view], sums[second, view]
                 if one >= 0 and other >= 0:
-                    common = _common(codes[first, view], codes[second, view], weights[view])
+                    common = 0.0
+                    for word in range(codes.shape[2]):
+                        shared = codes[first, view, word] & codes[second, view, word]
+                        common += weigh_bits(shared, weights[view], 64 * word)
                     both += common
                     around += one + other - common
         shares[pair] = both / around if around > 0 else 0.0
-
-
-@njit(cache=True, nogil=True)
-def _common(one, other, weights):
-    """Summed weights of the masks whose bits are set in both [W]."""
-    total = 0.0
-    for word in range(len(one)):
-        shared, mask = one[word] & other[word], 64 * word
-        while shared:
-            if shared & np.uint64(1):
-                total += weights[mask]
-            shared >>= np.uint64(1)
-            mask += 1
-    return total
