@@ -40,9 +40,7 @@ def write_points(path: str | Path, surface: Surface, tree: Tree, heights: np.nda
     rows = np.empty(len(surface), [(name, kind) for (name, _), kind in zip(columns, kinds, strict=True)])
     for name, values in columns:
         rows[name] = values
-    comments = [
-        "segment ids are nodes of tree.npz; levels[].segments of tree.json names the node of each"
-    ]
+    comments = ["segment ids are nodes of tree.npz; levels[].segments of tree.json names the node of each"]
     comments += [f"{name}: cut at height {height:.6g}" for name, height in zip(names, coarse_first, strict=True)]
     with atomic_write(path) as file:
         PlyData([PlyElement.describe(rows, "vertex")], byte_order="<", comments=comments).write(file)
