@@ -16,7 +16,7 @@ from .runfolder import RunFolder
 ENGINES: tuple[Engine, ...] = ("lift", "field")  # the first one trains the geometry that both use
 
 _GEOMETRY_STEPS, _SAMPLES, _RAYS = 900, 1 << 15, 2048
-_FEATURE_STEPS = 200
+_FEATURE_STEPS = 300
 _CUTS = 30
 
 

@@ -110,7 +110,7 @@ def train(
     keep = run.begun("source", source) and initial is None
     geometry_stays = keep and _has_fields(run) and run.finished("render", geometry_fingerprint(run))
     run.forget("segment", "eval", *(() if geometry_stays else ("render",)))
-    if _has_fields(run) and initial is None:
+    if "train" in run.seconds():
         report.note("train: settings or files of the scene are others than before; training anew what depends on them")
     if not keep:
         (run.root / "log.jsonl").unlink(missing_ok=True)
