@@ -30,7 +30,7 @@ from ultrafield.ultrametric import (
     ultrametric_loss,
     unpack_membership,
 )
-from ultrafield.ultrametric.pairs import border_evidence
+from ultrafield.ultrametric.neighbors import border_evidence
 
 # Weighting, factor, penalty.
 FORMS = (

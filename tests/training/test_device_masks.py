@@ -18,7 +18,7 @@ from ultrafield.training.device_masks import DeviceBatch, DeviceMasks, pack_memb
 from ultrafield.training.mask_pool import MaskPool
 from ultrafield.types import Scene, Split, View
 from ultrafield.ultrametric import Pairs, sample_pairs, unpack_membership
-from ultrafield.ultrametric.pairs import neighbor_memberships
+from ultrafield.ultrametric.neighbors import neighbor_memberships
 
 CHANCE = 1e-5  # of a fair draw failing a chi-square test; the draws are seeded
 _MANY = 4000  # comparisons per rule that show all of its pixels

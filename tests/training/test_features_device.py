@@ -16,7 +16,8 @@ from ultrafield.training.pixels import pixel_pool
 from ultrafield.training.surface_cache import PaddedCache, build_cache
 from ultrafield.training.vote_weights import vote_table
 from ultrafield.ultrametric import euclidean_loss, pixel_graph, ultrametric_loss
-from ultrafield.ultrametric.pairs import Pairs, border_evidence
+from ultrafield.ultrametric.neighbors import border_evidence
+from ultrafield.ultrametric.pairs import Pairs
 
 
 @pytest.fixture(scope="module")

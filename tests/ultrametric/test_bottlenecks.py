@@ -24,7 +24,7 @@ def graph(seed, nodes=30, count=60, pairs=100):
     return edges, torch.rand(len(edges), generator=generator), torch.randint(nodes, (pairs, 2), generator=generator)
 
 
-@pytest.mark.parametrize("module", ["bottlenecks", "pairs"])
+@pytest.mark.parametrize("module", ["bottlenecks", "neighbors"])
 def test_examples(module):
     result = doctest.testmod(import_module(f"ultrafield.ultrametric.{module}"))
     assert result.attempted > 0

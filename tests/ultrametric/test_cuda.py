@@ -19,7 +19,7 @@ from ultrafield.ultrametric import (
     pixel_neighbors,
     ultrametric_loss,
 )
-from ultrafield.ultrametric.pairs import border_shares
+from ultrafield.ultrametric.neighbors import border_shares
 from ultrafield.ultrametric.similarity import pair_similarity
 
 pytestmark = [

@@ -11,7 +11,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from ultrafield.errors import ConfigError
 from ultrafield.ultrametric import border_crossings, pixel_graph, sample_pairs, unpack_membership
-from ultrafield.ultrametric.pairs import (
+from ultrafield.ultrametric.neighbors import (
     border_evidence,
     border_shares,
     neighbor_graph,

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..config import FeatureConfig
-from ..ultrametric.pairs import neighbor_memberships, pixel_neighbors
+from ..ultrametric.neighbors import neighbor_memberships, pixel_neighbors
 from .mask_pool import MaskPool
 
 _PICTURE = -1  # in place of a mask: all pixels of the picture

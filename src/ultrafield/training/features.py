@@ -18,7 +18,7 @@ from ..field.model import FeatureField, RadianceField
 from ..field.volrend import accumulate, ray_indices
 from ..types import Scene
 from ..ultrametric import euclidean_loss, sample_pairs, ultrametric_loss, unpack_membership
-from ..ultrametric.pairs import border_evidence, neighbor_graph, neighbor_memberships, pixel_neighbors
+from ..ultrametric.neighbors import border_evidence, neighbor_graph, neighbor_memberships, pixel_neighbors
 from .checkpoint import fingerprint, goes_on, start_from
 from .loop import run_steps
 from .mask_pool import MaskBatch, MaskPool, check_masks

@@ -12,7 +12,8 @@ from ..field.kernels.accumulate_gpu import accumulate_gpu
 from ..field.kernels.hashgrid_gpu import encode_into_gpu
 from ..field.model import FeatureField, to_unit_cube
 from ..ultrametric import euclidean_loss, ultrametric_loss
-from ..ultrametric.pairs import Pairs, border_evidence
+from ..ultrametric.neighbors import border_evidence
+from ..ultrametric.pairs import Pairs
 from .adam import FusedAdam
 from .capture import CapturedStep
 from .checkpoint import fingerprint, goes_on

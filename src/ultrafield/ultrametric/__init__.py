@@ -45,7 +45,7 @@ minimum spanning forest, `minimax` the edge that limits the best path of every p
 
 **Losses**: `pixel_graph` joins neighbouring sampled pixels, `border_crossings` marks edges across mask borders,
 `sample_pairs` draws comparisons from masks and their chains; `euclidean_loss` and `ultrametric_loss` turn them into
-gradients. See `pairs` and `losses` for the rules.
+gradients. See `pairs`, `neighbors` and `losses` for the rules.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ from .evidence import MergeEvidence, merge_evidence
 from .flat import cluster_labels, flat, select_clusters
 from .linkage import build_tree
 from .minimax import minimax
-from .pairs import Pairs, border_crossings, border_shares, pixel_graph, pixel_neighbors, sample_pairs, unpack_membership
+from .neighbors import border_crossings, border_shares, pixel_graph, pixel_neighbors
+from .pairs import Pairs, sample_pairs, unpack_membership
 from .partition import close_node, mixed_cut, open_node
 from .tree import (
     ancestors,
