@@ -15,9 +15,7 @@ from __future__ import annotations
 import argparse
 import platform
 import resource
-import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 
@@ -25,6 +23,7 @@ import higra as hg
 import numba
 import numpy as np
 from scipy.spatial import cKDTree
+from walltime import measure
 
 from ultrafield.types import AffinityGraph, Tree
 from ultrafield.ultrametric import (
@@ -171,16 +170,9 @@ def questions(tree: Tree, graph: AffinityGraph) -> Iterator[tuple[str, Callable[
 
 def report(name: str, run: Callable[[], object], options: argparse.Namespace) -> None:
     """Time and print one operation."""
-    run()
-    times = []
-    for _ in range(options.repeats):
-        begin = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - begin)
-    median = statistics.median(times)
+    median, fastest, slowest = measure(run, options.repeats)
     print(
-        f"{name:36} {median * 1e3:10.1f} {min(times) * 1e3:9.1f} {max(times) * 1e3:9.1f} "
-        f"{median / options.nodes * 1e6:9.3f} {peak():8.1f}",
+        f"{name:36} {median:10.1f} {fastest:9.1f} {slowest:9.1f} {median / options.nodes * 1e3:9.3f} {peak():8.1f}",
         flush=True,
     )
 

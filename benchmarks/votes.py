@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import argparse
 import platform
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numba
 import numpy as np
+from walltime import measure
 
 from ultrafield.masks.hierarchy import pack_masks
 from ultrafield.projection import pixel_indices, project
@@ -185,13 +184,8 @@ def same_on_device(surface: Surface, edges: np.ndarray, scene: Scene, sums: tupl
 
 def report(name: str, run: Callable[[], object], options: argparse.Namespace) -> None:
     """Time and print one operation."""
-    run()
-    times = []
-    for _ in range(options.repeats):
-        begin = time.perf_counter()
-        run()
-        times.append((time.perf_counter() - begin) * 1e3)
-    print(f"{name:44} {statistics.median(times):10.1f} {min(times):9.1f} {max(times):9.1f}", flush=True)
+    median, fastest, slowest = measure(run, options.repeats)
+    print(f"{name:44} {median:10.1f} {fastest:9.1f} {slowest:9.1f}", flush=True)
 
 
 if __name__ == "__main__":
