@@ -38,7 +38,8 @@ def trainers(balls, config, geometry, kernel_device, request):
     device = torch.device(kernel_device)
     pool, masks = pixel_pool(balls, torch.device("cpu")), MaskPool(balls)
     cache = build_cache(geometry, pool, 4, lambda done: None)
-    here = _FeatureTrainer(pool, masks, cache, config, bounded=True, device=torch.device("cpu"))
+    own = vote_table(pool, masks, cache, config.features.vote_voxel) if config.features.vote_voxel > 0 else None
+    here = _FeatureTrainer(pool, masks, cache, own, config, bounded=True, device=torch.device("cpu"))
     padded = padded_cache(cache, 4, device)
     pixels = pixel_pool(balls, device)
     votes = vote_table(pixels, masks, padded, config.features.vote_voxel) if config.features.vote_voxel > 0 else None

@@ -24,8 +24,8 @@ from .loop import run_steps
 from .mask_pool import MaskBatch, MaskPool, check_masks
 from .pixels import PixelPool, pixel_pool
 from .schedule import Progress, adam, cosine_lr
-from .surface_cache import SurfaceCache, build_cache, build_padded_cache
-from .vote_weights import vote_table
+from .surface_cache import PaddedCache, SurfaceCache, build_cache, build_padded_cache
+from .vote_weights import VoteTable, vote_table
 
 if TYPE_CHECKING:
     from .features_device import DeviceFeatureTrainer
@@ -71,19 +71,24 @@ def _trainer(
 ) -> _FeatureTrainer | DeviceFeatureTrainer:
     """What suits the device, with the surface cache that it reads."""
     check_masks(scene)
-    pool, settings = pixel_pool(scene, device), config.features
+    pool, masks, settings = pixel_pool(scene, device), MaskPool(scene), config.features
     with Progress("surface cache", len(pool.colors), out=None, show=progress).bar() as advance:
         if device.type == "cuda":
             from .device_masks import DeviceMasks
             from .features_device import DeviceFeatureTrainer
 
             padded = build_padded_cache(geometry, pool, settings.samples_per_pixel, advance)
-            masks, voxel = MaskPool(scene), settings.vote_voxel
-            votes = vote_table(pool, masks, padded, voxel) if voxel > 0 else None
-            drawn = DeviceMasks(masks, settings, device)
+            votes, drawn = _votes(pool, masks, padded, config), DeviceMasks(masks, settings, device)
             return DeviceFeatureTrainer(pool, drawn, padded, votes, config, bounded=geometry.bounded, device=device)
         cache = build_cache(geometry, pool, settings.samples_per_pixel, advance)
-    return _FeatureTrainer(pool, MaskPool(scene), cache, config, bounded=geometry.bounded, device=device)
+    votes = _votes(pool, masks, cache, config)
+    return _FeatureTrainer(pool, masks, cache, votes, config, bounded=geometry.bounded, device=device)
+
+
+def _votes(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCache, config: Config) -> VoteTable | None:
+    """What weighs comparisons; None if nothing does."""
+    voxel = config.features.vote_voxel
+    return vote_table(pool, masks, cache, voxel) if voxel > 0 else None
 
 
 class _FeatureTrainer:
@@ -94,19 +99,18 @@ class _FeatureTrainer:
         pool: PixelPool,
         masks: MaskPool,
         cache: SurfaceCache,
+        votes: VoteTable | None,
         config: Config,
         *,
         bounded: bool,
         device: torch.device,
     ) -> None:
-        self.pool, self.masks, self.cache, self.settings = pool, masks, cache, config.features
+        self.pool, self.masks, self.cache, self.votes, self.settings = pool, masks, cache, votes, config.features
         self.fingerprint = fingerprint(config.seed, config.geometry, config.features)
         generator = torch.Generator().manual_seed(config.seed)
         self.field = FeatureField(config.features, bounded=bounded, generator=generator).to(device)
         self.optimizer = adam(self.field, lr=config.features.lr, beta2=config.features.beta2)
         self.generator = np.random.default_rng(config.seed)
-        voxel = config.features.vote_voxel
-        self.votes = vote_table(pool, masks, cache, voxel) if voxel > 0 else None
 
     def render(self, pixels: Tensor) -> Tensor:
         """Rendered features [N, D] of pool pixels [N], not of unit length."""

@@ -8,7 +8,7 @@ that show both are added up as the engine "lift" adds them; views without masks 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from ..field.volrend import accumulate
 from ..masks.weights import mask_weights
 from ..threads import in_threads, workers_for
 from ..types import MaskSet
+from ..ultrametric.losses import flat_pairs, split_pairs
 from ..ultrametric.pairs import Pairs
 from .mask_pool import MaskPool
 from .pixels import PixelPool
@@ -77,20 +78,10 @@ class VoteTable:
             pixels: Pool index of each sampled pixel [N], int64.
             pairs: Comparisons between these, K with n negatives each.
         """
-        shown = self.voxel[pixels]
-        anchor, positive, negative = (
-            torch.as_tensor(part, device=shown.device) for part in (pairs.anchor, pairs.positive, pairs.negative)
-        )
-        others = torch.cat([positive[:, None], negative], dim=1)  # [K, 1 + n]
-        ends = torch.stack([anchor[:, None].expand_as(others), others], dim=2)  # [K, 1 + n, 2]
-        if pairs.valid is None:
-            shown = shown[ends]
-        else:  # pixels of comparisons that do not count may be any numbers
-            unused = ~torch.as_tensor(pairs.valid, device=shown.device)[:, None, None]
-            shown = shown[ends.masked_fill(unused, 0)].masked_fill(unused, -1)
-        shares = self.shares(shown.view(-1, 2)).view_as(others)
-        weight = (shares[:, :1] - shares[:, 1:]).clamp(min=0)
-        return Pairs(pairs.anchor, pairs.positive, pairs.negative, pairs.valid, weight)
+        shown, ends = self.voxel[pixels], flat_pairs(pairs, self.voxel.device)
+        shares = self.shares(torch.where(ends >= 0, shown[ends.clamp(min=0)], -1))
+        positive, negative = split_pairs(shares, pairs)
+        return replace(pairs, weight=(positive[:, None] - negative).clamp(min=0))
 
 
 def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCache, edge: float) -> VoteTable:

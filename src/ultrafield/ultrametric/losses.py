@@ -88,8 +88,8 @@ def euclidean_loss(features: Tensor, pairs: Pairs, *, temperature: float) -> Ten
     """
     check_shape("features", features, (None, None))
     valid = _valid(pairs, features.device)
-    similarity = pair_similarity(_unit(features), _flat_pairs(pairs, valid, features.device), padded=valid is not None)
-    positive, negative = _split(similarity, pairs)
+    similarity = pair_similarity(_unit(features), flat_pairs(pairs, features.device), padded=valid is not None)
+    positive, negative = split_pairs(similarity, pairs)
     weight = _weight(pairs, features.device)
     return contrastive_loss(positive, negative, temperature, positive_valid=valid, weight=weight)
 
@@ -145,7 +145,7 @@ def ultrametric_loss(
     check_shape("crossings", crossings, (len(edges),))
     unit = _unit(features)
     valid = _valid(pairs, device)
-    ends = _flat_pairs(pairs, valid, device)  # [P, 2] with P = K (1 + n)
+    ends = flat_pairs(pairs, device)  # [P, 2] with P = K (1 + n)
     if device.type == "cpu" and valid is None:
         check_pair_values(len(features), ends)
 
@@ -153,8 +153,8 @@ def ultrametric_loss(
     compare = _compare_by_edge if device.type == "cuda" else _compare_by_pair
     borders = _Borders(1 + border_factor * crossings, border_penalty * crossings)
     similarity, linked, broken = compare(unit, edges, borders, ends, rounds)
-    positive, negative = _split(similarity, pairs)
-    positive_valid, negative_valid = _split(linked, pairs)
+    positive, negative = split_pairs(similarity, pairs)
+    positive_valid, negative_valid = split_pairs(linked, pairs)
     loss = contrastive_loss(
         positive, negative, temperature, positive_valid=positive_valid, negative_valid=negative_valid,
         weight=_weight(pairs, device),
@@ -227,19 +227,20 @@ def _weight(pairs: Pairs, device: torch.device) -> Tensor | None:
     return None if pairs.weight is None else torch.as_tensor(pairs.weight, device=device)
 
 
-def _flat_pairs(pairs: Pairs, valid: Tensor | None, device: torch.device) -> Tensor:
+def flat_pairs(pairs: Pairs, device: torch.device) -> Tensor:
     """Each anchor with its positive and then with every negative [K (1 + n), 2]; -1 where not valid."""
     anchor, positive, negative = (
         torch.as_tensor(indices, device=device) for indices in (pairs.anchor, pairs.positive, pairs.negative)
     )
     others = torch.cat([positive[:, None], negative], dim=1)  # [K, 1 + n]
     table = torch.stack([anchor[:, None].expand_as(others), others], dim=2)  # [K, 1 + n, 2]
+    valid = _valid(pairs, device)
     if valid is not None:
         table = torch.where(valid[:, None, None], table, -1)
     return table.reshape(-1, 2)
 
 
-def _split(values: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """Values of `_flat_pairs` as those of positives [K] and negatives [K, n]."""
+def split_pairs(values: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    """Values of `flat_pairs` as those of positives [K] and negatives [K, n]."""
     table = values.reshape(len(pairs), 1 + pairs.negative.shape[1])
     return table[:, 0], table[:, 1:]
