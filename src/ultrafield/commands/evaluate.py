@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +16,7 @@ from ..threads import in_threads, workers_for
 from ..types import Scene, View
 from .console import Report, figure
 from .options import RunArgument, Switch
-from .runfolder import RunFolder
+from .runfolder import RunFolder, Stored
 from .segment import segment_fingerprint
 from .train import open_scene
 
@@ -153,25 +152,11 @@ def _segmentation(run: RunFolder, scene: Scene, missing: dict[str, str], **how: 
     return {name: _scores_to_json(scores, name) for name in nothing}
 
 
-@dataclass(frozen=True)
-class StoredLabels(Sequence[LabelChains]):
-    """The label maps of one split, read from the run folder when they are needed."""
-
-    run: RunFolder
-    split: str
-    names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> LabelChains:  # type: ignore[override]
-        return self.run.read_labels(self.split, self.names[index]).labels
-
-
-def _labels(run: RunFolder, split: str, scene: Scene) -> StoredLabels:
+def _labels(run: RunFolder, split: str, scene: Scene) -> Stored[LabelChains]:
     if not (run.root / "labels" / split).is_dir():
         raise RunError(f"{run.root}: no label maps of {split}; make them with: ultrafield segment {run.root}")
-    return StoredLabels(run, split, tuple(view.name for view in scene.splits[split]))
+    names = tuple(view.name for view in scene.splits[split])
+    return Stored(lambda split, name: run.read_labels(split, name).labels, split, names)
 
 
 def _scores_to_json(all_scores: SegmentationScores, name: str) -> dict[str, Any] | None:

@@ -18,8 +18,8 @@ from .console import Report
 from .options import Device, RunArgument
 from .orbit import orbit
 from .pictures import FeatureColors, color_picture, depth_picture
-from .runfolder import RunFolder
-from .segment import StoredViews, render_views
+from .runfolder import RunFolder, Stored
+from .segment import render_views
 from .train import check_trained, open_scene
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def view_features(
 
 def _feature_colors(run: RunFolder, scene: Scene, field: FeatureField) -> FeatureColors | None:
     """Colours fitted to a few training views; None if these show nothing."""
-    views = StoredViews(run, "train", tuple(view.name for view in scene.train))
+    views = Stored(run.read_render, "train", tuple(view.name for view in scene.train))
     chosen = np.unique(np.linspace(0, len(views) - 1, _FITTED_VIEWS).astype(int))
     features = [view_features(field, scene, "train", index, views[index])[1] for index in chosen]
     return FeatureColors.fitted(features) if sum(map(len, features)) > 0 else None

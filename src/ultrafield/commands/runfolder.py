@@ -15,9 +15,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -28,6 +29,8 @@ from ..errors import ConfigError, RunError, SceneError
 from ..io import Blocks, read_json, read_npz, read_npz_blocks, write_json, write_npz
 from ..types import RenderedView, Surface, Tree
 from .options import SceneOptions
+
+_Artefact = TypeVar("_Artefact")
 
 _COLUMNS = 32  # of pixels whose labels at all cuts are in memory at once, as they are read or written
 
@@ -65,6 +68,21 @@ class ViewLabels:
     def levels(self) -> LabelChains:
         """The labels at the automatic levels."""
         return self.labels.at(self.is_level)
+
+
+@dataclass(frozen=True)
+class Stored(Sequence[_Artefact]):
+    """One artefact of each view of a split, read from the run folder when it is needed."""
+
+    read: Callable[[str, str], _Artefact]
+    split: str
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> _Artefact:  # type: ignore[override]
+        return self.read(self.split, self.names[index])
 
 
 @dataclass(frozen=True)

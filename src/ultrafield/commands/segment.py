@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
@@ -20,7 +20,7 @@ from ..threads import in_background, in_threads, workers_for
 from ..types import AffinityGraph, RenderedView, Scene, Surface, Tree
 from .console import Report
 from .options import CutsOption, Device, LinkageOption, RunArgument, with_shorthands
-from .runfolder import RunFolder, ViewLabels, fingerprint
+from .runfolder import RunFolder, Stored, ViewLabels, fingerprint
 from .sheet import write_contact_sheet
 from .train import check_trained, geometry_fingerprint, open_scene, train_fingerprint
 
@@ -139,21 +139,6 @@ def _rendered(scene: Scene, fields: Fields) -> Iterator[tuple[str, str, Rendered
             yield split, view.name, picture
 
 
-@dataclass(frozen=True)
-class StoredViews(Sequence[RenderedView]):
-    """The rendered views of one split, read from the run folder when they are needed."""
-
-    run: RunFolder
-    split: str
-    names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> RenderedView:  # type: ignore[override]
-        return self.run.read_render(self.split, self.names[index])
-
-
 def _check_evidence(scene: Scene, fields: Fields, engine: Engine) -> None:
     if engine != "lift" and fields.features is None:
         raise RunError(
@@ -184,7 +169,7 @@ def _forget(run: RunFolder) -> None:
 def _surface(run: RunFolder, scene: Scene, config: Config) -> Surface:
     from ..segment import surface_from_views
 
-    views = StoredViews(run, "train", tuple(view.name for view in scene.train))
+    views = Stored(run.read_render, "train", tuple(view.name for view in scene.train))
     pictures = [view.image for view in scene.train]
     return surface_from_views(views, scene.train.cameras, to_user=scene.to_user, config=config.segment, images=pictures)
 
