@@ -22,7 +22,8 @@ from ultrafield.segment.agreement import (
     common_pixels,
     count_pixels,
 )
-from ultrafield.segment.kernels.quality_cpu import best_nodes_cpu, count_members_cpu, crossings_cpu, seen_tree_cpu
+from ultrafield.segment.kernels.quality_cpu import best_nodes_cpu, crossings_cpu, seen_tree_cpu
+from ultrafield.segment.kernels.votes_cpu import count_members
 from ultrafield.segment.quality import Quality, assess
 from ultrafield.types import AffinityGraph, Scene, Split, Surface, Tree, View
 from ultrafield.ultrametric import build_tree, cut, leaves
@@ -106,9 +107,11 @@ def test_same_ids_by_hand() -> None:
 def test_members_are_counted_among_the_chosen_pixels(masks: int) -> None:
     rng = np.random.default_rng(masks)
     members, chosen = rng.random((37, masks)) < 0.3, rng.random(37) < 0.5
-    found = np.zeros(masks, np.int64)
-    count_members_cpu(packed(members), chosen, found)
-    np.testing.assert_array_equal(found, members[chosen].sum(axis=0))
+    codes = packed(members)
+    found = np.zeros((1, 64 * codes.shape[1]), np.int64)
+    count_members(codes, chosen, np.zeros(len(codes), np.int64), found)
+    assert not found[0, masks:].any()
+    np.testing.assert_array_equal(found[0, :masks], members[chosen].sum(axis=0))
 
 
 def test_pixels_without_labels_and_broken_steps_are_counted() -> None:

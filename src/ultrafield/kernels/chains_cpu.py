@@ -61,6 +61,17 @@ def add_row_cpu(row, chains, count, slots, slot):
     return chains, slots
 
 
+@njit(cache=True, nogil=True, inline="always")
+def number_row_cpu(row, chains, count, slots):
+    """Where a row is among the chains, added if it is new; and the chains, their number and the slots from now on."""
+    found = find_row_cpu(row, chains, count, slots)
+    if found < 0:
+        chains, slots = add_row_cpu(row, chains, count, slots, -1 - found)
+        found = count
+        count += 1
+    return found, chains, count, slots
+
+
 @njit(cache=True, nogil=True)
 def number_rows_cpu(rows, index):
     """The distinct ones among rows, in the order in which they first occur.
@@ -79,12 +90,7 @@ def number_rows_cpu(rows, index):
         if item > 0 and _equal(row, rows[item - 1]):  # most pixels are like the one before
             index[item] = index[item - 1]
             continue
-        found = find_row_cpu(row, chains, count, slots)
-        if found < 0:
-            chains, slots = add_row_cpu(row, chains, count, slots, -1 - found)
-            found = count
-            count += 1
-        index[item] = found
+        index[item], chains, count, slots = number_row_cpu(row, chains, count, slots)
     return chains[:count].copy()
 
 

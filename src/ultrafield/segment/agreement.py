@@ -143,12 +143,12 @@ def _of_view(
 
 def _on_surface(masks: MaskSet, depth: np.ndarray) -> np.ndarray:
     """Which masks show a surface at least in half of their pixels [M], bool."""
-    from .kernels.quality_cpu import count_members_cpu
+    from .kernels.votes_cpu import count_members
 
-    members = np.zeros(len(masks), np.int64)
-    bits = masks.bits.reshape(-1, masks.bits.shape[-1])
-    count_members_cpu(bits, _resized(depth > 0, masks.shape).ravel(), members)
-    return members >= _ON_SURFACE * masks.areas
+    bits, solid = masks.bits.reshape(-1, masks.bits.shape[-1]), _resized(depth > 0, masks.shape).ravel()
+    members = np.zeros((1, 64 * bits.shape[1]), np.int64)
+    count_members(bits, solid, np.zeros(len(bits), np.int64), members)
+    return members[0, : len(masks)] >= _ON_SURFACE * masks.areas
 
 
 @dataclass(frozen=True)

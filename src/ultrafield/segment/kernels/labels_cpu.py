@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from ...kernels.chains_cpu import add_row_cpu, find_row_cpu
+from ...kernels.chains_cpu import number_row_cpu
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -61,14 +61,9 @@ def vote_cpu(point_chains: np.ndarray, table: np.ndarray, neighbors: np.ndarray,
             row[:] = table[first]
         else:
             _vote_row(table, voting[:voters], voted, row)
-        found = find_row_cpu(row, chains, count, slots)
-        if found < 0:
-            chains, slots = add_row_cpu(row, chains, count, slots, -1 - found)
-            found = count
-            count += 1
-        index[pixel] = found
+        index[pixel], chains, count, slots = number_row_cpu(row, chains, count, slots)
         if united:
-            own[first] = found
+            own[first] = index[pixel]
     return chains[:count].copy()
 
 

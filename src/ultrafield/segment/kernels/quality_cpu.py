@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint64
 
-from ...kernels.bits_cpu import lowest_bit
-
 
 @njit(cache=True, nogil=True, inline="always")
 def _popcount(word):
@@ -91,27 +89,6 @@ def best_nodes_cpu(parents, counts, marked, codes, best, best_marked, sizes):
                 if marked[node]:
                     most_marked = max(most_marked, iou)
         best[mask], best_marked[mask], sizes[mask] = most, most_marked, size
-
-
-@njit(cache=True, nogil=True)
-def count_members_cpu(bits, chosen, members):
-    """Add to `members` how many of the chosen pixels each mask holds.
-
-    Args:
-        bits: Packed memberships of P pixels [P, W], uint64.
-        chosen: [P], bool.
-        members: Output [M], int64; bits beyond the last mask's are ignored.
-    """
-    for pixel in range(len(bits)):
-        if not chosen[pixel]:
-            continue
-        for word in range(bits.shape[1]):
-            left = bits[pixel, word]
-            while left != uint64(0):
-                mask = 64 * word + lowest_bit(left)
-                if mask < len(members):
-                    members[mask] += 1
-                left &= left - uint64(1)
 
 
 @njit(cache=True, nogil=True)
