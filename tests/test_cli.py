@@ -117,8 +117,8 @@ def test_segment_starts_from_the_settings_of_the_run(tmp_path: Path) -> None:
     from ultrafield.commands.runfolder import RunFolder
 
     stored = Config(segment=SegmentConfig(linkage="single", neighbors=5))
-    RunFolder(tmp_path).write_config(tmp_path / "scene", SceneOptions(), stored)
-    command = cli.parse(["segment", str(tmp_path), "--segment.neighbors", "6"])
+    RunFolder(tmp_path / "run").write_config(tmp_path / "scene", SceneOptions(), stored)
+    command = cli.parse(["segment", str(tmp_path / "run"), "--segment.neighbors", "6"])
     assert isinstance(command, Segment)
     assert command.segment == SegmentConfig(linkage="single", neighbors=6)
 
@@ -186,7 +186,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def execute(self: object) -> None:
-        RunFolder(tmp_path / "run").write_config(tmp_path, SceneOptions(), Config())
+        RunFolder(tmp_path / "run").write_config(tmp_path / "scene", SceneOptions(), Config())
 
     monkeypatch.setattr(Train, "execute", execute)
     monkeypatch.setattr(os, "replace", full)

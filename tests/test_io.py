@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ultrafield.errors import RunError
+from ultrafield.errors import RunError, SceneError
 from ultrafield.io import Blocks, fresh_folder, read_npz, read_npz_blocks, write_npy, write_npz
+from ultrafield.removal import kinds
 
 
 def test_an_array_comes_back(tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_a_full_disk_keeps_the_old_array(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_fresh_folder_replaces_the_old_one(tmp_path: Path) -> None:
     target = tmp_path / "new" / "folder"
     for name in ("old", "new"):
-        with fresh_folder(target) as folder:
+        with fresh_folder(target, kinds("old|new")) as folder:
             (folder / name).touch()
     assert [path.name for path in target.iterdir()] == ["new"]
     assert [path.name for path in target.parent.iterdir()] == ["folder"]
@@ -71,13 +72,28 @@ def test_a_fresh_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
     (target / "old").touch()
 
     def interrupted() -> None:
-        with fresh_folder(target) as folder:
+        with fresh_folder(target, kinds("old")) as folder:
             (folder / "new").touch()
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert [path.name for path in target.iterdir()] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_fresh_folder_never_replaces_files_of_other_kinds(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "old").touch()
+
+    def replace() -> None:
+        with fresh_folder(target, kinds("old")):
+            (target / "late").touch()
+
+    with pytest.raises(SceneError, match=r"folder/late: not a file that is written here, so .*folder is not replaced"):
+        replace()
+    assert sorted(path.name for path in target.iterdir()) == ["late", "old"]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 

@@ -19,6 +19,7 @@ from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 import numpy as np
 
 from .errors import RunError, SceneError
+from .removal import Kinds, check_ours, remove_ours
 
 
 @contextmanager
@@ -46,15 +47,25 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def fresh_folder(target: str | Path) -> Iterator[Path]:
-    """A folder to fill, which replaces `target` if the block ends without an error and vanishes otherwise."""
-    target = Path(target)
+def fresh_folder(target: str | Path, ours: Kinds) -> Iterator[Path]:
+    """A folder to fill, which replaces `target` if the block ends without an error and vanishes otherwise.
+
+    Args:
+        target: Where the folder is to appear.
+        ours: Kinds of files that `target` may hold; a folder with anything else in it is never replaced.
+
+    Raises:
+        SceneError: `target` holds something else.
+    """
+    target = Path(os.path.abspath(target))
+    check_ours(target, ours)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         temporary.chmod(0o755)
         yield temporary
-        shutil.rmtree(target, ignore_errors=True)
+        check_ours(target, ours)  # again, as much may have happened since
+        remove_ours(target, ours)
         temporary.rename(target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)

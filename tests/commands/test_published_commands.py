@@ -173,6 +173,38 @@ def test_results_hold_the_views_of_the_last_command_only(here: Path, tiny_scene:
     assert [path.name for path in results.iterdir() if path.is_dir()] == ["0"]  # named after what the checkpoint holds
 
 
+def test_other_files_in_results_are_kept(here: Path, tiny_scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--batch_size", "64", "--num_epochs", "0.005"]
+    mine = here / "results/nerf/exp"
+    (mine / "masks").mkdir(parents=True)
+    (mine / "masks/mine.txt").touch()
+    assert train_main(root) == 2
+    assert "exp: neither empty nor a run folder (it holds masks/mine.txt" in capsys.readouterr().err
+    assert [path.name for path in mine.rglob("*.*")] == ["mine.txt"]
+    (mine / "masks/mine.txt").unlink()
+    assert train_main(root) == 0
+    (mine / "0/notes.txt").touch()
+    before = sorted(mine.rglob("*"))
+    assert train_main([*root, "--lr", "2e-2"]) == 2
+    assert "exp/0/notes.txt: not a file that is written here" in capsys.readouterr().err
+    assert sorted(mine.rglob("*")) == before
+    (here / "photos").mkdir()
+    (here / "photos/001.png").touch()
+    render = ["--ckpt_path", "ckpts/nerf/exp/epoch=0.ckpt", "--render_dir", "photos"]
+    assert render_main([*root, *render]) == 2
+    assert "--render_dir: photos/001.png could be overwritten" in capsys.readouterr().err
+    assert [path.name for path in (here / "photos").iterdir()] == ["001.png"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/tmp/a", "a\n", "c" * 300])
+def test_names_that_are_no_file_names(here: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train_main(["--root_dir", "R", f"--exp_name={name}"]) == 2
+    assert "train.py: error: --exp_name: " in capsys.readouterr().err
+    assert evaluate_main("nc", ["R", name]) == 2
+    assert "cannot be a file name" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+
+
 def test_interrupted_validation_leaves_no_half_written_results(
     here: Path, tiny_scene: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

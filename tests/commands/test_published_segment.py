@@ -236,10 +236,27 @@ def test_files_of_earlier_trainings_are_not_read(results: Path) -> None:
     assert sorted(path.name for path in (out / "OUT").iterdir()) == ["0", "notes.npy"]
 
 
-@pytest.mark.parametrize("output", ["..", ".", "../elsewhere"])
-def test_output_stays_below_vis(results: Path, output: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["E", output]) == 2
-    assert capsys.readouterr().err == f"3dseg.py: error: OUTPUT: expected a name below vis/, got {output!r}\n"
+@pytest.mark.parametrize("name", ["..", ".", "", "../elsewhere", "/tmp"])
+def test_results_and_output_stay_where_they_belong(
+    results: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, what in ((["E", name], "OUTPUT"), ([name, "OUT"], "EXP")):
+        assert main(arguments) == 2
+        assert f"3dseg.py: error: {what}: {name!r} cannot be a file name" in capsys.readouterr().err
+
+
+def test_other_files_among_earlier_output_are_refused(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vis = results.parents[3] / "vis"
+    write_npy(vis / "OUT" / "1" / "0.010.npy", np.zeros((2, 2)))
+    (vis / "OUT.ply").touch()
+    (vis / "OUT" / "1" / "notes.txt").touch()
+    assert main(["E", "OUT"]) == 2
+    assert "OUT/1/notes.txt: not a file that is written here" in capsys.readouterr().err
+    assert (vis / "OUT.ply").exists()
+    assert len(list((vis / "OUT" / "1").iterdir())) == 2
+    (vis / "LINK").symlink_to(vis / "OUT")
+    assert main(["E", "LINK"]) == 2
+    assert "is a link" in capsys.readouterr().err
 
 
 def test_broken_results(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

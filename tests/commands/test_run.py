@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from ultrafield import cli
+from ultrafield.commands.options import SceneOptions
 from ultrafield.commands.runfolder import RunFolder
 from ultrafield.commands.segment import height_names
+from ultrafield.config import Config
 from ultrafield.data import load_scene
 from ultrafield.io import read_image, write_image
 from ultrafield.masks import read_masks, write_masks
@@ -469,11 +471,173 @@ def test_masks_of_the_user_are_replaced_only_on_request(
     before = snapshot(scene)
     assert cli.main(["masks", str(scene)]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
-    assert f"{scene / 'train_seg'}: has masks of 1 of 6 training views already (first: r_4)" in said
+    file = scene / "train_seg" / ("r_4/0.png" if shape == "folder" else "r_4.png")
+    assert f"{file}: lies where the masks of training view r_4 go, and may be your work" in said
     assert "--overwrite" in said
     assert snapshot(scene) == before
     assert cli.main(["masks", str(scene), "--overwrite"]) == 0
     assert len([path for path in (scene / "train_seg").iterdir() if path.is_dir()]) == 6
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["train_seg/r_4/mask.jpg", "train_seg/r_4/notes.txt", "train_seg/r_4.tif", "train_seg_hierarchy/r_4_same.npy"],
+)
+def test_files_of_any_kind_where_masks_go_count_as_the_users(
+    tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    scene = _without_masks(tiny_scene, tmp_path / "scene")
+    (scene / place).parent.mkdir(parents=True)
+    (scene / place).touch()
+    before = snapshot(scene)
+    assert cli.main(["masks", str(scene)]) == 2
+    assert f"{scene / place}: lies where the masks of training view r_4 go" in capsys.readouterr().err
+    assert snapshot(scene) == before
+
+
+@pytest.mark.parametrize("name", ["mask.jpg", "notes.txt", "mask_0.png", "sub/0.png"])
+def test_replacing_masks_removes_nothing_else(
+    tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    out = tmp_path / "out"
+    write_masks(out, "train", "r_0", np.ones((1, 32, 32), bool))
+    file = out / "train_seg" / "r_4" / name
+    file.parent.mkdir(parents=True)
+    file.touch()
+    before = snapshot(out)
+    assert cli.main(["masks", str(tiny_scene), "--out", str(out), "--overwrite"]) == 2
+    assert f"{file}: not a file that is written here" in capsys.readouterr().err
+    assert snapshot(out) == before
+
+
+def test_masks_are_not_written_through_links(
+    tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine"
+    write_image(mine / "r_0" / "0.png", np.ones((32, 32), np.uint8))
+    before = snapshot(mine)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "whole" / "train_seg").symlink_to(mine)
+    (tmp_path / "one" / "train_seg").mkdir(parents=True)
+    (tmp_path / "one" / "train_seg" / "r_0").symlink_to(mine / "r_0")
+    for name in ("whole", "one"):
+        assert cli.main(["masks", str(tiny_scene), "--out", str(tmp_path / name), "--overwrite"]) == 2
+        assert str(tmp_path / name / "train_seg") in capsys.readouterr().err
+    assert snapshot(mine) == before
+
+
+def _assert_refused(arguments: list[str], folder: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command ends with one line and exit code 2, and leaves a folder as it was."""
+    before = snapshot(folder)
+    capsys.readouterr()
+    assert cli.main(arguments) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert text in said
+    assert snapshot(folder) == before
+
+
+@pytest.mark.parametrize("extra", [[], ["--overwrite"]])
+@pytest.mark.parametrize("command", ["run", "train"])
+def test_out_must_be_new_or_empty_or_a_run_on_the_scene(
+    tiny: list[str], tiny_scene: Path, copied_run: Path, tmp_path: Path, command: str, extra: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    extra = extra if command == "run" else []
+    scene = tmp_path / "scenes" / "other"
+    shutil.copytree(tiny_scene, scene)
+    (scene / "masks").mkdir()
+    (scene / "masks" / "0.png").touch()
+    project = tmp_path / "project"
+    for name in ("masks", "views", "labels", "renders"):
+        (project / name).mkdir(parents=True)
+        (project / name / "mine.txt").touch()
+
+    def refused(out: Path, folder: Path, text: str) -> None:
+        _assert_refused([command, str(scene), "--out", str(out), *extra, *tiny], folder, text, capsys)
+
+    refused(project, project, "project: neither empty nor a run folder (it holds labels/mine.txt and no config.json)")
+    refused(scene, scene, "other: is the scene itself")
+    refused(scene.parent, scene.parent, "scenes: holds the scene")
+    refused(copied_run, copied_run, f"holds a run on {tiny_scene}")
+    (project / "config.json").write_text("{}")
+    refused(project, project, "project/config.json: cannot be used")
+    (tmp_path / "link").symlink_to(copied_run)
+    refused(tmp_path / "link", copied_run, "link: is a link")
+
+
+@pytest.mark.parametrize("name", ["masks", "renders", "labels/train"])
+def test_a_run_does_not_write_through_links(
+    tiny: list[str], tiny_scene: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, mine = tmp_path / "run", tmp_path / "mine"
+    RunFolder(run).write_config(tiny_scene, SceneOptions(), Config())
+    mine.mkdir()
+    (mine / "r_0.npz").touch()
+    (run / name).parent.mkdir(exist_ok=True)
+    (run / name).symlink_to(mine)
+    for extra in ([], ["--overwrite"]):
+        _assert_refused(
+            ["run", str(tiny_scene), "--out", str(run), *extra, *tiny], tmp_path, f"{run / name}: is a link", capsys
+        )
+
+
+def test_a_new_folder_inside_the_scene_may_hold_a_run(tiny_scene: Path, tmp_path: Path) -> None:
+    scene = tmp_path / "scene"
+    shutil.copytree(tiny_scene, scene)
+    RunFolder(scene / "run").write_config(scene, SceneOptions(), Config())
+    assert RunFolder(scene / "run").read_config().scene == scene.resolve()
+
+
+def test_other_files_in_a_run_folder_stay(tiny: list[str], tiny_scene: Path, copied_run: Path) -> None:
+    notes = [copied_run / name for name in ("notes.txt", "labels/notes.txt", "views/train/r_0/mine.jpg")]
+    for note in notes:
+        note.touch()
+    arguments = ["run", str(tiny_scene), "--out", str(copied_run), "--engine", "field", "--overwrite", *tiny]
+    assert cli.main(arguments) == 0
+    assert all(note.exists() for note in notes)
+
+
+def test_other_files_among_the_masks_of_a_run_are_refused(
+    tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare, run = _without_masks(tiny_scene, tmp_path / "bare"), tmp_path / "run"
+    RunFolder(run).write_config(bare, SceneOptions(), Config())
+    write_masks(run / "masks", "train", "r_0", np.ones((1, 32, 32), bool))
+    own = ["run", str(bare), "--out", str(run), "--masks", str(run / "masks")]
+    _assert_refused([*own, *tiny], run, "is where the run makes its own masks", capsys)
+    (run / "masks" / "notes.txt").touch()
+    for extra in ([], ["--overwrite"]):
+        arguments = ["run", str(bare), "--out", str(run), *extra, *tiny]
+        _assert_refused(arguments, run, "masks/notes.txt: not a file that is written here", capsys)
+
+
+def test_a_run_that_was_cut_short_while_it_made_masks_goes_on(
+    tiny: list[str], tiny_scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ultrafield.commands import run as module
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    bare, run = _without_masks(tiny_scene, tmp_path / "bare"), tmp_path / "run"
+    arguments = ["run", str(bare), "--out", str(run), *tiny]
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "make_masks", interrupted)
+        assert cli.main(arguments) == 1
+    assert cli.main(arguments) == 0
+
+
+@pytest.mark.parametrize("command", ["masks", "run"])
+def test_a_view_called_dotdot_harms_nothing(
+    tiny: list[str], tiny_scene: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = _without_masks(tiny_scene, tmp_path / "work" / "scene")
+    (scene / "train" / "r_3.png").rename(scene / "train" / "...png")
+    file = scene / "transforms_train.json"
+    file.write_text(file.read_text().replace("./train/r_3", "./train/...png"))
+    arguments = [command, str(scene), *(["--out", str(tmp_path / "work" / "run"), *tiny] if command == "run" else [])]
+    text = f"{file}: frame 3: view name: '..' cannot be a file name: it stands for another folder"
+    _assert_refused(arguments, tmp_path / "work", text, capsys)
 
 
 def test_an_interrupt_leaves_the_masks_of_whole_views_only(
@@ -539,6 +703,25 @@ def test_the_demo_ends_with_tables_and_pictures(
     assert len(frames) == 2
     for engine in ("lift", "field"):
         assert len(list((out / engine / "labels" / "val").glob("*.npz"))) == 2
+
+
+def test_the_demo_leaves_other_files_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = ["--device", "cpu", "--size", "32", "--train-views", "2", "--val-views", "1"]
+
+    def refused(out: str, text: str) -> None:
+        for extra in ([], ["--overwrite"]):
+            _assert_refused(["demo", "--out", str(tmp_path / out), *small, *extra], tmp_path, text, capsys)
+
+    for place in ("a/scene.json", "b/lift/masks/mine.txt", "c/scene/mine.txt"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).write_text("{}")
+    refused("a", "a/scene.json: not written by the demo")
+    refused("b", "b/lift: neither empty nor a run folder (it holds masks/mine.txt")
+    capsys.readouterr()
+    _assert_refused(["demo", "--out", str(tmp_path / "c"), *small], tmp_path, "folder exists and is not empty", capsys)
+    _assert_refused(
+        ["demo", "--out", str(tmp_path / "c"), "--overwrite", *small], tmp_path, "not a dataset written by", capsys
+    )
 
 
 def test_a_video_that_lost_frames_is_not_kept(copied_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

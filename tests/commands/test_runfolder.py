@@ -11,7 +11,7 @@ from ultrafield.chains import LabelChains
 from ultrafield.commands.options import SceneOptions
 from ultrafield.commands.runfolder import RunFolder, ViewLabels, fingerprint
 from ultrafield.config import Config, preset
-from ultrafield.errors import ConfigError, RunError
+from ultrafield.errors import ConfigError, RunError, SceneError
 from ultrafield.io import write_npz
 from ultrafield.types import RenderedView, Surface, Tree
 
@@ -32,9 +32,9 @@ def surface() -> Surface:
 
 def test_config_comes_back(run: RunFolder, tmp_path: Path) -> None:
     data, config = SceneOptions(width=32, masks=tmp_path / "m"), preset("paper")
-    run.write_config(tmp_path, data, config)
+    run.write_config(tmp_path / "a", data, config)
     stored = run.read_config()
-    assert (stored.scene, stored.data, stored.config) == (tmp_path.resolve(), data, config)
+    assert (stored.scene, stored.data, stored.config) == ((tmp_path / "a").resolve(), data, config)
 
 
 def test_a_run_belongs_to_one_scene(run: RunFolder, tmp_path: Path) -> None:
@@ -49,6 +49,30 @@ def test_a_run_belongs_to_one_scene(run: RunFolder, tmp_path: Path) -> None:
 def test_a_run_does_not_write_into_the_scene_itself(run: RunFolder) -> None:
     with pytest.raises(RunError, match=r"run: is the scene itself, which is never changed"):
         run.write_config(run.root, SceneOptions(), Config())
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", "a\0", "c" * 201])
+def test_every_path_of_a_view_needs_a_name_that_a_file_can_have(run: RunFolder, name: str) -> None:
+    for path in (run.render_file, run.label_file, run.view_folder):
+        with pytest.raises(SceneError, match=r"run: view name: .* cannot be a file name"):
+            path("train", name)
+
+
+def test_half_a_config_is_an_empty_folder(run: RunFolder, tmp_path: Path) -> None:
+    run.root.mkdir()
+    (run.root / ".config.json.abc_1234.tmp").touch()
+    run.claim(tmp_path / "a")
+    (run.root / ".mine.json.abc_1234.tmp").touch()
+    with pytest.raises(RunError, match=r"neither empty nor a run folder \(it holds \.mine\.json"):
+        run.claim(tmp_path / "a")
+
+
+def test_views_of_epochs_may_lie_beside_a_published_run(run: RunFolder, tmp_path: Path) -> None:
+    (run.root / "19").mkdir(parents=True)
+    (run.root / "19" / "000.png").touch()
+    run.claim(tmp_path / "a", takeover=True)
+    with pytest.raises(RunError, match=r"it holds 19/000\.png"):
+        run.claim(tmp_path / "a")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"scene": "s", "data": {"speed": 1}, "config": {}}'])
@@ -87,11 +111,13 @@ def test_forgotten_stages_are_not_finished(run: RunFolder) -> None:
 
 def test_adopted_geometry_counts_as_done(run: RunFolder, tmp_path: Path) -> None:
     other = RunFolder(tmp_path / "other")
+    other.write_config(tmp_path / "a", SceneOptions(), Config())
     other.write_render("val", "r_0", RenderedView(np.zeros((2, 3, 3)), np.ones((2, 3)), np.ones((2, 3))))
     (other.root / "field.safetensors").write_bytes(b"field")
     for stage in ("source", "render", "segment"):
         other.finish(stage, "a", 1.0)
     run.adopt_geometry(other)
+    run.claim(tmp_path / "a")
     assert run.finished("source", "a")
     assert run.finished("render", "a")
     assert not run.finished("segment", "a")

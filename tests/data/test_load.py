@@ -324,3 +324,32 @@ def test_coverage_of_transparent_pictures_is_kept(pickplace):
     assert view.alpha.min() == 0
     assert view.alpha.max() == 255
     assert (view.image[view.alpha == 0] == 255).all()
+
+
+# Names
+
+
+BAD = [("a/...png", ".."), ("a/.png", ""), (".png", ""), ("a/b\nc.png", "b\nc"), ("a/" + "c" * 300, "c" * 60 + "…")]
+
+
+@pytest.mark.parametrize(("listed", "name"), [*BAD, ("a/..", ".."), ("a/d\0", "d\0"), ("C:c.png", "C:c")])
+@pytest.mark.parametrize("layout", ["blender", "nerfstudio"])
+def test_pictures_whose_names_cannot_name_a_view(
+    make_blender: Make, make_capture: Make, edit: Make, layout: str, listed: str, name: str
+) -> None:
+    root = make_blender() if layout == "blender" else make_capture()
+    file = root / ("transforms_train.json" if layout == "blender" else "transforms.json")
+    edit(file, lambda values: values["frames"][1].update(file_path=listed))
+    message = f"{file}: frame 1: view name: {name!r} cannot be a file name"
+    with pytest.raises(SceneError, match=re.escape(message)):
+        load_scene(root)
+
+
+@pytest.mark.parametrize("name", ["..", "."])
+def test_folders_whose_names_cannot_name_a_view(tmp_path: Path, name: str) -> None:
+    for view in ("00", "01", name):
+        write_image(tmp_path / f"view-{view}/shape-rgb.png", np.zeros((4, 4, 3), np.uint8))
+        (tmp_path / f"view-{view}/meta.txt").write_text("0 0 0 1")
+    message = f"{tmp_path}/view-{name}/meta.txt: view name: {name!r} cannot be a file name"
+    with pytest.raises(SceneError, match=re.escape(message)):
+        load_scene(tmp_path)

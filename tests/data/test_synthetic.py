@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -214,6 +215,28 @@ def test_overwrite_replaces_a_dataset(source: Path, tmp_path: Path) -> None:
     synthesize(source, tmp_path / "out", config, progress=False)
     synthesize(source, tmp_path / "out", replace(config, train_views=1), overwrite=True, progress=False)
     assert [file.name for file in (tmp_path / "out" / "train").iterdir()] == ["r_0.png"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "train/r_0.jpg", "run/config.json", "train_seg/r_0/metadata.csv"])
+def test_overwrite_keeps_datasets_with_other_files(dataset: Path, source: Path, tmp_path: Path, name: str) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(dataset, out)
+    (out / name).parent.mkdir(exist_ok=True)
+    (out / name).touch()
+    with pytest.raises(SceneError, match=f"{name}: not a file that is written here"):
+        synthesize(source, out, TINY, overwrite=True, progress=False)
+    assert len(list(out.rglob("*"))) >= len(list(dataset.rglob("*"))) + 1
+
+
+def test_overwrite_replaces_only_what_synth_made(dataset: Path, source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(dataset, out)
+    (tmp_path / "link").symlink_to(out)
+    with pytest.raises(SceneError, match="exists and is not a folder"):
+        synthesize(source, tmp_path / "link", TINY, overwrite=True, progress=False)
+    (out / "tree.json").write_text((out / "tree.json").read_text().replace('"ultrafield"', '"blender"'))
+    with pytest.raises(SceneError, match="not a dataset written by synth"):
+        synthesize(source, out, TINY, overwrite=True, progress=False)
 
 
 def test_an_interrupt_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

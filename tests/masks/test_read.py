@@ -233,3 +233,20 @@ def test_published_hierarchy_is_what_we_compute(pickplace: Path) -> None:
         again = build_mask_set(found.masks())
         np.testing.assert_array_equal(found.inside, again.inside)
         np.testing.assert_array_equal(found.same, again.same)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "a\0", "c" * 201])
+def test_masks_of_a_view_without_a_proper_name_are_not_written(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(SceneError, match=r"view name: .* cannot be a file name"):
+        write_masks(tmp_path, "train", name, boxes(2))
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_other_files_in_the_folder_of_a_view_are_never_removed(tmp_path: Path) -> None:
+    write_masks(tmp_path, "train", "r_0", boxes(5))
+    (tmp_path / "train_seg/r_0/mask.jpg").touch()
+    with pytest.raises(SceneError, match=r"r_0/mask\.jpg: not a file that is written here"):
+        write_masks(tmp_path, "train", "r_0", boxes(2))
+    assert len(list((tmp_path / "train_seg/r_0").iterdir())) == 6
+    assert len(np.load(tmp_path / "train_seg_hierarchy/r_0_same.npy")) == 5

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ..config import Config, Engine, preset
+from ..errors import RunError
 from ..io import read_json, write_json
 from .console import Report, figure
 from .options import Device, SceneOptions, Switch
@@ -55,8 +56,8 @@ class Demo:
             config = replace(demo_config(), engine=engine, seed=self.seed)
             report.note(f"engine {engine}")
             if built:
-                start_afresh(run)
-            if engine != ENGINES[0] and not run.config_file.is_file():
+                start_afresh(run, scene, SceneOptions())
+            if engine != ENGINES[0] and not (run.root / "stages.json").is_file():
                 run.adopt_geometry(RunFolder(self.out / ENGINES[0]))
             metrics[engine] = run_stages(run, scene, SceneOptions(), config, device=self.device, report=Report())
         self._print(metrics, report)
@@ -66,18 +67,31 @@ class Demo:
         from ..data import SynthConfig, synthesize
 
         folder, record = self.out / "scene", self.out / "scene.json"
+        known = self._read_record(record)
+        for engine in ENGINES:
+            RunFolder(self.out / engine).claim(folder)
         options = SynthConfig(size=self.size, train_views=self.train_views, val_views=self.val_views, seed=self.seed)
         made = (folder / "transforms_train.json").is_file()
-        if made and not self.overwrite and record.is_file() and read_json(record) == asdict(options):
+        if made and not self.overwrite and known == asdict(options):
             report.note("scene: done before, kept")
             return folder, False
-        if made and not self.overwrite:
+        if made and known is not None and not self.overwrite:
             report.note("scene: there is one of other options; it is built anew, and all that follows done again")
-        record.unlink(missing_ok=True)
         with report.stage("scene"):
-            synthesize(None, folder, options, overwrite=self.overwrite or made)
+            synthesize(None, folder, options, overwrite=self.overwrite or known is not None)
         write_json(record, asdict(options))
         return folder, True
+
+    def _read_record(self, file: Path) -> dict[str, Any] | None:
+        """The options of the scene that an earlier demo made, None if there was none; `RunError` for another file."""
+        from ..data import SynthConfig
+
+        if not file.is_file():
+            return None
+        record = read_json(file)
+        if not isinstance(record, dict) or set(record) != {item.name for item in fields(SynthConfig)}:
+            raise RunError(f"{file}: not written by the demo; give it a folder of its own with --out")
+        return record
 
     def _print(self, metrics: dict[str, dict[str, Any] | None], report: Report) -> None:
         quality = [["", "PSNR", "SSIM", "NC", "NC-dense", "VC", "VC of the truth"]]

@@ -27,7 +27,7 @@ class Masks:
         scene: Folder of pictures and cameras.
         model: Where masks come from; watershed needs no downloaded weights.
         out: Folder to hold train_seg/ and train_seg_hierarchy/; the scene folder if not given.
-        overwrite: Replace masks that are there.
+        overwrite: Replace masks (NUMBER.png, and their hierarchy) that are there; no other file is removed.
         data: How the scene is read.
     """
 
@@ -45,22 +45,23 @@ class Masks:
         report = Report()
         scene = open_scene(self.scene, self.data, report)
         out = self.out or self.scene
-        if not self.overwrite:
-            _check_free(scene, out)
+        _check_target(scene, out, overwrite=self.overwrite)
         count = make_masks(scene.train.views, out, report)
         report.result(f"{out / 'train_seg'}: {count} masks of {len(scene.train)} views")
 
 
-def _check_free(scene: Scene, out: Path) -> None:
-    """Raise `SceneError` if the target has masks of a training view, which may be somebody's work."""
-    from ..masks import find_masks
+def _check_target(scene: Scene, out: Path, *, overwrite: bool) -> None:
+    """Raise `SceneError`, before anything is written, if the target has files that may be somebody's work."""
+    from ..masks import check_writable, find_work
 
-    found = [view.name for view in scene.train if find_masks(out, "train", view.name) is not None]
-    if found:
-        raise SceneError(
-            f"{out / 'train_seg'}: has masks of {len(found)} of {len(scene.train)} training views already (first: "
-            f"{found[0]}); choose another folder with --out, or replace them with --overwrite"
-        )
+    for view in scene.train:
+        found = None if overwrite else find_work(out, "train", view.name)
+        if found is not None:
+            raise SceneError(
+                f"{found}: lies where the masks of training view {view.name} go, and may be your work; choose another "
+                "folder with --out, or replace masks with --overwrite"
+            )
+        check_writable(out, "train", view.name)
 
 
 def make_masks(views: Sequence[View], out: Path, report: Report) -> int:

@@ -11,7 +11,6 @@ state.
 from __future__ import annotations
 
 import io as bytes_io
-import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -23,12 +22,13 @@ import numpy as np
 from ..config import Config, from_dict, to_dict
 from ..errors import ConfigError, RunError, SceneError
 from ..io import atomic_write, fresh_folder
+from ..removal import check_ours, remove_ours
 from ..types import Cameras, Scene, Split
 from .console import Report
 from .guard import guarded
 from .options import SceneOptions
 from .published_options import PUBLISHED_SIZE, PublishedOptions, parse_options, published_config, remarks, scene_remarks
-from .published_views import epoch_folders, write_views
+from .published_views import VIEW_FILES, epoch_folders, write_views
 from .runfolder import RunFolder, fingerprint
 from .train import is_trained, keep_fields, open_scene, train
 
@@ -140,6 +140,8 @@ def _fit(
     if options.contrastive:
         check_masks(scene)
     initial = None if checkpoint is None else build_fields(scene, checkpoint)
+    for folder in epoch_folders(run.root):
+        check_ours(folder, VIEW_FILES)
     run.write_config(scene.root, data, config, takeover=True)
     _begin(run, options)
     if checkpoint is None or initial is None:
@@ -190,7 +192,7 @@ def _begin(run: RunFolder, options: PublishedOptions) -> None:
         run.begin("origin", origin)
     if start is not None or not is_trained(run):
         for folder in epoch_folders(run.root):
-            shutil.rmtree(folder)
+            remove_ours(folder, VIEW_FILES)
 
 
 def _remaining(options: PublishedOptions, config: Config, checkpoint: Checkpoint) -> Config:
@@ -208,12 +210,23 @@ def _validate(options: PublishedOptions, scene: Scene, fields: Fields, folder: P
     A folder of the experiment's results is replaced as a whole; one that the user chose may hold the user's own files.
     """
     ours = folder is not None and folder.parent.resolve() == result_folder(options).resolve()
-    with report.stage("validation"), fresh_folder(folder) if ours else nullcontext(folder) as target:
+    if folder is not None and not ours:
+        _check_render_folder(folder)
+    with report.stage("validation"), fresh_folder(folder, VIEW_FILES) if ours else nullcontext(folder) as target:
         quality = write_views(target, scene, fields, options, report)
     if quality is not None:
         report.result(str(quality))
     if folder is not None:
         report.result(f"{folder}: written")
+
+
+def _check_render_folder(folder: Path) -> None:
+    """Raise `ConfigError` if files of a folder that no rendering has been written to would be overwritten."""
+    if not folder.is_dir() or (folder / "to_user.npy").is_file():  # the first file that a rendering writes
+        return
+    for entry in sorted(folder.iterdir()):
+        if any(VIEW_FILES.fullmatch(name) for name in (entry.name, f"{entry.name}/0.010.png")):
+            raise ConfigError(f"--render_dir: {entry} could be overwritten; choose another folder")
 
 
 def _write_checkpoints(options: PublishedOptions, epoch: int, config: Config, fields: Fields) -> None:

@@ -13,8 +13,9 @@ from typing import Literal
 
 import numpy as np
 
-from ..errors import RunError, SceneError
+from ..errors import ConfigError, RunError, SceneError
 from ..io import write_json
+from ..names import check_name
 from ..types import Scene
 from .console import Report
 from .guard import guarded
@@ -45,6 +46,7 @@ def _evaluate(metric: Metric, options: argparse.Namespace) -> None:
     from ..data import load_ground_truth, load_scene
     from ..metrics import evaluate_segmentation, published_scores
 
+    check_name(options.name, "NAME", ConfigError)
     report = Report()
     scene = load_scene(options.root_dir, **SceneOptions(width=_READ_WIDTH).arguments())
     truth = load_ground_truth(scene, "val")

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..config import Config, FeatureConfig, GeometryConfig, preset
 from ..errors import ConfigError
+from ..names import check_name
 from ..types import Scene
 
 STEPS_PER_EPOCH = 1000
@@ -156,6 +157,7 @@ def parse_options(program: str, arguments: Sequence[str] | None = None) -> Publi
 
 
 def _check(options: PublishedOptions) -> None:
+    check_name(options.exp_name, "--exp_name", ConfigError)
     for name in ("downsample", "scale", "batch_size", "num_epochs", "num_gpus", "lr", "num_seg_samples",
                  "neg_sample_ratio", "num_seg_test", "render_train_subsample", "feature_dim",
                  "accumulate_grad_batches"):  # fmt: skip

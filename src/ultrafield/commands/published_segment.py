@@ -8,7 +8,6 @@ segment, to 199; 200 is none.
 from __future__ import annotations
 
 import argparse
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ import numpy as np
 from ..config import SegmentConfig
 from ..errors import ConfigError, RunError
 from ..io import atomic_write, write_image, write_npy
+from ..names import check_name
+from ..removal import check_ours, kinds, remove_ours
 from ..types import Surface
 from .console import Report
 from .guard import guarded
@@ -30,6 +31,7 @@ NEIGHBORS = 16
 VOXEL = 2e-3
 OUTLIER_RADIUS = 4e-3
 NEAREST_DEPTH = 0.3
+_VIEW_FILES = kinds(r"\d\.\d{3}\.(png|npy)")  # what is written into the folder of a view
 _CANDIDATES = 32  # nearest points looked at before asking for those with an id of their own
 
 
@@ -64,10 +66,12 @@ def _run(options: PublishedSegmentOptions) -> None:
     for name, least in (("threshold", 0.0), ("k_query", 1), ("n_outliers", 1)):
         if getattr(options, name) < least:
             raise ConfigError(f"--{name}: expected at least {least:g}, got {getattr(options, name):g}")
+    for name in ("exp", "output"):
+        check_name(getattr(options, name), name.upper(), ConfigError)
     vis = Path("vis")
     target = vis / options.output
-    if vis.resolve() not in target.resolve().parents:
-        raise ConfigError(f"OUTPUT: expected a name below vis/, got {options.output!r}")
+    for folder in _view_folders(target):
+        check_ours(folder, _VIEW_FILES)  # what can be refused is refused before anything is removed
     report, folder = Report(), find_results(options.exp)
     views = read_view_list(folder)
     if not views.test:
@@ -104,9 +108,15 @@ def find_results(exp: str) -> Path:
 def clear_output(target: Path) -> None:
     """Remove what an earlier call wrote for this OUTPUT, so that no view of it stays beside the new ones."""
     target.with_name(f"{target.name}.ply").unlink(missing_ok=True)
-    for entry in target.glob("*"):
-        if entry.is_dir() and entry.name.isdecimal():
-            shutil.rmtree(entry)
+    for folder in _view_folders(target):
+        remove_ours(folder, _VIEW_FILES)
+
+
+def _view_folders(target: Path) -> list[Path]:
+    """The folders of views below an OUTPUT."""
+    if target.is_symlink():
+        raise RunError(f"{target}: is a link, through which nothing is written; choose another OUTPUT")
+    return [entry for entry in target.glob("*") if entry.is_dir() and entry.name.isdecimal()]
 
 
 def training_points(folder: Path, stems: Sequence[str], needed: int, report: Report) -> tuple[np.ndarray, np.ndarray]:

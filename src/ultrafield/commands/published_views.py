@@ -32,6 +32,7 @@ import numpy as np
 from ..errors import RunError, SceneError
 from ..io import atomic_write, read_json, write_image, write_json, write_npy
 from ..projection import back_project
+from ..removal import kinds
 from ..threads import in_threads, workers_for
 from ..types import AffinityGraph, Cameras, RenderedView, Scene, Similarity, View
 from .console import Report
@@ -45,6 +46,14 @@ if TYPE_CHECKING:
     from ..field import RadianceField
     from ..training import Fields
 
+VIEW_FILES = kinds(
+    r"(train_)?\d{3,}(_d|_f)?\.png",
+    r"(train_)?\d{3,}_(d|surface|p)\.npy",
+    r"(train_)?\d{3,}_f\.pth",
+    r"\d{3,}_s/\d\.\d{3}\.png",
+    r"(intrinsic|to_user)\.npy",
+    r"views\.json",
+)
 PARTNET_DENSITY = 5.0  # factor on the density when PartNet is rendered, as published
 PARSING_THRESHOLDS = np.arange(1, 101) / 100.0
 # Bytes of a view that exist at once, per pixel and per channel: comparing and parsing, and the features, their half and

@@ -57,6 +57,7 @@ class Render:
 
         report, run = Report(), RunFolder(self.run)
         stored = run.read_config()
+        run.claim(stored.scene)
         check_trained(run)
         fields = load_fields(run.root, device=resolve_device(self.device))
         scene = posed(open_scene(stored.scene, stored.data, report), fields.geometry)

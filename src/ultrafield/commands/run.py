@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -60,7 +59,7 @@ class Run:
         report, run = Report(), RunFolder(self.out)
         config = announced_config(self.method, self.device, report)
         if self.overwrite:
-            start_afresh(run)
+            start_afresh(run, self.scene, self.data)
         with in_background() as submit:
             submit(wake, self.device)  # while the scene is read
             metrics = run_stages(run, self.scene, self.data, config, device=self.device, report=report)
@@ -83,7 +82,8 @@ def run_stages(
     run: RunFolder, path: Path, data: SceneOptions, config: Config, *, device: Device, report: Report
 ) -> dict[str, Any] | None:
     """Bring a run folder up to date; returns its metrics, or None if there is nothing to compare with."""
-    scene, data = _with_masks(run, path, data, report)
+    run.claim(path)
+    scene, data = _with_masks(run, path, data, config, report)
     run.write_config(path, data, config)
     _train_and_segment(run, scene, config, device=device, report=report)
     metrics = _evaluate(run, scene, report)
@@ -113,14 +113,16 @@ def _evaluate(run: RunFolder, scene: Scene, report: Report) -> dict[str, Any] | 
     return metrics
 
 
-def start_afresh(run: RunFolder) -> None:
-    """Forget earlier stages and the masks that this run made."""
-    for name in ("stages.json", "config.json"):
-        (run.root / name).unlink(missing_ok=True)
-    shutil.rmtree(run.masks, ignore_errors=True)
+def start_afresh(run: RunFolder, scene: Path, data: SceneOptions) -> None:
+    """Forget earlier stages and the masks that this run made, if the folder is a run on this scene."""
+    run.claim(scene)
+    run.clear_masks(data.masks)
+    (run.root / "stages.json").unlink(missing_ok=True)
 
 
-def _with_masks(run: RunFolder, path: Path, data: SceneOptions, report: Report) -> tuple[Scene, SceneOptions]:
+def _with_masks(
+    run: RunFolder, path: Path, data: SceneOptions, config: Config, report: Report
+) -> tuple[Scene, SceneOptions]:
     """The scene with masks, made into the run folder where it has none, and how to read it so again."""
     with report.stage("load"):
         scene = open_scene(path, data, report)
@@ -131,8 +133,10 @@ def _with_masks(run: RunFolder, path: Path, data: SceneOptions, report: Report) 
     if run.finished("masks", settings) and written:
         report.note("masks: done before, kept")
     else:
+        if not run.config_file.is_file():
+            run.write_config(path, data, config)  # from here on the folder is known as a run, even if this is cut short
+        run.clear_masks(data.masks)
         run.begin("masks", settings)
-        shutil.rmtree(run.masks, ignore_errors=True)
         lacking = [view for view in scene.train if view.masks is None]
         if len(lacking) < len(scene.train):
             others = len(scene.train) - len(lacking)

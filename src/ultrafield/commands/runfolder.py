@@ -27,10 +27,24 @@ from ..chains import LabelChains
 from ..config import Config, from_dict, to_dict
 from ..errors import ConfigError, RunError, SceneError
 from ..io import Blocks, read_json, read_npz, read_npz_blocks, write_json, write_npz
+from ..names import check_name
+from ..removal import check_ours, find_link, find_stranger, kinds, remove_ours
 from ..types import RenderedView, Surface, Tree
 from .options import SceneOptions
 
 _Artefact = TypeVar("_Artefact")
+
+# Files in the folders of a run that a stage may empty.
+_KINDS = {
+    "masks": kinds(r"train_seg/[^/]+/\d+\.png", r"train_seg_hierarchy/[^/]+_(inside|same)\.npy"),
+    "renders": kinds(
+        r"[^/]+/[^/]+(\.npz|_(color|depth|feature)\.png)", r"(\.orbit\.tmp|orbit)\.mp4", r"orbit/\d+\.png"
+    ),
+    "labels": kinds(r"[^/]+/[^/]+\.npz"),
+    "views": kinds(r"[^/]+/[^/]+/[\d.]+\.png"),
+}
+_UNCLAIMED = kinds(r"config\.json")  # a folder with nothing else counts as empty: at most, half a config.json is in it
+_PUBLISHED = kinds(r"config\.json", r"\d+/.+")  # or with the views of epochs, which the published commands look after
 
 _COLUMNS = 32  # of pixels whose labels at all cuts are in memory at once, as they are read or written
 
@@ -107,32 +121,89 @@ class RunFolder:
 
     def render_file(self, split: str, name: str) -> Path:
         """What the field shows to one camera."""
-        return self.root / "renders" / split / f"{name}.npz"
+        return self._of_view("renders", split, name, ".npz")
 
     def label_file(self, split: str, name: str) -> Path:
         """Label maps of one view."""
-        return self.root / "labels" / split / f"{name}.npz"
+        return self._of_view("labels", split, name, ".npz")
 
     def view_folder(self, split: str, name: str) -> Path:
         """Pictures of one view's automatic levels."""
-        return self.root / "views" / split / name
+        return self._of_view("views", split, name)
+
+    def _of_view(self, folder: str, split: str, name: str, ending: str = "") -> Path:
+        check_name(name, f"{self.root}: view name")
+        return self.root / folder / split / f"{name}{ending}"
+
+    # What is in the way
+
+    def claim(self, scene: Path, *, takeover: bool = False) -> None:
+        """Raise, before anything is written, unless the stages of a run on `scene` may write and remove files here.
+
+        They may in a folder that is new or empty, or that holds an earlier run.
+
+        Args:
+            scene: The scene folder.
+            takeover: Whether the earlier run may have been on another scene, and may have views of epochs beside it.
+
+        Raises:
+            ConfigError: The folder is a file.
+            RunError: It is, or holds, the scene or something that is no run on it; or it, or a folder that a stage
+                writes into, is a link.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise ConfigError(f"--out: expected a folder to write, got {self.root}, which is a file")
+        self._check_place(scene.resolve())
+        if self.config_file.is_file():
+            earlier = self.read_config().scene
+            if earlier.resolve() != scene.resolve() and not takeover:
+                raise RunError(f"{self.root}: holds a run on {earlier}; give {scene.resolve()} a folder of its own")
+            return
+        stranger = find_stranger(self.root, _PUBLISHED if takeover else _UNCLAIMED)
+        if stranger is not None:
+            raise RunError(
+                f"{self.root}: neither empty nor a run folder (it holds {stranger.relative_to(self.root)} and no "
+                "config.json); give the run a folder of its own"
+            )
+
+    def _check_place(self, scene: Path) -> None:
+        """Raise `RunError` if the folder is or holds the scene, or if what is written here would land elsewhere."""
+        root = self.root.resolve()
+        if root == scene or root in scene.parents:
+            relation = "is the scene itself" if root == scene else f"holds the scene {scene}"
+            raise RunError(f"{self.root}: {relation}, which is never changed; give the run a folder of its own")
+        links = (find_link(self.root / name) for name in _KINDS)
+        link = self.root if self.root.is_symlink() else next((link for link in links if link is not None), None)
+        if link is not None:
+            raise RunError(f"{link}: is a link, through which nothing is written; give the run a folder of its own")
+
+    def clear(self, *names: str) -> None:
+        """Remove what stages wrote into some of the folders masks, renders, labels and views; other files stay."""
+        for name in names:
+            remove_ours(self.root / name, _KINDS[name])
+
+    def clear_masks(self, given: Path | None) -> None:
+        """Remove the masks that the run made.
+
+        Args:
+            given: Folder of masks that the user named, None if there is none.
+
+        Raises:
+            ConfigError: That folder is the run's own.
+            SceneError: Another file lies among the masks.
+        """
+        if given is not None and self.masks.resolve() in (given.resolve(), *given.resolve().parents):
+            raise ConfigError(f"--masks: {given} is where the run makes its own masks; copy yours to another folder")
+        check_ours(self.masks, _KINDS["masks"])
+        self.clear("masks")
 
     # Settings
 
     def write_config(self, scene: Path, data: SceneOptions, config: Config, *, takeover: bool = False) -> None:
-        """Store what the run works on and how; the folder of another scene is refused, but for `takeover`."""
-        scene = scene.resolve()
-        if self.root.exists() and not self.root.is_dir():
-            raise ConfigError(f"--out: expected a folder to write, got {self.root}, which is a file")
-        if scene == self.root.resolve():
-            raise RunError(
-                f"{self.root}: is the scene itself, which is never changed; give the run a folder of its own"
-            )
-        if self.config_file.is_file() and not takeover:
-            earlier = self.read_config().scene
-            if earlier != scene:
-                raise RunError(f"{self.root}: holds a run on {earlier}; give {scene} a folder of its own")
-        content = {"version": __version__, "scene": str(scene), "data": data.to_json(), "config": to_dict(config)}
+        """Store what the run works on and how; errors and `takeover` are those of `claim`."""
+        self.claim(scene, takeover=takeover)
+        place = str(scene.resolve())
+        content = {"version": __version__, "scene": place, "data": data.to_json(), "config": to_dict(config)}
         write_json(self.config_file, content)
 
     def read_config(self) -> RunConfig:
@@ -188,8 +259,8 @@ class RunFolder:
         write_json(self.root / "stages.json", others | {stage: record})
 
     def adopt_geometry(self, other: RunFolder) -> None:
-        """Start from the field and the rendered views of another run on the same scene."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        """Start from the field and the rendered views of another run on the same scene, in a folder that is claimed."""
+        write_json(self.config_file, read_json(other.config_file))  # from here on it is known as a run
         shutil.copyfile(other.root / "field.safetensors", self.root / "field.safetensors")
         shutil.copytree(other.root / "renders", self.root / "renders", dirs_exist_ok=True)
         for stage in ("source", "render"):

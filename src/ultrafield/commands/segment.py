@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -120,7 +119,7 @@ def render_views(run: RunFolder, scene: Scene, fields: Fields, report: Report) -
         report.note("render: done before, kept")
         return
     run.begin("render", settings)
-    shutil.rmtree(run.root / "renders", ignore_errors=True)
+    run.clear("renders")
     total = sum(len(views) for views in scene.splits.values())
     with report.stage("render"):
         written = in_threads(lambda job: run.write_render(*job), _rendered(scene, fields))
@@ -162,8 +161,7 @@ def _forget(run: RunFolder) -> None:
         "contact_sheet.png",
     ):
         (run.root / name).unlink(missing_ok=True)
-    for name in ("labels", "views"):
-        shutil.rmtree(run.root / name, ignore_errors=True)
+    run.clear("labels", "views")
 
 
 def _surface(run: RunFolder, scene: Scene, config: Config) -> Surface:

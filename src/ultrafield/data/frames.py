@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import SceneError
 from ..masks.read import same_aspect, size_text
+from ..names import check_name
 from ..types import Lens, Similarity
 
 Warn = Callable[[str], None]
@@ -82,6 +83,10 @@ class Frame:
     where: str
     c2w: np.ndarray
     optics: Optics
+
+    def __post_init__(self) -> None:
+        # Every reader makes frames, and every path to what is read or written for a view comes from a frame's name.
+        check_name(self.name, f"{self.where}: view name")
 
 
 @dataclass(frozen=True)
@@ -180,10 +185,11 @@ def unique_names(listed: Sequence[str], source: Path) -> list[str]:
     Raises:
         SceneError: Two frames list the same picture.
     """
-    paths = [PurePosixPath(_without_ending(path.replace("\\", "/"))) for path in listed]
-    names = [path.name for path in paths]
+    paths = [PurePosixPath(path.replace("\\", "/")) for path in listed]
+    names = [_without_ending(path.name) for path in paths]
     if len(set(names)) < len(names):
-        names = ["_".join(part for part in path.parts if part not in ("/", "..")) for path in paths]
+        folders = ([part for part in path.parent.parts if part not in ("/", "..")] for path in paths)
+        names = ["_".join([*parts, name]) for parts, name in zip(folders, names, strict=True)]
     name, times = Counter(names).most_common(1)[0] if names else ("", 0)
     if times > 1:
         first, second = [index for index, other in enumerate(names) if other == name][:2]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,8 @@ def parse_frames(file: Path, values: dict[str, Any], *, warn: Warn) -> list[Fram
         c2w, deviation = parse_pose(item["transform_matrix"], where)
         listed = _listed(item)
         optics = parse_optics(shared | item, where)
-        frames.append(Frame(name, listed, find_picture(file.parent, listed), where, c2w, optics))
+        frame = Frame(name, listed, None, where, c2w, optics)
+        frames.append(replace(frame, file=find_picture(file.parent, listed)))  # now that its name is known to be one
         deviations.append(deviation)
     warn_about_axes(file, deviations, warn)
     return frames

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ConfigError, SceneError
-from ..io import write_image, write_json, write_npz
+from ..io import fresh_folder, read_json, write_image, write_json, write_npz
 from ..masks import write_masks
+from ..removal import check_ours, kinds
 from .raycast import Raycaster
 from .sam_like import clean_masks, sam_like_masks
 from .scene_graph import Model, UpAxis, build_model, read_model
@@ -25,6 +21,20 @@ from .shots import CAMERA_ANGLE, CAMERA_RADIUS, depth_code, look_at_origin, take
 MODEL_RADIUS = 1.30  # fits the box (±1.344 before normalisation) and every picture
 NORMALIZED_RADIUS = 1.5
 SPLITS = ("train", "val", "val_rotate")
+
+_RENDERER = "ultrafield"  # as tree.json says
+_SPLIT = f"({'|'.join(SPLITS)})"
+_FILES = kinds(
+    rf"transforms_{_SPLIT}\.json",
+    r"tree\.json",
+    rf"{_SPLIT}/r_\d+\.png",
+    rf"gt_seg/{_SPLIT}/r_\d+_seg_(objects|collections)\.tif",
+    rf"exact/({_SPLIT}\.npz|mask_origin\.json)",
+    r"(train|val)_seg(_clean)?/r_\d+/\d+\.png",
+    r"(train|val)_seg(_clean)?_hierarchy/r_\d+_(inside|same)\.npy",
+    r"val_depth/r_\d+_depth\.png",
+    r"val_visible/r_\d+(_rotate)?\.png",
+)
 
 
 @dataclass(frozen=True)
@@ -93,9 +103,9 @@ def synthesize(
     """
     config = config or SynthConfig()
     out = Path(out)
-    _check_target(out, overwrite)
+    check_target(out, overwrite=overwrite)
     model, scale, centre = _placed(_load(source, config.up))
-    with _appearing(out) as folder:
+    with fresh_folder(out, _FILES) as folder:
         writer = _Writer(folder, Raycaster(model), make_lights(config.light_samples, config.sky_samples), config)
         writer.write(_camera_poses(config), progress=progress)
         write_json(folder / "tree.json", _tree(model, scale, centre, config))
@@ -224,7 +234,7 @@ def _tree(model: Model, scale: float, centre: np.ndarray, config: SynthConfig) -
     """The content of tree.json."""
     return {
         "scene": model.name,
-        "renderer": "ultrafield",
+        "renderer": _RENDERER,
         "seed": config.seed,
         "scale": scale,
         "centre": centre.tolist(),
@@ -233,32 +243,25 @@ def _tree(model: Model, scale: float, centre: np.ndarray, config: SynthConfig) -
     }
 
 
-def _check_target(out: Path, overwrite: bool) -> None:
-    """Raise `SceneError` unless `out` is free, empty, or a dataset that may be replaced."""
-    if out.exists() and not out.is_dir():
+def check_target(out: Path, *, overwrite: bool) -> None:
+    """Raise `SceneError` unless `out` is free, empty, or a dataset made here that may be replaced."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise SceneError(f"{out}: exists and is not a folder")
     if not out.is_dir() or not any(out.iterdir()):
         return
     if not overwrite:
         raise SceneError(f"{out}: folder exists and is not empty; choose another, or replace it with --overwrite")
-    if not all((out / name).is_file() for name in ("tree.json", "transforms_train.json", "exact/mask_origin.json")):
+    if not _is_dataset(out):
         raise SceneError(f"{out}: not a dataset written by synth; delete it by hand to reuse the name")
+    check_ours(out, _FILES)
 
 
-@contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out` that takes its place when the block ends without an error."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}.", suffix=".tmp"))
-    try:
-        yield folder
-        folder.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        os.replace(folder, out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+def _is_dataset(out: Path) -> bool:
+    """Whether a folder is a dataset that `synthesize` wrote."""
+    if not all((out / name).is_file() for name in ("tree.json", "transforms_train.json", "exact/mask_origin.json")):
+        return False
+    tree = read_json(out / "tree.json")
+    return isinstance(tree, dict) and tree.get("renderer") == _RENDERER
 
 
 def _narrow(ids: np.ndarray, model: Model) -> np.ndarray:

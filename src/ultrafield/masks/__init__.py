@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .hierarchy import build_mask_set, mask_chains
-from .read import find_masks, mask_files, read_mask_files, read_masks, write_masks
+from .read import check_writable, find_masks, find_work, mask_files, read_mask_files, read_masks, write_masks
 
 if TYPE_CHECKING:
     from .watershed import watershed_masks
 
 __all__ = [
     "build_mask_set",
+    "check_writable",
     "find_masks",
+    "find_work",
     "mask_chains",
     "mask_files",
     "read_mask_files",

@@ -19,10 +19,14 @@ import numpy as np
 
 from ..errors import SceneError
 from ..io import fresh_folder, read_image, write_image, write_npy
+from ..names import check_name
+from ..removal import check_ours, files_below, kinds
 from ..types import MaskSet
 from .hierarchy import build_mask_set
 
 Size = tuple[int, int]  # height, width
+
+_VIEW_FILES = kinds(r"\d+\.png")  # what `write_masks` puts into the folder of a view
 
 
 def read_masks(root: Path, split: str, name: str, size: Size | None = None) -> MaskSet | None:
@@ -67,8 +71,32 @@ def find_masks(root: Path, split: str, name: str) -> Path | None:
     return source.files[0] if source is not None and source.files else None
 
 
+def find_work(root: Path, split: str, name: str) -> Path | None:
+    """The first file of whatever kind that lies where a view's masks and hierarchy go, None if there is none."""
+    own = {name, f"{name}_inside.npy", f"{name}_same.npy"}
+    for folder in _folders(Path(root), split):
+        for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if entry.name not in own and not entry.name.startswith(f"{name}."):
+                continue
+            if entry.is_symlink() or not entry.is_dir():
+                return entry
+            for file in files_below(entry):
+                return file
+    return None
+
+
+def check_writable(root: Path, split: str, name: str) -> None:
+    """Raise `SceneError` unless `write_masks` may replace what lies where a view's masks go; arguments as there."""
+    check_name(name, f"{root}: view name")
+    folder, hierarchy = _folders(Path(root), split)
+    for place in (folder, hierarchy):
+        if place.is_symlink():
+            raise SceneError(f"{place}: is a link, through which no masks are written; name the folder that it means")
+    check_ours(folder / name, _VIEW_FILES)
+
+
 def write_masks(root: Path, split: str, name: str, masks: np.ndarray) -> None:
-    """Write the masks of one view as `{split}_seg/NAME/J.png` with their hierarchy, replacing what is there.
+    """Write the masks of one view as `{split}_seg/NAME/J.png` with their hierarchy, replacing earlier ones.
 
     The folder of masks appears whole or not at all; a hierarchy never lies beside masks that it does not belong to.
 
@@ -80,12 +108,14 @@ def write_masks(root: Path, split: str, name: str, masks: np.ndarray) -> None:
 
     Raises:
         ValueError: A mask holds no pixel.
+        SceneError: The name cannot be a file name, or the view's folder holds other files than masks J.png.
     """
+    check_writable(root, split, name)
     folder, hierarchy = _folders(Path(root), split)
     order = sorted(range(len(masks)), key=str)  # lexical order of the file names: 0, 1, 10, 11, 2, …
     mask_set = build_mask_set(masks[order])
     files = {"inside": hierarchy / f"{name}_inside.npy", "same": hierarchy / f"{name}_same.npy"}
-    with fresh_folder(folder / name) as temporary:
+    with fresh_folder(folder / name, _VIEW_FILES) as temporary:
         for index, mask in enumerate(masks):
             write_image(temporary / f"{index}.png", mask.astype(np.uint8) * 255)
         for file in files.values():

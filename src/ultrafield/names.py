@@ -1,0 +1,48 @@
+"""Names from files and options that become names of our own files: checked once, before any path is built from them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import PureWindowsPath
+
+from .errors import SceneError, UltrafieldError
+
+MAX_BYTES = 200  # of the 255 that file systems allow; endings and temporary names need the others
+_SHOWN = 60  # characters of a name in a message
+
+
+def check_name(name: str, where: str, error: type[UltrafieldError] = SceneError) -> None:
+    """Raise unless `name` names a file or folder of its own in whatever folder it is put into.
+
+    Args:
+        name: A view's name, a result's name, …
+        where: What gives it (a file and item, an option), for the message.
+        error: What to raise.
+
+    Raises:
+        UltrafieldError: The name is empty, "." or "..", holds a separator, a drive or a control character, cannot be
+            encoded, or is too long.
+    """
+    fault = _fault(name)
+    if fault is not None:
+        shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+        raise error(f"{where}: {shown!r} cannot be a file name: it {fault}")
+
+
+def _fault(name: str) -> str | None:
+    """What is wrong with a name, None if nothing is."""
+    if not name:
+        return "is empty"
+    if name in (".", ".."):
+        return "stands for another folder"
+    if "/" in name or "\\" in name:
+        return "holds a path separator"
+    if any(ord(character) < 32 or 127 <= ord(character) < 160 for character in name):
+        return "holds a control character"
+    if PureWindowsPath(name).drive:
+        return "begins with a drive"
+    try:
+        size = len(os.fsencode(name))
+    except UnicodeEncodeError:
+        return "cannot be encoded"
+    return f"has {size} bytes, which is more than {MAX_BYTES}" if size > MAX_BYTES else None
