@@ -1,8 +1,8 @@
-"""The published 3D segmentation command; see `ultrafield.commands.published_segment`."""
+"""The published 3D segmentation command; see `ultrafield.published.segment`."""
 
 import sys
 
-from ultrafield.commands.published_segment import main
+from ultrafield.published.segment import main
 
 if __name__ == "__main__":
     sys.exit(main())

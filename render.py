@@ -1,8 +1,8 @@
-"""The published rendering command; see `ultrafield.commands.published`."""
+"""The published rendering command; see `ultrafield.published.train`."""
 
 import sys
 
-from ultrafield.commands.published import render_main
+from ultrafield.published.train import render_main
 
 if __name__ == "__main__":
     sys.exit(render_main())

@@ -1,8 +1,8 @@
-"""The published training command; see `ultrafield.commands.published`."""
+"""The published training command; see `ultrafield.published.train`."""
 
 import sys
 
-from ultrafield.commands.published import train_main
+from ultrafield.published.train import train_main
 
 if __name__ == "__main__":
     sys.exit(train_main())

@@ -20,17 +20,10 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from ultrafield.config import FeatureConfig
-from ultrafield.data import load_ground_truth, load_scene
-from ultrafield.training.mask_pool import MaskPool
-from ultrafield.types import GroundTruth
-from ultrafield.ultrametric import (
-    euclidean_loss,
-    pixel_graph,
-    sample_pairs,
-    ultrametric_loss,
-    unpack_membership,
-)
-from ultrafield.ultrametric.neighbors import border_evidence
+from ultrafield.scene import GroundTruth, load_ground_truth, load_scene
+from ultrafield.training.contrast import euclidean_loss, pixel_graph, sample_pairs, ultrametric_loss, unpack_membership
+from ultrafield.training.contrast.mask_pool import MaskPool
+from ultrafield.training.contrast.neighbors import border_evidence
 
 # Weighting, factor, penalty.
 FORMS = (

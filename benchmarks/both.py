@@ -18,13 +18,13 @@ from typing import get_args
 import numpy as np
 from lift import CONFIG, score
 
-from ultrafield.commands.runfolder import RunFolder
 from ultrafield.config import Config, Engine
-from ultrafield.data import load_scene
 from ultrafield.field import FeatureField, point_features
-from ultrafield.segment import build_graph, surface_from_views
+from ultrafield.lift import build_graph
+from ultrafield.pipeline.folder import RunFolder
+from ultrafield.scene import Scene, Split, load_scene
+from ultrafield.surface import surface_from_views
 from ultrafield.training import Fields, fit_features, load_fields, posed
-from ultrafield.types import Scene, Split
 
 
 def main() -> int:

@@ -11,12 +11,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ultrafield.config import preset
-from ultrafield.ultrametric import Pairs, boruvka, bottlenecks, minimax, pixel_neighbors, ultrametric_loss
+from ultrafield.training.contrast import Pairs, pixel_neighbors, ultrametric_loss
+from ultrafield.training.contrast.losses import contrastive_loss
+from ultrafield.training.contrast.similarity import pair_similarity, pair_similarity_torch
+from ultrafield.ultrametric import boruvka, bottlenecks, minimax
 from ultrafield.ultrametric.boruvka import rounds_needed
 from ultrafield.ultrametric.kernels.boruvka_torch import boruvka_torch
 from ultrafield.ultrametric.kernels.minimax_torch import minimax_torch
-from ultrafield.ultrametric.losses import contrastive_loss
-from ultrafield.ultrametric.similarity import pair_similarity, pair_similarity_torch
 
 _NEIGHBORS = 10
 _CHANNELS = preset("standard").features.dim
@@ -78,7 +79,7 @@ def _pairs(setup: Setup, sizes: _Sizes, *, seed: int = 2) -> Tensor:
 def _neighbors(setup: Setup, sizes: _Sizes) -> Op:
     positions, function = _positions(setup, sizes), pixel_neighbors
     if setup.triton:
-        from ultrafield.ultrametric.kernels.pixel_graph_gpu import pixel_neighbors_gpu as function
+        from ultrafield.training.contrast.kernels.pixel_graph_gpu import pixel_neighbors_gpu as function
     places = positions.double()
 
     def distances(table: Tensor) -> Tensor:
@@ -162,7 +163,7 @@ def _bottlenecks(setup: Setup, sizes: _Sizes) -> Op:
 def _similarity(setup: Setup, sizes: _Sizes) -> Op:
     features, pairs, function = setup.normal(sizes.nodes, _CHANNELS, seed=4), _pairs(setup, sizes), pair_similarity
     if setup.triton:
-        from ultrafield.ultrametric.kernels.similarity_gpu import similarity_gpu as function
+        from ultrafield.training.contrast.kernels.similarity_gpu import similarity_gpu as function
     return Op(
         lambda: (function(features, pairs),),
         compare(lambda: (pair_similarity_torch(features.double(), pairs),), 1e-5),
@@ -191,7 +192,7 @@ def _similarity_backward(setup: Setup, sizes: _Sizes) -> Op:
 
 def _similarity_gradient(setup: Setup, features: Tensor, pairs: Tensor, upstream: Tensor) -> Callable[[], Outputs]:
     if setup.triton:
-        from ultrafield.ultrametric.kernels.similarity_gpu import similarity_gradient_gpu
+        from ultrafield.training.contrast.kernels.similarity_gpu import similarity_gradient_gpu
 
         return lambda: (similarity_gradient_gpu(features, pairs, upstream),)
     leaf = features.requires_grad_()

@@ -41,12 +41,12 @@ def _votes(setup: Setup, nodes: int) -> Op:
 
     def run() -> Outputs:
         if setup.triton:
-            from ultrafield.segment.kernels.votes_gpu import add_votes_gpu
+            from ultrafield.lift.kernels.votes_gpu import add_votes_gpu
 
             sums = torch.zeros((2, len(edges)), device=setup.device)
             add_votes_gpu(*inputs, light, sums[0], sums[1])
             return sums[0], sums[1]
-        from ultrafield.segment.kernels.votes_cpu import add_votes_cpu
+        from ultrafield.lift.kernels.votes_cpu import add_votes_cpu
 
         both, either = np.zeros((2, len(edges)))
         add_votes_cpu(edges, codes, seen, weights, both, either)

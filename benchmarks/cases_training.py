@@ -10,12 +10,13 @@ import torch
 from case import SECTOR, Case, Check, Op, Outputs, Setup
 from torch import Tensor
 
+from ultrafield.cameras import Cameras, Similarity
 from ultrafield.config import FeatureConfig, HashGridConfig, preset
 from ultrafield.field.hashgrid import HashGrid
 from ultrafield.masks import build_mask_set
-from ultrafield.training.mask_pool import MaskPool
-from ultrafield.types import Cameras, Scene, Similarity, Split, View
-from ultrafield.ultrametric import sample_pairs, unpack_membership
+from ultrafield.scene import Scene, Split, View
+from ultrafield.training.contrast import sample_pairs, unpack_membership
+from ultrafield.training.contrast.mask_pool import MaskPool
 
 _TOUCHED = 0.4  # share of the table's rows with a gradient
 _LR, _BETA1, _BETA2, _EPS = 1e-2, 0.9, 0.99, 1e-15
@@ -43,7 +44,7 @@ class _Field(torch.nn.Module):
 
 
 def _adam(setup: Setup, config: HashGridConfig) -> Op:
-    from ultrafield.training.adam import FusedAdam
+    from ultrafield.training.cuda.adam import FusedAdam
 
     field = _Field(config).to(setup.device)
     table = field.grid.table
@@ -144,7 +145,7 @@ def _draw(setup: Setup, settings: FeatureConfig) -> Op:
 
 
 def _draw_on_device(setup: Setup, settings: FeatureConfig) -> Op:
-    from ultrafield.training.device_masks import DeviceMasks
+    from ultrafield.training.cuda.masks import DeviceMasks
 
     pool, generator = _pool(setup), setup.generator(1)
     masks = DeviceMasks(pool, settings, setup.device)

@@ -18,24 +18,26 @@ import numpy as np
 import torch
 from lift import exact_views
 
-from ultrafield.chains import LabelChains
-from ultrafield.commands.runfolder import RunFolder
+from ultrafield.cameras import Cameras, RenderedView
+from ultrafield.cameras.projection import pixel_directions
 from ultrafield.config import Config
-from ultrafield.data import load_ground_truth, load_scene
 from ultrafield.field import point_features
 from ultrafield.field.render import render_views
 from ultrafield.field.volrend import run_offsets
+from ultrafield.labels import ViewLabeller, view_points
+from ultrafield.labels.stack import LabelChains
+from ultrafield.labels.views import cut_table, vote
+from ultrafield.lift import build_graph
+from ultrafield.lift.graph import neighbor_edges
 from ultrafield.metrics import SegmentationScores, evaluate_segmentation
-from ultrafield.projection import pixel_directions
-from ultrafield.segment import ViewLabeller, build_graph, levels, spread_cuts, surface_from_views, view_points
-from ultrafield.segment.graph import neighbor_edges
-from ultrafield.segment.views import cut_table, vote
+from ultrafield.pipeline.folder import RunFolder
+from ultrafield.scene import GroundTruth, Scene, load_ground_truth, load_scene
+from ultrafield.surface import Surface, surface_from_views
 from ultrafield.training import Fields, fit_features, load_fields, posed, resolve_device
-from ultrafield.training.mask_pool import MaskPool
-from ultrafield.training.surface_cache import PaddedCache, SurfaceCache, build_cache, build_padded_cache
-from ultrafield.training.vote_weights import vote_table
-from ultrafield.types import Cameras, GroundTruth, RenderedView, Scene, Surface, Tree
-from ultrafield.ultrametric import build_tree
+from ultrafield.training.contrast.mask_pool import MaskPool
+from ultrafield.training.features.surface_cache import PaddedCache, SurfaceCache, build_cache, build_padded_cache
+from ultrafield.training.features.vote_weights import vote_table
+from ultrafield.ultrametric import Tree, build_tree, levels, spread_cuts
 
 EXACT = Path("exact")  # in place of a run: the depth that the dataset has
 
@@ -152,11 +154,11 @@ def prepared_once(exact: PaddedCache | None) -> Iterator[None]:
         return SurfaceCache(run_offsets(shown.long()), exact.t[shown, 0], exact.weights[shown, 0])
 
     shared = {
-        "ultrafield.training.features.build_cache": build_cache if exact is None else exact_cache,
-        "ultrafield.training.features.build_padded_cache": build_padded_cache if exact is None else lambda *_: exact,
-        "ultrafield.training.features.MaskPool": MaskPool,
-        "ultrafield.training.features.vote_table": vote_table,
-        "ultrafield.segment.graph.neighbor_edges": neighbor_edges,
+        "ultrafield.training.features.trainer.build_cache": build_cache if exact is None else exact_cache,
+        "ultrafield.training.features.trainer.build_padded_cache": build_padded_cache if exact is None else lambda *_: exact,
+        "ultrafield.training.features.trainer.MaskPool": MaskPool,
+        "ultrafield.training.features.trainer.vote_table": vote_table,
+        "ultrafield.lift.graph.neighbor_edges": neighbor_edges,
     }
     with ExitStack() as stack:
         for name, function in shared.items():

@@ -26,8 +26,8 @@ import numpy as np
 from feature_rows import GROUPS, Changes, choose
 from feature_training import EXACT, Row, measure_all
 
-from ultrafield.commands.runfolder import RunFolder
 from ultrafield.config import Config, preset
+from ultrafield.pipeline.folder import RunFolder
 
 
 def main(arguments: list[str] | None = None) -> int:

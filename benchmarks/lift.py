@@ -18,18 +18,19 @@ from unittest.mock import patch
 
 import numpy as np
 
-from ultrafield.commands.runfolder import RunFolder
+from ultrafield.cameras import RenderedView
 from ultrafield.config import SegmentConfig
-from ultrafield.data import load_ground_truth, load_scene
 from ultrafield.io import read_npz
+from ultrafield.labels import label_points, view_points
+from ultrafield.lift.graph import neighbor_edges, vote_graph
+from ultrafield.lift.superpoints import join_superpoints, superpoints
+from ultrafield.lift.votes import ViewVotes, view_votes
 from ultrafield.masks.weights import mask_weights
 from ultrafield.metrics import SegmentationScores, evaluate_segmentation
-from ultrafield.segment import label_points, levels, spread_cuts, surface_from_views, view_points
-from ultrafield.segment.graph import neighbor_edges, vote_graph
-from ultrafield.segment.superpoints import join_superpoints, superpoints
-from ultrafield.segment.votes import ViewVotes, view_votes
-from ultrafield.types import AffinityGraph, RenderedView, Scene, Surface
-from ultrafield.ultrametric import build_tree
+from ultrafield.pipeline.folder import RunFolder
+from ultrafield.scene import Scene, load_ground_truth, load_scene
+from ultrafield.surface import Surface, surface_from_views
+from ultrafield.ultrametric import AffinityGraph, build_tree, levels, spread_cuts
 
 CONFIG = SegmentConfig()
 # Name of a form: exponent of mask sizes, whether what no mask holds counts, patches (0: votes of edges only).
@@ -85,7 +86,7 @@ def lift_graph(
 ) -> AffinityGraph:
     """The engine's graph in one of its forms."""
     votes = varied(power, uncovered)
-    with patch("ultrafield.segment.votes.view_votes", votes), patch("ultrafield.segment.superpoints.view_votes", votes):
+    with patch("ultrafield.lift.votes.view_votes", votes), patch("ultrafield.lift.superpoints.view_votes", votes):
         graph = vote_graph(surface, edges, scene)
         return join_superpoints(surface, scene, graph, superpoints(graph, patches)) if patches else graph
 

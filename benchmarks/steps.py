@@ -19,8 +19,10 @@ from pathlib import Path
 import torch
 
 from ultrafield.config import preset
-from ultrafield.data import load_scene
-from ultrafield.training import features, geometry, resolve_device
+from ultrafield.scene import load_scene
+from ultrafield.training import resolve_device
+from ultrafield.training.features import trainer as features
+from ultrafield.training.geometry import trainer as geometry
 
 _BLOCK = 50
 

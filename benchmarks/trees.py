@@ -25,9 +25,10 @@ import numpy as np
 from scipy.spatial import cKDTree
 from walltime import measure
 
-from ultrafield.types import AffinityGraph, Tree
 from ultrafield.ultrametric import (
+    AffinityGraph,
     EditedTree,
+    Tree,
     build_tree,
     check_tree,
     condense,

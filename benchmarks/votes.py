@@ -21,12 +21,15 @@ import numba
 import numpy as np
 from walltime import measure
 
+from ultrafield.cameras import Cameras, Lens, Similarity
+from ultrafield.cameras.projection import pixel_indices, project
+from ultrafield.lift.graph import neighbor_edges
+from ultrafield.lift.superpoints import memberships
+from ultrafield.lift.votes import mask_votes, view_votes
+from ultrafield.masks import MaskSet
 from ultrafield.masks.hierarchy import pack_masks
-from ultrafield.projection import pixel_indices, project
-from ultrafield.segment.graph import neighbor_edges
-from ultrafield.segment.superpoints import memberships
-from ultrafield.segment.votes import mask_votes, view_votes
-from ultrafield.types import Cameras, Lens, MaskSet, Scene, Similarity, Split, Surface, View
+from ultrafield.scene import Scene, Split, View
+from ultrafield.surface import Surface
 
 _PICTURES = 10  # distinct sets of masks; views share them
 _CHECKED = 2000  # edges whose masks are counted one by one
@@ -76,8 +79,8 @@ def time_cuda(surface: Surface, edges: np.ndarray, scene: Scene, options: argpar
     """Codes with what is uploaded for them, votes of codes that are there already, and all of it."""
     import torch
 
-    from ultrafield.segment.kernels.votes_gpu import add_votes_gpu
-    from ultrafield.segment.votes_device import device_votes
+    from ultrafield.lift.kernels.votes_gpu import add_votes_gpu
+    from ultrafield.lift.votes_device import device_votes
 
     print(torch.cuda.get_device_name())
     views, ends = list(device_votes(surface, scene, "cuda")), torch.from_numpy(edges).to("cuda").int()
@@ -173,7 +176,7 @@ def counted_alike(surface: Surface, edges: np.ndarray, scene: Scene) -> bool:
 
 def same_on_device(surface: Surface, edges: np.ndarray, scene: Scene, sums: tuple[np.ndarray, np.ndarray]) -> bool:
     """Whether a device finds the very codes of the CPU, and its sums but for rounding to float32."""
-    from ultrafield.segment.votes_device import device_votes
+    from ultrafield.lift.votes_device import device_votes
 
     for one, other in zip(view_votes(surface, scene), device_votes(surface, scene, "cuda"), strict=True):
         if not np.array_equal(one.codes, other.codes.cpu().numpy().view(np.uint64)):

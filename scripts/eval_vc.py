@@ -1,8 +1,8 @@
-"""The published evaluation command; see `ultrafield.commands.published_evaluate`."""
+"""The published evaluation command; see `ultrafield.published.evaluate`."""
 
 import sys
 
-from ultrafield.commands.published_evaluate import evaluate_main
+from ultrafield.published.evaluate import evaluate_main
 
 if __name__ == "__main__":
     sys.exit(evaluate_main("vc"))

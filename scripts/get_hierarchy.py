@@ -1,8 +1,8 @@
-"""The published mask hierarchy command; see `ultrafield.commands.published_masks`."""
+"""The published mask hierarchy command; see `ultrafield.published.masks`."""
 
 import sys
 
-from ultrafield.commands.published_masks import hierarchy_main
+from ultrafield.published.masks import hierarchy_main
 
 if __name__ == "__main__":
     sys.exit(hierarchy_main())

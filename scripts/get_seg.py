@@ -1,8 +1,8 @@
-"""Stands for the published command that runs SAM; see `ultrafield.commands.published_masks`."""
+"""Stands for the published command that runs SAM; see `ultrafield.published.masks`."""
 
 import sys
 
-from ultrafield.commands.published_masks import seg_main
+from ultrafield.published.masks import seg_main
 
 if __name__ == "__main__":
     sys.exit(seg_main())

@@ -114,7 +114,7 @@ def test_shorthands_reach_the_nested_settings() -> None:
 
 def test_segment_starts_from_the_settings_of_the_run(tmp_path: Path) -> None:
     from ultrafield.commands.options import SceneOptions
-    from ultrafield.commands.runfolder import RunFolder
+    from ultrafield.pipeline.folder import RunFolder
 
     stored = Config(segment=SegmentConfig(linkage="single", neighbors=5))
     RunFolder(tmp_path / "run").write_config(tmp_path / "scene", SceneOptions(), stored)
@@ -180,7 +180,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from ultrafield.commands.options import SceneOptions
-    from ultrafield.commands.runfolder import RunFolder
+    from ultrafield.pipeline.folder import RunFolder
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

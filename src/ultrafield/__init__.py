@@ -8,23 +8,23 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "Cameras": "types",
-    "MaskSet": "types",
-    "Scene": "types",
-    "Surface": "types",
-    "AffinityGraph": "types",
-    "Tree": "types",
+    "Cameras": "cameras",
+    "MaskSet": "masks",
+    "Scene": "scene",
+    "Surface": "surface",
+    "AffinityGraph": "ultrametric",
+    "Tree": "ultrametric",
     "Config": "config",
     "preset": "config",
-    "load_scene": "data",
+    "load_scene": "scene",
     "fit": "training",
-    "extract_surface": "segment",
-    "build_graph": "segment",
+    "extract_surface": "surface",
+    "build_graph": "lift",
     "build_tree": "ultrametric",
     "cut": "ultrametric",
     "cut_into": "ultrametric",
-    "levels": "segment",
-    "label_views": "segment",
+    "levels": "ultrametric",
+    "label_views": "labels",
 }
 
 __all__ = ["__version__", *_PUBLIC]

@@ -14,7 +14,6 @@ import tyro
 from . import __version__
 from .commands.demo import Demo
 from .commands.evaluate import Evaluate
-from .commands.guard import guarded
 from .commands.masks import Masks
 from .commands.options import MethodOptions
 from .commands.render import Render
@@ -24,6 +23,7 @@ from .commands.synth import Synth
 from .commands.train import Train
 from .commands.warmup import Warmup
 from .config import Preset
+from .pipeline.guard import guarded
 
 PROGRAM = "ultrafield"
 DESCRIPTION = """Photographs with known cameras and 2D masks in, a tree of view-consistent 3D segments out.

@@ -9,7 +9,7 @@ import pytest
 
 import ultrafield.config
 from ultrafield import cli
-from ultrafield.commands.published_options import parse_options
+from ultrafield.published.options import parse_options
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -12,12 +12,12 @@ import pytest
 
 from ultrafield import cli
 from ultrafield.commands.options import SceneOptions
-from ultrafield.commands.runfolder import RunFolder
 from ultrafield.commands.segment import height_names
 from ultrafield.config import Config
-from ultrafield.data import load_scene
 from ultrafield.io import read_image, write_image
 from ultrafield.masks import read_masks, write_masks
+from ultrafield.pipeline.folder import RunFolder
+from ultrafield.scene import load_scene
 from ultrafield.ultrametric import cut
 
 SPLITS = {"train": 6, "val": 2, "val_rotate": 2}

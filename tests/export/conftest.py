@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ultrafield.types import AffinityGraph, Surface, Tree
-from ultrafield.ultrametric import build_tree
+from ultrafield.surface import Surface
+from ultrafield.ultrametric import AffinityGraph, Tree, build_tree
 
 SIZES = (30, 20, 40)
 HEIGHTS = (0.3, 0.8)  # between the first and second run of points, and before the third

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from ultrafield.export import node_colors
 from ultrafield.export.colors import oklch_to_srgb
-from ultrafield.types import AffinityGraph, Tree
-from ultrafield.ultrametric import build_tree, condense, cut
+from ultrafield.ultrametric import AffinityGraph, Tree, build_tree, condense, cut
 
 
 def random_tree(seed: int, count: int) -> Tree:

@@ -9,8 +9,8 @@ import pytest
 from plyfile import PlyData
 
 from ultrafield.export import write_points
-from ultrafield.types import Surface, Tree
-from ultrafield.ultrametric import cut
+from ultrafield.surface import Surface
+from ultrafield.ultrametric import Tree, cut
 
 
 def test_every_column_comes_back(tmp_path: Path, surface: Surface, tree: Tree) -> None:

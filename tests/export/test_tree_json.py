@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from ultrafield.export import node_colors, write_tree_json
-from ultrafield.types import Surface, Tree
-from ultrafield.ultrametric import cut, leaves
+from ultrafield.surface import Surface
+from ultrafield.ultrametric import Tree, cut, leaves
 
 NAMES = ["r_0", "r_1", "r_2"]
 

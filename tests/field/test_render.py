@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ultrafield.cameras import Cameras, Lens
 from ultrafield.config import GeometryConfig
 from ultrafield.field.occupancy import OccupancyGrid, step_edges
 from ultrafield.field.rays import ray_table
 from ultrafield.field.render import _render_group, median_distance, render_view, render_views, trace
-from ultrafield.types import Cameras, Lens
 
 RADIUS = 0.3
 

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ultrafield.masks import build_mask_set, mask_chains
+from ultrafield.masks import MaskSet, build_mask_set, mask_chains
 from ultrafield.masks import hierarchy as module
-from ultrafield.types import MaskSet
 
 
 def random_masks(seed: int, count: int, size: tuple[int, int] = (13, 17)) -> np.ndarray:
@@ -136,7 +135,7 @@ def test_chains_nest_without_skipping(seed: int, count: int) -> None:
 
 def test_import_stays_light() -> None:
     code = (
-        "import sys, ultrafield.masks, ultrafield.data; print({'torch', 'higra', 'cv2', 'trimesh'} & set(sys.modules))"
+        "import sys, ultrafield.masks, ultrafield.scene; print({'torch', 'higra', 'cv2', 'trimesh'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"

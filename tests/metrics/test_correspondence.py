@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ultrafield.cameras import Cameras
 from ultrafield.metrics import correspond
 from ultrafield.metrics.correspondence import published_depth
-from ultrafield.types import Cameras
 
 HEIGHT, WIDTH, FOCAL = 12, 16, 20.0
 EVERYWHERE = np.ones((HEIGHT, WIDTH), bool)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ultrafield.cameras import Cameras
 from ultrafield.metrics import (
     Correspondence,
     evaluate_segmentation,
@@ -20,7 +21,7 @@ from ultrafield.metrics import (
     normalized_covering_dense,
     view_consistency,
 )
-from ultrafield.types import Cameras, GroundTruth
+from ultrafield.scene import GroundTruth
 
 SIZE = 10
 COLUMN = np.tile(np.arange(SIZE), (SIZE, 1))

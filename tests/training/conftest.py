@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ultrafield.cameras import Cameras, Similarity
+from ultrafield.cameras.projection import pixel_directions
 from ultrafield.config import Config, FeatureConfig, GeometryConfig, HashGridConfig
 from ultrafield.masks import build_mask_set
-from ultrafield.projection import pixel_directions
+from ultrafield.scene import Scene, Split, View
 from ultrafield.training import loop
-from ultrafield.types import Cameras, Scene, Similarity, Split, View
 
 SIZE = 24
 BALLS = ((np.array([0.2, 0.0, 0.0]), 0.18, (220, 40, 40)), (np.array([-0.2, 0.0, 0.05]), 0.15, (40, 60, 220)))

@@ -9,9 +9,9 @@ import torch
 
 import ultrafield.training as training_package
 from ultrafield.errors import BackendError, RunError, SceneError
+from ultrafield.scene import Split
 from ultrafield.training import FIELD_FILE, STATE_FILE, fit, load_fields, posed, resolve_device
 from ultrafield.training.checkpoint import load_state, stored_settings
-from ultrafield.types import Split
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ultrafield.training.mask_pool import MaskPool
+from ultrafield.training.contrast.mask_pool import MaskPool
+from ultrafield.training.geometry.poses import PoseRefinement
 from ultrafield.training.pixels import pixel_pool
-from ultrafield.training.poses import PoseRefinement
 
 
 def test_pixels_find_their_view_and_color(balls):

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from ultrafield.ultrametric import Pairs, boruvka, bottlenecks, euclidean_loss, minimax, ultrametric_loss
-from ultrafield.ultrametric.losses import _Borders, _compare_by_edge, _compare_by_pair
-from ultrafield.ultrametric.similarity import pair_similarity, take
+from ultrafield.training.contrast import Pairs, euclidean_loss, ultrametric_loss
+from ultrafield.training.contrast.losses import _Borders, _compare_by_edge, _compare_by_pair
+from ultrafield.training.contrast.similarity import pair_similarity, take
+from ultrafield.ultrametric import boruvka, bottlenecks, minimax
 
 OPTIONS = {"temperature": 0.1, "border_penalty": 10.0}
 

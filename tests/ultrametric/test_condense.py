@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ultrafield.errors import ConfigError
-from ultrafield.types import AffinityGraph
-from ultrafield.ultrametric import build_tree, child_nodes, condense, leaves
+from ultrafield.ultrametric import AffinityGraph, build_tree, child_nodes, condense, leaves
 
 
 @st.composite

@@ -9,18 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from ultrafield.ultrametric import (
-    Pairs,
-    border_crossings,
-    boruvka,
-    bottlenecks,
-    euclidean_loss,
-    minimax,
-    pixel_neighbors,
-    ultrametric_loss,
-)
-from ultrafield.ultrametric.neighbors import border_shares
-from ultrafield.ultrametric.similarity import pair_similarity
+from ultrafield.training.contrast import Pairs, border_crossings, euclidean_loss, pixel_neighbors, ultrametric_loss
+from ultrafield.training.contrast.neighbors import border_shares
+from ultrafield.training.contrast.similarity import pair_similarity
+from ultrafield.ultrametric import boruvka, bottlenecks, minimax
 
 pytestmark = [
     pytest.mark.gpu,

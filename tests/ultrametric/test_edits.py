@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ultrafield.errors import RunError
-from ultrafield.types import AffinityGraph, Tree
 from ultrafield.ultrametric import (
+    AffinityGraph,
     EditedTree,
     Operation,
+    Tree,
     build_tree,
     check_tree,
     child_nodes,

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ultrafield.types import AffinityGraph
-from ultrafield.ultrametric import EditedTree, build_tree, child_nodes, leaves, merge_evidence
+from ultrafield.ultrametric import AffinityGraph, EditedTree, build_tree, child_nodes, leaves, merge_evidence
 
 
 def random_graph(seed):

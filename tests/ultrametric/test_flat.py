@@ -12,8 +12,7 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.cluster import HDBSCAN
 
 from ultrafield.errors import ConfigError
-from ultrafield.types import AffinityGraph
-from ultrafield.ultrametric import build_tree, cluster_labels, condense, flat, leaves, select_clusters
+from ultrafield.ultrametric import AffinityGraph, build_tree, cluster_labels, condense, flat, leaves, select_clusters
 
 
 def chain(values):

@@ -8,8 +8,7 @@ import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 
-from ultrafield.types import AffinityGraph
-from ultrafield.ultrametric import build_tree, linkage
+from ultrafield.ultrametric import AffinityGraph, build_tree, linkage
 
 pytestmark = pytest.mark.usefixtures("poisoned")
 

@@ -14,8 +14,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import pdist, squareform
 
 from ultrafield.errors import ConfigError
-from ultrafield.types import AffinityGraph
-from ultrafield.ultrametric import build_tree, check_tree, cut, lowest_common_ancestor
+from ultrafield.ultrametric import AffinityGraph, build_tree, check_tree, cut, lowest_common_ancestor
 from ultrafield.ultrametric.kernels import spans
 from ultrafield.ultrametric.kernels.edges_cpu import sort_edges
 from ultrafield.ultrametric.kernels.linkage_cpu import average_linkage

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ultrafield.types import AffinityGraph
-from ultrafield.ultrametric import build_tree, child_nodes, close_node, cut, leaves, mixed_cut, open_node
+from ultrafield.ultrametric import AffinityGraph, build_tree, child_nodes, close_node, cut, leaves, mixed_cut, open_node
 
 
 def chain(values):

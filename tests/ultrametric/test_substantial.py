@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ultrafield.types import AffinityGraph, Tree
-from ultrafield.ultrametric import build_tree, condense
+from ultrafield.ultrametric import AffinityGraph, Tree, build_tree, condense
 from ultrafield.ultrametric.substantial import cluster_of_nodes, substantial_size
 
 

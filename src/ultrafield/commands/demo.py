@@ -9,10 +9,10 @@ from typing import Any
 from ..config import Config, Engine, preset
 from ..errors import RunError
 from ..io import read_json, write_json
-from .console import Report, figure
+from ..pipeline.console import Report, figure
+from ..pipeline.folder import RunFolder
 from .options import Device, SceneOptions, Switch
 from .run import STAGES, run_stages, start_afresh
-from .runfolder import RunFolder
 
 ENGINES: tuple[Engine, ...] = ("lift", "field")  # the first one trains the geometry that both use
 
@@ -64,7 +64,7 @@ class Demo:
 
     def _scene(self, report: Report) -> tuple[Path, bool]:
         """The folder of the built-in scene, and whether it had to be made: it was not there, or of other options."""
-        from ..data import SynthConfig, synthesize
+        from ..synth import SynthConfig, synthesize
 
         folder, record = self.out / "scene", self.out / "scene.json"
         known = self._read_record(record)
@@ -84,7 +84,7 @@ class Demo:
 
     def _read_record(self, file: Path) -> dict[str, Any] | None:
         """The options of the scene that an earlier demo made, None if there was none; `RunError` for another file."""
-        from ..data import SynthConfig
+        from ..synth import SynthConfig
 
         if not file.is_file():
             return None

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import tyro
 
-from ..chains import LabelChains
 from ..errors import ConfigError, RunError
 from ..io import write_json
-from ..threads import in_threads, workers_for
-from ..types import Scene, View
-from .console import Report, figure
+from ..labels.stack import LabelChains
+from ..parallel import in_threads, workers_for
+from ..pipeline.console import Report, figure
+from ..pipeline.folder import RunFolder, Stored
+from ..scene import Scene, View
 from .options import RunArgument, Switch
-from .runfolder import RunFolder, Stored
 from .segment import segment_fingerprint
 from .train import open_scene
 
@@ -126,8 +126,8 @@ def _mean_and_views(values: dict[str, float]) -> dict[str, Any]:
 
 
 def _segmentation(run: RunFolder, scene: Scene, missing: dict[str, str], **how: Any) -> dict[str, Any]:
-    from ..data import load_ground_truth
     from ..metrics import evaluate_segmentation
+    from ..scene import load_ground_truth
 
     nothing = {"nc": None, "nc_dense": None, "vc": None, "vc_truth": None}
     truth = load_ground_truth(scene, "val") if can_evaluate(scene) else None

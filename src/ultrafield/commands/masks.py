@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 import tyro
 
 from ..errors import SceneError
-from ..threads import in_threads
-from ..types import Scene, View
-from .console import Report
+from ..parallel import in_threads
+from ..pipeline.console import Report
+from ..scene import Scene, View
 from .options import SceneArgument, SceneOptions, Switch, Unprefixed
 from .train import open_scene
 

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..cameras import RenderedView
+from ..cameras.orbit import orbit
+from ..cameras.projection import back_project
 from ..errors import ConfigError
+from ..export.renderings import FeatureColors, color_picture, depth_picture
 from ..io import write_image
-from ..projection import back_project
-from ..types import RenderedView, Scene
-from .console import Report
+from ..pipeline.console import Report
+from ..pipeline.folder import RunFolder, Stored
+from ..scene import Scene
 from .options import Device, RunArgument
-from .orbit import orbit
-from .pictures import FeatureColors, color_picture, depth_picture
-from .runfolder import RunFolder, Stored
 from .segment import render_views
 from .train import check_trained, open_scene
 

@@ -10,14 +10,14 @@ import tyro
 
 from ..config import Config
 from ..io import read_json
-from ..threads import in_background
-from ..types import Scene
-from .console import Report, figure
+from ..parallel import in_background
+from ..pipeline.console import Report, figure
+from ..pipeline.folder import RunFolder, fingerprint
+from ..pipeline.memory import peak_memory
+from ..scene import Scene
 from .evaluate import can_evaluate, evaluate, is_exact, print_metrics
 from .masks import attach_masks, copy_masks, make_masks
-from .memory import peak_memory
 from .options import Device, MethodOptions, RunOption, SceneArgument, SceneOptions, Switch, Unprefixed, choose_preset
-from .runfolder import RunFolder, fingerprint
 from .segment import segment, segment_fingerprint
 from .train import announced_config, is_trained, open_scene, scene_fingerprint, train
 

@@ -11,20 +11,23 @@ from typing import TYPE_CHECKING, Annotated, Self
 import numpy as np
 import tyro
 
-from ..chains import LabelChains
+from ..cameras import RenderedView
 from ..config import Config, Engine, SegmentConfig, to_dict
 from ..errors import RunError, SceneError
 from ..io import write_json
-from ..threads import in_background, in_threads, workers_for
-from ..types import AffinityGraph, RenderedView, Scene, Surface, Tree
-from .console import Report
+from ..labels.stack import LabelChains
+from ..parallel import in_background, in_threads, workers_for
+from ..pipeline.console import Report
+from ..pipeline.folder import RunFolder, Stored, ViewLabels, fingerprint
+from ..pipeline.sheet import write_contact_sheet
+from ..scene import Scene
+from ..surface import Surface
+from ..ultrametric import AffinityGraph, Tree
 from .options import CutsOption, Device, LinkageOption, RunArgument, with_shorthands
-from .runfolder import RunFolder, Stored, ViewLabels, fingerprint
-from .sheet import write_contact_sheet
 from .train import check_trained, geometry_fingerprint, open_scene, train_fingerprint
 
 if TYPE_CHECKING:
-    from ..segment.quality import Quality
+    from ..quality.quality import Quality
     from ..training import Fields
 
 _BYTES_PER_PIXEL = 200  # working memory of labelling a view: points, their neighbours and distances
@@ -165,7 +168,7 @@ def _forget(run: RunFolder) -> None:
 
 
 def _surface(run: RunFolder, scene: Scene, config: Config) -> Surface:
-    from ..segment import surface_from_views
+    from ..surface import surface_from_views
 
     views = Stored(run.read_render, "train", tuple(view.name for view in scene.train))
     pictures = [view.image for view in scene.train]
@@ -174,7 +177,7 @@ def _surface(run: RunFolder, scene: Scene, config: Config) -> Surface:
 
 def _graph(surface: Surface, scene: Scene, fields: Fields, config: Config) -> AffinityGraph:
     from ..field import point_features
-    from ..segment import build_graph
+    from ..lift import build_graph
 
     features = None
     if config.engine != "lift" and fields.features is not None:
@@ -191,8 +194,7 @@ def _graph(surface: Surface, scene: Scene, fields: Fields, config: Config) -> Af
 
 def _tree(graph: AffinityGraph, config: Config, device: str) -> tuple[Tree, np.ndarray, np.ndarray]:
     """The tree, the heights of the cuts to label [L], and which of these are automatic levels [L]."""
-    from ..segment import levels, spread_cuts
-    from ..ultrametric import build_tree
+    from ..ultrametric import build_tree, levels, spread_cuts
 
     tree = build_tree(graph, linkage=config.segment.linkage, device=device)
     automatic = levels(tree)
@@ -223,7 +225,7 @@ def _label(
 ) -> None:
     """Label maps and pictures of every view, each one found and written by a thread of its own."""
     from ..export import node_colors
-    from ..segment import ViewLabeller, view_points
+    from ..labels import ViewLabeller, view_points
 
     colors = node_colors(tree)
     labeller = ViewLabeller(surface, tree, heights, config, workers=1)
@@ -248,7 +250,7 @@ def _quality(
     run: RunFolder, scene: Scene, surface: Surface, tree: Tree, heights: np.ndarray, is_level: np.ndarray
 ) -> Quality:
     """What the run's own files say about the segmentation."""
-    from ..segment.quality import assess
+    from ..quality.quality import assess
 
     def name(split: str, index: int) -> str:
         return scene.splits[split].views[index].name

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from ..data.synthetic import SynthConfig
-from .console import Report
+from ..pipeline.console import Report
+from ..synth.dataset import SynthConfig
 from .options import Switch, Unprefixed
 
 
@@ -34,7 +34,7 @@ class Synth:
 
     def execute(self) -> None:
         """Write the dataset."""
-        from ..data import synthesize
+        from ..synth import synthesize
 
         report = Report()
         with report.stage("synthesize"):

@@ -10,11 +10,11 @@ import tyro
 
 from ..config import Config, Engine, to_dict
 from ..errors import RunError, SceneError
-from ..types import Scene
-from .console import Report
-from .inputs import digest_inputs
+from ..pipeline.console import Report
+from ..pipeline.folder import RunFolder, fingerprint
+from ..pipeline.inputs import digest_inputs
+from ..scene import Scene
 from .options import Device, MethodOptions, RunOption, SceneArgument, SceneOptions, Unprefixed, choose_preset
-from .runfolder import RunFolder, fingerprint
 
 if TYPE_CHECKING:
     from ..training import Fields
@@ -72,7 +72,7 @@ def announced_config(method: MethodOptions, device: Device, report: Report) -> C
 
 def open_scene(path: Path, data: SceneOptions, report: Report) -> Scene:
     """Read a scene folder and say what it holds."""
-    from ..data import load_scene
+    from ..scene import load_scene
 
     scene = load_scene(path, **data.arguments())
     sizes = scene.train.cameras.sizes

@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from ..config import Config, preset
-from .console import Report, figure
+from ..pipeline.console import Report, figure
+from ..pipeline.folder import RunFolder
 from .options import Device, PresetChoice, SceneOptions, choose_preset
 from .run import run_stages
-from .runfolder import RunFolder
 
 _ROUNDS = ("first", "again")
 _STEPS = {"cpu": (24, 8), "cuda": (128, 32)}  # of geometry and features; enough to have a surface to segment
@@ -80,7 +80,7 @@ def warmup_config(config: Config, kind: str) -> Config:
 
 def _make_scene(folder: Path, kind: str) -> Path:
     """The built-in scene, small and with little light, but with all that a scene may have."""
-    from ..data import SynthConfig, synthesize
+    from ..synth import SynthConfig, synthesize
 
     size, views = _SCENE[kind]
     options = SynthConfig(size=size, train_views=views, val_views=2, supersampling=1, light_samples=1, sky_samples=1)

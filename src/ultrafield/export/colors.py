@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..types import Tree
-from ..ultrametric import CondensedTree, condense
+from ..ultrametric import CondensedTree, Tree, condense
 from ..ultrametric.substantial import cluster_of_nodes, substantial_size
 
 _FIRST_HUE, _HUES = 30.0, 330.0  # degrees; what is missing of the circle keeps the two ends of the scale apart

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ..io import atomic_write
-from ..types import Surface, Tree
+from ..surface import Surface
+from ..ultrametric import Tree
 
 
 def write_points(path: str | Path, surface: Surface, tree: Tree, heights: np.ndarray) -> None:

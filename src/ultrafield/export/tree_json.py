@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..io import write_json
-from ..types import Surface, Tree
-from ..ultrametric import CondensedTree, condense, cut
+from ..surface import Surface
+from ..ultrametric import CondensedTree, Tree, condense, cut
 from ..ultrametric.substantial import substantial_size
 from .colors import node_colors
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..projection import pixel_directions
-from ..types import Cameras
+from ..cameras import Cameras
+from ..cameras.projection import pixel_directions
 
 
 @dataclass(frozen=True)

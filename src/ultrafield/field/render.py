@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..types import Cameras, RenderedView
+from ..cameras import Cameras, RenderedView
 from .model import FeatureField, RadianceField
 from .occupancy import Samples, march
 from .rays import ray_table

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .hierarchy import build_mask_set, mask_chains
+from .mask_set import MaskSet
 from .read import check_writable, find_masks, find_work, mask_files, read_mask_files, read_masks, write_masks
 
 if TYPE_CHECKING:
     from .watershed import watershed_masks
 
 __all__ = [
+    "MaskSet",
     "build_mask_set",
     "check_writable",
     "find_masks",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import check_shape
-from ..types import MaskSet
+from .mask_set import MaskSet
 
 INSIDE_FRACTION = 0.95  # i lies inside j if more than this part of i is in j …
 SAME_IOU = 0.9  # … and the two are not the same mask, which they are above this IoU

@@ -21,8 +21,8 @@ from ..errors import SceneError
 from ..io import fresh_folder, read_image, write_image, write_npy
 from ..names import check_name
 from ..removal import check_ours, files_below, kinds
-from ..types import MaskSet
 from .hierarchy import build_mask_set
+from .mask_set import MaskSet
 
 Size = tuple[int, int]  # height, width
 

@@ -3,12 +3,7 @@
 from .correspondence import Correspondence, correspond
 from .image import psnr, ssim
 from .scores import LEVELS, Scores, SegmentationScores, published_scores
-from .segmentation import (
-    evaluate_segmentation,
-    normalized_covering,
-    normalized_covering_dense,
-    view_consistency,
-)
+from .segmentation import evaluate_segmentation, normalized_covering, normalized_covering_dense, view_consistency
 
 __all__ = [
     "LEVELS",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..cameras import Cameras
+from ..cameras.projection import PUBLISHED_DEPTH_RANGE, back_project, pixel_indices, project
 from ..errors import check_shape
-from ..projection import PUBLISHED_DEPTH_RANGE, back_project, pixel_indices, project
-from ..types import Cameras
 
 # The published 8-bit depth: z = 8 · (1 − code / 256) in file units, whose cameras are 2.687419 times farther from the
 # origin than those of the normalised frame.

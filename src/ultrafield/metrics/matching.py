@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..chains import LabelChains, distinct_pairs
+from ..labels.stack import LabelChains, distinct_pairs
 from .correspondence import Correspondence
 from .overlap import NONE, best_overlap, number_segments, overlap_iou
 
@@ -84,7 +84,7 @@ def make_draws(sampling: int | None, seed: Seed) -> Draws | None:
 
 def match_masks(segments: LabelChains, truth: np.ndarray, *, background: bool, none_counts: bool) -> Match:
     """Match numbered segments with the masks of one level [H, W] that are large enough to be scored."""
-    from ..kernels.chains_cpu import group_cpu
+    from ..labels.kernels.chains_cpu import group_cpu
 
     ids = number_segments(truth.ravel().astype(np.int64) - 1)  # the background, −1 for a moment, keeps number 0
     # Pixels of one chain and one mask fare alike.

@@ -54,7 +54,7 @@ def overlap_iou(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np
     Returns:
         [Q], float64, above 0.
     """
-    from ..kernels.chains_cpu import group_cpu
+    from ..labels.kernels.chains_cpu import group_cpu
     from .kernels.overlap_cpu import overlap_iou_cpu
 
     iou = np.empty(len(first))
@@ -78,7 +78,7 @@ def best_overlap(
     Returns:
         The best IoU [Q], float64, and the cut that has it [Q], int64, the first one of equals.
     """
-    from ..kernels.chains_cpu import group_cpu
+    from ..labels.kernels.chains_cpu import group_cpu
     from .kernels.overlap_cpu import best_overlap_cpu
 
     best, cut = np.empty(len(truth)), np.empty(len(truth), np.int64)

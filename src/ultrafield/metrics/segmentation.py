@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from ..chains import LabelChains
+from ..cameras import Cameras
 from ..errors import check_shape
-from ..threads import in_threads, workers_for
-from ..types import Cameras, GroundTruth
+from ..labels.stack import LabelChains
+from ..parallel import in_threads, workers_for
+from ..scene import GroundTruth
 from .correspondence import Correspondence, correspond
 from .matching import Seed, ViewPair, consistency, covering, covering_dense, make_draws, match_masks
 from .overlap import number_segments, resize_index

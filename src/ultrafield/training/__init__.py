@@ -9,12 +9,12 @@ import torch
 
 from ..config import Config
 from ..errors import BackendError
-from ..types import Scene
+from ..scene import Scene
 from .checkpoint import FIELD_FILE, STATE_FILE, Fields, load_fields, save_fields, stored_settings
-from .features import fit_features
-from .geometry import fit_geometry
-from .mask_pool import check_masks
-from .poses import posed
+from .contrast.mask_pool import check_masks
+from .features.trainer import fit_features
+from .geometry.poses import posed
+from .geometry.trainer import fit_geometry
 
 __all__ = [
     "FIELD_FILE",

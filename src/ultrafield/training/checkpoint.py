@@ -15,7 +15,7 @@ from ..config import FeatureConfig, GeometryConfig, from_dict, to_dict
 from ..errors import ConfigError, RunError
 from ..field import FeatureField, RadianceField
 from ..io import atomic_write
-from ..types import Scene
+from ..scene import Scene
 
 FIELD_FILE = "field.safetensors"
 STATE_FILE = "state.pt"

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import SceneError
 from ..field.rays import RayTable, ray_table
-from ..types import Scene
+from ..scene import Scene
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Ultrametrics on graphs: minimum spanning forests, bottleneck queries, merge trees, and losses that shape them.
+"""Ultrametrics on graphs: minimum spanning forests, bottleneck queries and merge trees.
 
 An ultrametric is a distance with d(a, c) ≤ max(d(a, b), d(b, c)): the distance of a tree in which two leaves are as
 far apart as their lowest common ancestor is high. Any graph with a dissimilarity per edge gives one, and cutting its
@@ -7,8 +7,7 @@ tree at a height gives a partition; all those partitions are nested. This packag
 **Trees** (NumPy in, NumPy out; PyTorch is never imported):
 
 >>> import numpy as np
->>> from ultrafield.types import AffinityGraph
->>> from ultrafield.ultrametric import EditedTree, build_tree, condense, cut, cut_into, flat
+>>> from ultrafield.ultrametric import AffinityGraph, EditedTree, build_tree, condense, cut, cut_into, flat
 >>> from ultrafield.ultrametric import lowest_common_ancestor, mixed_cut, open_node
 >>> edges = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]])
 >>> dissimilarity = np.array([0.1, 0.125, 0.75, 0.25, 0.1875], np.float32)
@@ -43,14 +42,9 @@ minimum spanning forest, `minimax` the edge that limits the best path of every p
 >>> minimax(forest, torch.tensor([[0, 2], [0, 5]])).tolist()  # edge indices
 [1, 2]
 
-**Losses**: `pixel_graph` joins neighbouring sampled pixels, `border_crossings` marks edges across mask borders,
-`sample_pairs` draws comparisons from masks and their chains; `euclidean_loss` and `ultrametric_loss` turn them into
-gradients. See `pairs`, `neighbors` and `losses` for the rules.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 from .boruvka import BoruvkaTree, boruvka
 from .bottlenecks import bottlenecks
@@ -58,12 +52,12 @@ from .condense import CondensedTree, condense
 from .edits import EditedTree, Operation, load_edits, save_edits
 from .evidence import MergeEvidence, merge_evidence
 from .flat import cluster_labels, flat, select_clusters
+from .graph import AffinityGraph
+from .levels import levels, spread_cuts
 from .linkage import build_tree
 from .minimax import minimax
-from .neighbors import border_crossings, border_shares, pixel_graph, pixel_neighbors
-from .pairs import Pairs, sample_pairs, unpack_membership
 from .partition import close_node, mixed_cut, open_node
-from .tree import (
+from .queries import (
     ancestors,
     check_tree,
     child_nodes,
@@ -75,19 +69,17 @@ from .tree import (
     save_tree,
     subtree,
 )
-
-_LOSSES = ("contrastive_loss", "euclidean_loss", "ultrametric_loss")
+from .tree import Tree
 
 __all__ = [
+    "AffinityGraph",
     "BoruvkaTree",
     "CondensedTree",
     "EditedTree",
     "MergeEvidence",
     "Operation",
-    "Pairs",
+    "Tree",
     "ancestors",
-    "border_crossings",
-    "border_shares",
     "boruvka",
     "bottlenecks",
     "build_tree",
@@ -96,12 +88,11 @@ __all__ = [
     "close_node",
     "cluster_labels",
     "condense",
-    "contrastive_loss",
     "cut",
     "cut_into",
-    "euclidean_loss",
     "flat",
     "leaves",
+    "levels",
     "load_edits",
     "load_tree",
     "lowest_common_ancestor",
@@ -109,22 +100,10 @@ __all__ = [
     "minimax",
     "mixed_cut",
     "open_node",
-    "pixel_graph",
-    "pixel_neighbors",
-    "sample_pairs",
     "save_edits",
     "save_tree",
     "select_clusters",
+    "spread_cuts",
     "subtree",
-    "ultrametric_loss",
-    "unpack_membership",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import the losses on first use: they need PyTorch, the trees do not."""
-    if name in _LOSSES:
-        from . import losses
-
-        return getattr(losses, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

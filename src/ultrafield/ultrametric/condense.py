@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 
 from ..errors import check_choice
-from ..types import Tree
-from .tree import child_nodes
+from .queries import child_nodes
+from .tree import Tree
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ import numpy as np
 
 from ..errors import RunError, SceneError
 from ..io import read_json, write_json
-from ..types import Tree
-from .tree import child_nodes, cut
+from .queries import child_nodes, cut
+from .tree import Tree
 
 _VERSION = 1
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..types import AffinityGraph, Tree
+from .graph import AffinityGraph
 from .linkage import check_graph
-from .tree import lowest_common_ancestor
+from .queries import lowest_common_ancestor
+from .tree import Tree
 
 
 @dataclass(frozen=True)

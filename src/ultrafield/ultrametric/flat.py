@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from ..errors import check_choice
-from ..types import Tree
 from .condense import CondensedTree, condense
+from .tree import Tree
 
 
 def flat(
@@ -36,7 +36,7 @@ def flat(
         ValueError, ConfigError: As `condense`; or an unknown selection.
 
     >>> import numpy as np
-    >>> from ultrafield.types import AffinityGraph
+    >>> from ultrafield.ultrametric import AffinityGraph
     >>> from ultrafield.ultrametric import build_tree
     >>> edges = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5], [5, 6]])
     >>> near = np.array([0.125, 0.125, 0.75, 0.25, 0.25, 0.875], np.float32)

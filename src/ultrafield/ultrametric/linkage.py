@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from ..errors import check_choice, check_shape
-from ..types import AffinityGraph, Tree
+from .graph import AffinityGraph
+from .tree import Tree
 
 # A guess must not outvote what was seen, yet decide where nothing was: edges without evidence weigh this fraction of
 # the least evidence there is.

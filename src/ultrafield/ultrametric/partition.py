@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..types import Tree
-from .tree import ancestors, check_node, cut, leaves
+from .queries import ancestors, check_node, cut, leaves
+from .tree import Tree
 
 
 def mixed_cut(tree: Tree, nodes: np.ndarray) -> np.ndarray:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..types import Tree
 from .condense import CondensedTree
+from .tree import Tree
 
 _PART, _FEWEST = 1000, 2  # a substantial region holds a thousandth of the leaves, and at least two
 

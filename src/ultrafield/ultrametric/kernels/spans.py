@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...threads import in_threads
+from ...parallel import in_threads
 
 # Below this many items, threads cost more than they save; above this many threads, their own copies of the result do.
 _WORTH = 1 << 17

@@ -1,0 +1,20 @@
+"""Cameras: poses, lenses, similarities, and from pixels to points and back."""
+
+from __future__ import annotations
+
+from .model import Cameras, Lens
+from .projection import PUBLISHED_DEPTH_RANGE, back_project, pixel_directions, pixel_indices, project
+from .rendered import RenderedView
+from .similarity import Similarity
+
+__all__ = [
+    "PUBLISHED_DEPTH_RANGE",
+    "Cameras",
+    "Lens",
+    "RenderedView",
+    "Similarity",
+    "back_project",
+    "pixel_directions",
+    "pixel_indices",
+    "project",
+]

@@ -1,0 +1,151 @@
+"""From pixels to points and back, through every lens, in numpy; depth is z-depth in the cameras' own frame."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import check_shape
+from .model import Cameras, Lens
+
+# z-depth, normalised units, that the published 8-bit depth pictures show as 0: z = 8 · (1 − code / 256) in file units,
+# whose cameras are 2.687419 times farther from the origin than those of the normalised frame.
+PUBLISHED_DEPTH_RANGE = 8.0 / 2.687419
+_FIELD_MARGIN = 1.1  # points this far beyond the widest ray of a picture may still fall on its border pixels
+
+
+def pixel_directions(cameras: Cameras, index: int, *, stride: int = 1) -> np.ndarray:
+    """Viewing direction through every pixel centre, in camera axes.
+
+    Args:
+        cameras: Any frame.
+        index: Which camera.
+        stride: Only the pixels in every so manyth row and column.
+
+    Returns:
+        [H, W, 3], float64, with z = 1; NaN where the lens model has no ray, or one at 90° or more from the axis.
+    """
+    width, height = (int(size) for size in cameras.sizes[index])
+    columns, rows = np.meshgrid(np.arange(0, width, stride) + 0.5, np.arange(0, height, stride) + 0.5)
+    flat = _undistort(cameras, index, np.stack([columns, rows], axis=-1).reshape(-1, 2))
+    return np.concatenate([flat, np.ones((len(flat), 1))], axis=1).reshape(*rows.shape, 3)
+
+
+def back_project(cameras: Cameras, index: int, depth: np.ndarray, *, stride: int = 1) -> np.ndarray:
+    """Points that a depth map shows.
+
+    Args:
+        cameras: Cameras of the frame in which the points are wanted.
+        index: Which camera; its size must be the depth map's.
+        depth: z-depth [H, W]; 0, negative or not finite where nothing is seen.
+        stride: Only the pixels in every so manyth row and column.
+
+    Returns:
+        Points [H, W, 3] of these pixels, float32; NaN where nothing is seen.
+
+    Raises:
+        ValueError: The depth map has another size than the camera.
+    """
+    width, height = (int(size) for size in cameras.sizes[index])
+    check_shape("depth", depth, (height, width))
+    pose, depth = cameras.c2w[index], depth[::stride, ::stride]
+    seen = np.isfinite(depth) & (depth > 0)
+    local = pixel_directions(cameras, index, stride=stride) * np.where(seen, depth, np.nan)[..., None]  # [H, W, 3]
+    return (local @ pose[:, :3].T + pose[:, 3]).astype(np.float32)
+
+
+def project(cameras: Cameras, index: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where points fall in a picture.
+
+    Args:
+        cameras: Cameras in the points' frame.
+        index: Which camera.
+        points: [N, 3].
+
+    Returns:
+        Pixel coordinates [N, 2] (column, row; pixel centres at +0.5), float64, and z-depth [N], float64. Coordinates
+        are NaN for points behind the camera and for points so far outside its field of view that the lens polynomial,
+        which is fitted inside only, would fold them back into the picture.
+    """
+    pose = cameras.c2w[index]
+    local = (points - pose[:, 3]) @ pose[:, :3]  # [N, 3]
+    depth = local[:, 2]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        flat = np.where(depth[:, None] > 0, local[:, :2] / depth[:, None], np.nan)
+    if cameras.lenses[index] != Lens.PINHOLE:
+        flat[~(np.hypot(flat[:, 0], flat[:, 1]) <= _FIELD_MARGIN * _widest_ray(cameras, index))] = np.nan
+    return _distort(cameras, index, flat), depth
+
+
+def pixel_indices(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Row-major index of the pixel that holds each coordinate pair [N, 2] of `project`; −1 outside; int64 [N]."""
+    inside = (pixels >= 0).all(axis=1) & (pixels[:, 0] < width) & (pixels[:, 1] < height)  # False for NaN
+    cells = np.floor(np.where(inside[:, None], pixels, 0.0)).astype(np.int64)
+    return np.where(inside, cells[:, 1] * width + cells[:, 0], -1)
+
+
+def _matrix(cameras: Cameras, index: int) -> np.ndarray:
+    fx, fy, cx, cy = cameras.intrinsics[index]
+    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+
+
+def _undistort(cameras: Cameras, index: int, pixels: np.ndarray) -> np.ndarray:
+    """Pixel coordinates [N, 2] to x/z, y/z [N, 2]."""
+    fx, fy, cx, cy = cameras.intrinsics[index]
+    lens, distortion = Lens(int(cameras.lenses[index])), cameras.distortion[index]
+    if lens is Lens.PINHOLE:
+        return (pixels - (cx, cy)) / (fx, fy)
+    import cv2
+
+    until = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-10)
+    given = np.ascontiguousarray(pixels[:, None, :], dtype=np.float64)
+    if lens is Lens.OPENCV:
+        flat = cv2.undistortPoints(given, _matrix(cameras, index), distortion, criteria=until)
+    else:
+        flat = cv2.fisheye.undistortPoints(given, _matrix(cameras, index), distortion[:4], criteria=until)
+    flat = flat.reshape(-1, 2)
+    # OpenCV returns huge numbers where its iteration fails or the ray leaves the half space before the camera;
+    # a direction that does not come back to its own pixel is no direction.
+    back = _distort(cameras, index, flat)
+    flat[~(np.abs(back - pixels).max(axis=1) <= 0.05)] = np.nan
+    return flat
+
+
+def _distort(cameras: Cameras, index: int, flat: np.ndarray) -> np.ndarray:
+    """x/z, y/z [N, 2] to pixel coordinates [N, 2]; NaN stays NaN."""
+    fx, fy, cx, cy = cameras.intrinsics[index]
+    lens, distortion = Lens(int(cameras.lenses[index])), cameras.distortion[index]
+    if lens is Lens.PINHOLE:
+        return flat * (fx, fy) + (cx, cy)
+    import cv2
+
+    known = np.isfinite(flat).all(axis=1)
+    pixels = np.full_like(flat, np.nan)
+    if not known.any():
+        return pixels
+    rays = np.concatenate([flat[known], np.ones((int(known.sum()), 1))], axis=1)[:, None, :]
+    zero = np.zeros((3, 1))
+    if lens is Lens.OPENCV:
+        found, _ = cv2.projectPoints(rays, zero, zero, _matrix(cameras, index), distortion)
+    else:
+        found, _ = cv2.fisheye.projectPoints(rays, zero, zero, _matrix(cameras, index), distortion[:4])
+    pixels[known] = found.reshape(-1, 2)
+    return pixels
+
+
+def _widest_ray(cameras: Cameras, index: int) -> float:
+    """Tangent of the largest angle between the optical axis and a ray through the picture's border.
+
+    Infinite for a fisheye lens that sees 90° or more to the side. A polynomial lens may have no ray at the corners of a
+    padded picture; what remains of the border then counts.
+    """
+    width, height = (float(size) for size in cameras.sizes[index])
+    along_x, along_y = np.linspace(0, width, 17), np.linspace(0, height, 17)
+    border = np.concatenate(
+        [np.stack([along_x, np.full(17, edge)], axis=1) for edge in (0.0, height)]
+        + [np.stack([np.full(17, edge), along_y], axis=1) for edge in (0.0, width)]
+    )
+    flat = _undistort(cameras, index, border)
+    known = np.isfinite(flat).all(axis=1)
+    if not known.any() or (cameras.lenses[index] == Lens.FISHEYE and not known.all()):
+        return float("inf")
+    return float(np.hypot(flat[known, 0], flat[known, 1]).max())

@@ -1,0 +1,22 @@
+"""What a camera sees of a radiance field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class RenderedView:
+    """What a radiance field shows to one camera.
+
+    Attributes:
+        color: [H, W, 3] float32 in [0, 1].
+        depth: Median z-depth [H, W] float32, normalised units; 0 where the opacity is at most one half.
+        opacity: [H, W] float32 in [0, 1].
+    """
+
+    color: np.ndarray
+    depth: np.ndarray
+    opacity: np.ndarray

@@ -1,1 +1,0 @@
-"""Numba loops of the commands; imported inside the functions that need them."""

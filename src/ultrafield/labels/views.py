@@ -1,0 +1,189 @@
+"""Label maps of any view: neighbours are found once per view, every cut is a table look-up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..cameras import Cameras, RenderedView, Similarity
+from ..cameras.projection import back_project
+from ..config import SegmentConfig
+from ..errors import check_shape
+from ..surface import Surface
+from ..ultrametric import Tree
+from ..ultrametric.levels import levels
+from .stack import LabelChains
+
+if TYPE_CHECKING:
+    from ..field import RadianceField
+
+
+class ViewLabeller:
+    """Labels views with the cuts of a tree; holds the k-d tree of the surface and the segment of every point.
+
+    Args:
+        surface: N points, the leaves of the tree, user's frame.
+        tree: A merge tree over them.
+        heights: Where to cut it [L].
+        config: Settings (`label_neighbors`, `label_radius`); the defaults if None.
+        workers: Threads that look for neighbours, −1 for one per CPU. Several views may also be labelled at once, each
+            in a thread of the caller's: take one worker then.
+
+    Raises:
+        ValueError: Surface and tree have different numbers of points.
+    """
+
+    def __init__(
+        self,
+        surface: Surface,
+        tree: Tree,
+        heights: np.ndarray,
+        config: SegmentConfig | None = None,
+        *,
+        workers: int = -1,
+    ) -> None:
+        from scipy.spatial import cKDTree
+
+        if tree.num_leaves != len(surface):
+            raise ValueError(f"tree: expected {len(surface)} leaves, one per surface point, got {tree.num_leaves}")
+        config = config or SegmentConfig()
+        self._points = cKDTree(surface.points)
+        self._voters = config.label_neighbors
+        self._radius = config.label_radius * surface.voxel
+        self._workers = workers
+        self._points_at = LabelChains.of(cut_table(tree, heights).T[:, :, None])
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        """Node ids [L, H, W], int32, −1 for none, of the pixels that see `points` [H, W, 3] (NaN where none)."""
+        return self.chains(points).maps()
+
+    def chains(self, points: np.ndarray) -> LabelChains:
+        """The same node ids, those of pixels that are alike at all cuts only once."""
+        return vote(self._points_at, self.nearest(points))
+
+    def nearest(self, points: np.ndarray) -> np.ndarray:
+        """The surface points that vote on each pixel.
+
+        Args:
+            points: What each pixel sees [H, W, 3], user's frame; NaN where nothing.
+
+        Returns:
+            Indices, nearest first [H, W, K], int32; −1 after the last one within the radius.
+        """
+        check_shape("points", points, (None, None, 3))
+        height, width, _ = points.shape
+        seen = np.isfinite(points).all(axis=2)
+        found = np.full((height, width, self._voters), -1, np.int32)
+        _, index = self._points.query(
+            points[seen], k=np.arange(1, self._voters + 1), distance_upper_bound=self._radius, workers=self._workers
+        )
+        found[seen] = np.where(index < self._points.n, index, -1)
+        return found
+
+
+def label_views(
+    tree: Tree,
+    surface: Surface,
+    cameras: Cameras,
+    *,
+    field: RadianceField,
+    to_user: Similarity,
+    heights: np.ndarray | None = None,
+    config: SegmentConfig | None = None,
+) -> Iterator[np.ndarray]:
+    """Label maps of what any cameras see, one after the other.
+
+    Args:
+        tree: A merge tree over the surface's points.
+        surface: N points, user's frame.
+        cameras: Normalised frame, for instance `scene.splits["val"].cameras`; cameras of the user's frame are brought
+            there by `cameras.moved(to_user.inverse())`.
+        field: The radiance field that the surface is from.
+        to_user: From the normalised to the user's frame, `scene.to_user`.
+        heights: Where to cut the tree [L]; its automatic levels if None.
+        config: Settings (`label_neighbors`, `label_radius`); the defaults if None.
+
+    Yields:
+        Node ids [L, H, W], int32; −1 for none.
+
+    Raises:
+        ValueError: Surface and tree have different numbers of points.
+    """
+    from ..field.render import render_views  # needs torch
+
+    rendered = render_views(field, cameras, range(len(cameras)))
+    views = (view_points(picture, cameras, index, to_user) for index, picture in enumerate(rendered))
+    return label_points(tree, surface, views, levels(tree) if heights is None else heights, config=config)
+
+
+def label_points(
+    tree: Tree,
+    surface: Surface,
+    points: Iterable[np.ndarray],
+    heights: np.ndarray,
+    *,
+    config: SegmentConfig | None = None,
+) -> Iterator[np.ndarray]:
+    """Label maps of views, one after the other.
+
+    A pixel takes the most frequent segment among the nearest surface points of what it sees, none if they are farther
+    than the radius. Ids are those of the tree: a segment has the same one in every view and at every cut.
+
+    Args:
+        tree: A merge tree over the surface's points.
+        surface: N points, user's frame.
+        points: For each view what its pixels see [H, W, 3], user's frame, NaN for nothing; see `view_points`.
+        heights: Where to cut the tree [L].
+        config: Settings (`label_neighbors`, `label_radius`); the defaults if None.
+
+    Yields:
+        Node ids [L, H, W], int32; −1 for none.
+
+    Raises:
+        ValueError: Surface and tree have different numbers of points.
+    """
+    labeller = ViewLabeller(surface, tree, heights, config)
+    return (labeller(view) for view in points)
+
+
+def view_points(view: RenderedView, cameras: Cameras, index: int, to_user: Similarity) -> np.ndarray:
+    """What each pixel of a rendered view sees [H, W, 3], float32, user's frame; NaN for nothing.
+
+    Args:
+        view: As rendered with camera `index`, perhaps at another size.
+        cameras: Normalised frame.
+        index: Which camera.
+        to_user: From the normalised to the user's frame.
+    """
+    size = np.array([view.depth.shape[::-1]])
+    return to_user.apply(back_project(cameras[[index]].resized(size), 0, view.depth))
+
+
+def cut_table(tree: Tree, heights: np.ndarray) -> np.ndarray:
+    """The segment of every leaf at every height [N, L], int32."""
+    from ..ultrametric import cut
+
+    table = np.empty((tree.num_leaves, len(heights)), np.int32)
+    for column, height in enumerate(heights):
+        table[:, column] = cut(tree, float(height))
+    return table
+
+
+def vote(points: LabelChains, neighbors: np.ndarray) -> LabelChains:
+    """The most frequent segment among each pixel's neighbours, at every cut.
+
+    Args:
+        points: Segment of every point at every cut, int32; [L, N, 1] as label maps.
+        neighbors: [H, W, K], int32, nearest first, −1 after the last, from `ViewLabeller.nearest`.
+
+    Returns:
+        Labels of the pixels, int32; −1 where a pixel has no neighbour. Ties go to the nearest point's segment.
+    """
+    from .kernels.labels_cpu import vote_cpu
+
+    height, width, voters = neighbors.shape
+    index = np.empty(height * width, np.int32)
+    chains = vote_cpu(points.index[:, 0], points.chains, neighbors.reshape(-1, voters), index)
+    return LabelChains(index.reshape(height, width), chains)

@@ -1,0 +1,7 @@
+"""Affinity graphs over surface points, from masks lifted into 3D and from features."""
+
+from __future__ import annotations
+
+from .graph import build_graph
+
+__all__ = ["build_graph"]

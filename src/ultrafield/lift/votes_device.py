@@ -1,0 +1,101 @@
+"""Votes of all views on a CUDA device: only masks, and what each view sees, are uploaded view by view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..cameras import Cameras, Lens
+from ..masks import MaskSet
+from ..masks.weights import POWER
+from ..parallel import in_threads
+from ..scene import Scene
+from ..surface import Surface
+from .codes import point_cells
+from .kernels.codes_gpu import cell_codes_gpu, pinhole_cells_gpu
+from .kernels.votes_gpu import add_votes_gpu
+from .votes import masked_views
+
+
+@dataclass(frozen=True)
+class DeviceVotes:
+    """What the M masks of one view say about N surface points, as in `ViewVotes` but on a device.
+
+    Attributes:
+        masks: Number of masks M.
+        codes: Packed mask memberships [N, W], int64; zero where not seen.
+        seen: Whether the view sees the point [N], bool.
+        points: Seen points in each of the M masks, then in none, zero-padded [64 W], int32.
+        weights: Weight of every mask, zero-padded [64 W], float32.
+    """
+
+    masks: int
+    codes: Tensor
+    seen: Tensor
+    points: Tensor
+    weights: Tensor
+
+
+def add_up_on_device(
+    surface: Surface, edges: np.ndarray, scene: Scene, device: str
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """What `mask_votes` returns, and whether any mask holds a point; sums of all views in float32.
+
+    Memory on the device: 16 bytes an edge (24 from 2³¹ points on), about 32 a point, and the masks of a few views.
+    """
+    ends = torch.from_numpy(edges).to(device)
+    if len(surface) < 2**31:
+        ends = ends.int()  # half of what every view reads
+    both, either = torch.zeros((2, len(edges)), device=device)
+    holding = torch.zeros((), dtype=torch.bool, device=device)
+    for view in device_votes(surface, scene, device):
+        add_votes_gpu(ends, view.codes, view.seen, view.weights, both, either)
+        holding |= view.points[: view.masks].any()
+    return both.cpu().double().numpy(), either.cpu().double().numpy(), bool(holding)
+
+
+def device_votes(surface: Surface, scene: Scene, device: str) -> Iterator[DeviceVotes]:
+    """`view_votes` on a device, with the same codes; nothing waits for the device.
+
+    Where a lens distorts, the pixels of the points are found on the host.
+    """
+    cameras, points = scene.train.cameras.moved(scene.to_user), torch.from_numpy(surface.points).to(device)
+
+    def prepared(view: tuple[int, MaskSet]) -> tuple[MaskSet, Tensor, Tensor, Tensor | None]:
+        index, masks = view
+        pixels = masks.bits.shape[0] * masks.bits.shape[1]
+        bits = torch.from_numpy(masks.bits.reshape(pixels, masks.bits.shape[2]).view(np.int64))
+        if cameras.lenses[index] != Lens.PINHOLE:
+            cells = torch.from_numpy(point_cells(surface, cameras, index, masks.shape).astype(np.int32))
+            return masks, _pinned(bits, device), _pinned(cells, device), None
+        camera = torch.from_numpy(flat_camera(cameras, index, masks.shape))
+        visible = torch.from_numpy(surface.visible[index])
+        return masks, _pinned(bits, device), _pinned(visible, device), _pinned(camera, device)
+
+    for masks, bits, where, camera in in_threads(prepared, masked_views(surface, scene)):
+        where = where.to(device, non_blocking=True)
+        if camera is not None:
+            height, width = masks.shape
+            where = pinhole_cells_gpu(points, where, camera.to(device, non_blocking=True), width, height)
+        codes, seen, members = cell_codes_gpu(where, bits.to(device, non_blocking=True), len(masks))
+        yield DeviceVotes(len(masks), codes, seen, members, device_weights(members))
+
+
+def device_weights(members: Tensor) -> Tensor:
+    """`mask_weights` of the points in each mask [M], integer; [M], float32."""
+    return torch.where(members > 0, members.clamp(min=1).double() ** -POWER, 0.0).float()
+
+
+def flat_camera(cameras: Cameras, index: int, shape: tuple[int, int]) -> np.ndarray:
+    """Pose, row by row, and intrinsics of one camera that takes pictures of a height and width [16], float64."""
+    camera = cameras[[index]].resized(np.array([shape[::-1]]))
+    return np.concatenate([camera.c2w[0].ravel(), camera.intrinsics[0]])
+
+
+def _pinned(tensor: Tensor, device: str) -> Tensor:
+    """A copy in memory that CUDA reads by itself, while the host goes on."""
+    return tensor.pin_memory() if device.startswith("cuda") else tensor

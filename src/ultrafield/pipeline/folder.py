@@ -1,0 +1,352 @@
+"""The run folder: where every artefact of a run lies, and which stages are done.
+
+    config.json  stages.json  log.jsonl  field.safetensors  state.pt  surface.npz  tree.npz  tree.json  metrics.json
+    quality.json  points.ply  contact_sheet.png
+    masks/                              2D masks that `run` made itself
+    renders/<split>/<image>.npz         color [H, W, 3] uint8, depth [H, W] float32, opacity [H, W] float16
+    labels/<split>/<image>.npz          labels [L, H, W] int32, heights [L] float32, is_level [L] bool
+    views/<split>/<image>/<height>.png  the automatic levels
+
+Rendered depth is in normalised units; everything else that has a frame is in the user's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .. import __version__
+from ..cameras import RenderedView
+from ..commands.options import SceneOptions
+from ..config import Config, from_dict, to_dict
+from ..errors import ConfigError, RunError, SceneError
+from ..io import Blocks, read_json, read_npz, read_npz_blocks, write_json, write_npz
+from ..labels.stack import LabelChains
+from ..names import check_name
+from ..removal import check_ours, find_link, find_stranger, kinds, remove_ours
+from ..surface import Surface
+from ..ultrametric import Tree
+
+_Artefact = TypeVar("_Artefact")
+
+# Files in the folders of a run that a stage may empty.
+_KINDS = {
+    "masks": kinds(r"train_seg/[^/]+/\d+\.png", r"train_seg_hierarchy/[^/]+_(inside|same)\.npy"),
+    "renders": kinds(
+        r"[^/]+/[^/]+(\.npz|_(color|depth|feature)\.png)", r"(\.orbit\.tmp|orbit)\.mp4", r"orbit/\d+\.png"
+    ),
+    "labels": kinds(r"[^/]+/[^/]+\.npz"),
+    "views": kinds(r"[^/]+/[^/]+/[\d.]+\.png"),
+}
+_UNCLAIMED = kinds(r"config\.json")  # a folder with nothing else counts as empty: at most, half a config.json is in it
+_PUBLISHED = kinds(r"config\.json", r"\d+/.+")  # or with the views of epochs, which the published commands look after
+
+_COLUMNS = 32  # of pixels whose labels at all cuts are in memory at once, as they are read or written
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What config.json holds.
+
+    Attributes:
+        scene: The scene folder.
+        data: How it is read.
+        config: Every setting.
+    """
+
+    scene: Path
+    data: SceneOptions
+    config: Config
+
+
+@dataclass(frozen=True)
+class ViewLabels:
+    """Label maps of one view at several heights.
+
+    Attributes:
+        labels: Tree node ids at the L cuts, int32; -1 for none.
+        heights: Height of each cut [L], float32, increasing.
+        is_level: Which cuts are automatic levels [L], bool.
+    """
+
+    labels: LabelChains
+    heights: np.ndarray
+    is_level: np.ndarray
+
+    @property
+    def levels(self) -> LabelChains:
+        """The labels at the automatic levels."""
+        return self.labels.at(self.is_level)
+
+
+@dataclass(frozen=True)
+class Stored(Sequence[_Artefact]):
+    """One artefact of each view of a split, read from the run folder when it is needed."""
+
+    read: Callable[[str, str], _Artefact]
+    split: str
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> _Artefact:  # type: ignore[override]
+        return self.read(self.split, self.names[index])
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that the stages of one run write into and read from.
+
+    Attributes:
+        root: The folder; it is made when the first file is written.
+    """
+
+    root: Path
+
+    @property
+    def config_file(self) -> Path:
+        """Scene, reading options and settings."""
+        return self.root / "config.json"
+
+    @property
+    def masks(self) -> Path:
+        """Masks made by the run itself, in the published layout."""
+        return self.root / "masks"
+
+    def render_file(self, split: str, name: str) -> Path:
+        """What the field shows to one camera."""
+        return self._of_view("renders", split, name, ".npz")
+
+    def label_file(self, split: str, name: str) -> Path:
+        """Label maps of one view."""
+        return self._of_view("labels", split, name, ".npz")
+
+    def view_folder(self, split: str, name: str) -> Path:
+        """Pictures of one view's automatic levels."""
+        return self._of_view("views", split, name)
+
+    def _of_view(self, folder: str, split: str, name: str, ending: str = "") -> Path:
+        check_name(name, f"{self.root}: view name")
+        return self.root / folder / split / f"{name}{ending}"
+
+    # What is in the way
+
+    def claim(self, scene: Path, *, takeover: bool = False) -> None:
+        """Raise, before anything is written, unless the stages of a run on `scene` may write and remove files here.
+
+        They may in a folder that is new or empty, or that holds an earlier run.
+
+        Args:
+            scene: The scene folder.
+            takeover: Whether the earlier run may have been on another scene, and may have views of epochs beside it.
+
+        Raises:
+            ConfigError: The folder is a file.
+            RunError: It is, or holds, the scene or something that is no run on it; or it, or a folder that a stage
+                writes into, is a link.
+        """
+        if self.root.exists() and not self.root.is_dir():
+            raise ConfigError(f"--out: expected a folder to write, got {self.root}, which is a file")
+        self._check_place(scene.resolve())
+        if self.config_file.is_file():
+            earlier = self.read_config().scene
+            if earlier.resolve() != scene.resolve() and not takeover:
+                raise RunError(f"{self.root}: holds a run on {earlier}; give {scene.resolve()} a folder of its own")
+            return
+        stranger = find_stranger(self.root, _PUBLISHED if takeover else _UNCLAIMED)
+        if stranger is not None:
+            raise RunError(
+                f"{self.root}: neither empty nor a run folder (it holds {stranger.relative_to(self.root)} and no "
+                "config.json); give the run a folder of its own"
+            )
+
+    def _check_place(self, scene: Path) -> None:
+        """Raise `RunError` if the folder is or holds the scene, or if what is written here would land elsewhere."""
+        root = self.root.resolve()
+        if root == scene or root in scene.parents:
+            relation = "is the scene itself" if root == scene else f"holds the scene {scene}"
+            raise RunError(f"{self.root}: {relation}, which is never changed; give the run a folder of its own")
+        links = (find_link(self.root / name) for name in _KINDS)
+        link = self.root if self.root.is_symlink() else next((link for link in links if link is not None), None)
+        if link is not None:
+            raise RunError(f"{link}: is a link, through which nothing is written; give the run a folder of its own")
+
+    def clear(self, *names: str) -> None:
+        """Remove what stages wrote into some of the folders masks, renders, labels and views; other files stay."""
+        for name in names:
+            remove_ours(self.root / name, _KINDS[name])
+
+    def clear_masks(self, given: Path | None) -> None:
+        """Remove the masks that the run made.
+
+        Args:
+            given: Folder of masks that the user named, None if there is none.
+
+        Raises:
+            ConfigError: That folder is the run's own.
+            SceneError: Another file lies among the masks.
+        """
+        if given is not None and self.masks.resolve() in (given.resolve(), *given.resolve().parents):
+            raise ConfigError(f"--masks: {given} is where the run makes its own masks; copy yours to another folder")
+        check_ours(self.masks, _KINDS["masks"])
+        self.clear("masks")
+
+    # Settings
+
+    def write_config(self, scene: Path, data: SceneOptions, config: Config, *, takeover: bool = False) -> None:
+        """Store what the run works on and how; errors and `takeover` are those of `claim`."""
+        self.claim(scene, takeover=takeover)
+        place = str(scene.resolve())
+        content = {"version": __version__, "scene": place, "data": data.to_json(), "config": to_dict(config)}
+        write_json(self.config_file, content)
+
+    def read_config(self) -> RunConfig:
+        """Read config.json; `RunError` if it is missing or not what `write_config` writes."""
+        if not self.config_file.is_file():
+            raise RunError(f"{self.root}: no run folder (no config.json); make one: ultrafield train SCENE --out RUN")
+        try:
+            content = read_json(self.config_file)
+            data = SceneOptions.from_json(content["data"])
+            return RunConfig(Path(content["scene"]), data, from_dict(Config, content["config"]))
+        except (KeyError, TypeError, AttributeError, ConfigError, SceneError) as error:
+            raise RunError(f"{self.config_file}: cannot be used ({error})") from None
+
+    # Stages
+
+    def finished(self, stage: str, settings: str) -> bool:
+        """Whether `stage` has ended with exactly the settings that the fingerprint `settings` stands for."""
+        record = self._stages().get(stage, {})
+        return record.get("settings") == settings and record.get("seconds") is not None
+
+    def begun(self, stage: str, settings: str) -> bool:
+        """Whether `stage` has at least begun with exactly these settings."""
+        return self._stages().get(stage, {}).get("settings") == settings
+
+    def seconds(self) -> dict[str, float]:
+        """Wall time of each finished stage."""
+        records = self._stages()
+        return {name: record["seconds"] for name, record in records.items() if record["seconds"] is not None}
+
+    def begin(self, stage: str, settings: str) -> None:
+        """Record that `stage` is under way: its artefacts are not to be trusted until it is finished."""
+        self._record(stage, {"settings": settings, "seconds": None})
+
+    def finish(self, stage: str, settings: str, seconds: float) -> None:
+        """Record that `stage` is done."""
+        self._record(stage, {"settings": settings, "seconds": round(seconds, 3)})
+
+    def forget(self, *stages: str) -> None:
+        """Drop the records of stages whose artefacts are not to be trusted any more."""
+        records = self._stages()
+        kept = {name: record for name, record in records.items() if name not in stages}
+        if kept != records:
+            write_json(self.root / "stages.json", kept)
+
+    def log(self, line: dict[str, Any]) -> None:
+        """Add a line to log.jsonl, which training writes too."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with open(self.root / "log.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _record(self, stage: str, record: dict[str, Any]) -> None:
+        others = {name: value for name, value in self._stages().items() if name != stage}
+        write_json(self.root / "stages.json", others | {stage: record})
+
+    def adopt_geometry(self, other: RunFolder) -> None:
+        """Start from the field and the rendered views of another run on the same scene, in a folder that is claimed."""
+        write_json(self.config_file, read_json(other.config_file))  # from here on it is known as a run
+        shutil.copyfile(other.root / "field.safetensors", self.root / "field.safetensors")
+        shutil.copytree(other.root / "renders", self.root / "renders", dirs_exist_ok=True)
+        for stage in ("source", "render"):
+            self._record(stage, other._stages()[stage] | {"seconds": 0.0})
+
+    def _stages(self) -> dict[str, dict[str, Any]]:
+        file = self.root / "stages.json"
+        return read_json(file) if file.is_file() else {}
+
+    # Artefacts
+
+    def write_surface(self, surface: Surface) -> None:
+        """Write surface.npz."""
+        arrays = {item.name: np.asarray(getattr(surface, item.name)) for item in fields(surface)}
+        write_npz(self.root / "surface.npz", **arrays)
+
+    def read_surface(self) -> Surface:
+        """Read surface.npz."""
+        found = self._load(self.root / "surface.npz", tuple(item.name for item in fields(Surface)))
+        return Surface(**(found | {"voxel": float(found["voxel"])}))
+
+    def write_tree(self, tree: Tree) -> None:
+        """Write tree.npz."""
+        from ..ultrametric import save_tree
+
+        save_tree(self.root / "tree.npz", tree)
+
+    def read_tree(self) -> Tree:
+        """Read tree.npz."""
+        from ..ultrametric import load_tree
+
+        return load_tree(self._existing(self.root / "tree.npz"))
+
+    def write_render(self, split: str, name: str, view: RenderedView) -> None:
+        """Store a rendered view; colour is rounded to 8 bits, like the pictures it is compared with."""
+        color = np.round(view.color.clip(0.0, 1.0) * 255.0).astype(np.uint8)
+        depth, opacity = view.depth.astype(np.float32), view.opacity.astype(np.float16)
+        write_npz(self.render_file(split, name), color=color, depth=depth, opacity=opacity)
+
+    def read_render(self, split: str, name: str) -> RenderedView:
+        """Read a rendered view."""
+        found = self._load(self.render_file(split, name), ("color", "depth", "opacity"))
+        color = found["color"].astype(np.float32) / 255.0
+        return RenderedView(color, found["depth"], found["opacity"].astype(np.float32))
+
+    def write_labels(self, split: str, name: str, view: ViewLabels) -> None:
+        """Store the label maps of one view; in Fortran order, as neighbouring pixels are alike at all cuts."""
+        slices = (slice(first, first + _COLUMNS) for first in range(0, view.labels.shape[2], _COLUMNS))
+        maps = Blocks(view.labels.shape, np.dtype(np.int32), map(view.labels.maps, slices))
+        write_npz(self.label_file(split, name), labels=maps, heights=view.heights, is_level=view.is_level)
+
+    def read_labels(self, split: str, name: str) -> ViewLabels:
+        """Read the label maps of one view."""
+        file = self.label_file(split, name)
+        known = self._load(file, ("heights", "is_level"))
+        try:
+            blocks = [LabelChains.of(block) for block in read_npz_blocks(file, "labels", step=_COLUMNS)]
+            labels = LabelChains.joined(blocks)
+        except KeyError:
+            raise self._lacking(file, "labels") from None
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{file}: 'labels' cannot be used ({error}); make them again: ultrafield segment") from None
+        if labels.shape[0] != len(known["heights"]):
+            raise RunError(
+                f"{file}: expected one label map per height ({len(known['heights'])}), got {labels.shape[0]}"
+            )
+        return ViewLabels(labels, **known)
+
+    def _load(self, file: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+        found = read_npz(self._existing(file), names)
+        for name in names:
+            if name not in found:
+                raise self._lacking(file, name)
+        return {name: found[name] for name in names}
+
+    def _lacking(self, file: Path, name: str) -> RunError:
+        return RunError(f"{file}: holds no array {name!r}; make it anew with: ultrafield segment {self.root}")
+
+    def _existing(self, file: Path) -> Path:
+        if not file.is_file():
+            raise RunError(f"{file}: missing; make it with: ultrafield segment {self.root}")
+        return file
+
+
+def fingerprint(*settings: Any) -> str:
+    """A short digest of JSON-ready settings and of the fingerprints of the stages before."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,37 @@
+"""The contact sheet of a run: what came out, at a glance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..export.renderings import color_picture
+from ..scene import Scene
+from ..ultrametric import Tree
+from .folder import RunFolder
+
+_MOST_VIEWS = 4
+
+
+def write_contact_sheet(run: RunFolder, scene: Scene, tree: Tree) -> None:
+    """Write contact_sheet.png: a few views, one per row; photograph, rendering, and the automatic levels."""
+    from ..export import contact_sheet, label_picture, node_colors, overlay
+
+    colors = node_colors(tree)
+    split = "val" if len(scene.splits.get("val", ())) > 0 else "train"
+    views = scene.splits[split].views
+    chosen = np.unique(np.linspace(0, len(views) - 1, min(_MOST_VIEWS, len(views))).round().astype(int))
+    rows, heights = [], np.zeros(0)
+    for view in (views[index] for index in chosen):
+        rendered, labelled = color_picture(run.read_render(split, view.name)), run.read_labels(split, view.name)
+        photo, heights = view.image if view.image is not None else rendered, labelled.heights[labelled.is_level]
+        shown = labelled.levels
+        maps = [shown.map(level) for level in range(len(heights))]
+        levels = [label_picture(labels, colors) for labels in maps]
+        rows.append([photo, rendered, *levels, overlay(photo, maps[len(levels) // 2], colors)])
+    contact_sheet(
+        run.root / "contact_sheet.png",
+        rows,
+        title=f"{scene.name}: photograph, rendering, and the tree of segments cut at its automatic levels",
+        row_captions=[f"{split} {views[index].name}" for index in chosen],
+        column_captions=["photograph", "rendering", *(f"height {height:.3f}" for height in heights), "overlay"],
+    )

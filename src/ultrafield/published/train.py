@@ -1,0 +1,307 @@
+"""The published `train.py` and `render.py`: their flags, on Ultrafield's own stages.
+
+    ckpts/<dataset_name>/<exp_name>/epoch=N.ckpt, epoch=N_slim.ckpt
+    results/<dataset_name>/<exp_name>/        a run folder, for `ultrafield segment` and `ultrafield render`
+    results/<dataset_name>/<exp_name>/N/      the files of `published_views`
+
+N counts the epochs from 0; it is the last one. Both checkpoints hold weights, the slim one in 16 bits, and no optimiser
+state.
+"""
+
+from __future__ import annotations
+
+import io as bytes_io
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..cameras import Cameras
+from ..commands.options import SceneOptions
+from ..commands.train import is_trained, keep_fields, open_scene, train
+from ..config import Config, from_dict, to_dict
+from ..errors import ConfigError, RunError, SceneError
+from ..io import atomic_write, fresh_folder
+from ..pipeline.console import Report
+from ..pipeline.folder import RunFolder, fingerprint
+from ..pipeline.guard import guarded
+from ..removal import check_ours, remove_ours
+from ..scene import Scene, Split
+from .options import PUBLISHED_SIZE, PublishedOptions, parse_options, published_config, remarks, scene_remarks
+from .views import VIEW_FILES, epoch_folders, write_views
+
+if TYPE_CHECKING:
+    from ..training import Fields
+
+_CPU_SAMPLES = 1 << 17  # a step of about a second on two cores with the published sizes
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Trained fields as one `torch.save` file.
+
+    Attributes:
+        epoch: Number of the last epoch that was trained, counted from 0.
+        config: Settings of the training.
+        geometry: State of the radiance field.
+        features: State of the feature field, or None.
+    """
+
+    epoch: int
+    config: Config
+    geometry: dict[str, Any]
+    features: dict[str, Any] | None
+
+
+def train_main(arguments: Sequence[str] | None = None) -> int:
+    """`python train.py …`; returns the exit code."""
+    return guarded("train.py", lambda: _train(parse_options("train.py", arguments)))
+
+
+def render_main(arguments: Sequence[str] | None = None) -> int:
+    """`python render.py … --ckpt_path CKPT --render_dir DIR`; returns the exit code."""
+    return guarded("render.py", lambda: _render(parse_options("render.py", arguments)))
+
+
+def _train(options: PublishedOptions) -> None:
+    report = Report()
+    for line in remarks(options):
+        report.note(line)
+    start = options.ckpt_path or options.weight_path
+    checkpoint = None if start is None else read_checkpoint(Path(start))
+    scene, data = open_published(options, report)
+    for line in scene_remarks(options, scene):
+        report.note(line)
+    if options.val_only and checkpoint is not None:
+        epoch, fields = checkpoint.epoch, build_fields(scene, checkpoint)
+    else:
+        epoch, config, fields = _fit(options, scene, data, checkpoint, report)
+        _write_checkpoints(options, epoch, config, fields)
+    folder = None if options.no_save_test else result_folder(options) / str(epoch)
+    _validate(options, scene, fields, folder, report)
+
+
+def _render(options: PublishedOptions) -> None:
+    if options.ckpt_path is None or options.render_dir is None:
+        raise ConfigError("render.py: needs --ckpt_path and --render_dir")
+    report = Report()
+    report.note("render.py only renders: the flags of training have no effect here")
+    checkpoint = read_checkpoint(Path(options.ckpt_path))
+    scene, _ = open_published(options, report)
+    folder = Path(options.render_dir)
+    if folder.resolve() == result_folder(options).resolve():
+        folder = folder / str(checkpoint.epoch)  # where 3dseg.py looks
+    _validate(options, scene, build_fields(scene, checkpoint), folder, report)
+
+
+def result_folder(options: PublishedOptions) -> Path:
+    """results/<dataset_name>/<exp_name>."""
+    return Path("results") / options.dataset_name / options.exp_name
+
+
+def open_published(options: PublishedOptions, report: Report) -> tuple[Scene, SceneOptions]:
+    """The scene with the published working size, box and splits, and the options it was read with."""
+    half_extent = None if options.scale == 0.5 else options.scale
+    if options.dataset_name == "nerf":
+        data = SceneOptions(width=max(1, round(PUBLISHED_SIZE * options.downsample)), half_extent=half_extent)
+    else:
+        data = SceneOptions(layout="partnet", downsample=options.downsample, half_extent=half_extent)
+    scene = open_scene(Path(options.root_dir), data, report)
+    if options.rotate_test and "val_rotate" not in scene.splits:
+        raise SceneError(f"{scene.root}: --rotate_test needs transforms_val_rotate.json")
+    if options.split != "train" and "val" in scene.splits:
+        scene = replace(scene, splits=scene.splits | {"train": _joined(scene.train, scene.splits["val"])})
+    return scene, data
+
+
+def _joined(train_split: Split, val: Split) -> Split:
+    """Both splits' views for training; validation views keep apart by a prefix, as names are unique in a split."""
+    views = (*train_split.views, *(replace(view, name=f"val_{view.name}") for view in val))
+    first, second = train_split.cameras, val.cameras
+    arrays = (np.concatenate(pair) for pair in zip(vars(first).values(), vars(second).values(), strict=True))
+    return Split(views, Cameras(*arrays))
+
+
+def _fit(
+    options: PublishedOptions, scene: Scene, data: SceneOptions, checkpoint: Checkpoint | None, report: Report
+) -> tuple[int, Config, Fields]:
+    """Train in the run folder of the experiment, from `checkpoint` if there is one.
+
+    Returns:
+        The last epoch that the fields have seen, their settings, and the fields.
+    """
+    from ..training.contrast.mask_pool import check_masks
+
+    run = RunFolder(result_folder(options))
+    config = _affordable(published_config(options, smoothable=scene.has_masks), report)
+    # What can be refused is refused before anything of an earlier training is removed.
+    if options.contrastive:
+        check_masks(scene)
+    initial = None if checkpoint is None else build_fields(scene, checkpoint)
+    for folder in epoch_folders(run.root):
+        check_ours(folder, VIEW_FILES)
+    run.write_config(scene.root, data, config, takeover=True)
+    _begin(run, options)
+    if checkpoint is None or initial is None:
+        return options.last_epoch, config, train(run, scene, config, device="auto", report=report)
+    if options.ckpt_path is not None:
+        if checkpoint.epoch >= options.last_epoch:
+            report.note(
+                f"{options.ckpt_path}: already holds epoch {checkpoint.epoch}, and --num_epochs {options.num_epochs:g} "
+                f"ends with epoch {options.last_epoch}: nothing is left to train"
+            )
+            run.write_config(scene.root, data, checkpoint.config, takeover=True)
+            keep_fields(run, checkpoint.config, initial)
+            return checkpoint.epoch, checkpoint.config, initial
+        config = _remaining(options, config, checkpoint)
+        run.write_config(scene.root, data, config, takeover=True)
+    report.note(
+        f"{options.ckpt_path or options.weight_path}: training starts from the weights of epoch {checkpoint.epoch} for "
+        f"{config.geometry.steps} steps; optimiser and learning rate begin anew"
+    )
+    return options.last_epoch, config, train(run, scene, config, device="auto", report=report, initial=initial)
+
+
+def _affordable(config: Config, report: Report) -> Config:
+    """On the CPU, the same settings with as many rays in a step as it can carry.
+
+    At the start everything is fog and a ray has hundreds of samples, later some ten.
+    """
+    from ..training import resolve_device
+
+    if resolve_device("auto").type != "cpu":
+        return config
+    report.note(
+        f"--batch_size: on the CPU a step takes as many rays as make about {_CPU_SAMPLES} samples; "
+        f"{config.geometry.rays} only in the first"
+    )
+    return replace(config, geometry=replace(config.geometry, samples=_CPU_SAMPLES))
+
+
+def _begin(run: RunFolder, options: PublishedOptions) -> None:
+    """Forget what the run folder holds of a training on other views or from other weights, and its rendered views.
+
+    Scene and settings are compared by `train`; the views trained on and the checkpoint are in neither.
+    """
+    start = options.ckpt_path or options.weight_path
+    origin = fingerprint(options.split == "train", start)
+    if not run.begun("origin", origin):
+        (run.root / "stages.json").unlink(missing_ok=True)
+        run.begin("origin", origin)
+    if start is not None or not is_trained(run):
+        for folder in epoch_folders(run.root):
+            remove_ours(folder, VIEW_FILES)
+
+
+def _remaining(options: PublishedOptions, config: Config, checkpoint: Checkpoint) -> Config:
+    """The settings for the epochs that `checkpoint` does not have yet; at least one is missing."""
+    left = options.last_epoch - checkpoint.epoch
+    steps = max(1, round(options.steps * left / (options.last_epoch + 1)))
+    return replace(
+        config, geometry=replace(config.geometry, steps=steps), features=replace(config.features, steps=steps)
+    )
+
+
+def _validate(options: PublishedOptions, scene: Scene, fields: Fields, folder: Path | None, report: Report) -> None:
+    """Render the test views, print PSNR and SSIM, and write the published files into `folder` unless it is None.
+
+    A folder of the experiment's results is replaced as a whole; one that the user chose may hold the user's own files.
+    """
+    ours = folder is not None and folder.parent.resolve() == result_folder(options).resolve()
+    if folder is not None and not ours:
+        _check_render_folder(folder)
+    with report.stage("validation"), fresh_folder(folder, VIEW_FILES) if ours else nullcontext(folder) as target:
+        quality = write_views(target, scene, fields, options, report)
+    if quality is not None:
+        report.result(str(quality))
+    if folder is not None:
+        report.result(f"{folder}: written")
+
+
+def _check_render_folder(folder: Path) -> None:
+    """Raise `ConfigError` if files of a folder that no rendering has been written to would be overwritten."""
+    if not folder.is_dir() or (folder / "to_user.npy").is_file():  # the first file that a rendering writes
+        return
+    for entry in sorted(folder.iterdir()):
+        if any(VIEW_FILES.fullmatch(name) for name in (entry.name, f"{entry.name}/0.010.png")):
+            raise ConfigError(f"--render_dir: {entry} could be overwritten; choose another folder")
+
+
+def _write_checkpoints(options: PublishedOptions, epoch: int, config: Config, fields: Fields) -> None:
+    folder = Path("ckpts") / options.dataset_name / options.exp_name
+    features = None if fields.features is None else fields.features.state_dict()
+    checkpoint = Checkpoint(epoch, config, fields.geometry.state_dict(), features)
+    write_checkpoint(folder / f"epoch={epoch}.ckpt", checkpoint)
+    write_checkpoint(folder / f"epoch={epoch}_slim.ckpt", checkpoint, half=True)
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint, *, half: bool = False) -> None:
+    """Write a checkpoint, atomically; `half` stores parameters in 16 bits."""
+    import torch
+
+    def stored(state: dict[str, Any]) -> dict[str, Any]:
+        tensors = {name: value.detach().cpu() for name, value in state.items()}
+        # The edges of the ray's steps are buffers that rendering depends on to the last bit.
+        small = {name: value.half() for name, value in tensors.items() if half and name.endswith(("table", "weight"))}
+        return tensors | small
+
+    features = None if checkpoint.features is None else stored(checkpoint.features)
+    content = {
+        "epoch": checkpoint.epoch,
+        "config": to_dict(checkpoint.config),
+        "geometry": stored(checkpoint.geometry),
+        "features": features,
+    }
+    buffer = bytes_io.BytesIO()
+    torch.save(content, buffer)
+    with atomic_write(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read what `write_checkpoint` wrote.
+
+    Raises:
+        RunError: The file is missing, or no checkpoint of ours.
+    """
+    import torch
+
+    if not path.is_file():
+        raise RunError(f"{path}: no such checkpoint")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        config = from_dict(Config, content["config"], where=str(path))
+        return Checkpoint(int(content["epoch"]), config, content["geometry"], content["features"])
+    except Exception:  # torch raises many kinds for a file that is not its own
+        raise RunError(f"{path}: not a checkpoint that train.py of this package wrote") from None
+
+
+def build_fields(scene: Scene, checkpoint: Checkpoint) -> Fields:
+    """The fields of a checkpoint, on the best device."""
+    import torch
+
+    from ..field import FeatureField
+    from ..training import Fields, resolve_device
+    from ..training.checkpoint import new_geometry
+
+    device, generator = resolve_device("auto"), torch.Generator()
+    geometry = new_geometry(scene, checkpoint.config.geometry, generator)
+    refined = checkpoint.geometry.get("train_poses", geometry.train_poses)
+    if len(refined) not in (0, len(scene.train)):
+        raise RunError(
+            f"the checkpoint holds refined poses of {len(refined)} training views, the scene has {len(scene.train)}; "
+            "give the --split of the training"
+        )
+    geometry.train_poses = refined
+    try:
+        geometry.load_state_dict(checkpoint.geometry)
+        if checkpoint.features is None:
+            return Fields(geometry.to(device))
+        features = FeatureField(checkpoint.config.features, bounded=geometry.bounded, generator=generator)
+        features.load_state_dict(checkpoint.features)
+    except RuntimeError as error:
+        raise RunError(f"the checkpoint does not fit this scene ({str(error).splitlines()[0]})") from None
+    return Fields(geometry.to(device), features.to(device))

@@ -1,0 +1,381 @@
+"""What the published validation writes for every view, and what `3dseg.py` reads.
+
+Training views are `train_<i>`, test views `<i>` with three digits; rotated views are counted on after the validation
+views.
+
+    <i>.png  <i>_d.png  <i>_f.png           colour, depth, the three main directions of the features
+    <i>_d.npy  [H·W]  float32               z-depth, normalised units, 0 where nothing is seen
+    <i>_surface.npy  [H, W, 3]  float32     the point seen, normalised frame; the camera's centre where nothing is seen
+    <i>_f.pth  [H·W, D]  float16            features; those of the background where nothing is seen
+    <i>_p.npy  [3, 4]  float32              camera-to-world pose, normalised frame
+    <i>_s/<t>.png                           2D parsing of the view by itself at feature distance t
+    intrinsic.npy  [3, 3]  float32          of the last view written
+    to_user.npy  [4, 4]  float64            from the normalised to the user's frame
+    views.json                              stems of the training and of the test views, written last
+
+The last two files are ours, the others are as published. A folder of another run may hold more views than `views.json`
+lists; only listed ones are read.
+"""
+
+from __future__ import annotations
+
+import copy
+import io as bytes_io
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..cameras import Cameras, RenderedView, Similarity
+from ..cameras.projection import back_project
+from ..errors import RunError, SceneError
+from ..export.renderings import FeatureColors, color_picture, depth_picture
+from ..io import atomic_write, read_json, write_image, write_json, write_npy
+from ..parallel import in_threads, workers_for
+from ..pipeline.console import Report
+from ..removal import kinds
+from ..scene import Scene, View
+from ..ultrametric import AffinityGraph
+from .options import PublishedOptions
+from .segment_ids import largest_first, segment_palette
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..field import RadianceField
+    from ..training import Fields
+
+VIEW_FILES = kinds(
+    r"(train_)?\d{3,}(_d|_f)?\.png",
+    r"(train_)?\d{3,}_(d|surface|p)\.npy",
+    r"(train_)?\d{3,}_f\.pth",
+    r"\d{3,}_s/\d\.\d{3}\.png",
+    r"(intrinsic|to_user)\.npy",
+    r"views\.json",
+)
+PARTNET_DENSITY = 5.0  # factor on the density when PartNet is rendered, as published
+PARSING_THRESHOLDS = np.arange(1, 101) / 100.0
+# Bytes of a view that exist at once, per pixel and per channel: comparing and parsing, and the features, their half and
+# differences of neighbours, of the view that is written and of those that wait.
+_PER_PIXEL, _PER_CHANNEL = 450, 4 * 8
+
+
+@dataclass(frozen=True)
+class Job:
+    """One view to render: the stem of its files, the view, its split's cameras and its index there."""
+
+    stem: str
+    view: View
+    cameras: Cameras
+    index: int
+    test: bool
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Mean quality of the test views.
+
+    Attributes:
+        psnr: Decibels, over the views that are not rendered exactly; infinite if all are.
+        ssim: Over all views.
+        views: Number of views with a picture.
+        exact: How many of them are rendered exactly.
+    """
+
+    psnr: float
+    ssim: float
+    views: int
+    exact: int
+
+    @classmethod
+    def of(cls, psnr: Sequence[float], ssim: Sequence[float]) -> Quality:
+        """The means of at least one view's figures."""
+        finite = [value for value in psnr if math.isfinite(value)]
+        mean = float(np.mean(finite)) if finite else math.inf
+        return cls(mean, float(np.mean(ssim)), len(psnr), len(psnr) - len(finite))
+
+    def __str__(self) -> str:
+        psnr = f"{self.psnr:.2f}" if math.isfinite(self.psnr) else "exact"
+        some = f" ({self.exact} of {self.views} views exact, left out)" if 0 < self.exact < self.views else ""
+        return f"test/psnr {psnr}{some}  test/ssim {self.ssim:.4f}"
+
+
+@dataclass(frozen=True)
+class ViewList:
+    """Stems of the views in a folder: those of `--render_train`, and the test views in order."""
+
+    training: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PublishedView:
+    """What 3D segmentation needs of one view: depth [H·W], surface points [H·W, 3], features [H·W, D], and its size."""
+
+    depth: np.ndarray
+    surface: np.ndarray
+    features: np.ndarray | None
+    shape: tuple[int, int]
+
+
+def jobs_of(scene: Scene, options: PublishedOptions) -> list[Job]:
+    """The views to render, in published order: training, validation and rotated ones, as far as asked for."""
+    jobs = []
+    if options.render_train:
+        for number, index in enumerate(range(0, len(scene.train), options.render_train_subsample)):
+            jobs.append(Job(f"train_{number:03d}", scene.train.views[index], scene.train.cameras, index, False))
+    splits = ["val", "val_rotate"] if options.rotate_test else ["val"]
+    chosen = [scene.splits[name] for name in splits if name in scene.splits]
+    for number, (split, index) in enumerate((views, index) for views in chosen for index in range(len(views))):
+        jobs.append(Job(f"{number:03d}", split.views[index], split.cameras, index, True))
+    return jobs
+
+
+def write_views(
+    folder: Path | None, scene: Scene, fields: Fields, options: PublishedOptions, report: Report
+) -> Quality | None:
+    """Render the views that `options` asks for; write their files into `folder` unless it is None.
+
+    Returns:
+        Quality of the test views that have a picture; None if there is none.
+    """
+    from ..field import render_view
+    from ..metrics import psnr, ssim
+    from ..training import posed
+
+    writer = None if folder is None else _Writer(folder, fields, options)
+    if folder is not None:
+        write_npy(folder / "to_user.npy", _matrix(scene.to_user))
+    geometry = denser(fields.geometry, PARTNET_DENSITY if options.dataset_name == "partnet" else 1.0)
+    jobs = jobs_of(posed(scene, fields.geometry), options)
+
+    def rendered() -> Iterator[tuple[Job, RenderedView, Shown | None]]:
+        for job in jobs:
+            view = render_view(geometry, job.cameras, job.index)
+            yield job, view, None if writer is None else writer.shown(job, view)
+
+    def finish(item: tuple[Job, RenderedView, Shown | None]) -> tuple[float, float] | None:
+        job, view, shown = item
+        if writer is not None and shown is not None:
+            writer.write(job, view, shown)
+        image = job.view.image if job.test else None
+        return None if image is None else (psnr(view.color, image), ssim(view.color, image))
+
+    finished = in_threads(finish, rendered(), workers=_workers(jobs, fields))
+    quality = [scores for scores in report.track(finished, len(jobs), "validation") if scores is not None]
+    if folder is not None:
+        if jobs:
+            write_npy(folder / "intrinsic.npy", _intrinsic_matrix(jobs[-1].cameras, jobs[-1].index))
+        names = {"training": [job.stem for job in jobs if not job.test], "test": [job.stem for job in jobs if job.test]}
+        write_json(folder / "views.json", names)
+    return Quality.of(*zip(*quality, strict=True)) if quality else None
+
+
+def _workers(jobs: Sequence[Job], fields: Fields) -> int:
+    """Threads that write views; features take the most memory, several times over while a view is parsed."""
+    channels = 0 if fields.features is None else fields.features.dim
+    pixels = max((int(job.cameras.sizes[job.index].prod()) for job in jobs), default=0)
+    return workers_for(pixels * (_PER_PIXEL + _PER_CHANNEL * channels))
+
+
+def denser(field: RadianceField, factor: float) -> RadianceField:
+    """A field that shares everything with `field` but whose density is `factor` times as high."""
+    if factor == 1.0:
+        return field
+
+    def geometry(positions: Tensor) -> tuple[Tensor, Tensor]:
+        density, vector = field.geometry(positions)
+        return factor * density, vector
+
+    shown = copy.copy(field)
+    shown.geometry = geometry
+    return shown
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one view shows.
+
+    Attributes:
+        points: Surface points [H, W, 3], normalised frame; NaN where nothing is seen.
+        seen: Where something is [H, W], bool.
+        features: [H, W, D], float32; those of the background where nothing is seen. None without a feature field.
+        colors: How features are shown; None before the first view with a surface.
+    """
+
+    points: np.ndarray
+    seen: np.ndarray
+    features: np.ndarray | None = None
+    colors: FeatureColors | None = None
+
+
+class _Writer:
+    """Writes the files of each view; the feature colours are those of the first view with a surface."""
+
+    def __init__(self, folder: Path, fields: Fields, options: PublishedOptions) -> None:
+        self._folder, self._fields, self._options = folder, fields, options
+        self._colors: FeatureColors | None = None
+
+    def shown(self, job: Job, view: RenderedView) -> Shown:
+        """What a view shows, asked of one view after the other."""
+        from ..field import point_features
+
+        points = back_project(job.cameras, job.index, view.depth)  # [H, W, 3]
+        seen, field = np.isfinite(points).all(axis=-1), self._fields.features
+        if field is None:
+            return Shown(points, seen)
+        features = np.full((*seen.shape, field.dim), field.dim**-0.5, np.float32)
+        features[seen] = point_features(field, points[seen])
+        if self._colors is None and seen.any():
+            self._colors = FeatureColors.fitted([features[seen]])
+        return Shown(points, seen, features, self._colors)
+
+    def write(self, job: Job, view: RenderedView, shown: Shown) -> None:
+        """Write all files of a view; several threads may, each of another view."""
+        pose = job.cameras.c2w[job.index].astype(np.float32)
+        path = self._folder / job.stem
+        write_image(path.with_suffix(".png"), color_picture(view))
+        write_image(self._path(job, "_d.png"), depth_picture(view.depth))
+        write_npy(self._path(job, "_d.npy"), np.where(shown.seen, view.depth, 0.0).astype(np.float32).ravel())
+        write_npy(self._path(job, "_surface.npy"), np.where(shown.seen[..., None], shown.points, pose[:, 3]))
+        write_npy(self._path(job, "_p.npy"), pose)
+        if shown.features is not None:
+            self._write_features(job, shown.features, shown)
+
+    def _write_features(self, job: Job, features: np.ndarray, shown: Shown) -> None:
+        _save_tensor(self._path(job, "_f.pth"), features.reshape(-1, features.shape[2]).astype(np.float16))
+        if shown.colors is not None:
+            write_image(self._path(job, "_f.png"), shown.colors.picture(features[shown.seen], shown.seen))
+        if job.test and self._options.run_seg_inference:
+            palette = segment_palette(self._options.num_seg_test)
+            for threshold, labels in parse_view(features, self._options.num_seg_test):
+                write_image(self._folder / f"{job.stem}_s" / f"{threshold:.3f}.png", palette[labels])
+
+    def _path(self, job: Job, ending: str) -> Path:
+        return self._folder / f"{job.stem}{ending}"
+
+
+def parse_view(features: np.ndarray, keep: int) -> Iterator[tuple[float, np.ndarray]]:
+    """Segment one view by itself at every threshold.
+
+    Neighbouring pixels whose features are nearer than the threshold belong together.
+
+    Args:
+        features: [H, W, D], float32.
+        keep: Segments kept, the largest; pixels of all others get the id `keep`.
+
+    Yields:
+        Threshold and labels [H, W], int64, the largest segment being 0.
+    """
+    from ..ultrametric import build_tree, cut
+
+    height, width, _ = features.shape
+    tree = build_tree(_pixel_graph(features), linkage="single")
+    for threshold in PARSING_THRESHOLDS:
+        nodes = cut(tree, below(threshold))
+        yield float(threshold), largest_first(nodes, keep).reshape(height, width)
+
+
+def below(threshold: float) -> float:
+    """The largest float32 under `threshold`: a cut there joins what is strictly nearer, as published."""
+    return float(np.nextafter(np.float32(threshold), np.float32(0.0)))
+
+
+def _pixel_graph(features: np.ndarray) -> AffinityGraph:
+    """4-neighbouring pixels and the distances of their features."""
+    height, width, _ = features.shape
+    ids = np.arange(height * width).reshape(height, width)
+    down = np.stack([ids[:-1].ravel(), ids[1:].ravel()], axis=1)
+    right = np.stack([ids[:, :-1].ravel(), ids[:, 1:].ravel()], axis=1)
+    vertical = np.linalg.norm(features[1:] - features[:-1], axis=-1).ravel()
+    horizontal = np.linalg.norm(features[:, 1:] - features[:, :-1], axis=-1).ravel()
+    distance = np.minimum(np.concatenate([vertical, horizontal]), 2.0).astype(np.float32)
+    edges = np.concatenate([down, right]).astype(np.int64)
+    return AffinityGraph(height * width, edges, distance, np.ones(len(edges), np.float32), 2.0)
+
+
+def _intrinsic_matrix(cameras: Cameras, index: int) -> np.ndarray:
+    fx, fy, cx, cy = cameras.intrinsics[index]
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float32)
+
+
+def _save_tensor(path: Path, array: np.ndarray) -> None:
+    import torch
+
+    buffer = bytes_io.BytesIO()
+    torch.save(torch.from_numpy(array), buffer)
+    with atomic_write(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def epoch_folders(root: Path) -> list[Path]:
+    """The folders of rendered views of an experiment, by ascending epoch."""
+    found = (entry for entry in root.glob("*") if entry.is_dir() and entry.name.isdecimal())
+    return sorted(found, key=lambda entry: int(entry.name))
+
+
+def read_view_list(folder: Path) -> ViewList:
+    """The views that the last `write_views` into a folder wrote.
+
+    Raises:
+        RunError: The list is missing or broken.
+    """
+    file = folder / "views.json"
+    if not file.is_file():
+        raise RunError(f"{file}: missing, so the views in this folder cannot be trusted; run train.py again")
+    try:
+        names = read_json(file)
+        return ViewList(tuple(names["training"]), tuple(names["test"]))
+    except (SceneError, KeyError, TypeError) as error:
+        raise RunError(f"{file}: cannot be used ({error}); run train.py again") from None
+
+
+def read_view(folder: Path, stem: str, *, features: bool) -> PublishedView:
+    """Read one view that `write_views` wrote.
+
+    Raises:
+        RunError: A file is missing or broken.
+    """
+    surface = _read_npy(folder / f"{stem}_surface.npy")
+    if surface.ndim != 3 or surface.shape[2] != 3:
+        raise RunError(f"{folder / stem}_surface.npy: expected shape [H, W, 3], got {list(surface.shape)}")
+    depth = _read_npy(folder / f"{stem}_d.npy").ravel()
+    pixels = surface.shape[0] * surface.shape[1]
+    if depth.size != pixels:
+        raise RunError(f"{folder / stem}_d.npy: expected {pixels} values, got {depth.size}")
+    found = _load_tensor(folder / f"{stem}_f.pth") if features else None
+    return PublishedView(depth, surface.reshape(-1, 3), found, surface.shape[:2])
+
+
+def read_to_user(folder: Path) -> Similarity:
+    """The map from the normalised to the user's frame that `write_views` stored."""
+    matrix = _read_npy(folder / "to_user.npy")
+    scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
+    return Similarity(scale, matrix[:3, :3] / scale, matrix[:3, 3])
+
+
+def _matrix(similarity: Similarity) -> np.ndarray:
+    """A similarity as [4, 4]."""
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = similarity.scale * similarity.rotation, similarity.translation
+    return matrix
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such file") from None
+    except (ValueError, EOFError) as error:
+        raise RunError(f"{path}: cannot be read ({error})") from None
+
+
+def _load_tensor(path: Path) -> np.ndarray:
+    import torch
+
+    if not path.is_file():
+        raise RunError(f"{path}: no features; train with --ultrametric_weight and --euclidean_weight above 0")
+    return torch.load(path, map_location="cpu", weights_only=True).float().numpy()

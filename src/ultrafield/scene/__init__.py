@@ -1,0 +1,9 @@
+"""Scenes: every supported layout read into `Scene`, and ground truth where a dataset has it."""
+
+from __future__ import annotations
+
+from .ground_truth import load_ground_truth
+from .load import load_scene
+from .scene import GroundTruth, Scene, Split, View
+
+__all__ = ["GroundTruth", "Scene", "Split", "View", "load_ground_truth", "load_scene"]

@@ -1,0 +1,145 @@
+"""Exact segmentation, depth and co-visibility of Blender-HS scenes, for the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..cameras.projection import PUBLISHED_DEPTH_RANGE
+from ..errors import RunError, SceneError
+from ..io import read_image, read_npz
+from ..masks.read import size_text
+from .blender import split_file
+from .nerfstudio import frame_names, read_transforms
+from .normalize import PUBLISHED_RADIUS
+from .scene import GroundTruth, Scene
+
+
+def load_ground_truth(scene: Scene, split: str) -> GroundTruth | None:
+    """Read the exact ids of a split, with depth and co-visibility where the dataset has them.
+
+    Ids come from `gt_seg/SPLIT/NAME_seg_{objects,collections}.tif` or, without these, from `exact/SPLIT.npz`; depth
+    from the latter (exact) or from `SPLIT_depth/NAME_depth.png` (8 bits); visibility from `val_visible`.
+
+    Args:
+        scene: The scene, from `load_scene`.
+        split: "train", "val" or "val_rotate".
+
+    Returns:
+        The ground truth of the split's views at its own size, which may differ from the working size; None if the
+        scene has no such split or no ids for it.
+
+    Raises:
+        SceneError: A file is broken, or does not fit the others.
+    """
+    if split not in scene.splits:
+        return None
+    views = scene.splits[split].views
+    names = tuple(view.name for view in views)
+    exact = _read_exact(scene.root, split, names)
+    ids = _read_ids(scene.root, split, names, exact)
+    if ids is None:
+        return None
+    parts, objects = ids
+    depth, depth_exact = _read_depth(scene, split, names, exact)
+    visible = _read_visible(scene.root, split, names, parts.shape[1:])
+    for what, array in (("depth", depth), ("objects", objects)):
+        if array is not None and array.shape != parts.shape:
+            raise SceneError(
+                f"{scene.root}: {split}: expected {what} of {size_text(parts.shape[1:])} like the part ids, "
+                f"found {size_text(array.shape[1:])}"
+            )
+    return GroundTruth(names, parts, objects, depth, depth_exact, visible)
+
+
+def _read_exact(root: Path, split: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The arrays of `exact/SPLIT.npz` for the views `names`, empty if there is no such file.
+
+    The file has one item per frame that the transforms file lists, whether or not its picture is there.
+    """
+    file, listing = root / "exact" / f"{split}.npz", split_file(root, split)
+    if listing is None or not file.is_file():
+        return {}
+    try:
+        arrays = read_npz(file)
+    except RunError as error:
+        raise SceneError(str(error)) from None
+    listed = frame_names(listing, read_transforms(listing))
+    for key, array in arrays.items():
+        if key in ("part", "object", "depth") and (array.ndim != 3 or len(array) != len(listed)):
+            raise SceneError(
+                f"{file}: expected {key!r} of shape ({len(listed)}, H, W) for the frames of {listing.name}, "
+                f"found {array.shape}"
+            )
+    indices = [listed.index(name) for name in names]
+    return {key: arrays[key][indices] for key in ("part", "object", "depth") if key in arrays}
+
+
+def _read_ids(
+    root: Path, split: str, names: Sequence[str], exact: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Part and object ids [V, H, W] int32, None unless there are both."""
+    folder = root / "gt_seg" / split
+    parts = _read_stack([folder / f"{name}_seg_objects.tif" for name in names])
+    objects = _read_stack([folder / f"{name}_seg_collections.tif" for name in names])
+    parts = exact.get("part") if parts is None else parts
+    objects = exact.get("object") if objects is None else objects
+    if parts is None or objects is None:
+        return None
+    return parts.astype(np.int32), objects.astype(np.int32)
+
+
+def _read_depth(
+    scene: Scene, split: str, names: Sequence[str], exact: dict[str, np.ndarray]
+) -> tuple[np.ndarray | None, bool]:
+    """z-depth [V, H, W] float32, normalised units, 0 for none; and whether it is exact."""
+    if "depth" in exact:
+        return (exact["depth"] / scene.to_user.scale).astype(np.float32), True
+    codes = _read_stack([scene.root / f"{split}_depth" / f"{name}_depth.png" for name in names])
+    if codes is None:
+        return None, False
+    depth = np.where(codes > 0, PUBLISHED_DEPTH_RANGE * (1.0 - codes / 256.0), 0.0)
+    # The published depth belongs to cameras that are each scaled to one radius, ours to one scale for all of them.
+    radii = np.linalg.norm(scene.splits[split].cameras.c2w[:, :, 3], axis=1)
+    return (depth * (radii / PUBLISHED_RADIUS)[:, None, None]).astype(np.float32), False
+
+
+def _read_visible(root: Path, split: str, names: Sequence[str], size: tuple[int, ...]) -> np.ndarray | None:
+    """Pixels [V, H, W] bool that the paired view sees too; None if the dataset does not say."""
+    if split == "val":
+        files = [root / "val_visible" / f"{name}.png" for name in names]
+    elif split == "val_rotate":
+        files = [root / "val_visible" / f"{name.removesuffix('_rotate')}_rotate.png" for name in names]
+    else:
+        return None
+    # Published pictures may be larger than the ids, which then are their lower right part.
+    visible = _read_stack(files)
+    if visible is None:
+        return None
+    visible = visible[:, -size[0] :, -size[1] :] != 0
+    if visible.shape[1:] != size:
+        raise SceneError(
+            f"{files[0]}: expected {size_text(size)} like the part ids, found {size_text(visible.shape[1:])}"
+        )
+    return visible
+
+
+def _read_stack(files: Sequence[Path]) -> np.ndarray | None:
+    """The first channels of pictures of one size [V, H, W]; None if none of them exists.
+
+    Raises:
+        SceneError: Some exist and others do not, a file is no picture, sizes differ.
+    """
+    if not any(file.is_file() for file in files):
+        return None
+    layers: list[np.ndarray] = []
+    for file in files:
+        picture = read_image(file)
+        layer = picture if picture.ndim == 2 else picture[..., 0]
+        if layers and layer.shape != layers[0].shape:
+            expected = f"{size_text(layers[0].shape)} like {files[0].name}"
+            raise SceneError(f"{file}: expected {expected}, found {size_text(layer.shape)}")
+        layers.append(layer)
+    return np.stack(layers)

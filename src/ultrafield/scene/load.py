@@ -1,0 +1,163 @@
+"""From a scene folder of any supported layout to a `Scene`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ..cameras import Cameras
+from ..errors import ConfigError, SceneError, check_choice
+from .blender import is_hierarchical, list_blender
+from .frames import Listing, Warn, poses, print_warning
+from .images import Color
+from .nerfstudio import list_nerfstudio
+from .partnet import is_partnet, list_partnet
+from .scene import Scene, Split
+from .views import LoadedView, ViewOptions, read_views
+
+LAYOUTS = ("auto", "blender-hs", "nerf-synthetic", "nerfstudio", "partnet")
+_WHITE: Color = (1.0, 1.0, 1.0)
+
+
+def load_scene(
+    path: str | Path,
+    *,
+    layout: str = "auto",
+    downsample: float = 1.0,
+    width: int | None = None,
+    masks: str | Path | None = None,
+    background: Sequence[float] | None = None,
+    half_extent: float | None = None,
+    hold_out: int = 8,
+    allow_missing: bool | None = None,
+    progress: bool = True,
+    warn: Warn = print_warning,
+) -> Scene:
+    """Read a scene: pictures at working size, cameras in the normalised frame, 2D masks where there are any.
+
+    Layouts: Blender-HS and NeRF-synthetic (`transforms_train.json`), nerfstudio and instant-ngp (`transforms.json`),
+    PartNet (`view-XX/meta.txt`). The working size of a view is its picture's size times `downsample`, or the size of
+    the scene's masks if that is smaller; cameras are scaled with it, and pictures keep the distortion of their lens.
+
+    Args:
+        path: The scene folder.
+        layout: One of the layouts, or "auto" to recognise it.
+        downsample: Working size as a fraction of the pictures' own, in (0, 1].
+        width: Working width in pixels, whatever `downsample` and the masks' size say; masks are resampled (nearest
+            pixel), and those that vanish are dropped.
+        masks: Folder that holds `train_seg` (and `val_seg`); the scene folder itself by default.
+        background: RGB in [0, 1] behind transparent pixels. By default white, black for PartNet; a real capture has a
+            known background only if this is given or if its pictures are transparent somewhere.
+        half_extent: Half the edge of the box to model, normalised units; by default 0.5 for bounded scenes and large
+            enough for the surroundings of captures.
+        hold_out: In layouts that name no validation views, every `hold_out`-th view is one; 0 keeps all for training.
+        allow_missing: Whether to continue without pictures that are listed but not on disk. None continues if at most a
+            third is missing, and says so.
+        progress: Whether to show a progress bar (on a terminal only).
+        warn: Told, in one line, about what does not stop the work.
+
+    Returns:
+        The scene. Splits "train" and, where there are such views, "val" and "val_rotate".
+
+    Raises:
+        SceneError: The input is not what it must be; the text names file and item.
+        ConfigError: An option that cannot be used.
+    """
+    check_choice("--layout", layout, LAYOUTS)
+    _check_options(downsample, width, hold_out, half_extent)
+    root, mask_root = Path(path), Path(path if masks is None else masks)
+    for folder in (root, mask_root):
+        if not folder.is_dir():
+            raise SceneError(f"{folder}: no such folder")
+    listing = _list(root, layout, hold_out=hold_out, allow_missing=allow_missing, warn=warn)
+    if len(listing.splits["train"]) < 2:
+        raise SceneError(f"{root}: only 1 training view was found; at least 2 views are needed")
+    known = listing.background if background is None else _color(background)
+    loaded = read_views(listing, ViewOptions(mask_root, downsample, width, known or _WHITE), progress=progress)
+    _check_masks_found(loaded["train"], mask_root, asked=masks is not None, warn=warn)
+    if known is None and any(item.transparent for items in loaded.values() for item in items):
+        known = _WHITE
+    return Scene(
+        name=root.resolve().name,
+        root=root,
+        layout=listing.layout,
+        splits={name: _split(listing, name, loaded) for name in loaded},
+        to_user=listing.to_normalised.inverse(),
+        background=None if known is None else np.array(known, np.float32),
+        half_extent=listing.half_extent if half_extent is None else half_extent,
+        near=listing.near,
+    )
+
+
+def detect_layout(root: Path) -> str:
+    """Recognise the layout of a scene folder by its files.
+
+    Raises:
+        SceneError: None of the layouts.
+    """
+    if (root / "transforms_train.json").is_file():
+        return "blender-hs" if is_hierarchical(root) else "nerf-synthetic"
+    if (root / "transforms.json").is_file():
+        return "nerfstudio"
+    if is_partnet(root):
+        return "partnet"
+    raise SceneError(
+        f"{root}: no camera poses found; expected transforms_train.json (Blender-HS, NeRF-synthetic), transforms.json "
+        "(nerfstudio, instant-ngp) or view-XX/meta.txt (PartNet)"
+    )
+
+
+def _check_options(downsample: float, width: int | None, hold_out: int, half_extent: float | None) -> None:
+    if not 0.0 < downsample <= 1.0:
+        raise ConfigError(f"--downsample: expected a factor in (0, 1], got {downsample:g}")
+    if width is not None and width < 1:
+        raise ConfigError(f"--width: expected at least 1 pixel, got {width}")
+    if hold_out < 0 or hold_out == 1:
+        raise ConfigError(f"--hold-out: expected 0 or at least 2, got {hold_out}")
+    if half_extent is not None and not 0.0 < half_extent < float("inf"):
+        raise ConfigError(f"--half-extent: expected a positive number, got {half_extent:g}")
+
+
+def _color(background: Sequence[float]) -> Color:
+    values = [float(value) for value in background]
+    if len(values) != 3 or not all(0.0 <= value <= 1.0 for value in values):
+        raise ConfigError(f"--background: expected three numbers in [0, 1], got {values}")
+    return values[0], values[1], values[2]
+
+
+def _list(root: Path, layout: str, *, hold_out: int, allow_missing: bool | None, warn: Warn) -> Listing:
+    """List the folder's frames with the reader of its layout."""
+    layout = detect_layout(root) if layout == "auto" else layout
+    if layout == "nerfstudio":
+        return list_nerfstudio(root, hold_out=hold_out, allow_missing=allow_missing, warn=warn)
+    if layout == "partnet":
+        return list_partnet(root, hold_out=hold_out, allow_missing=allow_missing, warn=warn)
+    return list_blender(root, layout=layout, allow_missing=allow_missing, warn=warn)
+
+
+def _check_masks_found(train: Sequence[LoadedView], mask_root: Path, *, asked: bool, warn: Warn) -> None:
+    """Warn if only some training views have masks; an error if the user named a folder that has none."""
+    without = [item.view.name for item in train if item.view.masks is None]
+    if asked and len(without) == len(train):
+        raise SceneError(f"{mask_root}: holds no masks of the training views (expected train_seg/{without[0]}/*.png)")
+    if 0 < len(without) < len(train):
+        warn(f"{mask_root}: {len(without)} of {len(train)} training views have no masks (first: {without[0]})")
+
+
+def _split(listing: Listing, name: str, loaded: dict[str, list[LoadedView]]) -> Split:
+    """Views and normalised cameras of one split; a camera without picture takes pictures as the others do."""
+    frames, items = listing.splits[name], loaded[name]
+    model = next(item for split in ("val", "train") for item in loaded.get(split, ()) if item.native is not None)
+    natives = [item.native or model.native for item in items]
+    workings = [item.working or model.working for item in items]
+    cameras = Cameras(
+        poses(frames),
+        np.stack([frame.optics.intrinsics(*native) for frame, native in zip(frames, natives, strict=True)]),
+        np.array(natives, np.int64),
+        np.array([frame.optics.lens for frame in frames], np.int64),
+        np.array([frame.optics.distortion for frame in frames], np.float64),
+    )
+    cameras = cameras.resized(np.array(workings, np.int64)).moved(listing.to_normalised)
+    return Split(tuple(item.view for item in items), cameras)

@@ -1,0 +1,94 @@
+"""PartNet renderings of the published experiments: view-XX/{shape-rgb.png, meta.txt}."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from ..cameras import Similarity
+from ..errors import SceneError
+from .frames import Frame, Listing, Optics, Warn, drop_missing, hold_out_views
+
+BLACK = (0.0, 0.0, 0.0)
+PICTURE = "shape-rgb.png"
+FIELD_OF_VIEW = math.radians(50.0)
+NEAR = 0.01
+_PUBLISHED_SCALE = 2.0
+
+
+def is_partnet(root: Path) -> bool:
+    """Whether the folder holds views in this layout."""
+    return next(root.glob("view-*/meta.txt"), None) is not None
+
+
+def list_partnet(root: Path, *, hold_out: int, allow_missing: bool | None, warn: Warn) -> Listing:
+    """List the views in the order of their folders; view-XX is called XX.
+
+    The radius is doubled on the way to the normalised frame, as published.
+
+    Args:
+        root: The scene folder.
+        hold_out: Every `hold_out`-th view is a validation view; 0 for none.
+        allow_missing: As for `load_scene`.
+        warn: Told about missing pictures.
+
+    Raises:
+        SceneError: A view without usable `meta.txt`, pictures missing.
+    """
+    frames = [_read_frame(folder) for folder in sorted(root.glob("view-*")) if folder.is_dir()]
+    if not frames:
+        raise SceneError(f"{root}: holds no view-XX folder")
+    present = drop_missing(root, "its view-XX folders", frames, allow_missing=allow_missing, warn=warn)
+    splits = hold_out_views(present, hold_out)
+    places = {split: (split, "") for split in splits}  # ours, then the published folder seg/XX
+    return Listing("partnet", splits, Similarity(scale=_PUBLISHED_SCALE), BLACK, 0.5, NEAR, places)
+
+
+def orbit_pose(azimuth: float, elevation: float, radius: float) -> np.ndarray:
+    """A camera on a sphere that looks at the origin, world x pointing up in its picture.
+
+    The published code builds this pose with the picture's x axis reversed, which amounts to a mirrored world: its
+    pictures fit its poses, but both are left-handed. Turning the azimuth the other way round the x axis gives the same
+    pictures in a right-handed world.
+
+    Args:
+        azimuth: Angle about +x from +z, degrees.
+        elevation: Angle above the y-z plane, degrees.
+        radius: Distance from the origin.
+
+    Returns:
+        The pose [3, 4], OpenCV axes.
+    """
+    turn, rise = math.radians(azimuth), math.radians(elevation)
+    outwards = np.array([math.sin(rise), -math.cos(rise) * math.sin(turn), math.cos(rise) * math.cos(turn)])
+    right = np.array([0.0, -math.cos(turn), -math.sin(turn)])
+    return np.stack([right, np.cross(-outwards, right), -outwards, radius * outwards], axis=1)
+
+
+def _read_frame(folder: Path) -> Frame:
+    """The frame of one view-XX folder."""
+    meta, picture = folder / "meta.txt", folder / PICTURE
+    azimuth, elevation, _, radius = _read_meta(meta)
+    return Frame(
+        name=folder.name.removeprefix("view-"),
+        listed=f"{folder.name}/{PICTURE}",
+        file=picture if picture.is_file() else None,
+        where=str(meta),
+        c2w=orbit_pose(azimuth, elevation, radius),
+        optics=Optics(angle=(FIELD_OF_VIEW, None)),
+    )
+
+
+def _read_meta(file: Path) -> tuple[float, float, float, float]:
+    """The two angles, the unused third and the radius."""
+    try:
+        values = [float(word) for word in file.read_text(encoding="utf-8").split()]
+    except FileNotFoundError:
+        raise SceneError(f"{file}: no such file") from None
+    except ValueError:
+        raise SceneError(f"{file}: expected four numbers (three angles in degrees, the radius)") from None
+    if len(values) < 4 or not all(map(math.isfinite, values[:4])) or values[3] <= 0:
+        raise SceneError(f"{file}: expected three finite angles and a positive radius, got {values}")
+    return values[0], values[1], values[2], values[3]

@@ -1,1 +1,0 @@
-"""Compiled loops behind `segment`; import them inside the function that needs them."""

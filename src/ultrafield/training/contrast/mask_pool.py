@@ -1,0 +1,122 @@
+"""All training masks, and the draw of pixels that see enough of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import SceneError
+from ...masks import MaskSet, mask_chains
+from ...scene import Scene
+
+
+def check_masks(scene: Scene) -> None:
+    """Raise `SceneError` if a training view has no masks."""
+    for view in scene.train:
+        if view.masks is None:
+            raise SceneError(
+                f"{scene.root}: training view {view.name!r} has no masks; make them with: ultrafield masks {scene.root}"
+            )
+
+
+@dataclass(frozen=True)
+class MaskBatch:
+    """The pixels of one step and the masks of their pictures.
+
+    Attributes:
+        pixels: Pool index of each drawn pixel [N], int64.
+        image_of_pixel: Position of its picture among the step's pictures [N], int64.
+        positions: Column and row of the pixel [N, 2], float64.
+        bits: Its packed memberships among the masks of its own picture [N, W], uint64.
+        masks_per_image: Number of masks of each picture.
+        chains: Chains of masks, each from a leaf upwards; a picture's masks are numbered after those of the pictures
+            before it.
+    """
+
+    pixels: np.ndarray
+    image_of_pixel: np.ndarray
+    positions: np.ndarray
+    bits: np.ndarray
+    masks_per_image: list[int]
+    chains: list[list[int]]
+
+
+class MaskPool:
+    """Masks of the training views, with what drawing pixels needs.
+
+    Args:
+        scene: A scene whose training views all have masks.
+
+    Attributes:
+        sets: The masks of each view.
+        starts: First pixel of each view, and the number of pixels [V + 1], int64.
+        words: Largest number of words per pixel of any view.
+        chains: Each view's chains of masks, from a leaf upwards.
+        shares: Each view's running sum over its pixels [H · W] of Σ 1 / area over the masks that hold the pixel,
+            float64; None without masks.
+
+    Raises:
+        SceneError: A training view has no masks.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        check_masks(scene)
+        self.sets: list[MaskSet] = [view.masks for view in scene.train]
+        self.starts = np.concatenate([[0], np.cumsum([masks.shape[0] * masks.shape[1] for masks in self.sets])])
+        self.words = max(masks.bits.shape[2] for masks in self.sets)
+        self.chains = [mask_chains(masks) for masks in self.sets]
+        self.shares = [_mask_share(masks) for masks in self.sets]
+
+    def draw(self, images: int, pixels: int, balance: float, generator: np.random.Generator) -> MaskBatch:
+        """Draw pictures, and pixels from them.
+
+        Args:
+            images: Number of pictures.
+            pixels: Number of pixels in all.
+            balance: Fraction of the pixels drawn by first drawing a mask, so that small ones are seen too; the rest is
+                drawn uniformly.
+            generator: Source of randomness.
+        """
+        views = generator.choice(len(self.sets), size=min(images, len(self.sets)), replace=False)
+        count = pixels // len(views)
+        drawn = np.stack([self._draw_pixels(int(view), count, balance, generator) for view in views])  # [B, N / B]
+        bits = np.zeros((len(views), count, self.words), np.uint64)
+        for row, view in enumerate(views):
+            words = self.sets[view].bits
+            bits[row, :, : words.shape[2]] = words.reshape(-1, words.shape[2])[drawn[row]]
+        widths = np.array([self.sets[view].shape[1] for view in views])[:, None]
+        masks_per_image = [len(self.sets[view]) for view in views]
+        bases = np.cumsum([0, *masks_per_image])
+        return MaskBatch(
+            (drawn + self.starts[views][:, None]).reshape(-1),
+            np.repeat(np.arange(len(views)), count),
+            np.stack([drawn % widths, drawn // widths], axis=-1).reshape(-1, 2).astype(np.float64),
+            bits.reshape(-1, self.words),
+            masks_per_image,
+            [
+                [int(base) + mask for mask in chain]
+                for base, view in zip(bases, views, strict=False)
+                for chain in self.chains[view]
+            ],
+        )
+
+    def _draw_pixels(self, view: int, count: int, balance: float, generator: np.random.Generator) -> np.ndarray:
+        """Random pixels of a view [count], row-major; one may come up twice."""
+        size = int(self.starts[view + 1] - self.starts[view])
+        share = self.shares[view]
+        balanced = int(count * balance) if share is not None else 0
+        picks = generator.integers(size, size=count)
+        if balanced:
+            picks[:balanced] = np.searchsorted(share, generator.random(balanced) * share[-1], side="right")
+        return np.minimum(picks, size - 1)
+
+
+def _mask_share(masks: MaskSet) -> np.ndarray | None:
+    """Running sum over pixels [H · W] of Σ 1 / area over the masks that hold the pixel; None without masks."""
+    if len(masks) == 0:
+        return None
+    share = np.zeros(masks.shape, np.float64)
+    for index in range(len(masks)):
+        share[masks.mask(index)] += 1.0 / masks.areas[index]
+    return np.cumsum(share)

@@ -1,0 +1,1 @@
+"""Training steps on CUDA, each recorded once as a CUDA graph and replayed."""

@@ -1,0 +1,26 @@
+"""Shares of the masks that pairs of voxels have in common, on the CPU."""
+
+from __future__ import annotations
+
+from numba import njit, prange
+
+from ....kernels.bits_cpu import weigh_bits
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def vote_shares_cpu(pairs, codes, sums, weights, shares):
+    """Fill `shares` [K]; for the other arguments see `vote_shares_gpu`, whose int64 codes are uint64 here."""
+    for pair in prange(len(pairs)):
+        first, second = pairs[pair]
+        both = around = 0.0
+        if first >= 0 and second >= 0:
+            for view in range(codes.shape[1]):
+                one, other = sums[first, view], sums[second, view]
+                if one >= 0 and other >= 0:
+                    common = 0.0
+                    for word in range(codes.shape[2]):
+                        shared = codes[first, view, word] & codes[second, view, word]
+                        common += weigh_bits(shared, weights[view], 64 * word)
+                    both += common
+                    around += one + other - common
+        shares[pair] = both / around if around > 0 else 0.0

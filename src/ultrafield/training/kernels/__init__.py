@@ -1,1 +1,0 @@
-"""Triton kernels of training on a GPU; imported only by the functions that need them."""

@@ -1,0 +1,104 @@
+"""Every lens there and back, and the cases where there is no way back."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from ultrafield.cameras import Cameras, Lens
+from ultrafield.cameras.projection import back_project, pixel_directions, pixel_indices, project
+
+LENSES = {
+    "pinhole": (Lens.PINHOLE, [0.0] * 8),
+    "opencv": (Lens.OPENCV, [-0.12, 0.03, 0.002, -0.001, 0.004, 0.0, 0.0, 0.0]),
+    "rational": (Lens.OPENCV, [0.3, 0.1, 0.001, 0.002, 0.01, 0.35, 0.12, 0.02]),
+    "fisheye": (Lens.FISHEYE, [0.05, -0.01, 0.003, -0.0005, 0.0, 0.0, 0.0, 0.0]),
+}
+POSE = np.array([[0.0, 0.6, -0.8, 1.0], [-1.0, 0.0, 0.0, -2.0], [0.0, 0.8, 0.6, 0.5]])
+
+
+def camera(lens: str = "pinhole", *, focal: float = 30.0, size: tuple[int, int] = (32, 24)) -> Cameras:
+    model, distortion = LENSES[lens]
+    width, height = size
+    intrinsics = np.array([[focal, 1.1 * focal, width / 2 + 0.7, height / 2 - 1.3]])
+    return Cameras(POSE[None], intrinsics, np.array([size]), np.array([model]), np.array([distortion]))
+
+
+@pytest.mark.parametrize("lens", LENSES)
+def test_project_undoes_back_project(lens: str) -> None:
+    cameras = camera(lens)
+    depth = np.random.default_rng(0).uniform(1.0, 5.0, (24, 32))
+    points = back_project(cameras, 0, depth)
+    pixels, z = project(cameras, 0, points.reshape(-1, 3))
+    columns, rows = np.meshgrid(np.arange(32) + 0.5, np.arange(24) + 0.5)
+    np.testing.assert_allclose(pixels, np.stack([columns, rows], -1).reshape(-1, 2), atol=2e-3)  # float32 points
+    np.testing.assert_allclose(z, depth.ravel(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("lens", ["opencv", "rational", "fisheye"])
+def test_project_agrees_with_opencv_including_the_pose(lens: str) -> None:
+    cameras = camera(lens)
+    points = back_project(cameras, 0, np.full((24, 32), 2.0))[::5, ::5].reshape(-1, 1, 3).astype(np.float64)
+    rotation = POSE[:, :3].T
+    turn, shift = cv2.Rodrigues(rotation)[0], -rotation @ POSE[:, 3:]
+    fx, fy, cx, cy = cameras.intrinsics[0]
+    matrix, distortion = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), cameras.distortion[0]
+    if cameras.lenses[0] == Lens.FISHEYE:
+        expected, _ = cv2.fisheye.projectPoints(points, turn, shift, matrix, distortion[:4])
+    else:
+        expected, _ = cv2.projectPoints(points, turn, shift, matrix, distortion)
+    np.testing.assert_allclose(project(cameras, 0, points[:, 0])[0], expected[:, 0], atol=1e-9)
+
+
+def test_pinhole_by_hand() -> None:
+    cameras = Cameras.pinhole(np.eye(4)[None, :3], [10.0, 20.0, 1.0, 1.0], [2, 2])
+    points = back_project(cameras, 0, np.array([[2.0, 0.0], [np.nan, -1.0]]))
+    np.testing.assert_allclose(points[0, 0], [-0.1, -0.05, 2.0], rtol=1e-6)
+    assert np.isnan(points.reshape(-1, 3)[1:]).all()
+    assert points.dtype == np.float32
+
+
+def test_points_behind_the_camera_have_no_projection() -> None:
+    for lens in LENSES:
+        behind = POSE[:, 3] - 2.0 * POSE[:, 2]
+        pixels, z = project(camera(lens), 0, behind[None])
+        assert np.isnan(pixels).all()
+        assert z[0] == pytest.approx(-2.0)
+
+
+def test_a_folding_polynomial_does_not_bring_outside_points_back() -> None:
+    cameras = Cameras(
+        np.eye(4)[None, :3], np.array([[30.0, 30.0, 16.0, 12.0]]), np.array([[32, 24]]), np.array([Lens.OPENCV]),
+        np.array([[-0.3] + [0.0] * 7]),
+    )  # fmt: skip
+    r = np.sqrt(1 / 0.3)  # here r (1 − 0.3 r²) is zero again: the formula alone would answer with the picture's centre
+    assert np.isnan(project(cameras, 0, np.array([[r, 0.0, 1.0]]))[0]).all()
+    assert np.isfinite(project(cameras, 0, np.array([[0.4, 0.1, 1.0]]))[0]).all()
+
+
+def test_a_fisheye_sees_nothing_it_can_place_beyond_90_degrees() -> None:
+    cameras = camera("fisheye", focal=9.0, size=(40, 40))
+    directions = pixel_directions(cameras, 0)
+    assert np.isfinite(directions[20, 20]).all()
+    assert np.isnan(directions[0, 0, :2]).all()
+    wide = POSE[:, 3] + POSE[:, :3] @ np.array([20.0, 0.0, 1.0])  # 87° to the side
+    assert np.isfinite(project(cameras, 0, wide[None])[0]).all()
+
+
+def test_pixel_indices_are_row_major_and_half_open() -> None:
+    pixels = np.array([[0.0, 0.0], [3.999, 0.0], [4.0, 0.0], [1.5, 2.5], [1.5, 3.0], [-1e-9, 1.0], [np.nan, np.nan]])
+    assert pixel_indices(pixels, 4, 3).tolist() == [0, 3, -1, 9, -1, -1, -1]
+    assert pixel_indices(np.zeros((0, 2)), 4, 3).tolist() == []
+
+
+def test_depth_of_another_size_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"depth: expected shape \[24, 32\], got \[32, 24\]"):
+        back_project(camera(), 0, np.ones((32, 24)))
+
+
+@pytest.mark.parametrize("stride", [1, 3, 50])
+def test_every_so_manyth_pixel_alone(stride: int) -> None:
+    depth = np.random.default_rng(0).random((24, 32)).astype(np.float32)
+    points = back_project(camera(), 0, depth, stride=stride)
+    np.testing.assert_array_equal(points, back_project(camera(), 0, depth)[::stride, ::stride])

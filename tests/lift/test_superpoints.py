@@ -1,0 +1,242 @@
+"""Regions joined by all pairs of points: against the definition, and hand-made cases of what the masks may do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from toy_scene import Toy
+
+from ultrafield.cameras import Cameras, Similarity
+from ultrafield.config import SegmentConfig
+from ultrafield.lift import build_graph
+from ultrafield.lift.graph import vote_graph
+from ultrafield.lift.kernels.regions_cpu import join_heights
+from ultrafield.lift.superpoints import join_superpoints, memberships, superpoints
+from ultrafield.lift.votes import view_votes
+from ultrafield.masks import build_mask_set
+from ultrafield.scene import Scene, Split, View
+from ultrafield.surface import Surface
+from ultrafield.ultrametric import AffinityGraph, build_tree, cut_into, lowest_common_ancestor
+
+from .test_votes import random_masks, with_masks
+
+
+def slow_heights(graph: AffinityGraph, labels: np.ndarray, surface: Surface, scene: Scene) -> np.ndarray:
+    """The definition: all pairs of points of two regions that touch, over all views, compared mask by mask."""
+    both, either = np.zeros((2, len(surface), len(surface)))
+    for view in view_votes(surface, scene):
+        octets = np.unpackbits(view.codes.view(np.uint8), axis=1, bitorder="little")
+        holds = (octets.astype(bool) & view.seen[:, None]).astype(float)  # [N, 64 W]
+        total = holds @ view.weights
+        shared = (holds * view.weights) @ holds.T
+        seen = view.seen[:, None] & view.seen[None]
+        both += shared
+        either += np.where(seen, total[:, None] + total[None] - shared, 0.0)
+    region = labels.copy()
+    ends = region[graph.edges]
+    guesses = {}
+    for (a, b), value in zip(ends.tolist(), graph.dissimilarity.tolist(), strict=True):
+        if a != b:
+            guesses.setdefault((min(a, b), max(a, b)), []).append(value)
+    heights, height = np.zeros(len(graph.edges)), 0.0
+    while guesses:
+        values = {}
+        for (a, b), border in guesses.items():
+            pairs = np.ix_(region == a, region == b)
+            seen = either[pairs].sum()
+            values[a, b] = 1 - both[pairs].sum() / seen if seen > 0 else np.mean(border)
+        (kept, gone), value = min(values.items(), key=lambda item: item[1])
+        equal = [pair for pair, other in values.items() if abs(other - value) < 1e-9]
+        assume(len(equal) == 1 or value > 1 - 1e-9)  # of equally near pairs either may join first
+        height = max(height, value)
+        ends = region[graph.edges]
+        joining = (ends == [kept, gone]).all(1) | (ends == [gone, kept]).all(1)
+        heights[joining] = height
+        region[region == gone] = kept
+        merged = {}
+        for (a, b), border in guesses.items():
+            a, b = (kept if end == gone else end for end in (a, b))
+            if a != b:
+                merged.setdefault((min(a, b), max(a, b)), []).extend(border)
+        guesses = merged
+    return heights
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.filter_too_much])
+@given(st.integers(0, 10_000))
+def test_regions_join_by_the_mean_of_all_their_pairs(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    surface, scene = flat_scene(seed, points=int(rng.integers(8, 40)), views=int(rng.integers(1, 5)))
+    count = len(surface)
+    edges = np.unique(np.sort(rng.integers(0, count, (4 * count, 2)), axis=1), axis=0)
+    edges = edges[edges[:, 0] != edges[:, 1]]
+    graph = vote_graph(surface, edges, scene)
+    labels = np.unique(rng.integers(0, rng.integers(1, count // 3 + 1), count), return_inverse=True)[1]
+    rows = memberships(surface, scene, labels, int(labels.max()) + 1)
+    ends = np.sort(labels[edges], axis=1)
+    across = ends[:, 0] != ends[:, 1]
+    pairs, pair = np.unique(ends[across], axis=0, return_inverse=True)
+    borders = np.bincount(pair.reshape(-1), minlength=len(pairs)).astype(float)
+    guesses = np.bincount(pair.reshape(-1), graph.dissimilarity[across].astype(float), len(pairs)) / borders
+    found = np.zeros(len(edges))
+    found[across] = join_heights(
+        pairs, guesses, borders, rows.starts, rows.columns, rows.counts, rows.weights, rows.seen, rows.held,
+        rows.sizes, 0.0,
+    )[pair.reshape(-1)]  # fmt: skip
+    np.testing.assert_allclose(found, slow_heights(graph, labels, surface, scene), atol=1e-9)
+
+
+def flat_scene(seed: int, *, points: int, views: int, size: int = 16) -> tuple[Surface, Scene]:
+    """Random points of a square below cameras that look straight down, with random masks and random visibility."""
+    rng = np.random.default_rng(seed)
+    places = np.concatenate([rng.uniform(-0.45, 0.45, (points, 2)), np.zeros((points, 1))], axis=1)
+    masks = [random_masks(seed + view, 5, size) for view in range(views)]
+    masks[0] = build_mask_set(np.ones((1, size, size), bool))
+    visible = rng.random((views, points)) < 0.7
+    visible[0, 0] = True  # so that at least one mask holds a point
+    return square(places, masks, visible)
+
+
+def square(places: np.ndarray, masks: list, visible: np.ndarray) -> tuple[Surface, Scene]:
+    """Points [N, 3] of the unit square around the origin as a surface, seen from above by one camera per mask set."""
+    pose = np.array([[1.0, 0, 0, 0], [0, -1, 0, 0], [0, 0, -1, 1.0]])
+    size = masks[0].shape[0]
+    cameras = Cameras.pinhole(np.stack([pose] * len(masks)), [size, size, size / 2, size / 2], [size, size])
+    pictures = tuple(View(f"r_{index}", None, item) for index, item in enumerate(masks))
+    count = len(places)
+    surface = Surface(
+        places.astype(np.float32), np.tile(np.float32([0, 0, 1]), (count, 1)), np.zeros((count, 3), np.uint8),
+        np.packbits(visible, axis=1, bitorder="little"), 1.0 / 32,
+    )  # fmt: skip
+    return surface, Scene(
+        "square", Path("square"), "blender-hs", {"train": Split(pictures, cameras)}, Similarity(), None
+    )
+
+
+SIDE = 32  # pixels, and points, along an edge of the square
+
+
+def halves(masks: list[np.ndarray], superpoints: int = 400) -> AffinityGraph:
+    """Lift graph of a square of 32×32 points, one in each pixel's middle, with the masks [M, 32, 32] of each view."""
+    axis = (np.arange(SIDE) + 0.5) / SIDE - 0.5
+    columns, rows = np.meshgrid(axis, -axis)
+    places = np.stack([columns, rows, np.zeros_like(rows)], axis=2).reshape(-1, 3)
+    surface, scene = square(places, [build_mask_set(item) for item in masks], np.ones((len(masks), SIDE * SIDE), bool))
+    return build_graph(surface, engine="lift", scene=scene, config=SegmentConfig(neighbors=8, superpoints=superpoints))
+
+
+def left_of(column: int) -> np.ndarray:
+    return np.broadcast_to(np.arange(SIDE) < column, (SIDE, SIDE))
+
+
+def found_halves(graph: AffinityGraph) -> np.ndarray:
+    """The tree's two topmost segments as a picture [32, 32], True for that of the upper left corner."""
+    segments = cut_into(build_tree(graph), 2)
+    return (segments == segments[0]).reshape(SIDE, SIDE)
+
+
+def test_borders_that_masks_draw_in_different_places_are_trusted_less() -> None:
+    rng = np.random.default_rng(0)
+    views = []
+    for _ in range(15):  # the border in the middle is off by up to three pixels, and the two masks overlap or gape
+        first, second = (16 + rng.integers(-3, 4, 2)).tolist()
+        views.append(np.stack([left_of(first), ~left_of(second), np.ones((SIDE, SIDE), bool)]))
+    graph = halves(views)
+    found = found_halves(graph)
+    assert (found == left_of(16)).mean() > 0.95
+    # Edges across the border are cut by half of the masks at best, the two sides by nearly all.
+    ends = graph.edges % SIDE
+    crossing = (ends.min(axis=1) < 16) & (ends.max(axis=1) >= 16)
+    sides = build_tree(graph).heights[-1]
+    assert graph.dissimilarity[crossing].max() == sides
+    plain = halves(views, superpoints=0).dissimilarity[crossing].mean()
+    assert sides > 0.65 > 0.3 > plain
+
+
+def test_a_mask_that_the_other_views_contradict_is_outvoted() -> None:
+    truth = np.stack([left_of(16), ~left_of(16), np.ones((SIDE, SIDE), bool)])
+    wrong = np.stack([left_of(25), left_of(25).T])  # cuts across both halves
+    found = found_halves(halves([truth] * 5 + [wrong] * 2))
+    np.testing.assert_array_equal(found, left_of(16))
+
+
+def test_what_no_mask_holds_is_one_region() -> None:
+    upper = np.broadcast_to((np.arange(SIDE) < 16)[:, None], (SIDE, SIDE))
+    masks = np.stack([left_of(16), ~left_of(16) & upper])  # no mask holds the lower right quarter in any view
+    graph = halves([masks] * 3)
+    assert (graph.evidence > 0).all()
+    segments = cut_into(build_tree(graph), 3).reshape(SIDE, SIDE)
+    np.testing.assert_array_equal(segments == segments[-1, -1], ~left_of(16) & ~upper)
+
+
+def test_where_no_view_sees_both_regions_their_border_decides() -> None:
+    # Points in a row; the one view sees the outer two of each region, and no mask of it says anything of the others.
+    places = np.array([[x, 0.0, 0.0] for x in (-0.4, -0.3, -0.2, 0.2, 0.3, 0.4)])
+    masks = [build_mask_set(np.ones((1, SIDE, SIDE), bool))]
+    surface, scene = square(places, masks, np.array([[True, True, True, False, False, False]]))
+    edges = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]])
+    graph = AffinityGraph(6, edges, np.float32([0, 0, 0.5, 0.25, 0.25]), np.float32([1, 1, 0, 0, 0]), 1.0)
+    joined = join_superpoints(surface, scene, graph, np.array([0, 0, 0, 1, 2, 2]))
+    np.testing.assert_allclose(joined.dissimilarity, [0, 0, 0.5, 0.25, 0])
+    np.testing.assert_array_equal(joined.evidence, graph.evidence)
+
+
+def test_the_graph_is_an_ultrametric_that_either_linkage_reproduces(toy: Toy, toy_surface: Surface) -> None:
+    graph = build_graph(toy_surface, engine="lift", scene=toy.scene, config=SegmentConfig(superpoints=300))
+    for linkage in ("average", "single"):
+        tree = build_tree(graph, linkage=linkage)
+        joined = tree.heights[lowest_common_ancestor(tree, graph.edges)]
+        np.testing.assert_allclose(joined, graph.dissimilarity, atol=1e-6)
+
+
+def test_superpoints_are_numbered_and_as_many_as_asked_for(toy: Toy, toy_surface: Surface) -> None:
+    graph = build_graph(toy_surface, engine="lift", scene=toy.scene, config=SegmentConfig(superpoints=0))
+    labels = superpoints(graph, 50)
+    assert np.unique(labels).tolist() == list(range(50))
+    assert superpoints(graph, 10**9).max() == len(toy_surface) - 1
+
+
+def test_slack_changes_next_to_nothing(toy: Toy, toy_surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = with_masks(toy.scene, [random_masks(seed, 20) for seed in range(10)])
+    graph = build_graph(toy_surface, engine="lift", scene=scene, config=SegmentConfig(superpoints=0))
+    labels = superpoints(graph, 500)
+    lazy = join_superpoints(toy_surface, scene, graph, labels).dissimilarity
+    monkeypatch.setattr("ultrafield.lift.superpoints._SLACK", 0.0)
+    exact = join_superpoints(toy_surface, scene, graph, labels).dissimilarity
+    assert np.abs(lazy - exact).mean() < 0.01
+
+
+def test_memberships_count_every_mask_of_every_view(toy: Toy, toy_surface: Surface, toy_ids: np.ndarray) -> None:
+    rows = memberships(toy_surface, toy.scene, toy_ids - 1, 3)
+    assert rows.sizes.tolist() == np.bincount(toy_ids - 1).tolist()
+    np.testing.assert_array_equal(
+        rows.seen, np.stack([np.bincount(toy_ids[toy_surface.seen_from(v)] - 1, minlength=3) for v in range(10)], 1)
+    )
+    held = np.zeros((3, 10))
+    for region in range(3):
+        row = slice(rows.starts[region], rows.starts[region + 1])
+        np.add.at(held[region], rows.columns[row] // 64, rows.counts[row] * rows.weights[rows.columns[row]])
+    np.testing.assert_allclose(rows.held, held, rtol=1e-12)
+
+
+def test_a_scene_whose_views_have_empty_lists_of_masks(toy: Toy, toy_surface: Surface) -> None:
+    empty = build_mask_set(np.zeros((0, 4, 4), bool))
+    scene = with_masks(toy.scene, [empty] * 10)
+    rows = memberships(toy_surface, scene, np.zeros(len(toy_surface), np.int64), 1)
+    assert (len(rows.columns), rows.seen.sum()) == (0, 0)
+
+
+def test_the_order_of_views_does_not_matter(toy: Toy, toy_surface: Surface) -> None:
+    config = SegmentConfig(superpoints=200)
+    graph = build_graph(toy_surface, engine="lift", scene=toy.scene, config=config)
+    order = np.arange(10)[::-1]
+    split = Split(tuple(toy.scene.train.views[index] for index in order), toy.cameras[order])
+    scene = replace(toy.scene, splits={"train": split})
+    surface = replace(toy_surface, visible=toy_surface.visible[order])
+    turned = build_graph(surface, engine="lift", scene=scene, config=config)
+    assert np.abs(turned.dissimilarity - graph.dissimilarity).mean() < 1e-3  # other sums, other rounding, other ties

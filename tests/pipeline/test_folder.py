@@ -1,0 +1,223 @@
+"""The run folder: what is written comes back, and nothing half-written is taken for whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ultrafield.cameras import RenderedView
+from ultrafield.commands.options import SceneOptions
+from ultrafield.config import Config, preset
+from ultrafield.errors import ConfigError, RunError, SceneError
+from ultrafield.io import write_npz
+from ultrafield.labels.stack import LabelChains
+from ultrafield.pipeline.folder import RunFolder, ViewLabels, fingerprint
+from ultrafield.surface import Surface
+from ultrafield.ultrametric import Tree
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path / "run")
+
+
+@pytest.fixture
+def surface() -> Surface:
+    rng = np.random.default_rng(0)
+    points = rng.random((5, 3), np.float32)
+    return Surface(
+        points, points[::-1].copy(), np.arange(15, dtype=np.uint8).reshape(5, 3), np.ones((2, 1), np.uint8), 0.5
+    )
+
+
+def test_config_comes_back(run: RunFolder, tmp_path: Path) -> None:
+    data, config = SceneOptions(width=32, masks=tmp_path / "m"), preset("paper")
+    run.write_config(tmp_path / "a", data, config)
+    stored = run.read_config()
+    assert (stored.scene, stored.data, stored.config) == ((tmp_path / "a").resolve(), data, config)
+
+
+def test_a_run_belongs_to_one_scene(run: RunFolder, tmp_path: Path) -> None:
+    run.write_config(tmp_path / "a", SceneOptions(), Config())
+    run.write_config(tmp_path / "a", SceneOptions(width=3), Config())
+    with pytest.raises(RunError, match=r"holds a run on .*give .* a folder of its own"):
+        run.write_config(tmp_path / "b", SceneOptions(), Config())
+    run.write_config(tmp_path / "b", SceneOptions(), Config(), takeover=True)
+    assert run.read_config().scene == (tmp_path / "b").resolve()
+
+
+def test_a_run_does_not_write_into_the_scene_itself(run: RunFolder) -> None:
+    with pytest.raises(RunError, match=r"run: is the scene itself, which is never changed"):
+        run.write_config(run.root, SceneOptions(), Config())
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "a\\b", "a\0", "c" * 201])
+def test_every_path_of_a_view_needs_a_name_that_a_file_can_have(run: RunFolder, name: str) -> None:
+    for path in (run.render_file, run.label_file, run.view_folder):
+        with pytest.raises(SceneError, match=r"run: view name: .* cannot be a file name"):
+            path("train", name)
+
+
+def test_half_a_config_is_an_empty_folder(run: RunFolder, tmp_path: Path) -> None:
+    run.root.mkdir()
+    (run.root / ".config.json.abc_1234.tmp").touch()
+    run.claim(tmp_path / "a")
+    (run.root / ".mine.json.abc_1234.tmp").touch()
+    with pytest.raises(RunError, match=r"neither empty nor a run folder \(it holds \.mine\.json"):
+        run.claim(tmp_path / "a")
+
+
+def test_views_of_epochs_may_lie_beside_a_published_run(run: RunFolder, tmp_path: Path) -> None:
+    (run.root / "19").mkdir(parents=True)
+    (run.root / "19" / "000.png").touch()
+    run.claim(tmp_path / "a", takeover=True)
+    with pytest.raises(RunError, match=r"it holds 19/000\.png"):
+        run.claim(tmp_path / "a")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"scene": "s", "data": {"speed": 1}, "config": {}}'])
+def test_a_broken_config_names_its_file(run: RunFolder, text: str) -> None:
+    run.root.mkdir()
+    run.config_file.write_text(text)
+    with pytest.raises(RunError, match=r"config\.json: cannot be used"):
+        run.read_config()
+
+
+def test_no_run_folder(run: RunFolder) -> None:
+    with pytest.raises(RunError, match=r"no run folder \(no config.json\)"):
+        run.read_config()
+
+
+def test_stages_count_only_when_finished_with_the_same_settings(run: RunFolder) -> None:
+    assert not run.begun("train", "a")
+    run.begin("train", "a")
+    assert run.begun("train", "a")
+    assert not run.finished("train", "a")
+    assert run.seconds() == {}
+    run.finish("train", "a", 1.23456)
+    assert run.finished("train", "a")
+    assert not run.finished("train", "b")
+    assert run.seconds() == {"train": 1.235}
+    run.begin("train", "a")
+    assert not run.finished("train", "a")
+
+
+def test_forgotten_stages_are_not_finished(run: RunFolder) -> None:
+    for stage in ("train", "render", "eval"):
+        run.finish(stage, "a", 1.0)
+    run.forget("render", "eval", "segment")
+    assert run.seconds() == {"train": 1.0}
+
+
+def test_adopted_geometry_counts_as_done(run: RunFolder, tmp_path: Path) -> None:
+    other = RunFolder(tmp_path / "other")
+    other.write_config(tmp_path / "a", SceneOptions(), Config())
+    other.write_render("val", "r_0", RenderedView(np.zeros((2, 3, 3)), np.ones((2, 3)), np.ones((2, 3))))
+    (other.root / "field.safetensors").write_bytes(b"field")
+    for stage in ("source", "render", "segment"):
+        other.finish(stage, "a", 1.0)
+    run.adopt_geometry(other)
+    run.claim(tmp_path / "a")
+    assert run.finished("source", "a")
+    assert run.finished("render", "a")
+    assert not run.finished("segment", "a")
+    assert (run.root / "field.safetensors").read_bytes() == b"field"
+    assert run.read_render("val", "r_0").depth.shape == (2, 3)
+
+
+def test_surface_comes_back(run: RunFolder, surface: Surface) -> None:
+    run.write_surface(surface)
+    found = run.read_surface()
+    assert found.voxel == surface.voxel
+    assert isinstance(found.voxel, float)
+    for name in ("points", "normals", "colors", "visible"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(surface, name))
+
+
+def test_tree_comes_back(run: RunFolder) -> None:
+    tree = Tree(np.array([3, 3, 4, 4, 4]), np.array([0, 0, 0, 0.2, 0.7], np.float32), np.array([1, 1, 1, 2, 3]))
+    run.write_tree(tree)
+    found = run.read_tree()
+    for name in ("parents", "heights", "sizes"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(tree, name))
+
+
+def test_a_rendered_view_comes_back_with_colours_rounded_to_8_bits(run: RunFolder) -> None:
+    rng = np.random.default_rng(0)
+    view = RenderedView(*(rng.random(shape, np.float32) for shape in ((4, 6, 3), (4, 6), (4, 6))))
+    run.write_render("train", "r_1", view)
+    found = run.read_render("train", "r_1")
+    np.testing.assert_allclose(found.color, view.color, atol=0.5 / 255 + 1e-6)
+    np.testing.assert_array_equal(found.depth, view.depth)
+    np.testing.assert_allclose(found.opacity, view.opacity, atol=1e-3)
+
+
+@pytest.mark.parametrize("width", [1, 4, 32, 67])
+def test_labels_come_back(run: RunFolder, width: int) -> None:
+    maps = np.random.default_rng(width).integers(-1, 3, (2, 5, width)).astype(np.int32)
+    view = ViewLabels(LabelChains.of(maps), np.array([0.1, 0.2], np.float32), np.array([True, False]))
+    run.write_labels("val_rotate", "r_2", view)
+    with np.load(run.label_file("val_rotate", "r_2")) as stored:
+        assert stored["labels"].dtype == np.int32
+        np.testing.assert_array_equal(stored["labels"], maps)
+    found = run.read_labels("val_rotate", "r_2")
+    assert found.labels.chains.dtype == np.int32
+    np.testing.assert_array_equal(found.labels.maps(), maps)
+    np.testing.assert_array_equal(found.levels.maps(), maps[:1])
+    for name in ("heights", "is_level"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(view, name))
+
+
+def test_labels_without_their_maps_are_named(run: RunFolder) -> None:
+    write_npz(run.label_file("val", "r_0"), heights=np.zeros(1, np.float32), is_level=np.ones(1, bool))
+    with pytest.raises(RunError, match=r"r_0\.npz: holds no array 'labels'"):
+        run.read_labels("val", "r_0")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros((1, 4, 5), np.float32), "cannot be used"),
+        (np.zeros((4, 5), np.int32), "cannot be used"),
+        (np.zeros((1, 4, 0), np.int32), "cannot be used"),
+        (np.int32(3), "cannot be read"),
+        (np.zeros((3, 4, 5), np.int32), r"expected one label map per height \(1\), got 3"),
+    ],
+)
+def test_labels_of_another_kind_are_named(run: RunFolder, labels: np.ndarray, message: str) -> None:
+    file = run.label_file("val", "r_0")
+    write_npz(file, labels=labels, heights=np.zeros(1, np.float32), is_level=np.ones(1, bool))
+    with pytest.raises(RunError, match=rf"r_0\.npz: .*{message}"):
+        run.read_labels("val", "r_0")
+
+
+@pytest.mark.parametrize("what", ["surface", "tree"])
+def test_a_missing_artefact_says_how_to_make_it(run: RunFolder, what: str) -> None:
+    with pytest.raises(RunError, match=rf"{what}\.npz: missing; make it with: ultrafield segment .*run"):
+        getattr(run, f"read_{what}")()
+
+
+def test_an_artefact_without_its_arrays_is_named(run: RunFolder) -> None:
+    write_npz(run.render_file("val", "r_0"), color=np.zeros(3))
+    with pytest.raises(RunError, match=r"r_0\.npz: holds no array 'depth'"):
+        run.read_render("val", "r_0")
+
+
+def test_a_broken_archive_is_named(run: RunFolder) -> None:
+    run.root.mkdir()
+    (run.root / "surface.npz").write_bytes(b"PK\x03\x04 not a zip")
+    with pytest.raises(RunError, match=r"surface\.npz: cannot be read"):
+        run.read_surface()
+
+
+def test_fingerprints_depend_on_values_only() -> None:
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint("a", 1) != fingerprint("a", 2)
+
+
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"--out: expected a folder to write, got .*run, which is a file"):
+        RunFolder(tmp_path / "run").write_config(tmp_path / "a", SceneOptions(), Config())

@@ -1,0 +1,77 @@
+"""Which pixels of a depth map lie on a surface, and how that surface is turned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ultrafield.cameras import Cameras
+from ultrafield.cameras.projection import back_project
+from ultrafield.surface.samples import focal_length, surface_samples
+
+POSE = np.array([[0.0, 0.6, -0.8, 1.0], [-1.0, 0.0, 0.0, -2.0], [0.0, 0.8, 0.6, 0.5]])
+WIDTH, HEIGHT, FOCAL = 20, 12, 40.0
+
+
+def camera() -> Cameras:
+    return Cameras.pinhole(POSE[None], [FOCAL, FOCAL, WIDTH / 2, HEIGHT / 2], [WIDTH, HEIGHT])
+
+
+def plane(normal: np.ndarray, distance: float) -> np.ndarray:
+    """z-depth [H, W] of the plane n · x = −distance in camera axes, n facing the camera."""
+    columns, rows = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
+    rays = np.stack([(columns - WIDTH / 2) / FOCAL, (rows - HEIGHT / 2) / FOCAL, np.ones((HEIGHT, WIDTH))], -1)
+    return -distance / (rays @ normal)
+
+
+def samples(depth: np.ndarray) -> np.ndarray:
+    color = np.arange(depth.size * 3).reshape(*depth.shape, 3) % 256
+    return surface_samples(depth, color, camera(), 0)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 40.0, 62.0])
+def test_a_plane_has_its_own_normal_at_every_pixel(degrees: float) -> None:
+    angle = np.deg2rad(degrees)
+    normal = np.array([np.sin(angle), 0.0, -np.cos(angle)])
+    depth = plane(normal, 2.0)
+    rows = samples(depth)
+    inner = (rows[:, 10] == 1).sum()
+    assert inner == WIDTH * HEIGHT if degrees < 60 else inner >= (WIDTH - 3) * HEIGHT
+    np.testing.assert_allclose(rows[:, 3:6], np.broadcast_to(POSE[:, :3] @ normal, (len(rows), 3)), atol=1e-9)
+
+
+def test_rows_hold_position_colour_and_footprint() -> None:
+    depth = np.full((HEIGHT, WIDTH), 3.0)
+    rows = samples(depth)
+    np.testing.assert_allclose(rows[:, :3], back_project(camera(), 0, depth).reshape(-1, 3), atol=1e-6)
+    assert rows[:, 6:9].astype(int).ravel().tolist() == [value % 256 for value in range(depth.size * 3)]
+    np.testing.assert_allclose(rows[:, 9], 3.0 / FOCAL)
+    assert focal_length(camera(), 0) == FOCAL
+
+
+def test_both_sides_of_a_sharp_step_stay() -> None:
+    depth = np.full((HEIGHT, WIDTH), 2.0)
+    depth[:, WIDTH // 2 :] = 4.0
+    rows = samples(depth)
+    assert len(rows) == depth.size
+    np.testing.assert_allclose(rows[:, 3:6], np.broadcast_to(-POSE[:, 2], (len(rows), 3)), atol=1e-9)
+
+
+@pytest.mark.parametrize("between", [[2.9], [2.4, 3.5], [2.15, 2.45, 3.2]])
+def test_what_lies_between_two_surfaces_goes(between: list[float]) -> None:
+    depth = np.full((HEIGHT, WIDTH), 2.0)
+    depth[:, 10:] = 4.0
+    depth[:, 10 - len(between) : 10] = between
+    kept = samples(depth)
+    z = (kept[:, :3] - POSE[:, 3]) @ POSE[:, 2]
+    assert set(z.round(6)) == {2.0, 4.0}
+    assert len(kept) == depth.size - HEIGHT * len(between)
+
+
+def test_lone_and_empty_pixels_are_no_surface() -> None:
+    depth = np.zeros((HEIGHT, WIDTH))
+    assert samples(depth).shape == (0, 11)
+    depth[5, 5] = 2.0
+    assert len(samples(depth)) == 0
+    depth[5:7, 5:7] = 2.0
+    assert len(samples(depth)) == 4

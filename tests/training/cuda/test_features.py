@@ -1,0 +1,112 @@
+"""Feature steps of fixed shape against those of the CPU: the same pixels rendered, the same losses and gradients."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ultrafield.training import fit_geometry
+from ultrafield.training.contrast import euclidean_loss, pixel_graph, ultrametric_loss
+from ultrafield.training.contrast.mask_pool import MaskPool
+from ultrafield.training.contrast.neighbors import border_evidence
+from ultrafield.training.contrast.pairs import Pairs
+from ultrafield.training.features.surface_cache import PaddedCache, build_cache
+from ultrafield.training.features.trainer import _FeatureTrainer
+from ultrafield.training.features.vote_weights import vote_table
+from ultrafield.training.pixels import pixel_pool
+
+
+@pytest.fixture(scope="module")
+def geometry(balls, config):
+    return fit_geometry(balls, replace(config, geometry=replace(config.geometry, steps=100)), progress=False)
+
+
+@pytest.fixture(params=[(0.0, 1), (0.05, 1), (0.05, 3)], ids=["alike", "votes", "votes, 3 negatives"])
+def trainers(balls, config, geometry, kernel_device, request):
+    from ultrafield.training.cuda.features import DeviceFeatureTrainer
+    from ultrafield.training.cuda.masks import DeviceMasks
+
+    voxel, negatives = request.param
+    settings = replace(
+        config.features, pixels=128, images=2, pairs_per_mask=8, neighbors=4, vote_voxel=voxel, negatives=negatives
+    )
+    config = replace(config, features=settings)
+    device = torch.device(kernel_device)
+    pool, masks = pixel_pool(balls, torch.device("cpu")), MaskPool(balls)
+    cache = build_cache(geometry, pool, 4, lambda done: None)
+    own = vote_table(pool, masks, cache, config.features.vote_voxel) if config.features.vote_voxel > 0 else None
+    here = _FeatureTrainer(pool, masks, cache, own, config, bounded=True, device=torch.device("cpu"))
+    padded = padded_cache(cache, 4, device)
+    pixels = pixel_pool(balls, device)
+    votes = vote_table(pixels, masks, padded, config.features.vote_voxel) if config.features.vote_voxel > 0 else None
+    there = DeviceFeatureTrainer(
+        pixels, DeviceMasks(masks, config.features, device), padded, votes, config, bounded=True, device=device
+    )
+    return here, there
+
+
+def padded_cache(cache, count, device):
+    counts = cache.offsets.diff()
+    slot = torch.arange(len(cache.t)) - cache.offsets[:-1].repeat_interleave(counts)
+    row = torch.arange(len(counts)).repeat_interleave(counts)
+    t, weights = torch.zeros(len(counts), count), torch.zeros(len(counts), count)
+    t[row, slot], weights[row, slot] = cache.t, cache.weights
+    return PaddedCache(t.to(device), weights.to(device))
+
+
+def test_losses_and_gradients_are_those_of_the_cpu(trainers):
+    here, there = trainers
+    batch = there.masks.draw(there.generator)
+    losses = there.losses(there.render(batch.pixels), batch)
+    torch.stack(list(losses.values())).sum().backward()
+
+    settings, valid = here.settings, batch.valid.cpu()
+    rendered = here.render(batch.pixels.cpu())
+    features = torch.nn.functional.normalize(rendered, dim=1)
+    anchor, positive, negative = (part.cpu()[valid].numpy() for part in (batch.anchor, batch.positive, batch.negative))
+    pairs = Pairs(anchor, positive, negative)
+    if here.votes is not None:
+        pairs = here.votes.weigh(batch.pixels.cpu(), pairs)
+        assert 0 < (pairs.weight > 0).float().mean() < 1
+    images, count = batch.positions.shape[:2]
+    image_of_pixel = np.repeat(np.arange(images), count)
+    edges = pixel_graph(batch.positions.cpu().view(-1, 2).double().numpy(), image_of_pixel, settings.neighbors)
+    crossings = border_evidence(edges, batch.bits.cpu().numpy().view(np.uint64), settings.border_weighting)
+    expected = {
+        "norm": settings.norm_weight * (rendered.norm(dim=1) - 1.0).square().mean(),
+        "euclidean": euclidean_loss(features, pairs, temperature=settings.temperature),
+        "ultrametric": ultrametric_loss(
+            features,
+            pairs,
+            edges,
+            crossings,
+            temperature=settings.temperature,
+            border_penalty=settings.border_penalty,
+            border_factor=settings.border_factor,
+        ),
+    }
+    torch.stack(list(expected.values())).sum().backward()
+    assert losses.keys() == expected.keys()
+    for name in ("norm", "euclidean"):
+        torch.testing.assert_close(losses[name].cpu(), expected[name], rtol=3e-3, atol=1e-6)
+    # Neighbours at equal distances may differ, and with them a few of the best paths.
+    torch.testing.assert_close(losses["ultrametric"].cpu(), expected["ultrametric"], rtol=5e-2, atol=1e-3)
+    gradient = here.field.grid.table.grad
+    assert (there.table_grad.cpu() - gradient).norm() < 0.1 * gradient.norm()
+
+
+def test_a_step_reports_its_losses_and_a_state_goes_on(trainers):
+    _, there = trainers
+    first = {name: float(value) for name, value in there.step(0).items()}
+    assert set(first) == {"norm", "euclidean", "ultrametric"}
+    assert (there.table_grad == 0).all()  # spent by the optimiser
+    state = copy.deepcopy(there.state(1))
+    one = {name: float(value) for name, value in there.step(1).items()}
+    assert there.restore(state) == 1
+    other = {name: float(value) for name, value in there.step(1).items()}
+    # Atomic additions come in any order on a GPU.
+    assert one == pytest.approx(other, rel=1e-3, abs=1e-6)

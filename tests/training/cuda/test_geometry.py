@@ -1,0 +1,222 @@
+"""Steps of fixed shape against the steps that the CPU takes: same rays, same losses, same gradients."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ultrafield.masks import build_mask_set
+from ultrafield.scene import Split
+from ultrafield.training.geometry.smoothness import smoothness_loss
+from ultrafield.training.geometry.trainer import RayBatch, _GeometryTrainer, render_rays
+
+
+@pytest.fixture
+def build(balls, config, kernel_device, monkeypatch):
+    """A function that makes a small trainer, for a scene and with changes to the settings."""
+    from ultrafield.training.cuda import geometry as geometry_device
+
+    # Triton's interpreter walks through all the room there is; in fog, a ray has some 20 samples.
+    monkeypatch.setattr(geometry_device, "_SMOOTHED_PER_RAY", 24)
+    monkeypatch.setattr(geometry_device, "_PROBES", 256)
+
+    def make(scene=balls, **changes):
+        from ultrafield.training.cuda.geometry import DeviceGeometryTrainer
+
+        small = replace(config.geometry, rays=32, samples=768, max_samples_per_ray=32, occupancy_resolution=8)
+        changed = replace(config, geometry=replace(small, **changes))
+        return DeviceGeometryTrainer(scene, changed, torch.device(kernel_device))
+
+    return make
+
+
+@pytest.fixture
+def trainer(build):
+    return build()
+
+
+SMOOTH = {
+    "depth_smooth": True, "depth_smooth_from": 0.0, "depth_smooth_pixels": 2,
+    "depth_smooth_opacity": 0.05, "depth_smooth_tolerance": 0.0,
+}  # fmt: skip
+
+
+def with_masks(scene, masks):
+    """The scene with other masks, one set per view."""
+    views = tuple(replace(view, masks=found) for view, found in zip(scene.train, masks, strict=True))
+    return replace(scene, splits={"train": Split(views, scene.train.cameras)})
+
+
+def expected_smoothness(field, settings, rays, cosine, jitter, count):
+    """The loss of the first so many rays as the steps of the CPU compute it."""
+    origins, directions, cosine, jitter = (
+        part[:count].cpu() for part in (rays.origins, rays.directions, cosine, jitter)
+    )
+    rendered = render_rays(field, RayBatch(origins, directions, cosine), jitter)
+    depth = (rendered.depth / rendered.opacity.clamp(min=1e-6)).view(-1, 4)
+    return smoothness_loss(
+        depth, rendered.opacity.view(-1, 4), min_opacity=settings.depth_smooth_opacity,
+        tolerance=settings.depth_smooth_tolerance,
+    )  # fmt: skip
+
+
+def wavy(field):
+    """Make a field that neighbouring rays see at different depths."""
+    with torch.no_grad():
+        field.grid.table.mul_(3e3)
+
+
+def test_smoothness_and_its_gradients_are_those_of_the_cpu(build, balls, config):
+    trainer = build(**SMOOTH)
+    wavy(trainer.field)
+    rays, cosine, live = trainer.draw_smoothed()
+    real = int(live)
+    assert real % (2 * 4) == 0
+    assert 0 < real <= len(cosine) == 2 * 2 * 2 * 4  # at most both balls, both directions
+    views, pixels = trainer.pool.locate(rays.pixels)
+    assert len(views.unique()) == 1
+    assert bool(trainer.pool.colors[rays.pixels].min(1).values.lt(255).all())  # on a ball
+    steps = pixels.view(-1, 4).diff(dim=1)
+    assert set(steps.flatten().tolist()) == {1, 24}
+    jitter = torch.rand(len(cosine), device=cosine.device)
+    loss = trainer.smoothness(rays, cosine, live, jitter)
+    loss.backward()
+
+    other = _GeometryTrainer(balls, replace(config, geometry=trainer.settings), torch.device("cpu"))
+    other.field.load_state_dict(trainer.field.state_dict())
+    expected = expected_smoothness(other.field, trainer.settings, rays, cosine, jitter, real)
+    expected.backward()
+    assert float(expected.detach()) > 1e-3
+    torch.testing.assert_close(loss.detach().cpu(), expected.detach(), rtol=3e-3, atol=1e-6)  # tf32 on CUDA
+    tolerance = 2e-2 if cosine.is_cuda else 1e-3
+    gradient = other.field.grid.table.grad
+    assert (trainer.table_grad.cpu() - gradient).norm() < tolerance * gradient.norm()
+    for one, two in zip(trainer.field.density_mlp.parameters(), other.field.density_mlp.parameters(), strict=True):
+        assert (one.grad.cpu() - two.grad).norm() < tolerance * two.grad.norm()
+
+
+def test_quadruples_without_all_their_samples_do_not_count(build, monkeypatch):
+    from ultrafield.training.cuda import geometry as module
+
+    trainer = build(**SMOOTH)
+    wavy(trainer.field)
+    rays, cosine, live = trainer.draw_smoothed()
+    jitter = torch.rand(len(cosine), device=cosine.device)
+    _, samples = trainer._visible(rays, jitter, live, 2048, 1024)
+    assert samples.complete[: int(live)].all()
+    assert int(live) > 12
+    monkeypatch.setattr(module, "_MOST_SMOOTHED", int(samples.offsets[14]))  # three quadruples and a half
+    loss = trainer.smoothness(rays, cosine, live, jitter)
+    expected = expected_smoothness(trainer.field.cpu(), trainer.settings, rays, cosine, jitter, 12)
+    assert float(expected.detach()) > 1e-3
+    torch.testing.assert_close(loss.detach().cpu(), expected.detach(), rtol=3e-3, atol=1e-6)
+
+
+def test_pixels_without_a_ray_make_no_quadruple(build):
+    trainer = build(**SMOOTH)
+    wavy(trainer.field)
+    trainer.pool.rays.directions[:] = torch.nan
+    rays, cosine, live = trainer.draw_smoothed()
+    assert bool(rays.origins.isfinite().all())
+    assert float(trainer.smoothness(rays, cosine, live, torch.rand_like(cosine)).detach()) == 0
+
+
+def test_views_without_leaf_masks_are_not_smoothed(build, balls):
+    none = build_mask_set(np.zeros((0, 24, 24), bool))
+    trainer = build(with_masks(balls, [none] * 8), **SMOOTH)
+    rays, cosine, live = trainer.draw_smoothed()
+    assert len(cosine) == int(live) == 0
+    assert float(trainer.smoothness(rays, cosine, live, torch.rand_like(cosine))) == 0
+    trainer = build(with_masks(balls, [none] * 7 + [balls.train.views[7].masks]), **SMOOTH)
+    drawn = [trainer.draw_smoothed() for _ in range(40)]
+    assert {int(live) > 0 for _, _, live in drawn} == {False, True}
+    for rays, _, live in drawn:
+        views, pixels = trainer.pool.locate(rays.pixels)
+        assert len(views.unique()) == 1
+        assert (int(views[0]) == 7) == (int(live) > 0)
+        assert bool(((pixels >= 0) & (pixels < 24 * 24)).all())
+
+
+def test_smoothness_begins_when_it_should(build):
+    trainer = build(**SMOOTH | {"depth_smooth_from": 2 / 60, "density_every": 3})
+    trainer._steps = {kind: lambda kind=kind: kind for kind in trainer._steps}  # (probe, smooth)
+    assert [trainer.step(step) for step in (1, 2, 3)] == [(False, False), (False, True), (True, True)]
+
+
+def test_a_fixed_number_of_rays_is_used_from_the_first_step_on(build):
+    trainer = build(samples=0, rays=300)  # of fog, there would be room for fewer
+    assert int(trainer.live_rays) == len(trainer.draw().pixels) == 300
+
+
+@pytest.mark.gpu
+def test_smoothed_steps_are_recorded_and_train(build):
+    trainer = build(**SMOOTH)
+    losses = [{name: float(value) for name, value in trainer.step(step).items()} for step in range(70)]
+    assert all(step._graph is not None for (_, smooth), step in trainer._steps.items() if smooth)
+    assert losses[-1]["color"] < losses[0]["color"]
+    assert len({entry["smoothness"] for entry in losses[4:]}) > 10
+
+
+def test_losses_and_gradients_are_those_of_the_cpu(trainer, balls, config):
+    rays = trainer.draw()
+    jitter = torch.rand(len(rays.pixels), device=rays.pixels.device)
+    live = int(trainer.live_rays)
+    samples = trainer.visible_samples(rays, jitter)
+    assert samples.complete[:live].all()
+    assert not samples.complete[live:].any()
+    target, background = trainer._target(rays.pixels)
+    losses = trainer.losses(rays, samples, target, background)
+    torch.stack(list(losses.values())).sum().backward()
+
+    other = _GeometryTrainer(balls, replace(config, geometry=trainer.settings), torch.device("cpu"))
+    other.field.load_state_dict(trainer.field.state_dict())
+    origins, directions = rays.origins[:live].cpu(), rays.directions[:live].cpu()
+    rendered = render_rays(other.field, RayBatch(origins, directions, torch.ones(live)), jitter[:live].cpu())
+    assert len(rendered.samples) == int(samples.offsets[-1])
+    shown = rendered.color + (1 - rendered.opacity)[:, None] * background.cpu()
+    expected = {"color": (shown - target[:live].cpu()).square().mean(), **other._regularisers(rendered, 1)}
+    torch.stack(list(expected.values())).sum().backward()
+    assert losses.keys() == expected.keys()
+    for name, value in expected.items():
+        # float32 and, on CUDA, tf32 products.
+        torch.testing.assert_close(losses[name].cpu(), value, rtol=3e-3, atol=1e-6)
+    tolerance = 2e-2 if rays.pixels.is_cuda else 1e-4
+    gradient = other.field.grid.table.grad
+    assert (trainer.table_grad.cpu() - gradient).norm() < tolerance * gradient.norm()
+    pairs = zip(trainer.field.named_parameters(), other.field.named_parameters(), strict=True)
+    for (name, one), (_, two) in pairs:
+        if name != "grid.table":
+            assert (one.grad.cpu() - two.grad).norm() < tolerance * two.grad.norm(), name
+
+
+def test_steps_train_and_a_state_goes_on(trainer, balls, config):
+    from ultrafield.training.cuda.geometry import DeviceGeometryTrainer
+
+    first = {name: float(value) for name, value in trainer.step(0).items()}
+    assert set(first) == {"color", "opacity", "distortion", "density"}
+    assert (trainer.table_grad == 0).all()  # spent by the optimiser
+    state = trainer.state(1)
+    again = DeviceGeometryTrainer(balls, replace(config, geometry=trainer.settings), trainer.device)
+    assert again.restore(state) == 1
+    one, other = ({name: float(value) for name, value in this.step(1).items()} for this in (trainer, again))
+    # Atomic additions come in any order on a GPU.
+    assert one == pytest.approx(other, rel=1e-3, abs=1e-7)
+
+
+def test_rays_of_one_picture(trainer):
+    trainer.settings = replace(trainer.settings, ray_sampling="same_image")
+    views, _ = trainer.pool.locate(trainer.draw().pixels)
+    assert len(views.unique()) == 1
+
+
+def test_refreshed_cells_hold_the_denser_of_old_and_new(trainer):
+    trainer._refresh(everywhere=True)
+    density = trainer.field.occupancy.density
+    assert (density > 0.5).all()  # fog of density one at the start
+    before = density.clone()
+    trainer._refresh(everywhere=False)
+    kept = trainer.settings.occupancy_decay
+    assert (trainer.field.occupancy.density >= kept * before).all()
