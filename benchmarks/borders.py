@@ -27,10 +27,20 @@ from ultrafield.training.contrast.neighbors import border_evidence
 
 # Weighting, factor, penalty.
 FORMS = (
-    ("any", 0.0, 10.0), ("any", 0.0, 1.0), ("any", 0.0, 0.5), ("any", 0.0, 0.25), ("any", 1.0, 0.0), ("any", 10.0, 0.0),
-    ("share", 0.0, 10.0), ("share", 0.0, 1.0), ("share", 0.0, 0.5), ("share", 0.0, 0.25), ("share", 1.0, 0.0),
-    ("share", 10.0, 0.0), ("share", 0.0, 0.0),
-)  # fmt: skip
+    ("any", 0.0, 10.0),
+    ("any", 0.0, 1.0),
+    ("any", 0.0, 0.5),
+    ("any", 0.0, 0.25),
+    ("any", 1.0, 0.0),
+    ("any", 10.0, 0.0),
+    ("share", 0.0, 10.0),
+    ("share", 0.0, 1.0),
+    ("share", 0.0, 0.5),
+    ("share", 0.0, 0.25),
+    ("share", 1.0, 0.0),
+    ("share", 10.0, 0.0),
+    ("share", 0.0, 0.0),
+)
 STEPS = 8
 
 
@@ -62,9 +72,16 @@ def measure(masks: MaskPool, truth: GroundTruth, settings: FeatureConfig) -> tup
         batch = masks.draw(settings.images, settings.pixels, settings.mask_balance, generator)
         membership, image_of_mask = unpack_membership(batch.bits, batch.image_of_pixel, batch.masks_per_image)
         pairs = sample_pairs(
-            membership, batch.image_of_pixel, image_of_mask, batch.chains, pairs_per_mask=settings.pairs_per_mask,
-            negatives=1, hierarchical=True, min_pixels=settings.min_pixels, generator=generator,
-        )  # fmt: skip
+            membership,
+            batch.image_of_pixel,
+            image_of_mask,
+            batch.chains,
+            pairs_per_mask=settings.pairs_per_mask,
+            negatives=1,
+            hierarchical=True,
+            min_pixels=settings.min_pixels,
+            generator=generator,
+        )
         edges = pixel_graph(batch.positions, batch.image_of_pixel, settings.neighbors)
         parts, objects = truth.parts.reshape(-1)[batch.pixels], truth.objects.reshape(-1)[batch.pixels]
         perfect = (hot(parts), torch.cat([hot(parts), hot(objects), hot(objects > 0)], dim=1))
@@ -74,11 +91,16 @@ def measure(masks: MaskPool, truth: GroundTruth, settings: FeatureConfig) -> tup
             crossings = border_evidence(edges, batch.bits, weighting)
             found = [
                 ultrametric_loss(
-                    features, pairs, edges, crossings, temperature=settings.temperature, border_penalty=penalty,
+                    features,
+                    pairs,
+                    edges,
+                    crossings,
+                    temperature=settings.temperature,
+                    border_penalty=penalty,
                     border_factor=factor,
                 ).item()
                 for features in perfect
-            ]  # fmt: skip
+            ]
             losses.setdefault(form_name(weighting, factor, penalty), []).append(found)
         crosses, true = border_evidence(edges, batch.bits, "any"), parts[edges[:, 0]] != parts[edges[:, 1]]
         shares.append([crosses.mean(), (crosses & ~true).mean(), (true & ~crosses).mean()])

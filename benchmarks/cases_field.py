@@ -90,8 +90,9 @@ def _encode(setup: Setup, layout: GridLayout) -> Op:
     return Op(
         run=torch.no_grad()(lambda: (function(x, table, layout),)),
         check=compare(lambda: (encode_torch(x.double(), table.double(), layout),), 1e-5),
-        bytes=moved, ceiling=_level_cache(setup, layout),
-    )  # fmt: skip
+        bytes=moved,
+        ceiling=_level_cache(setup, layout),
+    )
 
 
 def _encode_backward_table(setup: Setup, layout: GridLayout) -> Op:

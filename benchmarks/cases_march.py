@@ -82,9 +82,16 @@ def _march_fixed(setup: Setup, cascades: int) -> Op:
 
     def run() -> Outputs:
         samples = march_fixed(
-            scene.origins, scene.directions, bits, cascades, scene.grid.resolution, scene.edges, scene.jitter,
-            live_rays=live, capacity=total + total // 8 + 64,
-        )  # fmt: skip
+            scene.origins,
+            scene.directions,
+            bits,
+            cascades,
+            scene.grid.resolution,
+            scene.edges,
+            scene.jitter,
+            live_rays=live,
+            capacity=total + total // 8 + 64,
+        )
         return samples.offsets, samples.t, samples.delta, samples.rays
 
     def check(outputs: Outputs) -> list[Check]:

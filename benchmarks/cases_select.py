@@ -113,8 +113,9 @@ def _median(setup: Setup) -> Op:
     moved = 12 * runs.count + runs.bounds + 8 * (len(runs.offsets) - 1)
     return Op(
         lambda: median_distance_gpu(runs.t, runs.delta, weights, runs.offsets),
-        compare(wanted, 1e-4, 1e-5, share=1e-4), bytes=moved,
-    )  # fmt: skip
+        compare(wanted, 1e-4, 1e-5, share=1e-4),
+        bytes=moved,
+    )
 
 
 def _points(setup: Setup) -> Op:
@@ -132,8 +133,9 @@ def _points(setup: Setup) -> Op:
 
     return Op(
         lambda: (sample_points_gpu(origins, directions, samples, bounded=False),),
-        compare(wanted, 1e-5), bytes=20 * runs.count + 24 * rays,
-    )  # fmt: skip
+        compare(wanted, 1e-5),
+        bytes=20 * runs.count + 24 * rays,
+    )
 
 
 def _join(setup: Setup) -> Op:

@@ -134,10 +134,17 @@ def _draw(setup: Setup, settings: FeatureConfig) -> Op:
         batch = pool.draw(settings.images, settings.pixels, settings.mask_balance, generator)
         membership, image_of_mask = unpack_membership(batch.bits, batch.image_of_pixel, batch.masks_per_image)
         pairs = sample_pairs(
-            membership, batch.image_of_pixel, image_of_mask, batch.chains, pairs_per_mask=settings.pairs_per_mask,
-            negatives=settings.negatives, hierarchical=settings.hierarchical, min_pixels=settings.min_pixels,
-            generator=generator, min_uncovered=settings.min_uncovered,
-        )  # fmt: skip
+            membership,
+            batch.image_of_pixel,
+            image_of_mask,
+            batch.chains,
+            pairs_per_mask=settings.pairs_per_mask,
+            negatives=settings.negatives,
+            hierarchical=settings.hierarchical,
+            min_pixels=settings.min_pixels,
+            generator=generator,
+            min_uncovered=settings.min_uncovered,
+        )
         arrays = (batch.pixels, batch.bits.view(np.int64), pairs.anchor, pairs.positive, pairs.negative)
         return tuple(torch.from_numpy(array) for array in arrays)
 

@@ -60,8 +60,9 @@ def _weights_backward(setup: Setup) -> Op:
 
     return Op(
         lambda: torch.autograd.grad(weights, sigma, upstream, retain_graph=True),
-        compare(wanted, 1e-4), bytes=20 * runs.count + runs.bounds,
-    )  # fmt: skip
+        compare(wanted, 1e-4),
+        bytes=20 * runs.count + runs.bounds,
+    )
 
 
 def _distortion(setup: Setup) -> Op:
@@ -94,8 +95,9 @@ def _distortion_backward(setup: Setup) -> Op:
 
     return Op(
         lambda: torch.autograd.grad(loss, weights, upstream, retain_graph=True),
-        compare(wanted, 1e-4), bytes=8 * runs.count + runs.bounds + 4 * len(upstream),
-    )  # fmt: skip
+        compare(wanted, 1e-4),
+        bytes=8 * runs.count + runs.bounds + 4 * len(upstream),
+    )
 
 
 def _accumulate(setup: Setup, channels: int) -> Op:
@@ -124,8 +126,9 @@ def _accumulate_backward(setup: Setup, channels: int) -> Op:
 
     return Op(
         lambda: torch.autograd.grad(sums, (weights, values), upstream, retain_graph=True),
-        compare(wanted, 1e-5), bytes=8 * runs.count * (channels + 1) + 4 * rays * channels + runs.bounds,
-    )  # fmt: skip
+        compare(wanted, 1e-5),
+        bytes=8 * runs.count * (channels + 1) + 4 * rays * channels + runs.bounds,
+    )
 
 
 def _ray_indices(setup: Setup) -> Op:

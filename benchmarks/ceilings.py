@@ -34,8 +34,10 @@ def measure(device: torch.device, stopwatch: Stopwatch, *, quick: bool) -> Ceili
     A copy of a large buffer counts what is read and what is written; a product of n×n matrices counts 2 n³.
     """
     if device.type == "cpu":
-        return Ceilings({"memory": _copy_cpu(stopwatch, 16 << 20 if quick else 256 << 20)},
-                        {"fp32": _product_cpu(stopwatch, 1024 if quick else 2048)})  # fmt: skip
+        return Ceilings(
+            {"memory": _copy_cpu(stopwatch, 16 << 20 if quick else 256 << 20)},
+            {"fp32": _product_cpu(stopwatch, 1024 if quick else 2048)},
+        )
     from ceilings_gpu import l2_bandwidth  # Triton exists only beside CUDA builds
 
     bandwidths = {"memory": _copy_cuda(device, stopwatch, 1 << 30), "L2": l2_bandwidth(device, stopwatch)}

@@ -155,7 +155,9 @@ def prepared_once(exact: PaddedCache | None) -> Iterator[None]:
 
     shared = {
         "ultrafield.training.features.trainer.build_cache": build_cache if exact is None else exact_cache,
-        "ultrafield.training.features.trainer.build_padded_cache": build_padded_cache if exact is None else lambda *_: exact,
+        "ultrafield.training.features.trainer.build_padded_cache": build_padded_cache
+        if exact is None
+        else lambda *_: exact,
         "ultrafield.training.features.trainer.MaskPool": MaskPool,
         "ultrafield.training.features.trainer.vote_table": vote_table,
         "ultrafield.lift.graph.neighbor_edges": neighbor_edges,
@@ -217,6 +219,10 @@ def score(bench: Bench, tree: Tree, config: Config) -> SegmentationScores:
     labels = {split: [vote(cuts, nearest) for nearest in views] for split, views in bench.nearest.items()}
     cameras = {split: bench.scene.splits[split].cameras for split in labels}
     return evaluate_segmentation(
-        labels["val"], labels.get("val_rotate"), bench.truth["val"], bench.truth.get("val_rotate"),
-        cameras["val"], cameras.get("val_rotate"),
-    )  # fmt: skip
+        labels["val"],
+        labels.get("val_rotate"),
+        bench.truth["val"],
+        bench.truth.get("val_rotate"),
+        cameras["val"],
+        cameras.get("val_rotate"),
+    )

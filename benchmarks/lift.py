@@ -117,9 +117,13 @@ def score(
         points = (view_points(view, cameras, index, scene.to_user) for index, view in enumerate(views[split]))
         labels[split] = list(label_points(tree, surface, points, heights, config=CONFIG))
     return evaluate_segmentation(
-        labels["val"], labels["val_rotate"], load_ground_truth(scene, "val"), load_ground_truth(scene, "val_rotate"),
-        scene.splits["val"].cameras, scene.splits["val_rotate"].cameras,
-    )  # fmt: skip
+        labels["val"],
+        labels["val_rotate"],
+        load_ground_truth(scene, "val"),
+        load_ground_truth(scene, "val_rotate"),
+        scene.splits["val"].cameras,
+        scene.splits["val_rotate"].cameras,
+    )
 
 
 if __name__ == "__main__":

@@ -66,8 +66,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="PATTERN", help="operations whose names hold any of these"
     )
-    parser.add_argument("--samples", type=int, help="rows of the field's ops (2^18 on CUDA, 2^16 on the CPU); "
-                        "16 times (on the CPU 4 times) as many are composited")  # fmt: skip
+    parser.add_argument(
+        "--samples",
+        type=int,
+        help="rows of the field's ops (2^18 on CUDA, 2^16 on the CPU); "
+        "16 times (on the CPU 4 times) as many are composited",
+    )
     parser.add_argument("--repeats", type=int, default=21)
     parser.add_argument("--quick", action="store_true", help="small inputs, for a look at whether everything works")
     return parser
@@ -180,10 +184,16 @@ def _row(case: Case, op: Op, times: Times, ceilings: Ceilings, error: float) -> 
     if op.flops:
         shares.append(f"{rate / ceilings.products[op.products]:.0%} {op.products}")
     return [
-        case.name, case.size, _time(times.median), f"{_time(times.fastest)} – {_time(times.slowest)}",
-        f"{op.bytes / 1e6:,.1f} MB", f"{bandwidth / 1e9:,.1f}", f"{rate / 1e12:,.2f}" if op.flops else "–",
-        ", ".join(shares), f"{error:.1g}" if error else "none",
-    ]  # fmt: skip
+        case.name,
+        case.size,
+        _time(times.median),
+        f"{_time(times.fastest)} – {_time(times.slowest)}",
+        f"{op.bytes / 1e6:,.1f} MB",
+        f"{bandwidth / 1e9:,.1f}",
+        f"{rate / 1e12:,.2f}" if op.flops else "–",
+        ", ".join(shares),
+        f"{error:.1g}" if error else "none",
+    ]
 
 
 def _time(seconds: float) -> str:

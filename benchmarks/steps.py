@@ -39,9 +39,11 @@ def main() -> int:
     options = parser.parse_args()
     device, scene, config = resolve_device(options.device), load_scene(options.scene), preset(options.preset)
     config = replace(
-        config, engine="field", geometry=replace(config.geometry, steps=options.geometry),
+        config,
+        engine="field",
+        geometry=replace(config.geometry, steps=options.geometry),
         features=replace(config.features, steps=options.features),
-    )  # fmt: skip
+    )
     first = geometry._trainer(scene, config, device)
     measure("geometry", first.step, options.geometry, device, profile=options.profile)
     if hasattr(first, "live_rays"):
@@ -71,7 +73,7 @@ def measure(name: str, step: Callable[[int], dict], steps: int, device: torch.de
         f"{name}: {steps} steps in {time.perf_counter() - began:.1f} s, first {_BLOCK}: {blocks[0]:.2f} ms a step, "
         f"second half: median {statistics.median(late):.3f} ms ({min(late):.3f} … {max(late):.3f}){peak}; {shown}",
         flush=True,
-    )  # fmt: skip
+    )
     if profile:
         _profile(step, steps, device)
 

@@ -122,9 +122,12 @@ def ball(options: argparse.Namespace) -> tuple[Surface, Scene]:
         cameras = Cameras(cameras.c2w, cameras.intrinsics, cameras.sizes, lenses, distortion)
     visible = np.packbits(towards @ away.T > 0, axis=1, bitorder="little")
     surface = Surface(
-        points.astype(np.float32), away.astype(np.float32), np.zeros(points.shape, np.uint8), visible,
+        points.astype(np.float32),
+        away.astype(np.float32),
+        np.zeros(points.shape, np.uint8),
+        visible,
         np.sqrt(4 * np.pi / options.points),
-    )  # fmt: skip
+    )
     sets = [discs(rng, options.masks, size) for _ in range(min(_PICTURES, options.views))]
     views = tuple(View(f"{index:03}", masks=sets[index % len(sets)]) for index in range(options.views))
     return surface, Scene("ball", Path("ball"), "made", {"train": Split(views, cameras)}, Similarity(), None)

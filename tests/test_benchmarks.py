@@ -15,9 +15,19 @@ from ultrafield.config import FeatureConfig
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 MODULES = (
-    "case", "cases_field", "cases_graphs", "cases_march", "cases_segment", "cases_select", "cases_training",
-    "cases_volrend", "ceilings", "ops", "runs", "timing",
-)  # fmt: skip
+    "case",
+    "cases_field",
+    "cases_graphs",
+    "cases_march",
+    "cases_segment",
+    "cases_select",
+    "cases_training",
+    "cases_volrend",
+    "ceilings",
+    "ops",
+    "runs",
+    "timing",
+)
 
 
 @pytest.fixture
@@ -45,9 +55,13 @@ def test_operations_are_checked_and_timed(ops, capsys):
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
     assert rows[0] == list(ops._COLUMNS)
     assert [row[0] for row in rows[1:]] == [
-        "encode", "encode, gradient of the table", "encode, gradient of the positions", *["accumulate",
-        "accumulate, backward"] * 3, "minimax", "cut",
-    ]  # fmt: skip
+        "encode",
+        "encode, gradient of the table",
+        "encode, gradient of the positions",
+        *["accumulate", "accumulate, backward"] * 3,
+        "minimax",
+        "cut",
+    ]
     for row in rows[1:]:
         assert len(row) == len(rows[0])
         assert float(row[5].replace(",", "")) >= 0
@@ -95,11 +109,12 @@ def test_memory_that_an_operation_leaves_unwritten_is_found(ops):
     [
         (["--repeats", "0"], "--repeats, --samples: expected at least 1"),
         pytest.param(
-            ["--device", "cuda"], "--device cuda: PyTorch finds no CUDA device",
+            ["--device", "cuda"],
+            "--device cuda: PyTorch finds no CUDA device",
             marks=pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA"),
         ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_is_said(ops, options, message):
     with pytest.raises(SystemExit, match=message):
         ops.main(options)
@@ -125,8 +140,12 @@ def test_rows_of_features_are_settings(feature_rows):
 
 def test_rows_of_features_are_chosen_by_group_or_name(feature_rows):
     assert list(feature_rows.choose(["dim 32", "temperature", "default"])) == [
-        "default", "temperature 0.05", "temperature 0.1", "temperature 0.2", "dim 32"
-    ]  # fmt: skip
+        "default",
+        "temperature 0.05",
+        "temperature 0.1",
+        "temperature 0.2",
+        "dim 32",
+    ]
     with pytest.raises(SystemExit, match=r"--rows: expected groups \(terms, .* or rows \(default; .*, got 'dims'"):
         feature_rows.choose(["dim", "dims"])
 
@@ -135,9 +154,17 @@ def test_kernels_of_the_gpu_pass_their_checks(ops, kernel_device):
     """On a GPU, or in Triton's interpreter: the cases' calls fit the kernels."""
     setup = ops.Setup(torch.device(kernel_device), 200, 400, quick=True, triton=True)
     names = {
-        "encode", "MLP density 64→64→16, Triton tf32, backward", "distortion", "visible_fixed", "select_heaviest 8",
-        "median_distance", "sample_points", "pack_bits", "bottlenecks", "Adam on the table",
-    }  # fmt: skip
+        "encode",
+        "MLP density 64→64→16, Triton tf32, backward",
+        "distortion",
+        "visible_fixed",
+        "select_heaviest 8",
+        "median_distance",
+        "sample_points",
+        "pack_bits",
+        "bottlenecks",
+        "Adam on the table",
+    }
     seen = set()
     for case in ops.all_cases(setup):
         if case.name in names:

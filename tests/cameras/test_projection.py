@@ -69,9 +69,12 @@ def test_points_behind_the_camera_have_no_projection() -> None:
 
 def test_a_folding_polynomial_does_not_bring_outside_points_back() -> None:
     cameras = Cameras(
-        np.eye(4)[None, :3], np.array([[30.0, 30.0, 16.0, 12.0]]), np.array([[32, 24]]), np.array([Lens.OPENCV]),
+        np.eye(4)[None, :3],
+        np.array([[30.0, 30.0, 16.0, 12.0]]),
+        np.array([[32, 24]]),
+        np.array([Lens.OPENCV]),
         np.array([[-0.3] + [0.0] * 7]),
-    )  # fmt: skip
+    )
     r = np.sqrt(1 / 0.3)  # here r (1 − 0.3 r²) is zero again: the formula alone would answer with the picture's centre
     assert np.isnan(project(cameras, 0, np.array([[r, 0.0, 1.0]]))[0]).all()
     assert np.isfinite(project(cameras, 0, np.array([[0.4, 0.1, 1.0]]))[0]).all()

@@ -539,9 +539,14 @@ def _assert_refused(arguments: list[str], folder: Path, text: str, capsys: pytes
 @pytest.mark.parametrize("extra", [[], ["--overwrite"]])
 @pytest.mark.parametrize("command", ["run", "train"])
 def test_out_must_be_new_or_empty_or_a_run_on_the_scene(
-    tiny: list[str], tiny_scene: Path, copied_run: Path, tmp_path: Path, command: str, extra: list[str],
+    tiny: list[str],
+    tiny_scene: Path,
+    copied_run: Path,
+    tmp_path: Path,
+    command: str,
+    extra: list[str],
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     extra = extra if command == "run" else []
     scene = tmp_path / "scenes" / "other"
     shutil.copytree(tiny_scene, scene)

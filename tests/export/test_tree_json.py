@@ -27,8 +27,12 @@ def content(tmp_path: Path, surface: Surface, tree: Tree) -> dict[str, Any]:
 def test_the_nodes_are_the_clusters(content: dict[str, Any], tree: Tree) -> None:
     nodes = content["nodes"]
     assert [node["size"] for node in nodes] == [90, 50, 40, 30, 20] or sorted(node["size"] for node in nodes) == [
-        20, 30, 40, 50, 90,
-    ]  # fmt: skip
+        20,
+        30,
+        40,
+        50,
+        90,
+    ]
     assert nodes[0]["id"] == 2 * 90 - 2
     assert nodes[0]["parent"] is None
     ids = [node["id"] for node in nodes]

@@ -108,9 +108,10 @@ def test_rows_that_are_not_live_are_zero_and_unread(live, kernel_device, monkeyp
     assert not encoded[used:].any()
     assert not slopes[used:].any()
     torch.testing.assert_close(
-        encode_backward_table_gpu(x, grad, layout, count), encode_backward_table_gpu(x[:used], grad[:used], layout),
+        encode_backward_table_gpu(x, grad, layout, count),
+        encode_backward_table_gpu(x[:used], grad[:used], layout),
         **TOLERANCE,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("live", [0, 3, 9])

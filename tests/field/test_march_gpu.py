@@ -112,9 +112,17 @@ def test_room_that_is_fixed_holds_the_first_rays(kernel_device, live, room):
     capacity = int(room * len(every))
     o, d, j, e = (tensor.to(kernel_device) for tensor in (origins, directions, jitter, edges))
     samples = march_fixed(
-        o, d, pack_bits(grid.occupied.to(kernel_device)), 1, 8, e, j,
-        live_rays=torch.tensor([live], device=kernel_device), capacity=capacity, limit=3,
-    )  # fmt: skip
+        o,
+        d,
+        pack_bits(grid.occupied.to(kernel_device)),
+        1,
+        8,
+        e,
+        j,
+        live_rays=torch.tensor([live], device=kernel_device),
+        capacity=capacity,
+        limit=3,
+    )
     ends = every.offsets[1:].clamp(max=int(every.offsets[live]))
     fits = ends <= capacity
     used = int(ends[fits].max()) if bool(fits.any()) else 0
@@ -131,9 +139,15 @@ def test_room_that_is_fixed_holds_the_first_rays(kernel_device, live, room):
 def test_fixed_room_without_rays_is_empty(kernel_device):
     grid, none = random_grid(1, 8), torch.zeros(0, 3, device=kernel_device)
     samples = march_fixed(
-        none, none, pack_bits(grid.occupied.to(kernel_device)), 1, 8,
-        step_edges(0.05, FAR, STEP, 0.0).to(kernel_device), none[:, 0],
-        live_rays=torch.zeros(1, dtype=torch.int64, device=kernel_device), capacity=7,
-    )  # fmt: skip
+        none,
+        none,
+        pack_bits(grid.occupied.to(kernel_device)),
+        1,
+        8,
+        step_edges(0.05, FAR, STEP, 0.0).to(kernel_device),
+        none[:, 0],
+        live_rays=torch.zeros(1, dtype=torch.int64, device=kernel_device),
+        capacity=7,
+    )
     assert samples.offsets.tolist() == [0]
     assert samples.t.tolist() == [0.0] * 7

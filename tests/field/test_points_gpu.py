@@ -27,9 +27,12 @@ def test_points_are_those_of_the_plain_form(kernel_device, bounded, room):
     expected = to_unit_cube(rays_o[rays] + t[:, None] * rays_d[rays], bounded=bounded)
     filling = torch.full((room,), 7.0)
     samples = FixedSamples(
-        offsets, torch.cat([t, filling]), torch.cat([t, filling]), torch.cat([rays, rays.new_zeros(room)]).int(),
+        offsets,
+        torch.cat([t, filling]),
+        torch.cat([t, filling]),
+        torch.cat([rays, rays.new_zeros(room)]).int(),
         torch.ones(40, dtype=torch.bool),
-    )  # fmt: skip
+    )
     moved = FixedSamples(*(getattr(samples, name).to(kernel_device) for name in samples.__dataclass_fields__))
     found = sample_points_gpu(rays_o.to(kernel_device), rays_d.to(kernel_device), moved, bounded=bounded).cpu()
     torch.testing.assert_close(found[:total], expected, rtol=1e-6, atol=1e-6)  # a few float32 roundings

@@ -148,9 +148,12 @@ def test_the_gpu_traces_what_the_cpu_traces(kernel_device, density):
     assert len(wanted.weights) > 200
     assert torch.equal(samples.offsets.cpu(), wanted.samples.offsets)
     for found, column in (
-        (samples.t, wanted.samples.t), (samples.delta, wanted.samples.delta), (sigma, wanted.sigma),
-        (weights, wanted.weights), (vectors, wanted.vectors),
-    ):  # fmt: skip
+        (samples.t, wanted.samples.t),
+        (samples.delta, wanted.samples.delta),
+        (sigma, wanted.sigma),
+        (weights, wanted.weights),
+        (vectors, wanted.vectors),
+    ):
         # float32 sums in another order, and a fused multiply-add in the positions.
         torch.testing.assert_close(found.cpu(), column, rtol=1e-5, atol=1e-6)
 

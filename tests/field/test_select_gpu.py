@@ -49,9 +49,12 @@ def test_samples_that_light_reaches(kernel_device, counts, tail):
     sigma, delta, _, offsets = random_runs(counts)
     sigma /= 1 + 0.01 * max(counts, default=0)  # far into a long run
     found, behind = reached(
-        with_tail(sigma, kernel_device, tail), with_tail(delta, kernel_device, tail), offsets.to(kernel_device),
-        torch.full((len(counts),), 0.5, device=kernel_device), 5.0,
-    )  # fmt: skip
+        with_tail(sigma, kernel_device, tail),
+        with_tail(delta, kernel_device, tail),
+        offsets.to(kernel_device),
+        torch.full((len(counts),), 0.5, device=kernel_device),
+        5.0,
+    )
     assert found.tolist() == literal_reach(sigma, delta, offsets, 4.5)
     total = [0.5 + float((sigma * delta)[a:b].sum()) for a, b in itertools.pairwise(offsets.tolist())]
     for ray, depth in enumerate(behind.tolist()):
@@ -129,13 +132,23 @@ def test_runs_are_appended_behind_what_is_there(kernel_device):
     filled = torch.tensor([0, 3, 7], device=kernel_device)
     on_device = lambda *values: torch.tensor(values, device=kernel_device)  # noqa: E731
     append_runs(
-        tuple(first), on_device(0, 2, 8, 9), on_device(2, 3, 1).int(), on_device(0, 1, 2), filled, target,
+        tuple(first),
+        on_device(0, 2, 8, 9),
+        on_device(2, 3, 1).int(),
+        on_device(0, 1, 2),
+        filled,
+        target,
         vectors=(rows[0], vectors),
-    )  # fmt: skip
+    )
     append_runs(
-        tuple(second), on_device(0, 5, 9), on_device(1, 1).int(), on_device(1, 0), filled, target,
+        tuple(second),
+        on_device(0, 5, 9),
+        on_device(1, 1).int(),
+        on_device(1, 0),
+        filled,
+        target,
         vectors=(rows[1], vectors),
-    )  # fmt: skip
+    )
     assert filled.tolist() == [3, 7, 8]
     picks = [(0, 0), (0, 1), (1, 5), (0, 2), (0, 3), (0, 4), (1, 0), (0, 8)]
     for column, found in enumerate(target):

@@ -24,9 +24,12 @@ from ultrafield.surface.spacing import local_spacing
 def cloud(points: np.ndarray, voxel: float = 1.0) -> Surface:
     count = len(points)
     return Surface(
-        points.astype(np.float32), np.zeros((count, 3), np.float32), np.zeros((count, 3), np.uint8),
-        np.zeros((0, (count + 7) // 8), np.uint8), voxel,
-    )  # fmt: skip
+        points.astype(np.float32),
+        np.zeros((count, 3), np.float32),
+        np.zeros((count, 3), np.uint8),
+        np.zeros((0, (count + 7) // 8), np.uint8),
+        voxel,
+    )
 
 
 @settings(deadline=None)

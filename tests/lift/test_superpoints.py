@@ -85,9 +85,18 @@ def test_regions_join_by_the_mean_of_all_their_pairs(seed: int) -> None:
     guesses = np.bincount(pair.reshape(-1), graph.dissimilarity[across].astype(float), len(pairs)) / borders
     found = np.zeros(len(edges))
     found[across] = join_heights(
-        pairs, guesses, borders, rows.starts, rows.columns, rows.counts, rows.weights, rows.seen, rows.held,
-        rows.sizes, 0.0,
-    )[pair.reshape(-1)]  # fmt: skip
+        pairs,
+        guesses,
+        borders,
+        rows.starts,
+        rows.columns,
+        rows.counts,
+        rows.weights,
+        rows.seen,
+        rows.held,
+        rows.sizes,
+        0.0,
+    )[pair.reshape(-1)]
     np.testing.assert_allclose(found, slow_heights(graph, labels, surface, scene), atol=1e-9)
 
 
@@ -110,9 +119,12 @@ def square(places: np.ndarray, masks: list, visible: np.ndarray) -> tuple[Surfac
     pictures = tuple(View(f"r_{index}", None, item) for index, item in enumerate(masks))
     count = len(places)
     surface = Surface(
-        places.astype(np.float32), np.tile(np.float32([0, 0, 1]), (count, 1)), np.zeros((count, 3), np.uint8),
-        np.packbits(visible, axis=1, bitorder="little"), 1.0 / 32,
-    )  # fmt: skip
+        places.astype(np.float32),
+        np.tile(np.float32([0, 0, 1]), (count, 1)),
+        np.zeros((count, 3), np.uint8),
+        np.packbits(visible, axis=1, bitorder="little"),
+        1.0 / 32,
+    )
     return surface, Scene(
         "square", Path("square"), "blender-hs", {"train": Split(pictures, cameras)}, Similarity(), None
     )

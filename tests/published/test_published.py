@@ -200,9 +200,14 @@ def test_wrong_usage_is_exit_code_2(script: str, arguments: list[str], capsys: p
 
 
 @pytest.mark.parametrize(
-    "script", ["train.py", "render.py", "3dseg.py", *(f"scripts/{name}.py" for name in
-               ("get_hierarchy", "get_seg", "eval_nc", "eval_nc_dense", "eval_vc"))]
-)  # fmt: skip
+    "script",
+    [
+        "train.py",
+        "render.py",
+        "3dseg.py",
+        *(f"scripts/{name}.py" for name in ("get_hierarchy", "get_seg", "eval_nc", "eval_nc_dense", "eval_vc")),
+    ],
+)
 def test_every_script_answers_help(script: str) -> None:
     done = subprocess.run([sys.executable, str(ROOT / script), "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
@@ -274,9 +279,13 @@ def scene_of(views: tuple[View, ...], background: tuple[float, float, float] | N
         np.zeros((2, 8)),
     )
     return Scene(
-        name="s", root=Path("s"), layout="blender-hs", splits={"train": Split(views, cameras)}, to_user=Similarity(),
+        name="s",
+        root=Path("s"),
+        layout="blender-hs",
+        splits={"train": Split(views, cameras)},
+        to_user=Similarity(),
         background=background,
-    )  # fmt: skip
+    )
 
 
 def test_a_script_reports_errors_as_one_line(tmp_path: Path) -> None:

@@ -22,9 +22,22 @@ Edit = Callable[[Path, Callable[[dict], None]], None]
 
 def test_shared_lens(make_capture: Make) -> None:
     root = make_capture(
-        w=16, h=12, fl_x=20.0, fl_y=21.0, cx=8.5, cy=5.5, camera_model="OPENCV", k1=0.1, k2=0.2, p1=0.01, p2=0.02,
-        k3=0.3, k4=0.4, k5=0.5, k6=0.6,
-    )  # fmt: skip
+        w=16,
+        h=12,
+        fl_x=20.0,
+        fl_y=21.0,
+        cx=8.5,
+        cy=5.5,
+        camera_model="OPENCV",
+        k1=0.1,
+        k2=0.2,
+        p1=0.01,
+        p2=0.02,
+        k3=0.3,
+        k4=0.4,
+        k5=0.5,
+        k6=0.6,
+    )
     cameras = load_scene(root, hold_out=0).train.cameras
     np.testing.assert_allclose(cameras.intrinsics, [[10.0, 10.5, 4.25, 2.75]] * 4)  # pictures are half the listed size
     assert cameras.lenses.tolist() == [Lens.OPENCV] * 4

@@ -78,9 +78,16 @@ def test_masks_are_never_tiny_and_all_have_an_origin(seed: int, strength: float)
 def test_every_documented_flaw_occurs() -> None:
     notes = [note for seed in range(150) for note in draw(seed)[1]]
     kinds = (
-        "(fragment 1)", "(largest fragment)", "(piece missing)", "merge:", "split by plane:", "split by brightness:",
-        "blob:", "duplicate:", "background",
-    )  # fmt: skip
+        "(fragment 1)",
+        "(largest fragment)",
+        "(piece missing)",
+        "merge:",
+        "split by plane:",
+        "split by brightness:",
+        "blob:",
+        "duplicate:",
+        "background",
+    )
     for kind in kinds:
         assert any(kind in note for note in notes), kind
 

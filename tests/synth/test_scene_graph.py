@@ -35,16 +35,28 @@ def levels(scene: trimesh.Scene) -> dict[str, str]:
 
 def test_full_chain_gives_group_object_sub_and_part() -> None:
     assert levels(scene_of("tea/pot/lid/knob", "tea/pot/body", "fruit/pear/flesh")) == {
-        "scene": "scene", "tea": "group", "tea/pot": "object", "tea/pot/lid": "sub", "tea/pot/lid/knob": "part",
-        "tea/pot/body": "part", "fruit": "group", "fruit/pear": "object", "fruit/pear/flesh": "part",
-    }  # fmt: skip
+        "scene": "scene",
+        "tea": "group",
+        "tea/pot": "object",
+        "tea/pot/lid": "sub",
+        "tea/pot/lid/knob": "part",
+        "tea/pot/body": "part",
+        "fruit": "group",
+        "fruit/pear": "object",
+        "fruit/pear/flesh": "part",
+    }
 
 
 def test_short_chains_repeat_their_top() -> None:
     assert levels(scene_of("chair/leg", "ball")) == {
-        "scene": "scene", "chair": "group", "chair/chair": "object", "chair/chair/leg": "part",
-        "ball": "group", "ball/ball": "object", "ball/ball/ball": "part",
-    }  # fmt: skip
+        "scene": "scene",
+        "chair": "group",
+        "chair/chair": "object",
+        "chair/chair/leg": "part",
+        "ball": "group",
+        "ball/ball": "object",
+        "ball/ball/ball": "part",
+    }
 
 
 def test_a_wrapper_above_everything_is_skipped() -> None:

@@ -12,8 +12,17 @@ import pytest
 import ultrafield.ultrametric
 
 MODULES = (
-    "boruvka", "edits", "evidence", "flat", "linkage", "losses", "minimax", "partition", "similarity", "tree",
-)  # fmt: skip
+    "boruvka",
+    "edits",
+    "evidence",
+    "flat",
+    "linkage",
+    "losses",
+    "minimax",
+    "partition",
+    "similarity",
+    "tree",
+)
 
 
 @pytest.mark.parametrize("module", ["", *(f".{name}" for name in MODULES)])

@@ -146,8 +146,9 @@ class OccupancyGrid(nn.Module):
 
     def positions(self, cascade: int, cells: Tensor, inner: Tensor) -> Tensor:
         """Positions [C, 3], normalised frame, at the fractions `inner` [C, 3] of cells [C] of a cascade."""
-        axes = torch.stack([cells % self.resolution, cells // self.resolution % self.resolution,
-                            cells // self.resolution**2], dim=1)  # fmt: skip
+        axes = torch.stack(
+            [cells % self.resolution, cells // self.resolution % self.resolution, cells // self.resolution**2], dim=1
+        )
         return ((axes + inner) / self.resolution - 0.5) * 2.0**cascade
 
     def _cells_to_visit(self, cascade: int, everywhere: bool, generator: torch.Generator) -> Tensor:
@@ -206,6 +207,7 @@ def march(
 
     offsets, t, delta, after = march_cpu(
         *(tensor.contiguous().numpy() for tensor in (rays_o, rays_d, grid.occupied, edges, jitter, first)),
-        limit, grid.resolution,
-    )  # fmt: skip
+        limit,
+        grid.resolution,
+    )
     return Samples(torch.from_numpy(offsets), torch.from_numpy(t), torch.from_numpy(delta)), torch.from_numpy(after)

@@ -106,9 +106,14 @@ def trace(
     while len(alive):
         origins, directions = rays_o[alive], rays_d[alive]
         samples, after = march(
-            origins, directions, field.occupancy, field.edges,
-            jitter=None if jitter is None else jitter[alive], first=first, limit=stage,
-        )  # fmt: skip
+            origins,
+            directions,
+            field.occupancy,
+            field.edges,
+            jitter=None if jitter is None else jitter[alive],
+            first=first,
+            limit=stage,
+        )
         positions, rays = sample_positions(origins, directions, samples)
         found = [field.geometry(part) for part in positions.split(at_once)]
         sigma = torch.cat([density for density, _ in found])

@@ -106,9 +106,18 @@ def join_regions(graph: AffinityGraph, labels: np.ndarray, rows: Memberships) ->
     borders = np.bincount(pair, minlength=len(keys)).astype(np.float64)
     guesses = np.bincount(pair, graph.dissimilarity[across].astype(np.float64), len(keys)) / borders
     heights = join_heights(
-        np.stack([keys // regions, keys % regions], axis=1), guesses, borders, rows.starts, rows.columns, rows.counts,
-        rows.weights, rows.seen, rows.held, rows.sizes, _SLACK,
-    )  # fmt: skip
+        np.stack([keys // regions, keys % regions], axis=1),
+        guesses,
+        borders,
+        rows.starts,
+        rows.columns,
+        rows.counts,
+        rows.weights,
+        rows.seen,
+        rows.held,
+        rows.sizes,
+        _SLACK,
+    )
     dissimilarity = np.zeros(len(graph.edges), np.float32)
     dissimilarity[across] = np.minimum(heights, graph.bound)[pair]
     return AffinityGraph(graph.num_nodes, graph.edges, dissimilarity, graph.evidence, graph.bound)

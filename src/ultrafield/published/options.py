@@ -158,9 +158,20 @@ def parse_options(program: str, arguments: Sequence[str] | None = None) -> Publi
 
 def _check(options: PublishedOptions) -> None:
     check_name(options.exp_name, "--exp_name", ConfigError)
-    for name in ("downsample", "scale", "batch_size", "num_epochs", "num_gpus", "lr", "num_seg_samples",
-                 "neg_sample_ratio", "num_seg_test", "render_train_subsample", "feature_dim",
-                 "accumulate_grad_batches"):  # fmt: skip
+    for name in (
+        "downsample",
+        "scale",
+        "batch_size",
+        "num_epochs",
+        "num_gpus",
+        "lr",
+        "num_seg_samples",
+        "neg_sample_ratio",
+        "num_seg_test",
+        "render_train_subsample",
+        "feature_dim",
+        "accumulate_grad_batches",
+    ):
         value = getattr(options, name)
         if value is not None and not value > 0:
             raise ConfigError(f"--{name}: expected a number above 0, got {value:g}")
@@ -269,8 +280,15 @@ def _without_features(options: PublishedOptions) -> list[str]:
     """Flags that only matter when features are trained, given although none are."""
     if options.contrastive:
         return []
-    names = ["render_feature", "hierarchical_sampling", "run_seg_inference", "feature_dim", "num_seg_samples",
-             "neg_sample_ratio", "num_seg_test"]  # fmt: skip
+    names = [
+        "render_feature",
+        "hierarchical_sampling",
+        "run_seg_inference",
+        "feature_dim",
+        "num_seg_samples",
+        "neg_sample_ratio",
+        "num_seg_test",
+    ]
     if not options.depth_smooth:
         names.append("load_seg")
     defaults = {name: default for name, (_, default, _) in _VALUES.items()}

@@ -75,9 +75,15 @@ class SynthConfig:
 
     def __post_init__(self) -> None:
         for name, least in (
-            ("size", 16), ("train_views", 1), ("val_views", 1), ("supersampling", 1), ("light_samples", 1),
-            ("sky_samples", 1), ("mask_noise", 0), ("threads", 1),
-        ):  # fmt: skip
+            ("size", 16),
+            ("train_views", 1),
+            ("val_views", 1),
+            ("supersampling", 1),
+            ("light_samples", 1),
+            ("sky_samples", 1),
+            ("mask_noise", 0),
+            ("threads", 1),
+        ):
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
         if not -89 <= self.lowest <= self.highest <= 89:

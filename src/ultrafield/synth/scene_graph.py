@@ -153,9 +153,17 @@ def build_model(scene: trimesh.Scene, *, name: str, up: Literal["y", "z"] = "z",
         faces += len(corners)
     face_part = np.repeat(np.arange(1, len(order) + 1, dtype=np.int32), [len(item) for item in triangles])
     return Model(
-        name, nodes, np.concatenate(triangles), np.concatenate(normals), np.concatenate(colors), face_part,
-        part_object, part_group, gloss, textures,
-    )  # fmt: skip
+        name,
+        nodes,
+        np.concatenate(triangles),
+        np.concatenate(normals),
+        np.concatenate(colors),
+        face_part,
+        part_object,
+        part_group,
+        gloss,
+        textures,
+    )
 
 
 def _part_chains(scene: trimesh.Scene, where: str) -> dict[str, tuple[str, ...]]:

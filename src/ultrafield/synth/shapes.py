@@ -191,12 +191,14 @@ def _tube_faces(rings: int, sections: int) -> np.ndarray:
     around = np.arange(sections)
     following = (around + 1) % sections
     first, last, end = rings * sections, rings * sections + 1, (rings - 1) * sections
-    return np.concatenate([
-        np.column_stack([a, b, b + sections]),
-        np.column_stack([a, b + sections, a + sections]),
-        np.column_stack([np.full(sections, first), following, around]),
-        np.column_stack([np.full(sections, last), end + around, end + following]),
-    ])  # fmt: skip
+    return np.concatenate(
+        [
+            np.column_stack([a, b, b + sections]),
+            np.column_stack([a, b + sections, a + sections]),
+            np.column_stack([np.full(sections, first), following, around]),
+            np.column_stack([np.full(sections, last), end + around, end + following]),
+        ]
+    )
 
 
 def _grid(points: np.ndarray) -> trimesh.Trimesh:
@@ -205,8 +207,10 @@ def _grid(points: np.ndarray) -> trimesh.Trimesh:
 
     rows, columns = points.shape[:2]
     corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
-    faces = np.concatenate([
-        np.column_stack([corner, corner + columns, corner + columns + 1]),
-        np.column_stack([corner, corner + columns + 1, corner + 1]),
-    ])  # fmt: skip
+    faces = np.concatenate(
+        [
+            np.column_stack([corner, corner + columns, corner + columns + 1]),
+            np.column_stack([corner, corner + columns + 1, corner + 1]),
+        ]
+    )
     return trimesh.Trimesh(points.reshape(-1, 3), faces, process=False)

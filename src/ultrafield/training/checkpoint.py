@@ -40,9 +40,13 @@ def new_geometry(scene: Scene, config: GeometryConfig, generator: torch.Generato
     """An untrained radiance field for a scene, on the CPU."""
     background = None if scene.background is None else torch.as_tensor(scene.background, dtype=torch.float32)
     return RadianceField(
-        config, cascades=scene.cascades, near=scene.near, far=far_bound(scene), background=background,
+        config,
+        cascades=scene.cascades,
+        near=scene.near,
+        far=far_bound(scene),
+        background=background,
         generator=generator,
-    )  # fmt: skip
+    )
 
 
 def start_from(field: nn.Module, initial: nn.Module | None) -> None:
@@ -117,9 +121,13 @@ def load_fields(run: Path, *, device: torch.device | str = "cpu") -> Fields:
     stored, tensors = _read(path)
     generator = torch.Generator()
     geometry = RadianceField(
-        stored.geometry, cascades=stored.cascades, near=stored.near, far=stored.far, background=torch.zeros(3),
+        stored.geometry,
+        cascades=stored.cascades,
+        near=stored.near,
+        far=stored.far,
+        background=torch.zeros(3),
         generator=generator,
-    )  # fmt: skip
+    )
     # The steps follow from near and far only up to rounding: take the stored ones.
     geometry.edges = tensors["geometry.edges"]
     geometry.train_poses = tensors["geometry.train_poses"]
@@ -143,8 +151,11 @@ def _read(path: Path) -> tuple[StoredSettings, dict[str, Tensor]]:
         stored = StoredSettings(
             from_dict(GeometryConfig, meta["geometry"], where=str(path)),
             None if features is None else from_dict(FeatureConfig, features, where=str(path)),
-            int(meta["seed"]), int(meta["cascades"]), float(meta["near"]), float(meta["far"]),
-        )  # fmt: skip
+            int(meta["seed"]),
+            int(meta["cascades"]),
+            float(meta["near"]),
+            float(meta["far"]),
+        )
     except (SafetensorError, KeyError, ValueError, ConfigError) as error:
         raise RunError(f"{path}: not a field of this version ({error})") from None
     return stored, tensors

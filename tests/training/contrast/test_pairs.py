@@ -345,9 +345,17 @@ def test_negatives_along_borders():
 def test_near_is_checked():
     with pytest.raises(ValueError, match="near: expected"):
         sample_pairs(
-            np.ones((1, 4), bool), np.zeros(4, int), np.zeros(1, int), [], pairs_per_mask=1, negatives=1,
-            hierarchical=False, min_pixels=1, generator=np.random.default_rng(0), near=np.ones((2, 4), bool),
-        )  # fmt: skip
+            np.ones((1, 4), bool),
+            np.zeros(4, int),
+            np.zeros(1, int),
+            [],
+            pairs_per_mask=1,
+            negatives=1,
+            hierarchical=False,
+            min_pixels=1,
+            generator=np.random.default_rng(0),
+            near=np.ones((2, 4), bool),
+        )
 
 
 @pytest.mark.parametrize(("pictures", "count", "neighbors"), [(1, 1, 3), (2, 7, 3), (3, 40, 10)])

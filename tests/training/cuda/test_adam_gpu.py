@@ -33,10 +33,13 @@ class Field(nn.Module):
 def draw(field: Field, generator: torch.Generator) -> dict[nn.Parameter, Tensor]:
     """Gradients of every size that float32 knows how to square."""
     return {
-        value: (torch.randn(value.shape, generator=generator) * 10 ** torch.empty(value.shape).uniform_(
-            -8, 4, generator=generator)).to(value.device)
-        for name, value in field.named_parameters() if name != "idle"
-    }  # fmt: skip
+        value: (
+            torch.randn(value.shape, generator=generator)
+            * 10 ** torch.empty(value.shape).uniform_(-8, 4, generator=generator)
+        ).to(value.device)
+        for name, value in field.named_parameters()
+        if name != "idle"
+    }
 
 
 @pytest.mark.parametrize("sparse", [False, True])

@@ -39,9 +39,12 @@ def trainer(build):
 
 
 SMOOTH = {
-    "depth_smooth": True, "depth_smooth_from": 0.0, "depth_smooth_pixels": 2,
-    "depth_smooth_opacity": 0.05, "depth_smooth_tolerance": 0.0,
-}  # fmt: skip
+    "depth_smooth": True,
+    "depth_smooth_from": 0.0,
+    "depth_smooth_pixels": 2,
+    "depth_smooth_opacity": 0.05,
+    "depth_smooth_tolerance": 0.0,
+}
 
 
 def with_masks(scene, masks):
@@ -58,9 +61,11 @@ def expected_smoothness(field, settings, rays, cosine, jitter, count):
     rendered = render_rays(field, RayBatch(origins, directions, cosine), jitter)
     depth = (rendered.depth / rendered.opacity.clamp(min=1e-6)).view(-1, 4)
     return smoothness_loss(
-        depth, rendered.opacity.view(-1, 4), min_opacity=settings.depth_smooth_opacity,
+        depth,
+        rendered.opacity.view(-1, 4),
+        min_opacity=settings.depth_smooth_opacity,
         tolerance=settings.depth_smooth_tolerance,
-    )  # fmt: skip
+    )
 
 
 def wavy(field):

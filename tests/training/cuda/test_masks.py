@@ -148,10 +148,18 @@ def pairs_of_cpu(batch: DeviceBatch, pool: MaskPool, settings: FeatureConfig) ->
         near_bits = neighbor_memberships(bits, batch.neighbors.cpu().numpy())
         near, _ = unpack_membership(near_bits, image_of_pixel, masks_per_image)
     return sample_pairs(
-        membership, image_of_pixel, image_of_mask, chains, pairs_per_mask=_MANY, negatives=settings.negatives,
-        hierarchical=settings.hierarchical, min_pixels=settings.min_pixels, min_uncovered=settings.min_uncovered,
-        generator=np.random.default_rng(0), near=near,
-    )  # fmt: skip
+        membership,
+        image_of_pixel,
+        image_of_mask,
+        chains,
+        pairs_per_mask=_MANY,
+        negatives=settings.negatives,
+        hierarchical=settings.hierarchical,
+        min_pixels=settings.min_pixels,
+        min_uncovered=settings.min_uncovered,
+        generator=np.random.default_rng(0),
+        near=near,
+    )
 
 
 def check_pixels(batch: DeviceBatch, pool: MaskPool) -> None:
@@ -183,9 +191,17 @@ def test_packed_sets_hold_the_pixels_of_each_mask(count, words):
 def test_comparisons_are_those_of_the_cpu(balls, draw, hierarchical, borders):
     pool = pool_of(balls, nested(), np.zeros((0, 5, 6), bool), nested(11, 13)[:5])
     step = draw(
-        pool, images=3, pixels=3 * 37 + 2, pairs_per_mask=5, negatives=2, hierarchical=hierarchical, min_pixels=3,
-        min_uncovered=4, border_negatives=borders, neighbors=4,
-    )  # fmt: skip
+        pool,
+        images=3,
+        pixels=3 * 37 + 2,
+        pairs_per_mask=5,
+        negatives=2,
+        hierarchical=hierarchical,
+        min_pixels=3,
+        min_uncovered=4,
+        border_negatives=borders,
+        neighbors=4,
+    )
     check_pixels(step.batch, pool)
     check_comparisons(step, pool)
     assert len(step.rules) >= (15 if hierarchical else 8) * (1.5 if borders else 1)  # most rules hold

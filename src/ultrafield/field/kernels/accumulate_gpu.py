@@ -43,9 +43,19 @@ class _Accumulate(torch.autograd.Function):
             programs = triton.cdiv(rays, tile["BR"])
             grid = (programs + triton.cdiv(count * max(1, channels), _TAIL),)
             _accumulate_backward_kernel[grid](
-                grad.contiguous(), weights, values, offsets, grad_weights, grad_values, rays, count, programs,
-                CHANNELS=channels, TAIL=_TAIL, **tile,
-            )  # fmt: skip
+                grad.contiguous(),
+                weights,
+                values,
+                offsets,
+                grad_weights,
+                grad_values,
+                rays,
+                count,
+                programs,
+                CHANNELS=channels,
+                TAIL=_TAIL,
+                **tile,
+            )
         return grad_weights, grad_values, None
 
 
@@ -61,9 +71,16 @@ def _channel_tile(channels: int) -> dict[str, int]:
 
 @triton.jit(do_not_specialize=["num_rays"])
 def _accumulate_forward_kernel(
-    weights, values, offsets, out, num_rays,
-    CHANNELS: tl.constexpr, BR: tl.constexpr, BS: tl.constexpr, BC: tl.constexpr,
-):  # fmt: skip
+    weights,
+    values,
+    offsets,
+    out,
+    num_rays,
+    CHANNELS: tl.constexpr,
+    BR: tl.constexpr,
+    BS: tl.constexpr,
+    BC: tl.constexpr,
+):
     ray, real, begin, length = load_runs(offsets, tl.program_id(0), num_rays, BR)
     channel = tl.program_id(1) * BC + tl.arange(0, BC)
     terms = tl.zeros([BR, BS, BC], tl.float32)  # added up when the runs are over: sums across threads are dear
@@ -82,9 +99,21 @@ def _accumulate_forward_kernel(
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
 def _accumulate_backward_kernel(
-    grad, weights, values, offsets, grad_weights, grad_values, num_rays, capacity, programs,
-    CHANNELS: tl.constexpr, TAIL: tl.constexpr, BR: tl.constexpr, BS: tl.constexpr, BC: tl.constexpr,
-):  # fmt: skip
+    grad,
+    weights,
+    values,
+    offsets,
+    grad_weights,
+    grad_values,
+    num_rays,
+    capacity,
+    programs,
+    CHANNELS: tl.constexpr,
+    TAIL: tl.constexpr,
+    BR: tl.constexpr,
+    BS: tl.constexpr,
+    BC: tl.constexpr,
+):
     pid = tl.program_id(0)
     if pid >= programs:
         if grad_weights is not None:

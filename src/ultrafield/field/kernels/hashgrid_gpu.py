@@ -98,9 +98,16 @@ def encode_backward_x_gpu(
     if len(x):
         options = dict(_BACKWARD_X)
         _backward_x_kernel[(triton.cdiv(len(x), options["BLOCK"]),)](
-            x.contiguous(), table, grad.contiguous(), layout.on(x.device), live, out, len(x),
-            **_widths(layout), **options,
-        )  # fmt: skip
+            x.contiguous(),
+            table,
+            grad.contiguous(),
+            layout.on(x.device),
+            live,
+            out,
+            len(x),
+            **_widths(layout),
+            **options,
+        )
     return out
 
 
@@ -169,9 +176,18 @@ def _row(i, j, k, resolution, mask):
 
 @triton.jit
 def _forward_kernel(
-    x, table, levels, live, out, count,
-    LEVELS: tl.constexpr, F: tl.constexpr, FP: tl.constexpr, BLOCK: tl.constexpr, GROUP: tl.constexpr,
-):  # fmt: skip
+    x,
+    table,
+    levels,
+    live,
+    out,
+    count,
+    LEVELS: tl.constexpr,
+    F: tl.constexpr,
+    FP: tl.constexpr,
+    BLOCK: tl.constexpr,
+    GROUP: tl.constexpr,
+):
     first = tl.program_id(0).to(tl.int64) * BLOCK
     used = _in_use(live, count)
     item = tl.arange(0, BLOCK * GROUP)
@@ -198,10 +214,19 @@ def _forward_kernel(
 
 @triton.jit
 def _backward_table_kernel(
-    x, grad, levels, live, out, count,
-    LEVELS: tl.constexpr, F: tl.constexpr, FP: tl.constexpr,
-    BLOCK: tl.constexpr, GROUP: tl.constexpr, RUN: tl.constexpr,
-):  # fmt: skip
+    x,
+    grad,
+    levels,
+    live,
+    out,
+    count,
+    LEVELS: tl.constexpr,
+    F: tl.constexpr,
+    FP: tl.constexpr,
+    BLOCK: tl.constexpr,
+    GROUP: tl.constexpr,
+    RUN: tl.constexpr,
+):
     # One thread for each corner; it walks along a run of samples and adds to the table where the row changes.
     first = tl.program_id(0).to(tl.int64) * (BLOCK * RUN)
     used = _in_use(live, count)
@@ -236,9 +261,18 @@ def _backward_table_kernel(
 
 @triton.jit
 def _backward_x_kernel(
-    x, table, grad, levels, live, out, count,
-    LEVELS: tl.constexpr, F: tl.constexpr, FP: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    x,
+    table,
+    grad,
+    levels,
+    live,
+    out,
+    count,
+    LEVELS: tl.constexpr,
+    F: tl.constexpr,
+    FP: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     first = tl.program_id(0).to(tl.int64) * BLOCK
     used = _in_use(live, count)
     sample = first + tl.arange(0, BLOCK)

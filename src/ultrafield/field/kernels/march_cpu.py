@@ -85,8 +85,19 @@ def _walk(o, d, occupied, edges, jitter, first, limit, resolution, t_out, delta_
 def _count(rays_o, rays_d, occupied, edges, jitter, first, limit, resolution, counts, after):
     nothing = np.empty(0, np.float32)
     for ray in prange(len(rays_o)):
-        counts[ray], after[ray] = _walk(rays_o[ray], rays_d[ray], occupied, edges, jitter[ray], first[ray], limit,
-                                        resolution, nothing, nothing, False)  # fmt: skip
+        counts[ray], after[ray] = _walk(
+            rays_o[ray],
+            rays_d[ray],
+            occupied,
+            edges,
+            jitter[ray],
+            first[ray],
+            limit,
+            resolution,
+            nothing,
+            nothing,
+            False,
+        )
 
 
 @njit(parallel=True, nogil=True, cache=True)
@@ -94,8 +105,19 @@ def _fill(rays_o, rays_d, occupied, edges, jitter, first, limit, resolution, off
     for ray in prange(len(rays_o)):
         a, b = offsets[ray], offsets[ray + 1]
         if b > a:
-            _walk(rays_o[ray], rays_d[ray], occupied, edges, jitter[ray], first[ray], limit, resolution, t[a:b],
-                  delta[a:b], True)  # fmt: skip
+            _walk(
+                rays_o[ray],
+                rays_d[ray],
+                occupied,
+                edges,
+                jitter[ray],
+                first[ray],
+                limit,
+                resolution,
+                t[a:b],
+                delta[a:b],
+                True,
+            )
 
 
 def march_cpu(

@@ -124,14 +124,24 @@ class _Walk:
     ) -> None:
         self.rays = len(rays_o)
         self.inputs = (
-            rays_o.contiguous(), rays_d.contiguous(), bits.view(torch.int64), edges, jitter.contiguous(),
-        )  # fmt: skip
+            rays_o.contiguous(),
+            rays_d.contiguous(),
+            bits.view(torch.int64),
+            edges,
+            jitter.contiguous(),
+        )
         # Strides across a cell or brick are safe only if it cannot reach into the next finer box.
         aligned = lambda cells: cascades == 1 or resolution % (4 * cells) == 0  # noqa: E731
         self.sizes = {
-            "num_rays": self.rays, "steps": len(edges) - 1, "bricks": triton.cdiv(resolution, 4),
-            "RESOLUTION": resolution, "CASCADES": cascades, "CELLS": aligned(1), "BRICKS": aligned(4), "BLOCK": _RAYS,
-        }  # fmt: skip
+            "num_rays": self.rays,
+            "steps": len(edges) - 1,
+            "bricks": triton.cdiv(resolution, 4),
+            "RESOLUTION": resolution,
+            "CASCADES": cascades,
+            "CELLS": aligned(1),
+            "BRICKS": aligned(4),
+            "BLOCK": _RAYS,
+        }
 
     def count(
         self, limit: int, *, first: Tensor | None = None, after: Tensor | None = None, live_rays: Tensor | None = None
@@ -191,11 +201,30 @@ def _way_out(o, d, inverse, low, size, edge, half):
 
 @triton.jit(do_not_specialize=["limit", "num_rays", "steps", "bricks"])
 def _march_kernel(
-    rays_o, rays_d, bits, edges, jitters,
-    counts, starts, firsts, afters, live_rays, offsets, ts, deltas, rays_out,
-    limit, num_rays, steps, bricks,
-    RESOLUTION: tl.constexpr, CASCADES: tl.constexpr, CELLS: tl.constexpr, BRICKS: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    rays_o,
+    rays_d,
+    bits,
+    edges,
+    jitters,
+    counts,
+    starts,
+    firsts,
+    afters,
+    live_rays,
+    offsets,
+    ts,
+    deltas,
+    rays_out,
+    limit,
+    num_rays,
+    steps,
+    bricks,
+    RESOLUTION: tl.constexpr,
+    CASCADES: tl.constexpr,
+    CELLS: tl.constexpr,
+    BRICKS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     # With `offsets` the samples are written, `counts` of them from step `starts` on; otherwise these are found.
     ray = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     real = ray < num_rays

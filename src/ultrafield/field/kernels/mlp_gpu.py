@@ -96,9 +96,16 @@ class _Mlp(torch.autograd.Function):
         if len(x):
             launch = _choose(_FORWARD, _size(weights))
             _forward_kernel[(_programs(launch, len(x)),)](
-                x, *_padded(weights), out, live, len(x), **_shape(x, weights), FINAL_RELU=final_relu,
-                PRECISION=precision, **_options(launch),
-            )  # fmt: skip
+                x,
+                *_padded(weights),
+                out,
+                live,
+                len(x),
+                **_shape(x, weights),
+                FINAL_RELU=final_relu,
+                PRECISION=precision,
+                **_options(launch),
+            )
         return out
 
     @staticmethod
@@ -113,11 +120,21 @@ class _Mlp(torch.autograd.Function):
         partial = x.new_empty(programs, starts[-1]) if any(wanted) else None
         if programs:
             _backward_kernel[(programs,)](
-                x, *_padded(weights), grad.contiguous(), grad_x, partial, ctx.live, len(x), starts[-1],
-                *(starts + [0] * _MOST_LAYERS)[:_MOST_LAYERS], **_shape(x, weights), FINAL_RELU=ctx.final_relu,
-                PRECISION=ctx.precision, HELD=ctx.precision == "bf16" or _size(weights) <= _HELD,
+                x,
+                *_padded(weights),
+                grad.contiguous(),
+                grad_x,
+                partial,
+                ctx.live,
+                len(x),
+                starts[-1],
+                *(starts + [0] * _MOST_LAYERS)[:_MOST_LAYERS],
+                **_shape(x, weights),
+                FINAL_RELU=ctx.final_relu,
+                PRECISION=ctx.precision,
+                HELD=ctx.precision == "bf16" or _size(weights) <= _HELD,
                 **_options(launch),
-            )  # fmt: skip
+            )
         if partial is None:
             return grad_x, None, None, None, *(None for _ in weights)
         sums = partial.sum(0)
@@ -240,11 +257,28 @@ def _clear_rest(rows, used, count, C: tl.constexpr, P: tl.constexpr, BLOCK: tl.c
 
 @triton.jit
 def _forward_kernel(
-    x, w0, w1, w2, w3, out, live, count,
-    C0: tl.constexpr, C1: tl.constexpr, C2: tl.constexpr, C3: tl.constexpr, C4: tl.constexpr,
-    P0: tl.constexpr, P1: tl.constexpr, P2: tl.constexpr, P3: tl.constexpr, P4: tl.constexpr,
-    FINAL_RELU: tl.constexpr, PRECISION: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    x,
+    w0,
+    w1,
+    w2,
+    w3,
+    out,
+    live,
+    count,
+    C0: tl.constexpr,
+    C1: tl.constexpr,
+    C2: tl.constexpr,
+    C3: tl.constexpr,
+    C4: tl.constexpr,
+    P0: tl.constexpr,
+    P1: tl.constexpr,
+    P2: tl.constexpr,
+    P3: tl.constexpr,
+    P4: tl.constexpr,
+    FINAL_RELU: tl.constexpr,
+    PRECISION: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     used = _in_use(live, count)
     CN: tl.constexpr = C4 if C4 else (C3 if C3 else (C2 if C2 else C1))
     PN: tl.constexpr = P4 if C4 else (P3 if C3 else (P2 if C2 else P1))
@@ -274,11 +308,36 @@ def _forward_kernel(
 
 @triton.jit
 def _backward_kernel(
-    x, w0, w1, w2, w3, grad, grad_x, partial, live, count, total, start0, start1, start2, start3,
-    C0: tl.constexpr, C1: tl.constexpr, C2: tl.constexpr, C3: tl.constexpr, C4: tl.constexpr,
-    P0: tl.constexpr, P1: tl.constexpr, P2: tl.constexpr, P3: tl.constexpr, P4: tl.constexpr,
-    FINAL_RELU: tl.constexpr, PRECISION: tl.constexpr, HELD: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    x,
+    w0,
+    w1,
+    w2,
+    w3,
+    grad,
+    grad_x,
+    partial,
+    live,
+    count,
+    total,
+    start0,
+    start1,
+    start2,
+    start3,
+    C0: tl.constexpr,
+    C1: tl.constexpr,
+    C2: tl.constexpr,
+    C3: tl.constexpr,
+    C4: tl.constexpr,
+    P0: tl.constexpr,
+    P1: tl.constexpr,
+    P2: tl.constexpr,
+    P3: tl.constexpr,
+    P4: tl.constexpr,
+    FINAL_RELU: tl.constexpr,
+    PRECISION: tl.constexpr,
+    HELD: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     # Layer n maps h(n) to h(n + 1); d(n) [outputs, inputs] is the gradient of its weights.
     used = _in_use(live, count)
     d0 = tl.zeros([P1, P0], tl.float32)

@@ -31,9 +31,17 @@ def sample_points_gpu(rays_o: Tensor, rays_d: Tensor, samples: FixedSamples, *, 
     points = torch.empty(len(samples.t), 3, device=rays_o.device)
     if len(points):
         _points_kernel[(triton.cdiv(len(points), _BLOCK),)](
-            rays_o, rays_d, samples.rays, samples.t, samples.offsets, points, len(samples.offsets) - 1, len(points),
-            BOUNDED=bounded, BLOCK=_BLOCK,
-        )  # fmt: skip
+            rays_o,
+            rays_d,
+            samples.rays,
+            samples.t,
+            samples.offsets,
+            points,
+            len(samples.offsets) - 1,
+            len(points),
+            BOUNDED=bounded,
+            BLOCK=_BLOCK,
+        )
     return points
 
 

@@ -38,9 +38,19 @@ def visible_fixed(sigma: Tensor, samples: FixedSamples, limit: float, capacity: 
     place_runs(counts, capacity, kept.offsets, kept.complete, before=samples.complete)
     programs = triton.cdiv(rays, _TILE["BR"])
     _copy_kernel[(programs + triton.cdiv(capacity, _TAIL),)](
-        samples.offsets, kept.offsets, samples.t, samples.delta, kept.t, kept.delta, kept.rays, rays, capacity,
-        programs, TAIL=_TAIL, **_TILE,
-    )  # fmt: skip
+        samples.offsets,
+        kept.offsets,
+        samples.t,
+        samples.delta,
+        kept.t,
+        kept.delta,
+        kept.rays,
+        rays,
+        capacity,
+        programs,
+        TAIL=_TAIL,
+        **_TILE,
+    )
     return kept
 
 
@@ -130,16 +140,26 @@ def append_runs(
     before, after = vectors or (None, None)
     channels = before.shape[1] if before is not None else 1
     _append_kernel[(triton.cdiv(len(rays), 16),)](
-        *source, source_offsets, counts, to, *target, before, after, len(rays),
-        CHANNELS=channels, BR=16, BS=8, BC=triton.next_power_of_2(channels),
-    )  # fmt: skip
+        *source,
+        source_offsets,
+        counts,
+        to,
+        *target,
+        before,
+        after,
+        len(rays),
+        CHANNELS=channels,
+        BR=16,
+        BS=8,
+        BC=triton.next_power_of_2(channels),
+    )
     filled.index_put_((rays,), to + counts)
 
 
 @triton.jit(do_not_specialize=["num_rays", "capacity"])
 def _reached_kernel(
     sigma, delta, offsets, depths, counts, behind, limit, num_rays, capacity, BR: tl.constexpr, BS: tl.constexpr
-):  # fmt: skip
+):
     pid = tl.program_id(0)
     if reach_remainder(offsets, pid, num_rays, capacity, BR):
         _reached(sigma, delta, offsets, depths, counts, behind, limit, num_rays, pid, BR, BS, True)
@@ -149,9 +169,19 @@ def _reached_kernel(
 
 @triton.jit
 def _reached(
-    sigma, delta, offsets, depths, counts, behind, limit, num_rays, pid,
-    BR: tl.constexpr, BS: tl.constexpr, SINGLY: tl.constexpr,
-):  # fmt: skip
+    sigma,
+    delta,
+    offsets,
+    depths,
+    counts,
+    behind,
+    limit,
+    num_rays,
+    pid,
+    BR: tl.constexpr,
+    BS: tl.constexpr,
+    SINGLY: tl.constexpr,
+):
     ray, real, base, first, last = load_rows(offsets, pid, num_rays, BR)
     depth = tl.load(depths + ray, mask=real, other=0.0)[:, None]
     reached = tl.zeros([BR, BS], tl.int32)
@@ -173,9 +203,20 @@ def _reached(
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
 def _copy_kernel(
-    source_offsets, offsets, t, delta, t_out, delta_out, rays_out, num_rays, capacity, programs,
-    BR: tl.constexpr, BS: tl.constexpr, TAIL: tl.constexpr,
-):  # fmt: skip
+    source_offsets,
+    offsets,
+    t,
+    delta,
+    t_out,
+    delta_out,
+    rays_out,
+    num_rays,
+    capacity,
+    programs,
+    BR: tl.constexpr,
+    BS: tl.constexpr,
+    TAIL: tl.constexpr,
+):
     pid = tl.program_id(0)
     if pid >= programs:
         clear_tail(t_out, offsets, num_rays, capacity, 1, pid - programs, TAIL)
@@ -195,9 +236,23 @@ def _copy_kernel(
 
 @triton.jit(do_not_specialize=["num_rays"])
 def _append_kernel(
-    a, b, c, source_offsets, counts, to, a_out, b_out, c_out, vectors, vectors_out, num_rays,
-    CHANNELS: tl.constexpr, BR: tl.constexpr, BS: tl.constexpr, BC: tl.constexpr,
-):  # fmt: skip
+    a,
+    b,
+    c,
+    source_offsets,
+    counts,
+    to,
+    a_out,
+    b_out,
+    c_out,
+    vectors,
+    vectors_out,
+    num_rays,
+    CHANNELS: tl.constexpr,
+    BR: tl.constexpr,
+    BS: tl.constexpr,
+    BC: tl.constexpr,
+):
     ray = tl.program_id(0) * BR + tl.arange(0, BR)
     real = ray < num_rays
     source = tl.load(source_offsets + ray, mask=real, other=0)[:, None]
@@ -218,9 +273,18 @@ def _append_kernel(
 
 @triton.jit(do_not_specialize=["num_rays"])
 def _heaviest_kernel(
-    weights, t, offsets, distances, heaviest, scales, negligible, num_rays,
-    COUNT: tl.constexpr, BR: tl.constexpr, BS: tl.constexpr,
-):  # fmt: skip
+    weights,
+    t,
+    offsets,
+    distances,
+    heaviest,
+    scales,
+    negligible,
+    num_rays,
+    COUNT: tl.constexpr,
+    BR: tl.constexpr,
+    BS: tl.constexpr,
+):
     ray, real, base, first, last = load_rows(offsets, tl.program_id(0), num_rays, BR)
     longest = tl.max(last)
     row = ray.to(tl.int64)[:, None] * COUNT
@@ -250,7 +314,7 @@ def _heaviest_kernel(
 @triton.jit(do_not_specialize=["num_rays", "capacity"])
 def _median_kernel(
     t, delta, weights, offsets, distances, opacities, num_rays, capacity, BR: tl.constexpr, BS: tl.constexpr
-):  # fmt: skip
+):
     pid = tl.program_id(0)
     if reach_remainder(offsets, pid, num_rays, capacity, BR):
         _median(t, delta, weights, offsets, distances, opacities, num_rays, pid, BR, BS, True)
@@ -260,9 +324,18 @@ def _median_kernel(
 
 @triton.jit
 def _median(
-    t, delta, weights, offsets, distances, opacities, num_rays, pid,
-    BR: tl.constexpr, BS: tl.constexpr, SINGLY: tl.constexpr,
-):  # fmt: skip
+    t,
+    delta,
+    weights,
+    offsets,
+    distances,
+    opacities,
+    num_rays,
+    pid,
+    BR: tl.constexpr,
+    BS: tl.constexpr,
+    SINGLY: tl.constexpr,
+):
     ray, real, base, first, last = load_rows(offsets, pid, num_rays, BR)
     opacity = tl.zeros([BR, 1], tl.float32)
     # As opacity only grows, half of the light is stopped in the first sample behind which it exceeds one half.

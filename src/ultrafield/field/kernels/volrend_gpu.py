@@ -91,7 +91,7 @@ def _opacity(step):
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
 def _ray_indices_kernel(
     offsets, rays, num_rays, capacity, programs, BR: tl.constexpr, BS: tl.constexpr, TAIL: tl.constexpr
-):  # fmt: skip
+):
     pid = tl.program_id(0)
     if pid >= programs:
         clear_tail(rays, offsets, num_rays, capacity, 1, pid - programs, TAIL)
@@ -105,9 +105,17 @@ def _ray_indices_kernel(
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
 def _weights_forward_kernel(
-    sigma, delta, offsets, weights, num_rays, capacity, programs,
-    BR: tl.constexpr, BS: tl.constexpr, TAIL: tl.constexpr,
-):  # fmt: skip
+    sigma,
+    delta,
+    offsets,
+    weights,
+    num_rays,
+    capacity,
+    programs,
+    BR: tl.constexpr,
+    BS: tl.constexpr,
+    TAIL: tl.constexpr,
+):
     pid = tl.program_id(0)
     if pid >= programs:
         clear_tail(weights, offsets, num_rays, capacity, 1, pid - programs, TAIL)
@@ -120,7 +128,7 @@ def _weights_forward_kernel(
 @triton.jit
 def _weights_forward(
     sigma, delta, offsets, weights, num_rays, pid, BR: tl.constexpr, BS: tl.constexpr, SINGLY: tl.constexpr
-):  # fmt: skip
+):
     _, _, base, first, last = load_rows(offsets, pid, num_rays, BR)
     depth = tl.zeros([BR, 1], tl.float32)  # optical depth in front of the tile's first sample
     for start in range(0, tl.max(last), BS):
@@ -135,9 +143,19 @@ def _weights_forward(
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
 def _weights_backward_kernel(
-    grad, sigma, delta, offsets, weights, grad_sigma, num_rays, capacity, programs,
-    BR: tl.constexpr, BS: tl.constexpr, TAIL: tl.constexpr,
-):  # fmt: skip
+    grad,
+    sigma,
+    delta,
+    offsets,
+    weights,
+    grad_sigma,
+    num_rays,
+    capacity,
+    programs,
+    BR: tl.constexpr,
+    BS: tl.constexpr,
+    TAIL: tl.constexpr,
+):
     pid = tl.program_id(0)
     if pid >= programs:
         clear_tail(grad_sigma, offsets, num_rays, capacity, 1, pid - programs, TAIL)
@@ -149,9 +167,18 @@ def _weights_backward_kernel(
 
 @triton.jit
 def _weights_backward(
-    grad, sigma, delta, offsets, weights, grad_sigma, num_rays, pid,
-    BR: tl.constexpr, BS: tl.constexpr, SINGLY: tl.constexpr,
-):  # fmt: skip
+    grad,
+    sigma,
+    delta,
+    offsets,
+    weights,
+    grad_sigma,
+    num_rays,
+    pid,
+    BR: tl.constexpr,
+    BS: tl.constexpr,
+    SINGLY: tl.constexpr,
+):
     # ∂wᵢ/∂σᵢ = δᵢ Tᵢ exp(−σᵢ δᵢ) and ∂wⱼ/∂σᵢ = −δᵢ wⱼ for every j behind i.
     _, _, base, first, last = load_rows(offsets, pid, num_rays, BR)
     longest = tl.max(last)
@@ -178,9 +205,19 @@ def _weights_backward(
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
 def _distortion_forward_kernel(
-    weights, position, delta, offsets, loss, slopes, num_rays, capacity, programs,
-    BR: tl.constexpr, BS: tl.constexpr, TAIL: tl.constexpr,
-):  # fmt: skip
+    weights,
+    position,
+    delta,
+    offsets,
+    loss,
+    slopes,
+    num_rays,
+    capacity,
+    programs,
+    BR: tl.constexpr,
+    BS: tl.constexpr,
+    TAIL: tl.constexpr,
+):
     pid = tl.program_id(0)
     if pid >= programs:
         if slopes is not None:
@@ -193,9 +230,18 @@ def _distortion_forward_kernel(
 
 @triton.jit
 def _distortion_forward(
-    weights, position, delta, offsets, loss, slopes, num_rays, pid,
-    BR: tl.constexpr, BS: tl.constexpr, SINGLY: tl.constexpr,
-):  # fmt: skip
+    weights,
+    position,
+    delta,
+    offsets,
+    loss,
+    slopes,
+    num_rays,
+    pid,
+    BR: tl.constexpr,
+    BS: tl.constexpr,
+    SINGLY: tl.constexpr,
+):
     ray, real, base, first, last = load_rows(offsets, pid, num_rays, BR)
     longest = tl.max(last)
     # Only differences of positions count; those from the ray's first sample cancel less.
@@ -238,9 +284,17 @@ def _distortion_forward(
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
 def _distortion_backward_kernel(
-    grad, slopes, offsets, grad_weights, num_rays, capacity, programs,
-    BR: tl.constexpr, BS: tl.constexpr, TAIL: tl.constexpr,
-):  # fmt: skip
+    grad,
+    slopes,
+    offsets,
+    grad_weights,
+    num_rays,
+    capacity,
+    programs,
+    BR: tl.constexpr,
+    BS: tl.constexpr,
+    TAIL: tl.constexpr,
+):
     pid = tl.program_id(0)
     if pid >= programs:
         clear_tail(grad_weights, offsets, num_rays, capacity, 1, pid - programs, TAIL)
@@ -253,7 +307,7 @@ def _distortion_backward_kernel(
 @triton.jit
 def _distortion_backward(
     grad, slopes, offsets, grad_weights, num_rays, pid, BR: tl.constexpr, BS: tl.constexpr, SINGLY: tl.constexpr
-):  # fmt: skip
+):
     ray, real, base, first, last = load_rows(offsets, pid, num_rays, BR)
     upstream = tl.load(grad + ray, mask=real, other=0.0)[:, None]
     for start in range(0, tl.max(last), BS):

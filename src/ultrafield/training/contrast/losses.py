@@ -156,9 +156,13 @@ def ultrametric_loss(
     positive, negative = split_pairs(similarity, pairs)
     positive_valid, negative_valid = split_pairs(linked, pairs)
     loss = contrastive_loss(
-        positive, negative, temperature, positive_valid=positive_valid, negative_valid=negative_valid,
+        positive,
+        negative,
+        temperature,
+        positive_valid=positive_valid,
+        negative_valid=negative_valid,
         weight=_weight(pairs, device),
-    )  # fmt: skip
+    )
     return torch.where(broken, torch.nan, loss)  # a diverged field must not pass for a perfect one
 
 

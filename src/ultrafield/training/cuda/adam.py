@@ -68,9 +68,16 @@ class FusedAdam:
             gradient = buffers.get(id(parameter), parameter.grad)
             if gradient is not None:
                 adam_gpu(
-                    parameter, gradient.contiguous(), self._average[name], self._square[name], self._rates,
-                    betas=self._betas, eps=_EPS, sparse=id(parameter) in self._sparse, clear=id(parameter) in buffers,
-                )  # fmt: skip
+                    parameter,
+                    gradient.contiguous(),
+                    self._average[name],
+                    self._square[name],
+                    self._rates,
+                    betas=self._betas,
+                    eps=_EPS,
+                    sparse=id(parameter) in self._sparse,
+                    clear=id(parameter) in buffers,
+                )
 
     def state_dict(self) -> dict[str, Any]:
         """Step count, learning rate and moments, by the parameters' names."""

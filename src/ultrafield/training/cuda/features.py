@@ -37,9 +37,16 @@ class DeviceFeatureTrainer:
     """
 
     def __init__(
-        self, pool: PixelPool, masks: DeviceMasks, cache: PaddedCache, votes: VoteTable | None, config: Config,
-        *, bounded: bool, device: torch.device,
-    ) -> None:  # fmt: skip
+        self,
+        pool: PixelPool,
+        masks: DeviceMasks,
+        cache: PaddedCache,
+        votes: VoteTable | None,
+        config: Config,
+        *,
+        bounded: bool,
+        device: torch.device,
+    ) -> None:
         settings = config.features
         self.pool, self.masks, self.cache, self.votes, self.settings = pool, masks, cache, votes, settings
         self.fingerprint = fingerprint(config.seed, config.geometry, settings)
@@ -82,10 +89,15 @@ class DeviceFeatureTrainer:
         if settings.ultrametric_weight > 0:
             edges = self._edges(batch)
             loss = ultrametric_loss(
-                features, pairs, edges, border_evidence(edges, batch.bits, settings.border_weighting),
-                temperature=settings.temperature, border_penalty=settings.border_penalty,
-                border_factor=settings.border_factor, component_size=batch.positions.shape[1],
-            )  # fmt: skip
+                features,
+                pairs,
+                edges,
+                border_evidence(edges, batch.bits, settings.border_weighting),
+                temperature=settings.temperature,
+                border_penalty=settings.border_penalty,
+                border_factor=settings.border_factor,
+                component_size=batch.positions.shape[1],
+            )
             losses["ultrametric"] = settings.ultrametric_weight * loss
         return losses
 
@@ -109,9 +121,13 @@ class DeviceFeatureTrainer:
     def state(self, step: int) -> dict[str, Any]:
         """All that `restore` needs to go on from `step`."""
         return {
-            "stage": "features", "settings": self.fingerprint, "step": step, "field": self.field.state_dict(),
-            "optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state(),
-        }  # fmt: skip
+            "stage": "features",
+            "settings": self.fingerprint,
+            "step": step,
+            "field": self.field.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+        }
 
     def restore(self, state: dict[str, Any] | None) -> int:
         """Go back to a saved state; returns the step to go on with."""

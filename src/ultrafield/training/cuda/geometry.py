@@ -169,9 +169,11 @@ class DeviceGeometryTrainer:
         depth = distance * cosine / opacity.clamp(min=1e-6)
         known = torch.where(samples.complete, opacity, 0.0)
         return smoothness_loss(
-            depth.view(-1, 4), known.view(-1, 4), min_opacity=settings.depth_smooth_opacity,
+            depth.view(-1, 4),
+            known.view(-1, 4),
+            min_opacity=settings.depth_smooth_opacity,
             tolerance=settings.depth_smooth_tolerance,
-        )  # fmt: skip
+        )
 
     def losses(self, rays: DeviceRays, samples: FixedSamples, target: Tensor, background: Tensor) -> dict[str, Tensor]:
         """Render rays and compare; the gradient of the table goes to `table_grad` when the losses are differentiated.
@@ -214,9 +216,16 @@ class DeviceGeometryTrainer:
         """Samples in occupied cells and, of these, those that light reaches, in arrays of such capacities."""
         field, grid = self.field, self.field.occupancy
         found = march_fixed(
-            rays.origins, rays.directions, self.bits, grid.cascades, grid.resolution, field.edges, jitter,
-            live_rays=live_rays, capacity=marched,
-        )  # fmt: skip
+            rays.origins,
+            rays.directions,
+            self.bits,
+            grid.cascades,
+            grid.resolution,
+            field.edges,
+            jitter,
+            live_rays=live_rays,
+            capacity=marched,
+        )
         live = found.offsets[-1:]
         sigma, _ = field.decode(self._encode(self._points(rays, found), live), live)
         return found, visible_fixed(sigma, found, -math.log(self.settings.min_transmittance), capacity)
@@ -298,10 +307,14 @@ class DeviceGeometryTrainer:
     def state(self, step: int) -> dict[str, Any]:
         """All that `restore` needs to go on from `step`."""
         return {
-            "stage": "geometry", "settings": self.fingerprint, "step": step, "field": self.field.state_dict(),
-            "optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state(),
+            "stage": "geometry",
+            "settings": self.fingerprint,
+            "step": step,
+            "field": self.field.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
             "rays": int(self.live_rays),
-        }  # fmt: skip
+        }
 
     def restore(self, state: dict[str, Any] | None) -> int:
         """Go back to a saved state; returns the step to go on with."""

@@ -112,9 +112,14 @@ class DeviceMasks:
 
         views = chance(len(self._layout)).argsort()[: self.images]
         pixels, positions, bits, members = draw_pixels_gpu(
-            views, chance(self.images, count, dtype=torch.float64), self._layout, self._packed, self._share,
-            words=self._words, balanced=int(count * settings.mask_balance),
-        )  # fmt: skip
+            views,
+            chance(self.images, count, dtype=torch.float64),
+            self._layout,
+            self._packed,
+            self._share,
+            words=self._words,
+            balanced=int(count * settings.mask_balance),
+        )
         neighbors = pixel_neighbors(positions, settings.neighbors)
         if settings.border_negatives:
             near = pack_members(neighbor_memberships(bits, neighbors), self.images)
@@ -123,13 +128,22 @@ class DeviceMasks:
             views, members, self._regions, self._region_starts, self._excluded, count=count, most=self._most_regions
         )
         chosen, live = choose_rules_gpu(
-            views, cumulative, self._rules, self._rule_starts, most=self._most_rules,
+            views,
+            cumulative,
+            self._rules,
+            self._rule_starts,
+            most=self._most_rules,
             pairs_per_rule=settings.pairs_per_mask,
-        )  # fmt: skip
+        )
         anchor, positive, negative, valid = draw_comparisons_gpu(
-            words, cumulative, chosen, live, chance(2 + settings.negatives, self.num_comparisons),
-            count=count, pairs_per_rule=settings.pairs_per_mask,
-        )  # fmt: skip
+            words,
+            cumulative,
+            chosen,
+            live,
+            chance(2 + settings.negatives, self.num_comparisons),
+            count=count,
+            pairs_per_rule=settings.pairs_per_mask,
+        )
         return DeviceBatch(pixels, views, positions, neighbors, bits, anchor, positive, negative, valid, live)
 
 

@@ -142,11 +142,18 @@ class _FeatureTrainer:
         positions = batch.positions.reshape(len(batch.masks_per_image), -1, 2)
         neighbors = pixel_neighbors(positions, settings.neighbors)
         pairs = sample_pairs(
-            membership, batch.image_of_pixel, image_of_mask, batch.chains,
-            pairs_per_mask=settings.pairs_per_mask, negatives=settings.negatives, hierarchical=settings.hierarchical,
-            min_pixels=settings.min_pixels, min_uncovered=settings.min_uncovered, generator=self.generator,
+            membership,
+            batch.image_of_pixel,
+            image_of_mask,
+            batch.chains,
+            pairs_per_mask=settings.pairs_per_mask,
+            negatives=settings.negatives,
+            hierarchical=settings.hierarchical,
+            min_pixels=settings.min_pixels,
+            min_uncovered=settings.min_uncovered,
+            generator=self.generator,
             near=_near(batch, neighbors) if settings.border_negatives else None,
-        )  # fmt: skip
+        )
         if self.votes is not None:
             pairs = self.votes.weigh(torch.from_numpy(batch.pixels).to(self.field.device), pairs)
         if settings.euclidean_weight > 0:
@@ -155,20 +162,27 @@ class _FeatureTrainer:
         if settings.ultrametric_weight > 0:
             edges = neighbor_graph(neighbors)
             loss = ultrametric_loss(
-                features, pairs, edges, border_evidence(edges, batch.bits, settings.border_weighting),
-                temperature=settings.temperature, border_penalty=settings.border_penalty,
+                features,
+                pairs,
+                edges,
+                border_evidence(edges, batch.bits, settings.border_weighting),
+                temperature=settings.temperature,
+                border_penalty=settings.border_penalty,
                 border_factor=settings.border_factor,
-            )  # fmt: skip
+            )
             losses["ultrametric"] = settings.ultrametric_weight * loss
         return losses
 
     def state(self, step: int) -> dict[str, Any]:
         """All that `restore` needs to go on from `step` as if nothing had happened."""
         return {
-            "stage": "features", "settings": self.fingerprint, "step": step, "field": self.field.state_dict(),
+            "stage": "features",
+            "settings": self.fingerprint,
+            "step": step,
+            "field": self.field.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": json.dumps(self.generator.bit_generator.state),
-        }  # fmt: skip
+        }
 
     def restore(self, state: dict[str, Any] | None) -> int:
         """Go back to a saved state; returns the step to go on with."""

@@ -153,10 +153,12 @@ class _GeometryTrainer:
         settings = self.settings
         if step % settings.occupancy_every == 0:
             self.field.occupancy.update(
-                self.field.density, everywhere=step < settings.occupancy_warmup,
-                threshold=settings.occupancy_opacity / REFERENCE_STEP, decay=settings.occupancy_decay,
+                self.field.density,
+                everywhere=step < settings.occupancy_warmup,
+                threshold=settings.occupancy_opacity / REFERENCE_STEP,
+                decay=settings.occupancy_decay,
                 generator=self.generator,
-            )  # fmt: skip
+            )
         pixels = self.pool.draw(self.rays, self.generator, same_image=settings.ray_sampling == "same_image")
         batch = self._batch(*self.pool.locate(pixels))
         rendered = render_rays(self.field, batch, self._uniform(len(pixels)))
@@ -210,9 +212,11 @@ class _GeometryTrainer:
         rendered = render_rays(self.field, batch, self._uniform(len(pixels)))
         depth = rendered.depth / rendered.opacity.clamp(min=1e-6)
         return smoothness_loss(
-            depth.view(-1, 4), rendered.opacity.view(-1, 4), min_opacity=settings.depth_smooth_opacity,
+            depth.view(-1, 4),
+            rendered.opacity.view(-1, 4),
+            min_opacity=settings.depth_smooth_opacity,
             tolerance=settings.depth_smooth_tolerance,
-        )  # fmt: skip
+        )
 
     def _batch(self, views: Tensor, pixels: Tensor) -> RayBatch:
         return RayBatch(*self.pool.rays.rays(views, pixels, None if self.poses is None else self.poses.poses()))
@@ -235,11 +239,15 @@ class _GeometryTrainer:
     def state(self, step: int) -> dict[str, Any]:
         """All that `restore` needs to go on from `step` as if nothing had happened."""
         return {
-            "stage": "geometry", "settings": self.fingerprint, "step": step, "rays": self.rays,
+            "stage": "geometry",
+            "settings": self.fingerprint,
+            "step": step,
+            "rays": self.rays,
             "field": self.field.state_dict(),
-            "optimizer": self.optimizer.state_dict(), "generator": self.generator.get_state(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
             "poses": None if self.poses is None else self.poses.state_dict(),
-        }  # fmt: skip
+        }
 
     def restore(self, state: dict[str, Any] | None) -> int:
         """Go back to a saved state; returns the step to go on with."""

@@ -120,9 +120,7 @@ def _order_bits(weight):
 
 
 @triton.jit(do_not_specialize=["level"])
-def _choose_kernel(
-    edges, weights, labels, keys, toward, alive, num_nodes, num_edges, level, BLOCK: tl.constexpr
-):  # fmt: skip
+def _choose_kernel(edges, weights, labels, keys, toward, alive, num_nodes, num_edges, level, BLOCK: tl.constexpr):
     """Every component takes the least key among the edges that leave it; `toward` is emptied for `_join_kernel`.
 
     The keys only fall during this launch, so that an old one read before the atomic makes it superfluous at worst.

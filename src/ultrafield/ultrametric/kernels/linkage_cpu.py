@@ -113,9 +113,14 @@ def _by_mean_and_key(means: np.ndarray, keys: np.ndarray) -> np.ndarray:
 
 
 def _merge_rest(
-    top: np.ndarray, following: int, edges: np.ndarray, means: np.ndarray, totals: np.ndarray, weights: np.ndarray,
+    top: np.ndarray,
+    following: int,
+    edges: np.ndarray,
+    means: np.ndarray,
+    totals: np.ndarray,
+    weights: np.ndarray,
     keys: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Merge the two nearest regions until no border is left.
 
     Args:
@@ -143,10 +148,24 @@ def _merge_rest(
 
 @njit(cache=True, nogil=True)
 def _merge_nearest(
-    top, following, edges, means, totals, weights, keys,
-    heads, links, degree, slots_keys, slots, heap, place,
-    joined, joined_means, joined_keys,
-):  # fmt: skip
+    top,
+    following,
+    edges,
+    means,
+    totals,
+    weights,
+    keys,
+    heads,
+    links,
+    degree,
+    slots_keys,
+    slots,
+    heap,
+    place,
+    joined,
+    joined_means,
+    joined_keys,
+):
     """`_merge_rest` in arrays made for it; returns the number of merges.
 
     Borders wait in a heap in the order (mean, key). When two regions merge, the one with fewer neighbours is dissolved

@@ -171,9 +171,24 @@ def _count_pairs(offsets, order, right, begin, end):
 
 @njit(cache=True, nogil=True)
 def _pool_rows(
-    offsets, order, left, right, means, totals, weights, keys,
-    to_left, to_right, to_means, to_totals, to_weights, to_keys, begin, end, start,
-):  # fmt: skip
+    offsets,
+    order,
+    left,
+    right,
+    means,
+    totals,
+    weights,
+    keys,
+    to_left,
+    to_right,
+    to_means,
+    to_totals,
+    to_weights,
+    to_keys,
+    begin,
+    end,
+    start,
+):
     """Pool rows `begin` to `end` into the output from `start` on."""
     at = start - 1
     for row in range(begin, end):

@@ -40,17 +40,44 @@ def draw_pixels_gpu(
     bits = views.new_empty((images * count, words))
     members = views.new_empty((images, 64 * words, groups), dtype=torch.int32)
     _pixels_kernel[triton.cdiv(groups, 2), images](
-        views, chance, layout, packed, share, pixels, positions, bits, members, count, balanced, groups,
-        len(share).bit_length(), WORDS=words, BLOCK=2, num_warps=4,
-    )  # fmt: skip
+        views,
+        chance,
+        layout,
+        packed,
+        share,
+        pixels,
+        positions,
+        bits,
+        members,
+        count,
+        balanced,
+        groups,
+        len(share).bit_length(),
+        WORDS=words,
+        BLOCK=2,
+        num_warps=4,
+    )
     return pixels, positions, bits, members
 
 
 @triton.jit
 def _pixels_kernel(
-    views, chance, layout, packed, share, pixels, positions, bits, members, count, balanced, groups, search_steps,
-    WORDS: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    views,
+    chance,
+    layout,
+    packed,
+    share,
+    pixels,
+    positions,
+    bits,
+    members,
+    count,
+    balanced,
+    groups,
+    search_steps,
+    WORDS: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     """One program: 32 · BLOCK pixels of one picture."""
     image = tl.program_id(1)
     group = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -119,17 +146,38 @@ def pack_regions_gpu(
     cumulative = torch.empty_like(words)
     block = triton.next_power_of_2(groups)
     _regions_kernel[most, len(views)](
-        views, members, regions, region_starts, excluded, words, cumulative, count, most, members.shape[1], groups,
-        BLOCK=block, num_warps=min(max(block // 256, 1), 8),
-    )  # fmt: skip
+        views,
+        members,
+        regions,
+        region_starts,
+        excluded,
+        words,
+        cumulative,
+        count,
+        most,
+        members.shape[1],
+        groups,
+        BLOCK=block,
+        num_warps=min(max(block // 256, 1), 8),
+    )
     return words, cumulative
 
 
 @triton.jit
 def _regions_kernel(
-    views, members, regions, region_starts, excluded, words, cumulative, count, most, masks, groups,
+    views,
+    members,
+    regions,
+    region_starts,
+    excluded,
+    words,
+    cumulative,
+    count,
+    most,
+    masks,
+    groups,
     BLOCK: tl.constexpr,
-):  # fmt: skip
+):
     """One program: one region of one picture."""
     region = tl.program_id(0)
     image = tl.program_id(1)
@@ -185,17 +233,38 @@ def choose_rules_gpu(
     chosen = views.new_empty((len(views) * most, 3), dtype=torch.int32)
     live = views.new_empty(1)
     _rules_kernel[(1,)](
-        views, cumulative, rules, rule_starts, chosen, live, len(chosen), most, cumulative.shape[1],
-        cumulative.shape[2], pairs_per_rule, BLOCK=1024, num_warps=8,
-    )  # fmt: skip
+        views,
+        cumulative,
+        rules,
+        rule_starts,
+        chosen,
+        live,
+        len(chosen),
+        most,
+        cumulative.shape[1],
+        cumulative.shape[2],
+        pairs_per_rule,
+        BLOCK=1024,
+        num_warps=8,
+    )
     return chosen, live
 
 
 @triton.jit
 def _rules_kernel(
-    views, cumulative, rules, rule_starts, chosen, live, total, most, regions, groups, pairs_per_rule,
+    views,
+    cumulative,
+    rules,
+    rule_starts,
+    chosen,
+    live,
+    total,
+    most,
+    regions,
+    groups,
+    pairs_per_rule,
     BLOCK: tl.constexpr,
-):  # fmt: skip
+):
     """One program in all: the rank of a rule needs those of every rule before it."""
     found = tl.full((), 0, tl.int64)
     for block in range(0, total, BLOCK):
@@ -254,17 +323,48 @@ def draw_comparisons_gpu(
     valid = live.new_empty(capacity, dtype=torch.bool)
     regions, groups = words.shape[1:]
     _comparisons_kernel[(triton.cdiv(capacity, 128),)](
-        words, cumulative, chosen, live, chance, anchor, positive, negative, valid, capacity, negatives, count,
-        regions, groups, pairs_per_rule, (groups - 1).bit_length(), BLOCK=128, num_warps=4,
-    )  # fmt: skip
+        words,
+        cumulative,
+        chosen,
+        live,
+        chance,
+        anchor,
+        positive,
+        negative,
+        valid,
+        capacity,
+        negatives,
+        count,
+        regions,
+        groups,
+        pairs_per_rule,
+        (groups - 1).bit_length(),
+        BLOCK=128,
+        num_warps=4,
+    )
     return anchor, positive, negative, valid
 
 
 @triton.jit
 def _comparisons_kernel(
-    words, cumulative, chosen, live, chance, anchor, positive, negative, valid, capacity, negatives, count, regions,
-    groups, pairs_per_rule, search_steps, BLOCK: tl.constexpr,
-):  # fmt: skip
+    words,
+    cumulative,
+    chosen,
+    live,
+    chance,
+    anchor,
+    positive,
+    negative,
+    valid,
+    capacity,
+    negatives,
+    count,
+    regions,
+    groups,
+    pairs_per_rule,
+    search_steps,
+    BLOCK: tl.constexpr,
+):
     """One program: BLOCK comparisons."""
     pair = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     real = pair < capacity

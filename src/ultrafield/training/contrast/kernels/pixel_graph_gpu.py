@@ -51,7 +51,7 @@ def _distance_key(squared, index):
 @triton.jit
 def _nearest_kernel(
     positions, table, num_points, neighbors, GROUPS: tl.constexpr, MEMBERS: tl.constexpr, QUERIES: tl.constexpr
-):  # fmt: skip
+):
     """The k least keys of each query, one after the other, from the least key of each group of pixels.
 
     Pixel i belongs to group i % GROUPS. Once a group's key is taken, its next one is found by looking at its members.

@@ -65,7 +65,7 @@ def _launch(features: Tensor, pairs: Tensor) -> tuple[tuple[int], dict[str, int]
 @triton.jit
 def _products_kernel(
     features, pairs, products, num_rows, num_pairs, CHANNELS: tl.constexpr, WIDTH: tl.constexpr, PAIRS: tl.constexpr
-):  # fmt: skip
+):
     index = tl.program_id(0).to(tl.int64) * PAIRS + tl.arange(0, PAIRS)
     first, second = load_pairs(pairs, index, index < num_pairs)
     kept = both_within(first, second, num_rows)
@@ -78,9 +78,16 @@ def _products_kernel(
 
 @triton.jit
 def _gradient_kernel(
-    features, pairs, gradient, result, num_rows, num_pairs,
-    CHANNELS: tl.constexpr, WIDTH: tl.constexpr, PAIRS: tl.constexpr,
-):  # fmt: skip
+    features,
+    pairs,
+    gradient,
+    result,
+    num_rows,
+    num_pairs,
+    CHANNELS: tl.constexpr,
+    WIDTH: tl.constexpr,
+    PAIRS: tl.constexpr,
+):
     index = tl.program_id(0).to(tl.int64) * PAIRS + tl.arange(0, PAIRS)
     first, second = load_pairs(pairs, index, index < num_pairs)
     scale = tl.load(gradient + index, mask=index < num_pairs, other=0.0)

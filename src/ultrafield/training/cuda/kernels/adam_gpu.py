@@ -28,9 +28,17 @@ def advance_gpu(
 
 
 def adam_gpu(
-    parameter: Tensor, gradient: Tensor, average: Tensor, square: Tensor, rates: Tensor, *,
-    betas: tuple[float, float], eps: float, sparse: bool, clear: bool,
-) -> None:  # fmt: skip
+    parameter: Tensor,
+    gradient: Tensor,
+    average: Tensor,
+    square: Tensor,
+    rates: Tensor,
+    *,
+    betas: tuple[float, float],
+    eps: float,
+    sparse: bool,
+    clear: bool,
+) -> None:
     """Update a parameter and its moments in place; all four contiguous, float32, of one shape.
 
     Args:
@@ -48,9 +56,21 @@ def adam_gpu(
     quads = triton.cdiv(count, 4)
     if count:
         _adam_kernel[(triton.cdiv(quads, _BLOCK["BLOCK"]),)](
-            parameter, gradient, average, square, rates, count, quads, BETA1=betas[0], BETA2=betas[1], EPS=eps,
-            SPARSE=sparse, CLEAR=clear, WHOLE=count % 4 == 0, **_BLOCK,
-        )  # fmt: skip
+            parameter,
+            gradient,
+            average,
+            square,
+            rates,
+            count,
+            quads,
+            BETA1=betas[0],
+            BETA2=betas[1],
+            EPS=eps,
+            SPARSE=sparse,
+            CLEAR=clear,
+            WHOLE=count % 4 == 0,
+            **_BLOCK,
+        )
 
 
 @triton.jit
@@ -72,10 +92,21 @@ def _advance_kernel(
 
 @triton.jit
 def _adam_kernel(
-    parameter, gradient, average, square, rates, count, quads,
-    BETA1: tl.constexpr, BETA2: tl.constexpr, EPS: tl.constexpr,
-    SPARSE: tl.constexpr, CLEAR: tl.constexpr, WHOLE: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
+    parameter,
+    gradient,
+    average,
+    square,
+    rates,
+    count,
+    quads,
+    BETA1: tl.constexpr,
+    BETA2: tl.constexpr,
+    EPS: tl.constexpr,
+    SPARSE: tl.constexpr,
+    CLEAR: tl.constexpr,
+    WHOLE: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
     quad = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)[:, None]
     lane = tl.arange(0, 4)[None, :]
     here = quad * 4 + lane
