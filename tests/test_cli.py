@@ -113,8 +113,8 @@ def test_shorthands_reach_the_nested_settings() -> None:
 
 
 def test_segment_starts_from_the_settings_of_the_run(tmp_path: Path) -> None:
-    from ultrafield.commands.options import SceneOptions
     from ultrafield.pipeline.folder import RunFolder
+    from ultrafield.scene.options import SceneOptions
 
     stored = Config(segment=SegmentConfig(linkage="single", neighbors=5))
     RunFolder(tmp_path / "run").write_config(tmp_path / "scene", SceneOptions(), stored)
@@ -179,8 +179,8 @@ def test_geometry_options_cover_the_whole_configuration(capsys: pytest.CaptureFi
 def test_a_full_disk_is_one_line_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ultrafield.commands.options import SceneOptions
     from ultrafield.pipeline.folder import RunFolder
+    from ultrafield.scene.options import SceneOptions
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

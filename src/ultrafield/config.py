@@ -11,6 +11,7 @@ BorderWeighting = Literal["any", "share"]
 Engine = Literal["field", "lift", "both"]
 Linkage = Literal["single", "average"]
 Preset = Literal["draft", "standard", "paper"]
+RaySampling = Literal["all_images", "same_image"]
 
 
 _LEAST_VOXEL = 1e-4  # finer ones could not be numbered
@@ -114,7 +115,7 @@ class GeometryConfig:
     depth_smooth_opacity: float = 0.9
     depth_smooth_tolerance: float = 0.1
     random_background: bool = False
-    ray_sampling: Literal["all_images", "same_image"] = "all_images"
+    ray_sampling: RaySampling = "all_images"
     refine_poses: bool = False
 
     def __post_init__(self) -> None:

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 
 from ultrafield import cli
-from ultrafield.commands.options import SceneOptions
-from ultrafield.commands.segment import height_names
 from ultrafield.config import Config
 from ultrafield.io import read_image, write_image
 from ultrafield.masks import read_masks, write_masks
+from ultrafield.pipeline.console import Report
 from ultrafield.pipeline.folder import RunFolder
+from ultrafield.pipeline.job import reopen_job
+from ultrafield.pipeline.segment import height_names
 from ultrafield.scene import load_scene
+from ultrafield.scene.options import SceneOptions
 from ultrafield.ultrametric import cut
 
 SPLITS = {"train": 6, "val": 2, "val_rotate": 2}
@@ -208,14 +210,14 @@ def test_views_of_an_earlier_field_are_never_taken_for_those_of_a_later_one(
 def test_training_views_are_rendered_from_their_refined_poses(tiny_scene: Path, copied_run: Path, command: str) -> None:
     import torch
 
-    from ultrafield.commands.train import keep_fields
+    from ultrafield.pipeline.train import keep_fields
     from ultrafield.training import load_fields
 
     run, fields = RunFolder(copied_run), load_fields(copied_run)
     before = run.read_render("train", "r_1").depth
     cameras = load_scene(tiny_scene, progress=False).train.cameras
     fields.geometry.train_poses = torch.from_numpy(np.roll(cameras.c2w, -1, axis=0)).float()
-    keep_fields(run, run.read_config().config, fields)
+    keep_fields(reopen_job(run, device="cpu", report=Report()), fields)
     options = ["--frames", "0"] if command == "render" else []
     assert cli.main([command, str(copied_run), "--device", "cpu", *options]) == 0
     np.testing.assert_allclose(run.read_render("train", "r_0").depth, before, rtol=1e-3)
@@ -232,9 +234,9 @@ def test_training_drops_the_records_of_what_came_after(
     run = ["train", str(tiny_scene), "--out", str(copied_run), "--engine", "field", *tiny]
     monkeypatch.setattr(training, "fit", interrupted)
     assert cli.main([*run, "--features.steps", "6"]) == 1  # other features on the same geometry
-    assert set(RunFolder(copied_run).seconds()) == {"render"}
+    assert set(RunFolder(copied_run).records.seconds()) == {"render"}
     assert cli.main([*run, "--geometry.steps", "50"]) == 1
-    assert RunFolder(copied_run).seconds() == {}
+    assert RunFolder(copied_run).records.seconds() == {}
 
 
 def test_the_other_engine_uses_the_geometry_that_was_trained_for_features(
@@ -346,14 +348,14 @@ def test_a_full_disk_while_labelling_names_the_file(
 def test_engines_that_need_features_say_so(
     tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], engine: str
 ) -> None:
-    from ultrafield.commands.train import keep_fields
+    from ultrafield.pipeline.train import keep_fields
     from ultrafield.training import Fields, load_fields
 
     run = RunFolder(tmp_path)
     stored = RunFolder(tiny_run).read_config()
     config = replace(stored.config, engine="lift")
     run.write_config(stored.scene, stored.data, config)
-    keep_fields(run, config, Fields(load_fields(tiny_run).geometry))
+    keep_fields(reopen_job(run, device="cpu", report=Report()), Fields(load_fields(tiny_run).geometry))
     assert cli.main(["segment", str(tmp_path), "--engine", engine, "--device", "cpu"]) == 2
     expected = f"--engine {engine}: this run has no features; train with --engine {engine}, or take --engine lift"
     assert expected in capsys.readouterr().err
@@ -619,7 +621,7 @@ def test_other_files_among_the_masks_of_a_run_are_refused(
 def test_a_run_that_was_cut_short_while_it_made_masks_goes_on(
     tiny: list[str], tiny_scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ultrafield.commands import run as module
+    from ultrafield.pipeline import masks as module
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -732,7 +734,7 @@ def test_the_demo_leaves_other_files_alone(tmp_path: Path, capsys: pytest.Captur
 def test_a_video_that_lost_frames_is_not_kept(copied_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import cv2
 
-    from ultrafield.commands.render import _Video
+    from ultrafield.pipeline.render import _Video
 
     video = _Video(copied_run / "orbit.mp4", 33, 32)
     if not video.opened:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from ultrafield.cameras import RenderedView
-from ultrafield.commands.options import SceneOptions
 from ultrafield.config import Config, preset
 from ultrafield.errors import ConfigError, RunError, SceneError
 from ultrafield.io import write_npz
 from ultrafield.labels.stack import LabelChains
-from ultrafield.pipeline.folder import RunFolder, ViewLabels, fingerprint
+from ultrafield.pipeline.folder import RunFolder, ViewLabels
+from ultrafield.pipeline.stages import fingerprint
+from ultrafield.scene.options import SceneOptions
 from ultrafield.surface import Surface
 from ultrafield.ultrametric import Tree
 
@@ -91,24 +92,24 @@ def test_no_run_folder(run: RunFolder) -> None:
 
 
 def test_stages_count_only_when_finished_with_the_same_settings(run: RunFolder) -> None:
-    assert not run.begun("train", "a")
-    run.begin("train", "a")
-    assert run.begun("train", "a")
-    assert not run.finished("train", "a")
-    assert run.seconds() == {}
-    run.finish("train", "a", 1.23456)
-    assert run.finished("train", "a")
-    assert not run.finished("train", "b")
-    assert run.seconds() == {"train": 1.235}
-    run.begin("train", "a")
-    assert not run.finished("train", "a")
+    assert not run.records.begun("train", "a")
+    run.records.begin("train", "a")
+    assert run.records.begun("train", "a")
+    assert not run.records.finished("train", "a")
+    assert run.records.seconds() == {}
+    run.records.finish("train", "a", 1.23456)
+    assert run.records.finished("train", "a")
+    assert not run.records.finished("train", "b")
+    assert run.records.seconds() == {"train": 1.235}
+    run.records.begin("train", "a")
+    assert not run.records.finished("train", "a")
 
 
 def test_forgotten_stages_are_not_finished(run: RunFolder) -> None:
     for stage in ("train", "render", "eval"):
-        run.finish(stage, "a", 1.0)
-    run.forget("render", "eval", "segment")
-    assert run.seconds() == {"train": 1.0}
+        run.records.finish(stage, "a", 1.0)
+    run.records.forget("render", "eval", "segment")
+    assert run.records.seconds() == {"train": 1.0}
 
 
 def test_adopted_geometry_counts_as_done(run: RunFolder, tmp_path: Path) -> None:
@@ -117,12 +118,12 @@ def test_adopted_geometry_counts_as_done(run: RunFolder, tmp_path: Path) -> None
     other.write_render("val", "r_0", RenderedView(np.zeros((2, 3, 3)), np.ones((2, 3)), np.ones((2, 3))))
     (other.root / "field.safetensors").write_bytes(b"field")
     for stage in ("source", "render", "segment"):
-        other.finish(stage, "a", 1.0)
+        other.records.finish(stage, "a", 1.0)
     run.adopt_geometry(other)
     run.claim(tmp_path / "a")
-    assert run.finished("source", "a")
-    assert run.finished("render", "a")
-    assert not run.finished("segment", "a")
+    assert run.records.finished("source", "a")
+    assert run.records.finished("render", "a")
+    assert not run.records.finished("segment", "a")
     assert (run.root / "field.safetensors").read_bytes() == b"field"
     assert run.read_render("val", "r_0").depth.shape == (2, 3)
 
@@ -160,8 +161,8 @@ def test_labels_come_back(run: RunFolder, width: int) -> None:
     view = ViewLabels(LabelChains.of(maps), np.array([0.1, 0.2], np.float32), np.array([True, False]))
     run.write_labels("val_rotate", "r_2", view)
     with np.load(run.label_file("val_rotate", "r_2")) as stored:
-        assert stored["labels"].dtype == np.int32
-        np.testing.assert_array_equal(stored["labels"], maps)
+        assert stored["index"].dtype == stored["columns"].dtype == np.int32
+        np.testing.assert_array_equal(stored["columns"].T[:, stored["index"]], maps)
     found = run.read_labels("val_rotate", "r_2")
     assert found.labels.chains.dtype == np.int32
     np.testing.assert_array_equal(found.labels.maps(), maps)
@@ -172,23 +173,25 @@ def test_labels_come_back(run: RunFolder, width: int) -> None:
 
 def test_labels_without_their_maps_are_named(run: RunFolder) -> None:
     write_npz(run.label_file("val", "r_0"), heights=np.zeros(1, np.float32), is_level=np.ones(1, bool))
-    with pytest.raises(RunError, match=r"r_0\.npz: holds no array 'labels'"):
+    with pytest.raises(RunError, match=r"r_0\.npz: holds no array 'index'"):
         run.read_labels("val", "r_0")
 
 
 @pytest.mark.parametrize(
-    ("labels", "message"),
+    ("index", "columns", "message"),
     [
-        (np.zeros((1, 4, 5), np.float32), "cannot be used"),
-        (np.zeros((4, 5), np.int32), "cannot be used"),
-        (np.zeros((1, 4, 0), np.int32), "cannot be used"),
-        (np.int32(3), "cannot be read"),
-        (np.zeros((3, 4, 5), np.int32), r"expected one label map per height \(1\), got 3"),
+        (np.zeros((4, 5), np.int32), np.zeros((1, 3), np.int32), r"expected columns of 1 heights, got \[1, 3\]"),
+        (np.zeros((4, 5), np.int32), np.zeros(1, np.int32), r"expected columns of 1 heights, got \[1\]"),
+        (np.zeros((4, 5), np.int32), np.zeros((1, 1), np.float32), "'columns' must hold node ids"),
+        (np.zeros((4, 5), np.float32), np.zeros((1, 1), np.int32), "'index' must name columns"),
+        (np.zeros(4, np.int32), np.zeros((1, 1), np.int32), "'index' must name columns"),
+        (np.ones((4, 5), np.int32), np.zeros((1, 1), np.int32), "'index' must name columns"),
+        (np.full((4, 5), -1, np.int32), np.zeros((1, 1), np.int32), "'index' must name columns"),
     ],
 )
-def test_labels_of_another_kind_are_named(run: RunFolder, labels: np.ndarray, message: str) -> None:
+def test_labels_of_another_kind_are_named(run: RunFolder, index: np.ndarray, columns: np.ndarray, message: str) -> None:
     file = run.label_file("val", "r_0")
-    write_npz(file, labels=labels, heights=np.zeros(1, np.float32), is_level=np.ones(1, bool))
+    write_npz(file, index=index, columns=columns, heights=np.zeros(1, np.float32), is_level=np.ones(1, bool))
     with pytest.raises(RunError, match=rf"r_0\.npz: .*{message}"):
         run.read_labels("val", "r_0")
 

@@ -17,10 +17,11 @@ from ultrafield.masks import build_mask_set, read_masks
 from ultrafield.pipeline.console import Report
 from ultrafield.published import segment as published_segment
 from ultrafield.published import train as published
+from ultrafield.published.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ultrafield.published.evaluate import evaluate_main
 from ultrafield.published.masks import hierarchy_main
 from ultrafield.published.options import parse_options
-from ultrafield.published.train import Checkpoint, read_checkpoint, render_main, train_main, write_checkpoint
+from ultrafield.published.train import render_main, train_main
 from ultrafield.published.views import PARSING_THRESHOLDS, Quality, below, parse_view, read_view_list, write_views
 
 pytestmark = pytest.mark.usefixtures("small_paper")
@@ -117,7 +118,7 @@ def test_training_goes_on_from_a_checkpoint(
     assert (here / "results/nerf/B/field.safetensors").is_file()
 
     trained = []
-    monkeypatch.setattr(published, "train", lambda run, scene, config, **how: trained.append((config, how)) or 1 / 0)
+    monkeypatch.setattr(published, "train", lambda job, **how: trained.append((job.config, how)) or 1 / 0)
     assert train_main([*root, *again, "--num_epochs", "4"]) == 1
     assert (
         "epoch=0.ckpt: training starts from the weights of epoch 0 for 3000 steps; optimiser and learning rate begin"
@@ -253,7 +254,7 @@ def test_exact_views_leave_the_figure_finite(psnr: list[float], text: str) -> No
 
 def test_trainval_trains_on_both_splits(here: Path, tiny_scene: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(published, "train", lambda run, scene, config, **how: seen.append(scene) or 1 / 0)
+    monkeypatch.setattr(published, "train", lambda job, **_: seen.append(job.scene) or 1 / 0)
     assert train_main(["--root_dir", str(tiny_scene), *FLAGS, "--split", "trainval", "--scale", "1.0"]) == 1
     names = [view.name for view in seen[0].train]
     assert names == [*(f"r_{i}" for i in range(6)), "val_r_0", "val_r_1"]

@@ -11,8 +11,9 @@ from ..errors import RunError
 from ..io import read_json, write_json
 from ..pipeline.console import Report, figure
 from ..pipeline.folder import RunFolder
+from ..pipeline.run import run_stages, start_afresh
+from ..pipeline.stages import STAGES
 from .options import Device, SceneOptions, Switch
-from .run import STAGES, run_stages, start_afresh
 
 ENGINES: tuple[Engine, ...] = ("lift", "field")  # the first one trains the geometry that both use
 
@@ -50,7 +51,7 @@ class Demo:
         """Run everything, then print the tables."""
         report = Report()
         scene, built = self._scene(report)
-        metrics = {}
+        metrics: dict[str, dict[str, Any] | None] = {}
         for engine in ENGINES:
             run = RunFolder(self.out / engine)
             config = replace(demo_config(), engine=engine, seed=self.seed)
@@ -101,7 +102,7 @@ class Demo:
             digits = (2, 4, 3, 3, 3, 3)
             quality.append([engine, *(figure(mean, count) for mean, count in zip(means, digits, strict=True))])
         report.table("Quality", quality[0], quality[1:])
-        seconds = {engine: RunFolder(self.out / engine).seconds() for engine in metrics}
+        seconds = {engine: RunFolder(self.out / engine).records.seconds() for engine in metrics}
         done = [stage for stage in STAGES if any(stage in spent for spent in seconds.values())]
         rows = [[stage, *(figure(spent.get(stage), 1) for spent in seconds.values())] for stage in done]
         report.table("Seconds", ["", *seconds], rows)

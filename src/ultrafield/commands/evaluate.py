@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-import numpy as np
 import tyro
 
-from ..errors import ConfigError, RunError
-from ..io import write_json
-from ..labels.stack import LabelChains
-from ..parallel import in_threads, workers_for
+from ..errors import RunError
 from ..pipeline.console import Report, figure
-from ..pipeline.folder import RunFolder, Stored
-from ..scene import Scene, View
+from ..pipeline.evaluate import evaluate
+from ..pipeline.folder import RunFolder
+from ..pipeline.job import reopen_job
 from .options import RunArgument, Switch
-from .segment import segment_fingerprint
-from .train import open_scene
-
-if TYPE_CHECKING:
-    from ..metrics import Scores, SegmentationScores
-
-
-# Renderings are rounded to 8 bits, which alone makes a mean squared error of 1/12 of a squared step; what is closer to
-# a photograph than that cannot be told from equal to it.
-PSNR_LIMIT = 10.0 * math.log10(12 * 255**2)
-
-_BYTES_PER_VALUE = 150  # working memory of SSIM
-_EXACT = {"sampling": None, "seed": 0, "published": False}
 
 
 @dataclass(frozen=True)
@@ -54,128 +37,12 @@ class Evaluate:
     def execute(self) -> None:
         """Write metrics.json and print the table."""
         report, run = Report(), RunFolder(self.run)
-        stored = run.read_config()
-        if not run.finished("segment", segment_fingerprint(run)):
+        job = reopen_job(run, device="cpu", report=report)
+        if not run.records.finished("segment", job.stages.segment):
             raise RunError(f"{run.root}: not segmented with its settings; next: ultrafield segment {run.root}")
-        scene = open_scene(stored.scene, stored.data, report)
-        metrics = evaluate(run, scene, report, sampling=self.sampling, seed=self.seed, published=self.published)
+        metrics = evaluate(job, sampling=self.sampling, seed=self.seed, published=self.published)
         print_metrics(metrics, report)
         report.result(f"{run.root / 'metrics.json'}")
-
-
-def evaluate(
-    run: RunFolder, scene: Scene, report: Report, *, sampling: int | None = None, seed: int = 0, published: bool = False
-) -> dict[str, Any]:
-    """Compute whatever the scene allows, and write metrics.json.
-
-    Returns:
-        What metrics.json holds: `psnr` (mean, per view, and which views are capped at the limit that 8 bits set),
-        `ssim` (mean, per view), `nc`, `nc_dense`, `vc` and `vc_truth` (mean,
-        levels, per view), each None where it cannot be computed, and `missing` with the reasons.
-    """
-    if sampling is not None and sampling < 1:
-        raise ConfigError(f"--sampling: expected at least 1 point, got {sampling}")
-    metrics: dict[str, Any] = {"settings": {"sampling": sampling, "seed": seed, "published": published}, "missing": {}}
-    with report.stage("eval"):
-        metrics |= _pictures(run, scene, metrics["missing"])
-        metrics |= _segmentation(run, scene, metrics["missing"], sampling=sampling, seed=seed, published=published)
-        write_json(run.root / "metrics.json", metrics)
-    return metrics
-
-
-def is_exact(metrics: dict[str, Any]) -> bool:
-    """Whether metrics are exact expectations with our own rounding, the defaults of `evaluate`."""
-    return metrics.get("settings") == _EXACT
-
-
-def can_evaluate(scene: Scene) -> bool:
-    """Whether there is anything to compare with: views that were not trained on."""
-    return "val" in scene.splits and len(scene.splits["val"]) > 0
-
-
-def _pictures(run: RunFolder, scene: Scene, missing: dict[str, str]) -> dict[str, Any]:
-    from ..metrics import psnr, ssim
-
-    views = [view for view in scene.splits["val"] if view.image is not None] if can_evaluate(scene) else []
-    if not views:
-        missing["psnr"] = missing["ssim"] = "the scene has no held-out pictures"
-        return {"psnr": None, "ssim": None}
-
-    def measure(view: View) -> tuple[float, float]:
-        picture = run.read_render("val", view.name).color
-        return psnr(picture, view.image), ssim(picture, view.image)
-
-    pixels = max(view.image.size for view in views)
-    values = list(in_threads(measure, views, workers=workers_for(_BYTES_PER_VALUE * pixels)))
-    names = [view.name for view in views]
-    measured = {
-        metric: dict(zip(names, column, strict=True))
-        for metric, column in zip(("psnr", "ssim"), zip(*values, strict=True), strict=True)
-    }
-    capped = [name for name, value in measured["psnr"].items() if value > PSNR_LIMIT]
-    measured["psnr"] |= dict.fromkeys(capped, PSNR_LIMIT)
-    return {
-        "psnr": _mean_and_views(measured["psnr"]) | {"limit": PSNR_LIMIT, "capped": capped},
-        "ssim": _mean_and_views(measured["ssim"]),
-    }
-
-
-def _mean_and_views(values: dict[str, float]) -> dict[str, Any]:
-    per_view = {name: _number(value) for name, value in values.items()}
-    return {"mean": _number(float(np.mean(list(values.values())))), "per_view": per_view}
-
-
-def _segmentation(run: RunFolder, scene: Scene, missing: dict[str, str], **how: Any) -> dict[str, Any]:
-    from ..metrics import evaluate_segmentation
-    from ..scene import load_ground_truth
-
-    nothing = {"nc": None, "nc_dense": None, "vc": None, "vc_truth": None}
-    truth = load_ground_truth(scene, "val") if can_evaluate(scene) else None
-    if truth is None:
-        missing |= dict.fromkeys(nothing, "the scene has no ground-truth segmentation of validation views")
-        return nothing
-    rotated = scene.splits.get("val_rotate")
-    scores = evaluate_segmentation(
-        _labels(run, "val", scene),
-        None if rotated is None else _labels(run, "val_rotate", scene),
-        truth,
-        None if rotated is None else load_ground_truth(scene, "val_rotate"),
-        scene.splits["val"].cameras,
-        None if rotated is None else rotated.cameras,
-        **how,
-    )
-    if scores.vc is None:
-        lacking = "rotated validation views" if rotated is None else "ground-truth depth and visibility"
-        missing["vc"] = f"the scene has no {lacking}"
-    if scores.vc_truth is None:
-        missing["vc_truth"] = missing.get("vc", "the scene has no ground truth of the rotated views")
-    return {name: _scores_to_json(scores, name) for name in nothing}
-
-
-def _labels(run: RunFolder, split: str, scene: Scene) -> Stored[LabelChains]:
-    if not (run.root / "labels" / split).is_dir():
-        raise RunError(f"{run.root}: no label maps of {split}; make them with: ultrafield segment {run.root}")
-    names = tuple(view.name for view in scene.splits[split])
-    return Stored(lambda split, name: run.read_labels(split, name).labels, split, names)
-
-
-def _scores_to_json(all_scores: SegmentationScores, name: str) -> dict[str, Any] | None:
-    from ..metrics import LEVELS
-
-    scores: Scores | None = getattr(all_scores, name)
-    if scores is None:
-        return None
-    rows = zip(all_scores.names, scores.per_view, strict=True)
-    return {
-        "mean": _number(scores.mean),
-        "levels": dict(zip(LEVELS, map(_number, scores.levels), strict=True)),
-        "per_view": {view: dict(zip(LEVELS, map(_number, row), strict=True)) for view, row in rows},
-    }
-
-
-def _number(value: float) -> float | None:
-    """A JSON number; null for one that could not be computed (NaN)."""
-    return float(value) if math.isfinite(value) else None
 
 
 def print_metrics(metrics: dict[str, Any], report: Report) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import tyro
 
 from .. import config as settings
 from ..config import Config, Engine, FeatureConfig, GeometryConfig, Linkage, Preset, SegmentConfig
 from ..errors import ConfigError
+from ..pipeline.console import Report
+from ..scene import options as scene_options
 
 Device = Literal["auto", "cpu", "cuda"]
-Layout = Literal["auto", "blender-hs", "nerf-synthetic", "nerfstudio", "partnet"]
 PresetChoice = Literal["auto", "draft", "standard", "paper"]
 
 SceneArgument = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCENE")]
@@ -31,40 +32,13 @@ CutsOption = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hi
 
 
 @dataclass(frozen=True)
-class SceneOptions:
-    """How the scene folder is read.
+class SceneOptions(scene_options.SceneOptions):
+    __doc__ = scene_options.SceneOptions.__doc__
 
-    Attributes:
-        layout: Layout of the folder; auto recognises it.
-        downsample: Working size of the pictures as a fraction of their own.
-        width: Working width in pixels; overrides --downsample.
-        half_extent: Half the edge of the box to model, normalised units; found from the cameras if not given.
-        hold_out: Where the folder names no validation views, every N-th view is held out; 0 keeps all for training.
-        masks: Folder that holds train_seg/; the scene folder itself if not given.
-        allow_missing: Continue however many of the listed pictures are not on disk; up to a third is accepted anyway.
-    """
-
-    layout: Layout = "auto"
-    downsample: float = 1.0
     width: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     half_extent: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
-    hold_out: int = 8
     masks: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     allow_missing: Switch = False
-
-    def arguments(self) -> dict[str, Any]:
-        """Keyword arguments of `load_scene`."""
-        return vars(self) | {"allow_missing": True if self.allow_missing else None}
-
-    def to_json(self) -> dict[str, Any]:
-        """The options as JSON values; paths absolute, so that a run can be continued from any folder."""
-        return vars(self) | {"masks": None if self.masks is None else str(self.masks.resolve())}
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
-        """The options that `to_json` stored."""
-        masks = values.get("masks")
-        return cls(**(values | {"masks": None if masks is None else Path(masks)}))
 
 
 @dataclass(frozen=True)
@@ -97,6 +71,11 @@ class MethodOptions:
         base = settings.preset(name)
         return cls(engine=base.engine, geometry=base.geometry, features=base.features, segment=base.segment)
 
+    def informed(self, device: Device) -> Self | None:
+        """Options with the defaults of the preset that `auto` stands for, None where that is the draft."""
+        name, _ = choose_preset(self.preset, device)
+        return None if name in (self.preset, "draft") else self.of_preset(name)
+
     def config(self, name: Preset) -> Config:
         """The settings of a run whose preset is `name`."""
         return Config(
@@ -113,8 +92,7 @@ def with_shorthands(segment: SegmentConfig, linkage: Linkage | None, cuts: int |
     """`segment` with --linkage and --cuts applied where they were given."""
     if cuts is not None and cuts < 1:
         raise ConfigError(f"--cuts: expected at least 1, got {cuts}")
-    given = {name: value for name, value in (("linkage", linkage), ("cuts", cuts)) if value is not None}
-    return replace(segment, **given)
+    return replace(segment, linkage=linkage or segment.linkage, cuts=cuts or segment.cuts)
 
 
 def choose_preset(choice: PresetChoice, device: Device) -> tuple[Preset, str]:
@@ -136,3 +114,14 @@ def choose_preset(choice: PresetChoice, device: Device) -> tuple[Preset, str]:
     if find_spec("triton") is None:
         return "draft", "the CUDA device cannot be used without Triton: pip install triton"
     return "standard", "the device is CUDA"
+
+
+def announced_config(method: MethodOptions, device: Device, report: Report) -> Config:
+    """The settings of the run; says which preset they start from, and why."""
+    if device == "cuda":
+        from ..training import resolve_device
+
+        resolve_device(device)  # before anything is written for a device that is not there
+    name, reason = choose_preset(method.preset, device)
+    report.note(f"preset {name} ({reason}), engine {method.engine}")
+    return method.config(name)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ..config import Config, preset
+from ..config import Config, Engine, preset
 from ..pipeline.console import Report, figure
 from ..pipeline.folder import RunFolder
+from ..pipeline.run import run_stages
 from .options import Device, PresetChoice, SceneOptions, choose_preset
-from .run import run_stages
 
 _ROUNDS = ("first", "again")
 _STEPS = {"cpu": (24, 8), "cuda": (128, 32)}  # of geometry and features; enough to have a surface to segment
@@ -44,7 +44,8 @@ class Warmup:
         report, kind = Report(), resolve_device(self.device).type
         name, reason = choose_preset(self.preset, self.device)
         report.note(f"preset {name} ({reason})")
-        config, seconds = warmup_config(preset(name), kind), {}
+        config = warmup_config(preset(name), kind)
+        seconds: dict[str, dict[str, float]] = {}
         with tempfile.TemporaryDirectory(prefix="ultrafield-") as folder:
             scene = _make_scene(Path(folder) / "scene", kind)
             for time in _ROUNDS:
@@ -56,8 +57,10 @@ class Warmup:
 
     def _run(self, scene: Path, out: Path, config: Config) -> dict[str, float]:
         """Seconds of every stage of both engines, the second one on the geometry of the first."""
-        seconds, lift, field = {}, RunFolder(out / "lift"), RunFolder(out / "field")
-        for engine, run in (("lift", lift), ("field", field)):
+        lift, field = RunFolder(out / "lift"), RunFolder(out / "field")
+        seconds: dict[str, float] = {}
+        runs: dict[Engine, RunFolder] = {"lift": lift, "field": field}
+        for engine, run in runs.items():
             if run is field:
                 run.adopt_geometry(lift)
             report = Report(notes=Console(quiet=True))

@@ -4,7 +4,8 @@
     quality.json  points.ply  contact_sheet.png
     masks/                              2D masks that `run` made itself
     renders/<split>/<image>.npz         color [H, W, 3] uint8, depth [H, W] float32, opacity [H, W] float16
-    labels/<split>/<image>.npz          labels [L, H, W] int32, heights [L] float32, is_level [L] bool
+    labels/<split>/<image>.npz          index [H, W] int32, columns [C, L] int32, heights [L] float32, is_level [L]
+                                        bool; label maps [L, H, W] are columns.T[:, index]
     views/<split>/<image>/<height>.png  the automatic levels
 
 Rendered depth is in normalised units; everything else that has a frame is in the user's.
@@ -12,7 +13,6 @@ Rendered depth is in normalised units; everything else that has a frame is in th
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -24,15 +24,16 @@ import numpy as np
 
 from .. import __version__
 from ..cameras import RenderedView
-from ..commands.options import SceneOptions
 from ..config import Config, from_dict, to_dict
 from ..errors import ConfigError, RunError, SceneError
-from ..io import Blocks, read_json, read_npz, read_npz_blocks, write_json, write_npz
+from ..io import read_json, read_npz, write_json, write_npz
 from ..labels.stack import LabelChains
 from ..names import check_name
 from ..removal import check_ours, find_link, find_stranger, kinds, remove_ours
+from ..scene.options import SceneOptions
 from ..surface import Surface
 from ..ultrametric import Tree
+from .records import StageRecords
 
 _Artefact = TypeVar("_Artefact")
 
@@ -47,8 +48,6 @@ _KINDS = {
 }
 _UNCLAIMED = kinds(r"config\.json")  # a folder with nothing else counts as empty: at most, half a config.json is in it
 _PUBLISHED = kinds(r"config\.json", r"\d+/.+")  # or with the views of epochs, which the published commands look after
-
-_COLUMNS = 32  # of pixels whose labels at all cuts are in memory at once, as they are read or written
 
 
 @dataclass(frozen=True)
@@ -219,36 +218,12 @@ class RunFolder:
         except (KeyError, TypeError, AttributeError, ConfigError, SceneError) as error:
             raise RunError(f"{self.config_file}: cannot be used ({error})") from None
 
-    # Stages
+    # Records
 
-    def finished(self, stage: str, settings: str) -> bool:
-        """Whether `stage` has ended with exactly the settings that the fingerprint `settings` stands for."""
-        record = self._stages().get(stage, {})
-        return record.get("settings") == settings and record.get("seconds") is not None
-
-    def begun(self, stage: str, settings: str) -> bool:
-        """Whether `stage` has at least begun with exactly these settings."""
-        return self._stages().get(stage, {}).get("settings") == settings
-
-    def seconds(self) -> dict[str, float]:
-        """Wall time of each finished stage."""
-        records = self._stages()
-        return {name: record["seconds"] for name, record in records.items() if record["seconds"] is not None}
-
-    def begin(self, stage: str, settings: str) -> None:
-        """Record that `stage` is under way: its artefacts are not to be trusted until it is finished."""
-        self._record(stage, {"settings": settings, "seconds": None})
-
-    def finish(self, stage: str, settings: str, seconds: float) -> None:
-        """Record that `stage` is done."""
-        self._record(stage, {"settings": settings, "seconds": round(seconds, 3)})
-
-    def forget(self, *stages: str) -> None:
-        """Drop the records of stages whose artefacts are not to be trusted any more."""
-        records = self._stages()
-        kept = {name: record for name, record in records.items() if name not in stages}
-        if kept != records:
-            write_json(self.root / "stages.json", kept)
+    @property
+    def records(self) -> StageRecords:
+        """Which stages are done, with which settings."""
+        return StageRecords(self.root / "stages.json")
 
     def log(self, line: dict[str, Any]) -> None:
         """Add a line to log.jsonl, which training writes too."""
@@ -256,21 +231,12 @@ class RunFolder:
         with open(self.root / "log.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
-    def _record(self, stage: str, record: dict[str, Any]) -> None:
-        others = {name: value for name, value in self._stages().items() if name != stage}
-        write_json(self.root / "stages.json", others | {stage: record})
-
     def adopt_geometry(self, other: RunFolder) -> None:
         """Start from the field and the rendered views of another run on the same scene, in a folder that is claimed."""
         write_json(self.config_file, read_json(other.config_file))  # from here on it is known as a run
         shutil.copyfile(other.root / "field.safetensors", self.root / "field.safetensors")
         shutil.copytree(other.root / "renders", self.root / "renders", dirs_exist_ok=True)
-        for stage in ("source", "render"):
-            self._record(stage, other._stages()[stage] | {"seconds": 0.0})
-
-    def _stages(self) -> dict[str, dict[str, Any]]:
-        file = self.root / "stages.json"
-        return read_json(file) if file.is_file() else {}
+        self.records.adopt(other.records, "source", "render")
 
     # Artefacts
 
@@ -309,27 +275,28 @@ class RunFolder:
         return RenderedView(color, found["depth"], found["opacity"].astype(np.float32))
 
     def write_labels(self, split: str, name: str, view: ViewLabels) -> None:
-        """Store the label maps of one view; in Fortran order, as neighbouring pixels are alike at all cuts."""
-        slices = (slice(first, first + _COLUMNS) for first in range(0, view.labels.shape[2], _COLUMNS))
-        maps = Blocks(view.labels.shape, np.dtype(np.int32), map(view.labels.maps, slices))
-        write_npz(self.label_file(split, name), labels=maps, heights=view.heights, is_level=view.is_level)
+        """Store the label maps of one view: each pixel's column, and the node ids of every column at all cuts."""
+        index, columns = view.labels.index, view.labels.chains
+        cuts = {"heights": view.heights, "is_level": view.is_level}
+        write_npz(self.label_file(split, name), index=index, columns=columns, **cuts)
 
     def read_labels(self, split: str, name: str) -> ViewLabels:
         """Read the label maps of one view."""
         file = self.label_file(split, name)
-        known = self._load(file, ("heights", "is_level"))
-        try:
-            blocks = [LabelChains.of(block) for block in read_npz_blocks(file, "labels", step=_COLUMNS)]
-            labels = LabelChains.joined(blocks)
-        except KeyError:
-            raise self._lacking(file, "labels") from None
-        except (ValueError, TypeError) as error:
-            raise RunError(f"{file}: 'labels' cannot be used ({error}); make them again: ultrafield segment") from None
-        if labels.shape[0] != len(known["heights"]):
-            raise RunError(
-                f"{file}: expected one label map per height ({len(known['heights'])}), got {labels.shape[0]}"
-            )
-        return ViewLabels(labels, **known)
+        arrays = self._load(file, ("index", "columns", "heights", "is_level"))
+        index, columns = arrays["index"], arrays["columns"]
+        if columns.ndim != 2 or columns.shape[1] != len(arrays["heights"]):
+            raise RunError(f"{file}: expected columns of {len(arrays['heights'])} heights, got {list(columns.shape)}")
+        if columns.dtype != np.int32:
+            raise RunError(f"{file}: 'columns' must hold node ids, int32; make it anew with: {self._anew}")
+        whole = index.ndim == 2 and index.dtype == np.int32
+        if not whole or (index.size and not 0 <= index.min() <= index.max() < len(columns)):
+            raise RunError(f"{file}: 'index' must name columns for the pixels of a picture; make it anew: {self._anew}")
+        return ViewLabels(LabelChains(index, columns), arrays["heights"], arrays["is_level"])
+
+    @property
+    def _anew(self) -> str:
+        return f"ultrafield segment {self.root}"
 
     def _load(self, file: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         found = read_npz(self._existing(file), names)
@@ -345,8 +312,3 @@ class RunFolder:
         if not file.is_file():
             raise RunError(f"{file}: missing; make it with: ultrafield segment {self.root}")
         return file
-
-
-def fingerprint(*settings: Any) -> str:
-    """A short digest of JSON-ready settings and of the fingerprints of the stages before."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]

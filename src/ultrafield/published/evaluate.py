@@ -13,13 +13,13 @@ from typing import Literal
 
 import numpy as np
 
-from ..commands.options import SceneOptions
 from ..errors import ConfigError, RunError, SceneError
 from ..io import write_json
 from ..names import check_name
 from ..pipeline.console import Report
 from ..pipeline.guard import guarded
 from ..scene import Scene
+from ..scene.options import SceneOptions
 from .segment import NUM_SEGMENTS
 
 Metric = Literal["nc", "nc_dense", "vc"]

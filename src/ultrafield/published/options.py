@@ -6,9 +6,9 @@ import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
-from ..config import Config, FeatureConfig, GeometryConfig, preset
+from ..config import Config, FeatureConfig, GeometryConfig, RaySampling, preset
 from ..errors import ConfigError
 from ..names import check_name
 from ..scene import Scene
@@ -210,7 +210,7 @@ def _geometry(base: GeometryConfig, options: PublishedOptions, *, smoothable: bo
         depth_smooth=options.depth_smooth and smoothable,
         depth_smooth_from=min(1.0, _DEPTH_SMOOTH_EPOCH / options.num_epochs),
         random_background=options.random_bg,
-        ray_sampling=options.ray_sampling_strategy,
+        ray_sampling=cast(RaySampling, options.ray_sampling_strategy),
         refine_poses=options.optimize_ext,
     )
 

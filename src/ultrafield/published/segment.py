@@ -133,6 +133,7 @@ def training_points(folder: Path, stems: Sequence[str], needed: int, report: Rep
         points = view.surface[near]
         # Thinning each view by itself first saves memory and changes nothing: the first point of a voxel stays first.
         first = first_per_voxel(points, VOXEL)
+        assert view.features is not None  # asked for
         kept.append((points[first], view.features[near][first]))
     points, features = (np.concatenate(column) for column in zip(*kept, strict=True))
     first = first_per_voxel(points, VOXEL)
@@ -203,8 +204,8 @@ class PixelLabeller:
         self._k, self._reach = k_query, float(np.sqrt(threshold))
         self._candidates = min(max(_CANDIDATES, k_query), len(points))
         self._tree = cKDTree(points)
-        self._known = [np.flatnonzero(numbers != NUM_SEGMENTS) for numbers in self._segments]
-        self._known_trees: dict[int, cKDTree] = {}
+        self._numbered = [np.flatnonzero(numbers != NUM_SEGMENTS) for numbers in self._segments]
+        self._numbered_trees: dict[int, cKDTree] = {}
 
     def __call__(self, view: PublishedView) -> np.ndarray:
         """Labels [T, H, W], int64, of the pixels of `view`; 200 where it shows nothing."""
@@ -212,14 +213,15 @@ class PixelLabeller:
 
         seen = np.flatnonzero(view.depth > 0)
         queries = view.surface[seen]
-        found = self._tree.query(queries, self._candidates, workers=-1)
-        distance, nearest = (array.reshape(len(seen), self._candidates) for array in found)
+        shape = (len(seen), self._candidates)
+        nearby = self._tree.query(queries, self._candidates, workers=-1)
+        distance, nearest = (np.asarray(array).reshape(shape) for array in nearby)
         labels = np.full((len(self._segments), view.depth.size), NUM_SEGMENTS, np.int64)
         for level, numbers in enumerate(self._segments):
-            found = vote(nearest, distance, numbers, NUM_SEGMENTS, self._k, self._reach)
-            open_ones = np.flatnonzero(found < 0)
-            found[open_ones] = self._search(level, queries[open_ones])
-            labels[level, seen] = found
+            winners = vote(nearest, distance, numbers, NUM_SEGMENTS, self._k, self._reach)
+            undecided = np.flatnonzero(winners < 0)
+            winners[undecided] = self._search(level, queries[undecided])
+            labels[level, seen] = winners
         return labels.reshape(len(labels), *view.shape)
 
     def _search(self, level: int, queries: np.ndarray) -> np.ndarray:
@@ -228,15 +230,16 @@ class PixelLabeller:
 
         from .kernels.vote_cpu import vote
 
-        known = self._known[level]
-        if len(queries) == 0 or len(known) < self._k:
+        numbered = self._numbered[level]
+        if len(queries) == 0 or len(numbered) < self._k:
             return np.full(len(queries), NUM_SEGMENTS, np.int64)
-        if level not in self._known_trees:
-            self._known_trees[level] = cKDTree(self._points[known])
-        distance, nearest = self._known_trees[level].query(queries, self._k, workers=-1)
-        numbers = self._segments[level][known]
+        if level not in self._numbered_trees:
+            self._numbered_trees[level] = cKDTree(self._points[numbered])
         shape = (len(queries), self._k)
-        return vote(nearest.reshape(shape), distance.reshape(shape), numbers, NUM_SEGMENTS, self._k, self._reach)
+        nearby = self._numbered_trees[level].query(queries, self._k, workers=-1)
+        distance, nearest = (np.asarray(array).reshape(shape) for array in nearby)
+        numbers = self._segments[level][numbered]
+        return vote(nearest, distance, numbers, NUM_SEGMENTS, self._k, self._reach)
 
 
 def _write_labels(folder: Path, labels: np.ndarray) -> None:

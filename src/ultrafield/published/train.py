@@ -10,26 +10,28 @@ state.
 
 from __future__ import annotations
 
-import io as bytes_io
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..cameras import Cameras
-from ..commands.options import SceneOptions
-from ..commands.train import is_trained, keep_fields, open_scene, train
-from ..config import Config, from_dict, to_dict
-from ..errors import ConfigError, RunError, SceneError
-from ..io import atomic_write, fresh_folder
+from ..config import Config
+from ..errors import ConfigError, SceneError
+from ..io import fresh_folder
 from ..pipeline.console import Report
-from ..pipeline.folder import RunFolder, fingerprint
+from ..pipeline.folder import RunFolder
 from ..pipeline.guard import guarded
+from ..pipeline.job import Job, open_scene
+from ..pipeline.stages import Source, Stages, fingerprint
+from ..pipeline.train import is_trained, keep_fields, train
 from ..removal import check_ours, remove_ours
 from ..scene import Scene, Split
+from ..scene.options import SceneOptions
+from .checkpoint import Checkpoint, build_fields, read_checkpoint, write_checkpoint
 from .options import PUBLISHED_SIZE, PublishedOptions, parse_options, published_config, remarks, scene_remarks
 from .views import VIEW_FILES, epoch_folders, write_views
 
@@ -37,23 +39,6 @@ if TYPE_CHECKING:
     from ..training import Fields
 
 _CPU_SAMPLES = 1 << 17  # a step of about a second on two cores with the published sizes
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """Trained fields as one `torch.save` file.
-
-    Attributes:
-        epoch: Number of the last epoch that was trained, counted from 0.
-        config: Settings of the training.
-        geometry: State of the radiance field.
-        features: State of the feature field, or None.
-    """
-
-    epoch: int
-    config: Config
-    geometry: dict[str, Any]
-    features: dict[str, Any] | None
 
 
 def train_main(arguments: Sequence[str] | None = None) -> int:
@@ -135,34 +120,48 @@ def _fit(
     """
     from ..training.contrast.mask_pool import check_masks
 
-    run = RunFolder(result_folder(options))
     config = _affordable(published_config(options, smoothable=scene.has_masks), report)
     # What can be refused is refused before anything of an earlier training is removed.
     if options.contrastive:
         check_masks(scene)
     initial = None if checkpoint is None else build_fields(scene, checkpoint)
-    for folder in epoch_folders(run.root):
-        check_ours(folder, VIEW_FILES)
-    run.write_config(scene.root, data, config, takeover=True)
-    _begin(run, options)
+    job = _open_job(options, scene, data, config, report)
+    _begin(job, options)
     if checkpoint is None or initial is None:
-        return options.last_epoch, config, train(run, scene, config, device="auto", report=report)
+        return options.last_epoch, config, train(job)
     if options.ckpt_path is not None:
         if checkpoint.epoch >= options.last_epoch:
-            report.note(
-                f"{options.ckpt_path}: already holds epoch {checkpoint.epoch}, and --num_epochs {options.num_epochs:g} "
-                f"ends with epoch {options.last_epoch}: nothing is left to train"
-            )
-            run.write_config(scene.root, data, checkpoint.config, takeover=True)
-            keep_fields(run, checkpoint.config, initial)
-            return checkpoint.epoch, checkpoint.config, initial
-        config = _remaining(options, config, checkpoint)
-        run.write_config(scene.root, data, config, takeover=True)
+            return _keep(job, options, checkpoint, initial)
+        job = job.with_config(_remaining(options, config, checkpoint))
+        job.write_config(takeover=True)
     report.note(
         f"{options.ckpt_path or options.weight_path}: training starts from the weights of epoch {checkpoint.epoch} for "
-        f"{config.geometry.steps} steps; optimiser and learning rate begin anew"
+        f"{job.config.geometry.steps} steps; optimiser and learning rate begin anew"
     )
-    return options.last_epoch, config, train(run, scene, config, device="auto", report=report, initial=initial)
+    return options.last_epoch, job.config, train(job, initial=initial)
+
+
+def _open_job(options: PublishedOptions, scene: Scene, data: SceneOptions, config: Config, report: Report) -> Job:
+    """The experiment's job, its settings stored in the run folder."""
+    run = RunFolder(result_folder(options))
+    for folder in epoch_folders(run.root):
+        check_ours(folder, VIEW_FILES)
+    source = Source.of(Path(options.root_dir), data, run=run.root)
+    job = Job(run, scene, source, config, Stages.of(source, config), "auto", report)
+    job.write_config(takeover=True)
+    return job
+
+
+def _keep(job: Job, options: PublishedOptions, checkpoint: Checkpoint, fields: Fields) -> tuple[int, Config, Fields]:
+    """The fields of a checkpoint that has all epochs already, put into the run folder; returns what `_fit` does."""
+    job.report.note(
+        f"{options.ckpt_path}: already holds epoch {checkpoint.epoch}, and --num_epochs {options.num_epochs:g} "
+        f"ends with epoch {options.last_epoch}: nothing is left to train"
+    )
+    job = job.with_config(checkpoint.config)
+    job.write_config(takeover=True)
+    keep_fields(job, fields)
+    return checkpoint.epoch, checkpoint.config, fields
 
 
 def _affordable(config: Config, report: Report) -> Config:
@@ -181,17 +180,17 @@ def _affordable(config: Config, report: Report) -> Config:
     return replace(config, geometry=replace(config.geometry, samples=_CPU_SAMPLES))
 
 
-def _begin(run: RunFolder, options: PublishedOptions) -> None:
+def _begin(job: Job, options: PublishedOptions) -> None:
     """Forget what the run folder holds of a training on other views or from other weights, and its rendered views.
 
     Scene and settings are compared by `train`; the views trained on and the checkpoint are in neither.
     """
-    start = options.ckpt_path or options.weight_path
+    run, start = job.run, options.ckpt_path or options.weight_path
     origin = fingerprint(options.split == "train", start)
-    if not run.begun("origin", origin):
-        (run.root / "stages.json").unlink(missing_ok=True)
-        run.begin("origin", origin)
-    if start is not None or not is_trained(run):
+    if not run.records.begun("origin", origin):
+        run.records.forget_all()
+        run.records.begin("origin", origin)
+    if start is not None or not is_trained(job):
         for folder in epoch_folders(run.root):
             remove_ours(folder, VIEW_FILES)
 
@@ -210,10 +209,12 @@ def _validate(options: PublishedOptions, scene: Scene, fields: Fields, folder: P
 
     A folder of the experiment's results is replaced as a whole; one that the user chose may hold the user's own files.
     """
-    ours = folder is not None and folder.parent.resolve() == result_folder(options).resolve()
-    if folder is not None and not ours:
+    place: AbstractContextManager[Path | None] = nullcontext(folder)
+    if folder is not None and folder.parent.resolve() == result_folder(options).resolve():
+        place = fresh_folder(folder, VIEW_FILES)
+    elif folder is not None:
         _check_render_folder(folder)
-    with report.stage("validation"), fresh_folder(folder, VIEW_FILES) if ours else nullcontext(folder) as target:
+    with report.stage("validation"), place as target:
         quality = write_views(target, scene, fields, options, report)
     if quality is not None:
         report.result(str(quality))
@@ -236,72 +237,3 @@ def _write_checkpoints(options: PublishedOptions, epoch: int, config: Config, fi
     checkpoint = Checkpoint(epoch, config, fields.geometry.state_dict(), features)
     write_checkpoint(folder / f"epoch={epoch}.ckpt", checkpoint)
     write_checkpoint(folder / f"epoch={epoch}_slim.ckpt", checkpoint, half=True)
-
-
-def write_checkpoint(path: Path, checkpoint: Checkpoint, *, half: bool = False) -> None:
-    """Write a checkpoint, atomically; `half` stores parameters in 16 bits."""
-    import torch
-
-    def stored(state: dict[str, Any]) -> dict[str, Any]:
-        tensors = {name: value.detach().cpu() for name, value in state.items()}
-        # The edges of the ray's steps are buffers that rendering depends on to the last bit.
-        small = {name: value.half() for name, value in tensors.items() if half and name.endswith(("table", "weight"))}
-        return tensors | small
-
-    features = None if checkpoint.features is None else stored(checkpoint.features)
-    content = {
-        "epoch": checkpoint.epoch,
-        "config": to_dict(checkpoint.config),
-        "geometry": stored(checkpoint.geometry),
-        "features": features,
-    }
-    buffer = bytes_io.BytesIO()
-    torch.save(content, buffer)
-    with atomic_write(path) as file:
-        file.write(buffer.getbuffer())
-
-
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Read what `write_checkpoint` wrote.
-
-    Raises:
-        RunError: The file is missing, or no checkpoint of ours.
-    """
-    import torch
-
-    if not path.is_file():
-        raise RunError(f"{path}: no such checkpoint")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        config = from_dict(Config, content["config"], where=str(path))
-        return Checkpoint(int(content["epoch"]), config, content["geometry"], content["features"])
-    except Exception:  # torch raises many kinds for a file that is not its own
-        raise RunError(f"{path}: not a checkpoint that train.py of this package wrote") from None
-
-
-def build_fields(scene: Scene, checkpoint: Checkpoint) -> Fields:
-    """The fields of a checkpoint, on the best device."""
-    import torch
-
-    from ..field import FeatureField
-    from ..training import Fields, resolve_device
-    from ..training.checkpoint import new_geometry
-
-    device, generator = resolve_device("auto"), torch.Generator()
-    geometry = new_geometry(scene, checkpoint.config.geometry, generator)
-    refined = checkpoint.geometry.get("train_poses", geometry.train_poses)
-    if len(refined) not in (0, len(scene.train)):
-        raise RunError(
-            f"the checkpoint holds refined poses of {len(refined)} training views, the scene has {len(scene.train)}; "
-            "give the --split of the training"
-        )
-    geometry.train_poses = refined
-    try:
-        geometry.load_state_dict(checkpoint.geometry)
-        if checkpoint.features is None:
-            return Fields(geometry.to(device))
-        features = FeatureField(checkpoint.config.features, bounded=geometry.bounded, generator=generator)
-        features.load_state_dict(checkpoint.features)
-    except RuntimeError as error:
-        raise RunError(f"the checkpoint does not fit this scene ({str(error).splitlines()[0]})") from None
-    return Fields(geometry.to(device), features.to(device))

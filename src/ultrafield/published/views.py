@@ -190,9 +190,9 @@ def denser(field: RadianceField, factor: float) -> RadianceField:
         density, vector = field.geometry(positions)
         return factor * density, vector
 
-    shown = copy.copy(field)
-    shown.geometry = geometry
-    return shown
+    denser = copy.copy(field)
+    denser.geometry = geometry  # type: ignore[method-assign]
+    return denser
 
 
 @dataclass(frozen=True)

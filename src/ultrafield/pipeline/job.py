@@ -1,0 +1,82 @@
+"""A job: the run folder, scene and settings that one command works on, read once and then held."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from ..config import Config
+from ..scene import Scene
+from ..scene.options import SceneOptions
+from .console import Report
+from .folder import RunFolder
+from .stages import Source, Stages
+
+if TYPE_CHECKING:
+    from ..training import Fields
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every stage of a run is given.
+
+    Attributes:
+        run: The run folder.
+        scene: The scene, as read by this command.
+        source: The files it was read from, and how.
+        config: Every setting.
+        stages: What each stage depends on.
+        device: Where to compute: "auto", "cpu" or "cuda".
+        report: Where progress is printed and seconds are kept.
+    """
+
+    run: RunFolder
+    scene: Scene
+    source: Source
+    config: Config
+    stages: Stages
+    device: str
+    report: Report
+
+    def with_config(self, config: Config) -> Self:
+        """The same job with other settings."""
+        return replace(self, config=config, stages=Stages.of(self.source, config))
+
+    def write_config(self, *, takeover: bool = False) -> None:
+        """Store scene and settings in the run folder; arguments and errors are those of `RunFolder.claim`."""
+        self.run.write_config(self.source.scene, self.source.data, self.config, takeover=takeover)
+
+    def load_fields(self) -> Fields:
+        """The fields that the run folder holds."""
+        from ..training import load_fields, resolve_device
+
+        return load_fields(self.run.root, device=resolve_device(self.device))
+
+
+def open_job(scene: Path, data: SceneOptions, run: RunFolder, config: Config, *, device: str, report: Report) -> Job:
+    """A job on a scene folder; nothing is written yet.
+
+    Files are digested before they are read: what changes in between counts as changed the next time.
+    """
+    run.claim(scene)
+    source = Source.of(scene, data, run=run.root)
+    return Job(run, open_scene(scene, data, report), source, config, Stages.of(source, config), device, report)
+
+
+def reopen_job(run: RunFolder, *, device: str, report: Report, config: Config | None = None) -> Job:
+    """The job that a run folder stores, perhaps with other settings."""
+    stored = run.read_config()
+    return open_job(stored.scene, stored.data, run, config or stored.config, device=device, report=report)
+
+
+def open_scene(path: Path, data: SceneOptions, report: Report) -> Scene:
+    """Read a scene folder and say what it holds."""
+    from ..scene import load_scene
+
+    scene = load_scene(path, **data.arguments())
+    sizes = scene.train.cameras.sizes
+    counts = ", ".join(f"{len(split)} {name}" for name, split in scene.splits.items())
+    masks = "with masks" if scene.has_masks else "no masks"
+    report.note(f"{scene.name}: {scene.layout}, {counts} views of {sizes[0][0]}x{sizes[0][1]} pixels, {masks}")
+    return scene

@@ -1,0 +1,152 @@
+"""The stage that renders every view once, and pictures and videos of what was rendered."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..cameras import RenderedView
+from ..cameras.orbit import orbit
+from ..cameras.projection import back_project
+from ..export.renderings import FeatureColors, color_picture, depth_picture
+from ..io import write_image
+from ..parallel import in_threads
+from ..scene import Scene
+from .folder import Stored
+from .job import Job
+
+if TYPE_CHECKING:
+    from ..field import FeatureField, RadianceField
+    from ..training import Fields
+
+_FRAMES_PER_SECOND = 30
+_FITTED_VIEWS = 4
+
+
+def render_views(job: Job, fields: Fields) -> None:
+    """Render every view of every split and store the result, unless the same field was rendered before."""
+    run, report, settings = job.run, job.report, job.stages.geometry
+    if run.records.finished("render", settings):
+        report.note("render: done before, kept")
+        return
+    run.records.begin("render", settings)
+    run.clear("renders")
+    total = sum(len(views) for views in job.scene.splits.values())
+    with report.stage("render"):
+        written = in_threads(lambda view: run.write_render(*view), _rendered(job.scene, fields))
+        for _ in report.track(written, total, "render"):
+            pass
+    run.records.finish("render", settings, report.seconds["render"])
+
+
+def _rendered(scene: Scene, fields: Fields) -> Iterator[tuple[str, str, RenderedView]]:
+    """Split, name and rendering of every view."""
+    from ..field.render import render_views
+
+    for split, views in scene.splits.items():
+        pictures = render_views(fields.geometry, views.cameras, range(len(views)))
+        for view, picture in zip(views, pictures, strict=True):
+            yield split, view.name, picture
+
+
+def write_pictures(job: Job, fields: Fields) -> None:
+    """Write `<image>_color.png`, `<image>_depth.png` and, with features, `<image>_feature.png` of every view."""
+    scene, run = job.scene, job.run
+    colors = None if fields.features is None else _feature_colors(job, fields.features)
+    views = [(split, index) for split in scene.splits for index in range(len(scene.splits[split]))]
+    for split, index in job.report.track(views, len(views), "pictures"):
+        name = scene.splits[split].views[index].name
+        view = run.read_render(split, name)
+        folder = run.root / "renders" / split
+        write_image(folder / f"{name}_color.png", color_picture(view))
+        write_image(folder / f"{name}_depth.png", depth_picture(view.depth))
+        if colors is not None and fields.features is not None:
+            seen, features = view_features(fields.features, scene, split, index, view)
+            write_image(folder / f"{name}_feature.png", colors.picture(features, seen))
+
+
+def view_features(
+    field: FeatureField, scene: Scene, split: str, index: int, view: RenderedView
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels that show a surface [H, W] bool, and the features [P, D] at the points that these P pixels show."""
+    from ..field import point_features
+
+    points = back_project(scene.splits[split].cameras, index, view.depth)
+    seen = np.isfinite(points).all(axis=-1)
+    return seen, point_features(field, points[seen])
+
+
+def _feature_colors(job: Job, field: FeatureField) -> FeatureColors | None:
+    """Colours fitted to a few training views; None if these show nothing."""
+    views = Stored(job.run.read_render, "train", tuple(view.name for view in job.scene.train))
+    chosen = np.unique(np.linspace(0, len(views) - 1, _FITTED_VIEWS).astype(int))
+    features = [view_features(field, job.scene, "train", index, views[index])[1] for index in chosen]
+    return FeatureColors.fitted(features) if sum(map(len, features)) > 0 else None
+
+
+def write_orbit(job: Job, field: RadianceField, frames: int) -> Path:
+    """Write RUN/renders/orbit.mp4, or RUN/renders/orbit/*.png where OpenCV has no encoder; returns the path."""
+    from ..field import render_view
+
+    cameras = orbit(job.scene.train.cameras, frames)
+    numbers = job.report.track(range(frames), frames, "orbit")
+    pictures = (color_picture(render_view(field, cameras, index)) for index in numbers)
+    width, height = (int(size) for size in cameras.sizes[0])
+    folder = job.run.root / "renders"
+    video = _Video(folder / "orbit.mp4", width, height)
+    if not video.opened:
+        for index, picture in enumerate(pictures):
+            write_image(folder / "orbit" / f"{index:04d}.png", picture)
+        return folder / "orbit"
+    with video:
+        for picture in pictures:
+            video.add(picture)
+    return video.path
+
+
+class _Video:
+    """An mp4 file that appears under its name only when it is complete."""
+
+    def __init__(self, path: Path, width: int, height: int) -> None:
+        import cv2
+
+        self.path = path
+        self._temporary = path.with_name(f".{path.stem}.tmp{path.suffix}")
+        # Encoders want even sizes.
+        self._width, self._height = width - width % 2, height - height % 2
+        path.parent.mkdir(parents=True, exist_ok=True)
+        codec = cv2.VideoWriter.fourcc(*"mp4v")
+        self._writer = cv2.VideoWriter(str(self._temporary), codec, _FRAMES_PER_SECOND, (self._width, self._height))
+        self._frames = 0
+        self.opened = self._writer.isOpened()
+
+    def add(self, picture: np.ndarray) -> None:
+        """Append a frame [H, W, 3] uint8."""
+        self._frames += 1
+        self._writer.write(np.ascontiguousarray(picture[: self._height, : self._width, ::-1]))
+
+    def __enter__(self) -> _Video:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._writer.release()
+        try:
+            if kind is None:
+                self._check_frames()
+                os.replace(self._temporary, self.path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def _check_frames(self) -> None:
+        """OpenCV says nothing of frames that a full disk swallowed, so count them."""
+        import cv2
+
+        found = int(cv2.VideoCapture(str(self._temporary)).get(cv2.CAP_PROP_FRAME_COUNT))
+        if found != self._frames:
+            reason = f"only {found} of {self._frames} frames could be written; is the disk full?"
+            raise OSError(errno.EIO, reason, str(self.path))

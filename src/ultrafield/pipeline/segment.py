@@ -1,0 +1,221 @@
+"""The stage that makes surface, graph, tree, levels, and label maps of every view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..config import Config, Engine
+from ..errors import RunError, SceneError
+from ..io import write_json
+from ..labels.stack import LabelChains
+from ..parallel import in_background, in_threads, workers_for
+from ..scene import Scene
+from ..surface import Surface
+from ..ultrametric import AffinityGraph, Tree
+from .folder import RunFolder, Stored, ViewLabels
+from .job import Job
+from .render import render_views
+from .sheet import write_contact_sheet
+
+if TYPE_CHECKING:
+    from ..quality import Quality
+    from ..training import Fields
+
+_BYTES_PER_PIXEL = 200  # working memory of labelling a view: points, their neighbours and distances
+
+
+@dataclass(frozen=True, eq=False)
+class CutTree:
+    """A tree over a surface, with the heights at which views are labelled.
+
+    Attributes:
+        surface: N points.
+        tree: A merge tree over them.
+        heights: Where to cut it [L], float32, increasing.
+        is_level: Which cuts are automatic levels [L], bool.
+    """
+
+    surface: Surface
+    tree: Tree
+    heights: np.ndarray
+    is_level: np.ndarray
+
+    @property
+    def levels(self) -> np.ndarray:
+        """Heights of the automatic levels."""
+        return self.heights[self.is_level]
+
+
+def segment(job: Job, fields: Fields) -> None:
+    """Everything from trained fields to label maps; the stage counts as done only when all of it is written."""
+    from ..training import posed
+
+    check_evidence(job.scene, fields, job.config.engine)
+    job = replace(job, scene=posed(job.scene, fields.geometry))
+    run, report = job.run, job.report
+    run.records.begin("segment", job.stages.segment)
+    _forget(run)
+    render_views(job, fields)
+    with report.stage("segment"), in_background() as submit:
+        with report.stage("surface"):
+            surface = _surface(job)
+        submit(run.write_surface, surface)
+        with report.stage("graph"):
+            graph = _graph(surface, job, fields)
+        with report.stage("tree"):
+            cuts = _tree(surface, graph, job.config, str(fields.geometry.device))
+        submit(run.write_tree, cuts.tree)
+        submit(_export, job, cuts)
+        report.note(f"{len(surface)} surface points, levels at {', '.join(f'{h:.3f}' for h in cuts.levels)}")
+        with report.stage("labels"):
+            _label(job, cuts)
+        with report.stage("sheet"):
+            write_contact_sheet(run, job.scene, cuts.tree)
+        with report.stage("quality"):
+            quality = _quality(job, cuts)
+            write_json(run.root / "quality.json", quality.to_json())
+    report.table("Levels", *quality.table())
+    report.result(f"Without ground truth: {quality.summary()}.")
+    run.records.finish("segment", job.stages.segment, report.seconds["segment"])
+
+
+def check_evidence(scene: Scene, fields: Fields, engine: Engine) -> None:
+    """Raise `RunError` or `SceneError` unless there are the features and masks that the engine needs."""
+    if engine != "lift" and fields.features is None:
+        raise RunError(
+            f"--engine {engine}: this run has no features; train with --engine {engine}, or take --engine lift"
+        )
+    if engine != "field" and all(view.masks is None for view in scene.train):
+        raise SceneError(
+            f"{scene.root}: --engine {engine} needs masks; make them, then train again: ultrafield masks {scene.root}"
+        )
+
+
+def _forget(run: RunFolder) -> None:
+    """Remove what an earlier segmentation wrote, so that nothing of it is taken for this one's."""
+    for name in (
+        "surface.npz",
+        "tree.npz",
+        "tree.json",
+        "points.ply",
+        "quality.json",
+        "metrics.json",
+        "contact_sheet.png",
+    ):
+        (run.root / name).unlink(missing_ok=True)
+    run.clear("labels", "views")
+
+
+def _surface(job: Job) -> Surface:
+    from ..surface import surface_from_views
+
+    scene = job.scene
+    views = Stored(job.run.read_render, "train", tuple(view.name for view in scene.train))
+    pictures = [view.image for view in scene.train]
+    return surface_from_views(
+        views, scene.train.cameras, to_user=scene.to_user, config=job.config.segment, images=pictures
+    )
+
+
+def _graph(surface: Surface, job: Job, fields: Fields) -> AffinityGraph:
+    from ..field import point_features
+    from ..lift import build_graph
+
+    features, scene = None, job.scene
+    if job.config.engine != "lift" and fields.features is not None:
+        features = point_features(fields.features, scene.to_user.inverse().apply(surface.points))
+    return build_graph(
+        surface,
+        engine=job.config.engine,
+        scene=scene,
+        features=features,
+        config=job.config.segment,
+        device=str(fields.geometry.device),
+    )
+
+
+def _tree(surface: Surface, graph: AffinityGraph, config: Config, device: str) -> CutTree:
+    from ..ultrametric import build_tree, levels, spread_cuts
+
+    tree = build_tree(graph, linkage=config.segment.linkage, device=device)
+    automatic = levels(tree)
+    heights = spread_cuts(tree, config.segment.cuts, automatic)
+    return CutTree(surface, tree, heights, np.isin(heights, automatic))
+
+
+def _export(job: Job, cuts: CutTree) -> None:
+    from ..export import write_points, write_tree_json
+
+    run, surface, heights = job.run, cuts.surface, cuts.levels
+    write_points(run.root / "points.ply", surface, cuts.tree, heights)
+    names = [view.name for view in job.scene.train]
+    best = names[int(np.argmax([surface.seen_from(view).sum() for view in range(len(names))]))]
+    folder = run.view_folder("train", best).relative_to(run.root)
+    pictures = [(folder / f"{name}.png").as_posix() for name in height_names(heights)]
+    write_tree_json(run.root / "tree.json", surface, cuts.tree, names, heights=heights, pictures=pictures)
+
+
+def _label(job: Job, cuts: CutTree) -> None:
+    """Label maps and pictures of every view, each one found and written by a thread of its own."""
+    from ..export import node_colors
+    from ..labels import ViewLabeller, view_points
+
+    run, scene, colors = job.run, job.scene, node_colors(cuts.tree)
+    labeller = ViewLabeller(cuts.surface, cuts.tree, cuts.heights, job.config.segment, workers=1)
+
+    def label(view: tuple[str, int]) -> None:
+        split, index = view
+        views = scene.splits[split]
+        name = views.views[index].name
+        points = view_points(run.read_render(split, name), views.cameras, index, scene.to_user)
+        labels = ViewLabels(labeller.chains(points), cuts.heights, cuts.is_level)
+        run.write_labels(split, name, labels)
+        _write_views(run.view_folder(split, name), labels.levels, cuts.levels, colors)
+
+    views = [(split, index) for split, views in scene.splits.items() for index in range(len(views))]
+    pixels = max(int(views.cameras.sizes.prod(axis=1).max(initial=0)) for views in scene.splits.values())
+    workers = workers_for(_BYTES_PER_PIXEL * pixels)
+    for _ in job.report.track(in_threads(label, views, workers=workers), len(views), "labels"):
+        pass
+
+
+def _quality(job: Job, cuts: CutTree) -> Quality:
+    """The quality report of the segmentation, from the run's own files."""
+    from ..quality import assess
+
+    run, scene = job.run, job.scene
+
+    def name(split: str, index: int) -> str:
+        return scene.splits[split].views[index].name
+
+    return assess(
+        cuts.surface,
+        cuts.tree,
+        cuts.heights,
+        cuts.is_level,
+        scene,
+        rendered=lambda split, index: run.read_render(split, name(split, index)),
+        labels=lambda split, index: run.read_labels(split, name(split, index)).labels,
+    )
+
+
+def _write_views(folder: Path, labels: LabelChains, heights: np.ndarray, colors: np.ndarray) -> None:
+    """Pictures of label maps."""
+    from ..export import write_label_picture
+
+    for level, name in enumerate(height_names(heights)):
+        write_label_picture(folder / f"{name}.png", labels.map(level), colors)
+
+
+def height_names(heights: np.ndarray) -> list[str]:
+    """Heights [L] with three digits after the point, or as many more as tell them apart."""
+    for digits in count(3):
+        names = [f"{height:.{digits}f}" for height in heights]
+        if len(set(names)) == len(np.unique(heights)):
+            break
+    return names

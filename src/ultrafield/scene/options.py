@@ -1,0 +1,46 @@
+"""How a scene folder is read: the options of `load_scene` as one value that run folders store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+Layout = Literal["auto", "blender-hs", "nerf-synthetic", "nerfstudio", "partnet"]
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """How the scene folder is read.
+
+    Attributes:
+        layout: Layout of the folder; auto recognises it.
+        downsample: Working size of the pictures as a fraction of their own.
+        width: Working width in pixels; overrides --downsample.
+        half_extent: Half the edge of the box to model, normalised units; found from the cameras if not given.
+        hold_out: Where the folder names no validation views, every N-th view is held out; 0 keeps all for training.
+        masks: Folder that holds train_seg/; the scene folder itself if not given.
+        allow_missing: Continue however many of the listed pictures are not on disk; up to a third is accepted anyway.
+    """
+
+    layout: Layout = "auto"
+    downsample: float = 1.0
+    width: int | None = None
+    half_extent: float | None = None
+    hold_out: int = 8
+    masks: Path | None = None
+    allow_missing: bool = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of `load_scene`."""
+        return vars(self) | {"allow_missing": True if self.allow_missing else None}
+
+    def to_json(self) -> dict[str, Any]:
+        """The options as JSON values; paths absolute, so that a run can be continued from any folder."""
+        return vars(self) | {"masks": None if self.masks is None else str(self.masks.resolve())}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """The options that `to_json` stored."""
+        masks = values.get("masks")
+        return cls(**(values | {"masks": None if masks is None else Path(masks)}))
