@@ -37,7 +37,7 @@ def main() -> int:
     stored, fields = run.read_config(), load_fields(run.root)
     scene = posed(load_scene(stored.scene, **stored.data.arguments()), fields.geometry)
     views = {split: [run.read_render(split, view.name) for view in scene.splits[split]] for split in scene.splits}
-    surface = surface_from_views(views["train"], scene.train.cameras, to_user=scene.to_user, config=CONFIG)
+    surface = surface_from_views(views["train"], scene.train.normalised_cameras, to_user=scene.to_user, config=CONFIG)
     trained = fields.features
     if options.mask_views is not None:
         kept = np.unique(np.linspace(0, len(scene.train) - 1, options.mask_views).astype(int))
@@ -58,7 +58,7 @@ def main() -> int:
 
 def features_of(scene: Scene, kept: np.ndarray, fields: Fields, config: Config) -> FeatureField:
     """Features trained on some of the views only."""
-    train = Split(tuple(scene.train.views[index] for index in kept), scene.train.cameras[kept])
+    train = Split(tuple(scene.train.views[index] for index in kept), scene.train.normalised_cameras[kept])
     few = replace(scene, splits=scene.splits | {"train": train})
     return fit_features(fields.geometry, few, config, device=fields.geometry.device, out=None, progress=False)
 

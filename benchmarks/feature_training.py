@@ -105,16 +105,18 @@ def prepare(scene_folder: Path, run_folder: Path, config: Config, device: torch.
     if run_folder == EXACT:
         fields, scene = None, load_scene(scene_folder)
         views = {split: exact_views(scene, split) for split in scene.splits}
-        exact = exact_samples(views["train"], scene.train.cameras, device)
+        exact = exact_samples(views["train"], scene.train.normalised_cameras, device)
     else:
         run, fields, exact = RunFolder(run_folder), load_fields(run_folder, device=device), None
         scene = posed(load_scene(scene_folder, **run.read_config().data.arguments()), fields.geometry)
         views = {split: rendered(run, scene, split, fields) for split in scene.splits}
-    surface = surface_from_views(views["train"], scene.train.cameras, to_user=scene.to_user, config=config.segment)
+    surface = surface_from_views(
+        views["train"], scene.train.normalised_cameras, to_user=scene.to_user, config=config.segment
+    )
     held_out = [split for split in ("val", "val_rotate") if split in scene.splits]
     points = {
         split: [
-            view_points(view, scene.splits[split].cameras, index, scene.to_user)
+            view_points(view, scene.splits[split].normalised_cameras, index, scene.to_user)
             for index, view in enumerate(views[split])
         ]
         for split in held_out
@@ -138,7 +140,7 @@ def rendered(run: RunFolder, scene: Scene, split: str, fields: Fields) -> list[R
     views = scene.splits[split]
     if all(run.render_file(split, view.name).is_file() for view in views):
         return [run.read_render(split, view.name) for view in views]
-    return list(render_views(fields.geometry, views.cameras, range(len(views))))
+    return list(render_views(fields.geometry, views.normalised_cameras, range(len(views))))
 
 
 @contextmanager
@@ -217,7 +219,7 @@ def score(bench: Bench, tree: Tree, config: Config) -> SegmentationScores:
         bench.nearest = {split: [labeller.nearest(view) for view in views] for split, views in bench.points.items()}
     cuts = LabelChains.of(cut_table(tree, heights).T[:, :, None])
     labels = {split: [vote(cuts, nearest) for nearest in views] for split, views in bench.nearest.items()}
-    cameras = {split: bench.scene.splits[split].cameras for split in labels}
+    cameras = {split: bench.scene.splits[split].normalised_cameras for split in labels}
     return evaluate_segmentation(
         labels["val"],
         labels.get("val_rotate"),

@@ -58,7 +58,7 @@ def main() -> int:
         else exact_views(scene, split)
         for split in scene.splits
     }
-    surface = surface_from_views(views["train"], scene.train.cameras, to_user=scene.to_user, config=CONFIG)
+    surface = surface_from_views(views["train"], scene.train.normalised_cameras, to_user=scene.to_user, config=CONFIG)
     edges = neighbor_edges(surface, CONFIG.neighbors)
     print(f"{scene.name}: {len(surface)} points, {len(edges)} edges")
     print("| form | NC | parts | objects | foreground | VC | seconds |\n|---|---|---|---|---|---|---|")
@@ -113,7 +113,7 @@ def score(
     heights = spread_cuts(tree, CONFIG.cuts, levels(tree))
     labels = {}
     for split in ("val", "val_rotate"):
-        cameras = scene.splits[split].cameras
+        cameras = scene.splits[split].normalised_cameras
         points = (view_points(view, cameras, index, scene.to_user) for index, view in enumerate(views[split]))
         labels[split] = list(label_points(tree, surface, points, heights, config=CONFIG))
     return evaluate_segmentation(
@@ -121,8 +121,8 @@ def score(
         labels["val_rotate"],
         load_ground_truth(scene, "val"),
         load_ground_truth(scene, "val_rotate"),
-        scene.splits["val"].cameras,
-        scene.splits["val_rotate"].cameras,
+        scene.splits["val"].normalised_cameras,
+        scene.splits["val_rotate"].normalised_cameras,
     )
 
 

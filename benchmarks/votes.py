@@ -152,7 +152,7 @@ def discs(rng: np.random.Generator, count: int, size: int) -> MaskSet:
 
 def counted_alike(surface: Surface, edges: np.ndarray, scene: Scene) -> bool:
     """Whether the sums of some edges over the first views are those of a count of masks, view by view."""
-    first_views = Split(scene.train.views[:_PICTURES], scene.train.cameras[:_PICTURES])
+    first_views = Split(scene.train.views[:_PICTURES], scene.train.normalised_cameras[:_PICTURES])
     surface, scene = (
         replace(surface, visible=surface.visible[:_PICTURES]),
         replace(scene, splits={"train": first_views}),
@@ -163,7 +163,7 @@ def counted_alike(surface: Surface, edges: np.ndarray, scene: Scene) -> bool:
     both, either = np.zeros(_CHECKED), np.zeros(_CHECKED)
     for index, view in enumerate(scene.train):
         height, width = view.masks.shape
-        cells = pixel_indices(project(scene.train.cameras, index, surface.points)[0], width, height)
+        cells = pixel_indices(project(scene.train.normalised_cameras, index, surface.points)[0], width, height)
         cells[~surface.seen_from(index)] = -1
         flags = view.masks.masks().reshape(len(view.masks), -1)
         flags = np.concatenate([flags, ~flags.any(axis=0, keepdims=True)])

@@ -215,7 +215,7 @@ def test_training_views_are_rendered_from_their_refined_poses(tiny_scene: Path, 
 
     run, fields = RunFolder(copied_run), load_fields(copied_run)
     before = run.read_render("train", "r_1").depth
-    cameras = load_scene(tiny_scene, progress=False).train.cameras
+    cameras = load_scene(tiny_scene, progress=False).train.normalised_cameras
     fields.geometry.train_poses = torch.from_numpy(np.roll(cameras.c2w, -1, axis=0)).float()
     keep_fields(reopen_job(run, device="cpu", report=Report()), fields)
     options = ["--frames", "0"] if command == "render" else []

@@ -21,7 +21,7 @@ from ultrafield.surface import Surface
 
 def with_masks(scene: Scene, masks: list[MaskSet | None]) -> Scene:
     views = tuple(replace(view, masks=item) for view, item in zip(scene.train, masks, strict=True))
-    return replace(scene, splits={"train": Split(views, scene.train.cameras)})
+    return replace(scene, splits={"train": Split(views, scene.train.normalised_cameras)})
 
 
 def random_masks(seed: int, count: int, size: int = SIZE) -> MaskSet:
@@ -36,7 +36,7 @@ def random_masks(seed: int, count: int, size: int = SIZE) -> MaskSet:
 
 def slow_votes(surface: Surface, edges: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     """The definition, edge by edge and view by view."""
-    cameras = scene.train.cameras.moved(TO_USER)
+    cameras = scene.train.normalised_cameras.moved(TO_USER)
     both, either = np.zeros(len(edges)), np.zeros(len(edges))
     for index, view in enumerate(scene.train):
         if view.masks is None or len(view.masks) == 0:

@@ -56,7 +56,7 @@ def thinned(toy_surface):
 
 def distorted(scene: Scene) -> Scene:
     """The same views, every other one through a lens that distorts."""
-    cameras = scene.train.cameras
+    cameras = scene.train.normalised_cameras
     lenses, distortion = cameras.lenses.copy(), cameras.distortion.copy()
     lenses[::2], distortion[::2, 0] = Lens.OPENCV, -0.05
     split = Split(scene.train.views, replace(cameras, lenses=lenses, distortion=distortion))

@@ -258,9 +258,9 @@ def test_trainval_trains_on_both_splits(here: Path, tiny_scene: Path, monkeypatc
     assert train_main(["--root_dir", str(tiny_scene), *FLAGS, "--split", "trainval", "--scale", "1.0"]) == 1
     names = [view.name for view in seen[0].train]
     assert names == [*(f"r_{i}" for i in range(6)), "val_r_0", "val_r_1"]
-    assert len(seen[0].train.cameras) == 8
+    assert len(seen[0].train.normalised_cameras) == 8
     assert seen[0].half_extent == 1.0
-    assert seen[0].train.cameras.sizes[0].tolist() == [32, 32]
+    assert seen[0].train.normalised_cameras.sizes[0].tolist() == [32, 32]
 
 
 @pytest.mark.parametrize(

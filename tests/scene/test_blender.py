@@ -27,12 +27,12 @@ def test_axes_radius_and_users_frame(make_blender: Make) -> None:
     root = make_blender(splits={"train": 3, "val": 2})
     scene = load_scene(root)
     assert (scene.half_extent, scene.near, scene.bounded) == (0.5, 0.01, True)
-    np.testing.assert_allclose(np.linalg.norm(scene.train.cameras.c2w[:, :, 3], axis=1), 1.5)
+    np.testing.assert_allclose(np.linalg.norm(scene.train.normalised_cameras.c2w[:, :, 3], axis=1), 1.5)
     for name, split in scene.splits.items():
         listed = listed_poses(root / f"transforms_{name}.json")
-        np.testing.assert_allclose(split.cameras.moved(scene.to_user).c2w * OPENGL, listed, atol=1e-12)
-        forward = split.cameras.c2w[:, :, 2]
-        np.testing.assert_allclose(split.cameras.c2w[:, :, 3], -1.5 * forward, atol=1e-12)
+        np.testing.assert_allclose(split.normalised_cameras.moved(scene.to_user).c2w * OPENGL, listed, atol=1e-12)
+        forward = split.normalised_cameras.c2w[:, :, 2]
+        np.testing.assert_allclose(split.normalised_cameras.c2w[:, :, 3], -1.5 * forward, atol=1e-12)
 
 
 def test_one_scale_for_cameras_of_different_radii(make_blender: Make, edit: Edit) -> None:
@@ -43,7 +43,7 @@ def test_one_scale_for_cameras_of_different_radii(make_blender: Make, edit: Edit
             row[3] *= 2
 
     edit(root / "transforms_train.json", move)
-    radii = np.linalg.norm(load_scene(root).train.cameras.c2w[:, :, 3], axis=1)
+    radii = np.linalg.norm(load_scene(root).train.normalised_cameras.c2w[:, :, 3], axis=1)
     np.testing.assert_allclose(radii, [2.0, 1.0])
 
 
@@ -77,8 +77,8 @@ def test_rotated_views_need_no_pictures(make_blender: Make) -> None:
         file.unlink()
     split = load_scene(root, downsample=0.5).splits["val_rotate"]
     assert [view.image for view in split] == [None, None]
-    assert split.cameras.sizes.tolist() == [[5, 3], [5, 3]]
-    np.testing.assert_allclose(split.cameras.intrinsics[0], np.array([5 / np.tan(0.35)] * 2 + [5, 3]) / 2)
+    assert split.normalised_cameras.sizes.tolist() == [[5, 3], [5, 3]]
+    np.testing.assert_allclose(split.normalised_cameras.intrinsics[0], np.array([5 / np.tan(0.35)] * 2 + [5, 3]) / 2)
 
 
 def set_matrix(matrix: object) -> Callable[[dict], None]:
@@ -120,14 +120,14 @@ def test_bad_pose(make_blender: Make, edit: Edit, matrix: object, message: str) 
 
 def test_slightly_bent_axes_are_repaired_with_a_warning(make_blender: Make, edit: Edit) -> None:
     root, warnings = make_blender(), []
-    before = load_scene(root).train.cameras.c2w
+    before = load_scene(root).train.normalised_cameras.c2w
 
     def bend(values: dict) -> None:
         for row in values["frames"][2]["transform_matrix"][:3]:
             row[0] *= 1.01
 
     edit(root / "transforms_train.json", bend)
-    after = load_scene(root, warn=warnings.append).train.cameras.c2w
+    after = load_scene(root, warn=warnings.append).train.normalised_cameras.c2w
     np.testing.assert_allclose(after, before, atol=1e-12)
     assert len(warnings) == 1
     assert "the axes of 1 of 3 poses are not orthonormal (worst: frame 2, by 0.02)" in warnings[0]
@@ -177,9 +177,11 @@ def test_pickplace_agrees_with_its_exact_depth(pickplace: Path) -> None:
     for name, split in scene.splits.items():
         truths[name] = load_ground_truth(scene, name)
         with np.load(pickplace / f"exact/{name}.npz") as exact:
-            np.testing.assert_allclose(split.cameras.moved(scene.to_user).c2w * OPENGL, exact["c2w"][:, :3], atol=1e-12)
+            np.testing.assert_allclose(
+                split.normalised_cameras.moved(scene.to_user).c2w * OPENGL, exact["c2w"][:, :3], atol=1e-12
+            )
         for index in range(0, len(split), 8):
-            points = back_project(split.cameras, index, truths[name].depth[index])
+            points = back_project(split.normalised_cameras, index, truths[name].depth[index])
             assert np.nanmax(np.abs(points)) < 0.5
     for index in range(0, 16, 5):
         _check_rotated_view(scene.splits, truths, index)
@@ -188,8 +190,8 @@ def test_pickplace_agrees_with_its_exact_depth(pickplace: Path) -> None:
 def _check_rotated_view(splits: dict, truths: dict, index: int) -> None:
     """Points that both views see have the rotated view's depth there."""
     truth, rotated = truths["val"], truths["val_rotate"]
-    points = back_project(splits["val"].cameras, index, truth.depth[index])[truth.visible[index]]
-    pixels, depth = project(splits["val_rotate"].cameras, index, points)
+    points = back_project(splits["val"].normalised_cameras, index, truth.depth[index])[truth.visible[index]]
+    pixels, depth = project(splits["val_rotate"].normalised_cameras, index, points)
     columns, rows = np.floor(pixels).astype(int).T
     found = rotated.depth[index, rows, columns]
     assert rotated.visible[index, rows, columns].mean() > 0.98  # all but pixels along outlines

@@ -105,10 +105,10 @@ def test_depth_of_8_bits_belongs_to_cameras_at_one_radius(root: Path) -> None:
     for index in range(3):
         write_image(root / f"val_depth/r_{index}_depth.png", np.full((4, 4), 128, np.uint8))
     scene = load_scene(root)
-    cameras = scene.splits["val"].cameras
+    cameras = scene.splits["val"].normalised_cameras
     poses = cameras.c2w.copy()
     poses[1, :, 3] *= 2
-    moved = replace(scene.splits["val"], cameras=replace(cameras, c2w=poses))
+    moved = replace(scene.splits["val"], normalised_cameras=replace(cameras, c2w=poses))
     truth = load_ground_truth(replace(scene, splits=scene.splits | {"val": moved}), "val")
     np.testing.assert_allclose(truth.depth[1], 2 * truth.depth[0], rtol=1e-6)
 

@@ -124,20 +124,20 @@ def test_native_size_by_default(make_blender: Make) -> None:
     scene = load_scene(make_blender(size=(6, 10), splits={"train": 2}))
     assert scene.train.views[0].image.shape == (6, 10, 3)
     fx = 0.5 * 10 / np.tan(0.35)
-    np.testing.assert_allclose(scene.train.cameras.intrinsics[0], [fx, fx, 5, 3])
+    np.testing.assert_allclose(scene.train.normalised_cameras.intrinsics[0], [fx, fx, 5, 3])
 
 
 def test_cameras_scale_with_the_pictures(make_blender: Make) -> None:
     root = make_blender(size=(6, 10))
     full, half, forced = load_scene(root), load_scene(root, downsample=0.5), load_scene(root, width=20)
     assert half.train.views[0].image.shape == (3, 5, 3)
-    np.testing.assert_allclose(half.train.cameras.intrinsics, full.train.cameras.intrinsics / 2)
+    np.testing.assert_allclose(half.train.normalised_cameras.intrinsics, full.train.normalised_cameras.intrinsics / 2)
     assert forced.train.views[0].image.shape == (12, 20, 3)
-    np.testing.assert_allclose(forced.train.cameras.intrinsics, full.train.cameras.intrinsics * 2)
+    np.testing.assert_allclose(forced.train.normalised_cameras.intrinsics, full.train.normalised_cameras.intrinsics * 2)
 
 
 def test_intrinsics_follow_the_rounded_size(make_blender: Make) -> None:
-    cameras = load_scene(make_blender(size=(7, 10)), downsample=0.5).train.cameras
+    cameras = load_scene(make_blender(size=(7, 10)), downsample=0.5).train.normalised_cameras
     fx = 0.5 * 10 / np.tan(0.35)
     assert cameras.sizes[0].tolist() == [5, 4]
     np.testing.assert_allclose(cameras.intrinsics[0], [fx * 5 / 10, fx * 4 / 7, 2.5, 2.0])
@@ -149,7 +149,7 @@ def test_smaller_masks_decide_the_working_size_of_all_views(make_blender: Make) 
     (root / "val_rotate/r_1.png").unlink()
     scene = load_scene(root)
     for split in scene.splits.values():
-        assert split.cameras.sizes.tolist() == [[4, 4]] * len(split)
+        assert split.normalised_cameras.sizes.tolist() == [[4, 4]] * len(split)
         assert {view.image.shape for view in split if view.image is not None} == {(4, 4, 3)}
     assert scene.splits["val_rotate"].views[1].image is None
     assert scene.has_masks

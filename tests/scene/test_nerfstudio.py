@@ -38,7 +38,7 @@ def test_shared_lens(make_capture: Make) -> None:
         k5=0.5,
         k6=0.6,
     )
-    cameras = load_scene(root, hold_out=0).train.cameras
+    cameras = load_scene(root, hold_out=0).train.normalised_cameras
     np.testing.assert_allclose(cameras.intrinsics, [[10.0, 10.5, 4.25, 2.75]] * 4)  # pictures are half the listed size
     assert cameras.lenses.tolist() == [Lens.OPENCV] * 4
     np.testing.assert_allclose(cameras.distortion[0], [0.1, 0.2, 0.01, 0.02, 0.3, 0.4, 0.5, 0.6])
@@ -51,7 +51,7 @@ def test_lens_per_frame_goes_before_the_shared_one(make_capture: Make) -> None:
         {"camera_model": "OPENCV_FISHEYE", "k1": 0.5, "k4": 0.25},
         {"camera_model": "PINHOLE", "k1": 0.5},
     ]
-    cameras = load_scene(make_capture(per_frame=lenses, k1=0.1), hold_out=0).train.cameras
+    cameras = load_scene(make_capture(per_frame=lenses, k1=0.1), hold_out=0).train.normalised_cameras
     np.testing.assert_allclose(cameras.intrinsics, [[10, 10, 4, 3], [11, 11, 3, 3], [10, 10, 4, 3], [10, 10, 4, 3]])
     assert cameras.lenses.tolist() == [Lens.OPENCV, Lens.OPENCV, Lens.FISHEYE, Lens.PINHOLE]
     assert cameras.distortion[:, 0].tolist() == [0.1, 0.1, 0.5, 0.0]
@@ -69,25 +69,28 @@ def test_lens_per_frame_goes_before_the_shared_one(make_capture: Make) -> None:
     ],
 )
 def test_angles_where_no_focal_length_is_listed(make_capture: Make, keys: dict[str, float], focal: list[float]) -> None:
-    cameras = load_scene(make_capture(fl_x=None, **keys), hold_out=0).train.cameras
+    cameras = load_scene(make_capture(fl_x=None, **keys), hold_out=0).train.normalised_cameras
     np.testing.assert_allclose(cameras.intrinsics, [[*focal, 4, 3]] * 4)
 
 
 def test_no_distortion_is_a_pinhole(make_capture: Make) -> None:
-    assert load_scene(make_capture(k1=0.0), hold_out=0).train.cameras.lenses.tolist() == [Lens.PINHOLE] * 4
+    assert load_scene(make_capture(k1=0.0), hold_out=0).train.normalised_cameras.lenses.tolist() == [Lens.PINHOLE] * 4
 
 
 def test_instant_ngp_flag_for_fisheye(make_capture: Make) -> None:
-    assert load_scene(make_capture(is_fisheye=True), hold_out=0).train.cameras.lenses.tolist() == [Lens.FISHEYE] * 4
+    assert (
+        load_scene(make_capture(is_fisheye=True), hold_out=0).train.normalised_cameras.lenses.tolist()
+        == [Lens.FISHEYE] * 4
+    )
 
 
 def test_pictures_of_many_sizes(make_capture: Make) -> None:
     root = make_capture()
     write_image(root / "images/0002.png", np.zeros((10, 4, 3), np.uint8))
     scene = load_scene(root, hold_out=0, downsample=0.5)
-    assert scene.train.cameras.sizes.tolist() == [[4, 3], [4, 3], [2, 5], [4, 3]]
+    assert scene.train.normalised_cameras.sizes.tolist() == [[4, 3], [4, 3], [2, 5], [4, 3]]
     assert [view.image.shape[:2] for view in scene.train] == [(3, 4), (3, 4), (5, 2), (3, 4)]
-    np.testing.assert_allclose(scene.train.cameras.intrinsics[2], [5, 5, 1, 2.5])
+    np.testing.assert_allclose(scene.train.normalised_cameras.intrinsics[2], [5, 5, 1, 2.5])
 
 
 @pytest.mark.parametrize(
@@ -163,7 +166,7 @@ def test_users_frame_comes_back(make_capture: Make) -> None:
     listed = np.array(
         [frame["transform_matrix"] for frame in json.loads((root / "transforms.json").read_text())["frames"]]
     )
-    poses = scene.train.cameras.moved(scene.to_user).c2w * [1, -1, -1, 1]
+    poses = scene.train.normalised_cameras.moved(scene.to_user).c2w * [1, -1, -1, 1]
     np.testing.assert_allclose(poses, listed[:, :3], atol=1e-12)
 
 
@@ -199,9 +202,9 @@ def test_fox(fox: Path) -> None:
     assert "17 of 67 images listed in transforms.json are missing (first: images/0005.jpg)" in warnings[0]
     assert {name: len(split) for name, split in scene.splits.items()} == {"train": 43, "val": 7}
     assert scene.train.views[0].image.shape == (192, 108, 3)
-    np.testing.assert_allclose(scene.train.cameras.intrinsics[0], [137.552, 137.449, 55.4558, 96.5268])
-    assert scene.train.cameras.lenses[0] == Lens.OPENCV
-    centres, forward = scene.train.cameras.c2w[:, :, 3], scene.train.cameras.c2w[:, :, 2]
+    np.testing.assert_allclose(scene.train.normalised_cameras.intrinsics[0], [137.552, 137.449, 55.4558, 96.5268])
+    assert scene.train.normalised_cameras.lenses[0] == Lens.OPENCV
+    centres, forward = scene.train.normalised_cameras.c2w[:, :, 3], scene.train.normalised_cameras.c2w[:, :, 2]
     assert np.linalg.norm(centres, axis=1).mean() == pytest.approx(1.0, abs=0.02)  # 1 over all views
     assert (-(centres * forward).sum(axis=1) > 0.5).all()
     assert np.abs(centres).max() < scene.half_extent

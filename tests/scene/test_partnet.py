@@ -36,7 +36,7 @@ def test_views_cameras_and_masks(root: Path) -> None:
     assert [view.name for view in scene.splits["val"]] == ["00", "08"]
     assert [view.name for view in scene.train] == [f"{index:02d}" for index in range(1, 8)]
     assert scene.has_masks
-    cameras = scene.train.cameras
+    cameras = scene.train.normalised_cameras
     np.testing.assert_allclose(np.linalg.norm(cameras.c2w[:, :, 3], axis=1), 1.5)
     np.testing.assert_allclose(cameras.moved(scene.to_user).c2w[0], orbit_pose(40, 5, 0.75))
     focal = 5 / np.tan(np.radians(25))

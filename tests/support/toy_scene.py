@@ -36,7 +36,7 @@ class Toy:
 
     @property
     def cameras(self) -> Cameras:
-        return self.scene.train.cameras
+        return self.scene.train.normalised_cameras
 
     def surface(self, config: SegmentConfig | None = None) -> Surface:
         images = [view.image for view in self.scene.train]

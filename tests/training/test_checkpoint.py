@@ -91,14 +91,14 @@ def test_refined_poses_are_kept_and_used(balls, short, tmp_path):
     refined = replace(short, geometry=replace(short.geometry, refine_poses=True))
     fit(balls, refined, device="cpu", out=tmp_path, progress=False)
     moved = posed(balls, load_fields(tmp_path).geometry)
-    assert 0 < abs(moved.train.cameras.c2w - balls.train.cameras.c2w).max() < 1e-3
+    assert 0 < abs(moved.train.normalised_cameras.c2w - balls.train.normalised_cameras.c2w).max() < 1e-3
     assert posed(balls, fit(balls, short, device="cpu", progress=False).geometry) is balls
 
 
 def test_missing_masks_are_noticed_before_geometry_is_trained(balls, short, monkeypatch):
     monkeypatch.setattr(training_package, "fit_geometry", lambda *a, **k: pytest.fail("trained geometry first"))
     views = (replace(balls.train.views[0], masks=None), *balls.train.views[1:])
-    scene = replace(balls, splits={"train": Split(views, balls.train.cameras)})
+    scene = replace(balls, splits={"train": Split(views, balls.train.normalised_cameras)})
     with pytest.raises(SceneError, match="training view 'r_0' has no masks"):
         fit(scene, short, device="cpu", progress=False)
 

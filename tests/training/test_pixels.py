@@ -49,7 +49,7 @@ def test_balance_favours_small_masks(balls):
 
 
 def test_refinement_starts_at_the_given_poses_and_follows_its_gradient(balls):
-    start = torch.from_numpy(balls.train.cameras.c2w).float()
+    start = torch.from_numpy(balls.train.normalised_cameras.c2w).float()
     refinement = PoseRefinement(start)
     torch.testing.assert_close(refinement.poses(), start)
     (refinement.poses()[:, :, 3] ** 2).sum().backward()

@@ -98,8 +98,8 @@ def label_views(
     Args:
         tree: A merge tree over the surface's points.
         surface: N points, user's frame.
-        cameras: Normalised frame, for instance `scene.splits["val"].cameras`; cameras of the user's frame are brought
-            there by `cameras.moved(to_user.inverse())`.
+        cameras: Normalised frame, e.g. `scene.splits["val"].normalised_cameras`; cameras of the user's frame are
+            brought there by `cameras.moved(to_user.inverse())`.
         field: The radiance field that the surface is from.
         to_user: From the normalised to the user's frame, `scene.to_user`.
         heights: Where to cut the tree [L]; its automatic levels if None.

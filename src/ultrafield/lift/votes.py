@@ -92,7 +92,7 @@ def view_votes(surface: Surface, scene: Scene) -> Iterator[ViewVotes]:
     from .kernels.votes_cpu import count_members
 
     views = masked_views(surface, scene)
-    cameras, everything = scene.train.cameras.moved(scene.to_user), np.zeros(len(surface), np.int64)
+    cameras, everything = scene.train.normalised_cameras.moved(scene.to_user), np.zeros(len(surface), np.int64)
 
     def votes(view: tuple[int, MaskSet]) -> ViewVotes:
         index, masks = view

@@ -63,7 +63,7 @@ def device_votes(surface: Surface, scene: Scene, device: str) -> Iterator[Device
 
     Where a lens distorts, the pixels of the points are found on the host.
     """
-    cameras, points = scene.train.cameras.moved(scene.to_user), torch.from_numpy(surface.points).to(device)
+    cameras, points = scene.train.normalised_cameras.moved(scene.to_user), torch.from_numpy(surface.points).to(device)
 
     def prepared(view: tuple[int, MaskSet]) -> tuple[MaskSet, Tensor, Tensor, Tensor | None]:
         index, masks = view

@@ -119,8 +119,8 @@ def _segmentation(run: RunFolder, scene: Scene, missing: dict[str, str], **how: 
         None if rotated is None else _labels(run, "val_rotate", scene),
         truth,
         None if rotated is None else load_ground_truth(scene, "val_rotate"),
-        scene.splits["val"].cameras,
-        None if rotated is None else rotated.cameras,
+        scene.splits["val"].normalised_cameras,
+        None if rotated is None else rotated.normalised_cameras,
         **how,
     )
     if scores.vc is None:

@@ -75,7 +75,7 @@ def open_scene(path: Path, data: SceneOptions, report: Report) -> Scene:
     from ..scene import load_scene
 
     scene = load_scene(path, **data.arguments())
-    sizes = scene.train.cameras.sizes
+    sizes = scene.train.normalised_cameras.sizes
     counts = ", ".join(f"{len(split)} {name}" for name, split in scene.splits.items())
     masks = "with masks" if scene.has_masks else "no masks"
     report.note(f"{scene.name}: {scene.layout}, {counts} views of {sizes[0][0]}x{sizes[0][1]} pixels, {masks}")

@@ -98,7 +98,7 @@ def attach_masks(scene: Scene, root: Path) -> Scene:
     """The scene with the masks of its training views that lie below `root`."""
     from ..masks import read_masks
 
-    sizes = [(int(height), int(width)) for width, height in scene.train.cameras.sizes]
+    sizes = [(int(height), int(width)) for width, height in scene.train.normalised_cameras.sizes]
     views = tuple(
         replace(view, masks=read_masks(root, "train", view.name, size))
         for view, size in zip(scene.train, sizes, strict=True)

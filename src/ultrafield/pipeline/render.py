@@ -49,7 +49,7 @@ def _rendered(scene: Scene, fields: Fields) -> Iterator[tuple[str, str, Rendered
     from ..field.render import render_views
 
     for split, views in scene.splits.items():
-        pictures = render_views(fields.geometry, views.cameras, range(len(views)))
+        pictures = render_views(fields.geometry, views.normalised_cameras, range(len(views)))
         for view, picture in zip(views, pictures, strict=True):
             yield split, view.name, picture
 
@@ -76,7 +76,7 @@ def view_features(
     """Pixels that show a surface [H, W] bool, and the features [P, D] at the points that these P pixels show."""
     from ..field import point_features
 
-    points = back_project(scene.splits[split].cameras, index, view.depth)
+    points = back_project(scene.splits[split].normalised_cameras, index, view.depth)
     seen = np.isfinite(points).all(axis=-1)
     return seen, point_features(field, points[seen])
 
@@ -93,7 +93,7 @@ def write_orbit(job: Job, field: RadianceField, frames: int) -> Path:
     """Write RUN/renders/orbit.mp4, or RUN/renders/orbit/*.png where OpenCV has no encoder; returns the path."""
     from ..field import render_view
 
-    cameras = orbit(job.scene.train.cameras, frames)
+    cameras = orbit(job.scene.train.normalised_cameras, frames)
     numbers = job.report.track(range(frames), frames, "orbit")
     pictures = (color_picture(render_view(field, cameras, index)) for index in numbers)
     width, height = (int(size) for size in cameras.sizes[0])

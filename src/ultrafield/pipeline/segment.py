@@ -118,7 +118,7 @@ def _surface(job: Job) -> Surface:
     views = Stored(job.run.read_render, "train", tuple(view.name for view in scene.train))
     pictures = [view.image for view in scene.train]
     return surface_from_views(
-        views, scene.train.cameras, to_user=scene.to_user, config=job.config.segment, images=pictures
+        views, scene.train.normalised_cameras, to_user=scene.to_user, config=job.config.segment, images=pictures
     )
 
 
@@ -172,13 +172,13 @@ def _label(job: Job, cuts: CutTree) -> None:
         split, index = view
         views = scene.splits[split]
         name = views.views[index].name
-        points = view_points(run.read_render(split, name), views.cameras, index, scene.to_user)
+        points = view_points(run.read_render(split, name), views.normalised_cameras, index, scene.to_user)
         labels = ViewLabels(labeller.chains(points), cuts.heights, cuts.is_level)
         run.write_labels(split, name, labels)
         _write_views(run.view_folder(split, name), labels.levels, cuts.levels, colors)
 
     views = [(split, index) for split, views in scene.splits.items() for index in range(len(views))]
-    pixels = max(int(views.cameras.sizes.prod(axis=1).max(initial=0)) for views in scene.splits.values())
+    pixels = max(int(views.normalised_cameras.sizes.prod(axis=1).max(initial=0)) for views in scene.splits.values())
     workers = workers_for(_BYTES_PER_PIXEL * pixels)
     for _ in job.report.track(in_threads(label, views, workers=workers), len(views), "labels"):
         pass

@@ -126,11 +126,13 @@ def jobs_of(scene: Scene, options: PublishedOptions) -> list[Job]:
     jobs = []
     if options.render_train:
         for number, index in enumerate(range(0, len(scene.train), options.render_train_subsample)):
-            jobs.append(Job(f"train_{number:03d}", scene.train.views[index], scene.train.cameras, index, False))
+            jobs.append(
+                Job(f"train_{number:03d}", scene.train.views[index], scene.train.normalised_cameras, index, False)
+            )
     splits = ["val", "val_rotate"] if options.rotate_test else ["val"]
     chosen = [scene.splits[name] for name in splits if name in scene.splits]
     for number, (split, index) in enumerate((views, index) for views in chosen for index in range(len(views))):
-        jobs.append(Job(f"{number:03d}", split.views[index], split.cameras, index, True))
+        jobs.append(Job(f"{number:03d}", split.views[index], split.normalised_cameras, index, True))
     return jobs
 
 

@@ -102,7 +102,7 @@ def mask_agreement(
     shown = np.zeros(len(tree.parents), bool)
     for column in table:
         shown[column] = True
-    cameras = scene.train.cameras.moved(scene.to_user)
+    cameras = scene.train.normalised_cameras.moved(scene.to_user)
 
     def agree(index: int) -> tuple[np.ndarray, np.ndarray, tuple[int, int], np.ndarray]:
         """As `_of_view`, and which points some mask holds [N], bool."""
@@ -184,7 +184,7 @@ def read_maps(
         return labels(*view).at(is_level), rendered(*view).depth
 
     views = sorted(wanted)
-    pixels = max(int(split.cameras.sizes.prod(axis=1).max(initial=0)) for split in scene.splits.values())
+    pixels = max(int(split.normalised_cameras.sizes.prod(axis=1).max(initial=0)) for split in scene.splits.values())
     found = list(in_threads(read, views, workers=workers_for(_BYTES_PER_PIXEL * pixels)))
     chains, depths = (dict(zip(views, column, strict=True)) for column in zip(*found, strict=True))
     return ViewMaps(scene, chains, depths)
@@ -198,7 +198,7 @@ def chosen_views(scene: Scene, split: str) -> list[int]:
 
 def _pairs(scene: Scene) -> list[tuple[int, int]]:
     """A few training views, each with its nearest neighbour; none for a single one."""
-    cameras = scene.train.cameras
+    cameras = scene.train.normalised_cameras
     if len(cameras) < 2:
         return []
     return [(index, _neighbor(cameras, index)) for index in chosen_views(scene, "train")]
@@ -209,7 +209,7 @@ def view_agreement(maps: ViewMaps, voxel: float) -> ViewAgreement | None:
     pairs = _pairs(maps.scene)
     if not pairs:
         return None
-    cameras = maps.scene.train.cameras
+    cameras = maps.scene.train.normalised_cameras
 
     def compare(pair: tuple[int, int]) -> tuple[np.ndarray, int]:
         depth, depth_other = (maps.depth["train", view] for view in pair)

@@ -102,7 +102,7 @@ def _read_depth(
         return None, False
     depth = np.where(codes > 0, PUBLISHED_DEPTH_RANGE * (1.0 - codes / 256.0), 0.0)
     # The published depth belongs to cameras that are each scaled to one radius, ours to one scale for all of them.
-    radii = np.linalg.norm(scene.splits[split].cameras.c2w[:, :, 3], axis=1)
+    radii = np.linalg.norm(scene.splits[split].normalised_cameras.c2w[:, :, 3], axis=1)
     return (depth * (radii / PUBLISHED_RADIUS)[:, None, None]).astype(np.float32), False
 
 

@@ -40,11 +40,11 @@ class Split:
     """The views of one split and their cameras (normalised frame), in the same order."""
 
     views: tuple[View, ...]
-    cameras: Cameras
+    normalised_cameras: Cameras
 
     def __post_init__(self) -> None:
-        if len(self.views) != len(self.cameras):
-            raise ValueError(f"split: {len(self.views)} views but {len(self.cameras)} cameras")
+        if len(self.views) != len(self.normalised_cameras):
+            raise ValueError(f"split: {len(self.views)} views but {len(self.normalised_cameras)} cameras")
 
     def __len__(self) -> int:
         return len(self.views)

@@ -55,12 +55,12 @@ def extract_surface(field: RadianceField, scene: Scene, config: SegmentConfig | 
     from ..field.render import render_views  # needs torch
 
     config, train = config or SegmentConfig(), scene.train
-    rendered = render_views(field, train.cameras, range(len(train)))
+    rendered = render_views(field, train.normalised_cameras, range(len(train)))
     maps = [
         _depth_map(picture, view.image, scene.to_user.scale, config.min_opacity)
         for picture, view in zip(rendered, train, strict=True)
     ]
-    return _surface(maps, train.cameras, scene.to_user, config)
+    return _surface(maps, train.normalised_cameras, scene.to_user, config)
 
 
 def surface_from_views(

@@ -32,7 +32,7 @@ class Fields:
 def far_bound(scene: Scene) -> float:
     """Largest distance from any camera at which the outermost box can end, normalised units."""
     half = 0.5 * 2 ** (scene.cascades - 1)
-    reach = max(np.linalg.norm(split.cameras.c2w[:, :, 3], axis=1).max() for split in scene.splits.values())
+    reach = max(np.linalg.norm(split.normalised_cameras.c2w[:, :, 3], axis=1).max() for split in scene.splits.values())
     return float(reach + half * 3**0.5)
 
 

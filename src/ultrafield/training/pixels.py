@@ -95,7 +95,7 @@ def pixel_pool(scene: Scene, device: torch.device) -> PixelPool:
             for part, view in zip(opaque, scene.train, strict=True)
         ]
         alpha = torch.from_numpy(np.concatenate(parts)).to(device)
-    rays = ray_table(scene.train.cameras, device)
+    rays = ray_table(scene.train.normalised_cameras, device)
     return PixelPool(
         rays,
         torch.from_numpy(np.concatenate(images)).to(device),

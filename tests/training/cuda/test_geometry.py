@@ -50,7 +50,7 @@ SMOOTH = {
 def with_masks(scene, masks):
     """The scene with other masks, one set per view."""
     views = tuple(replace(view, masks=found) for view, found in zip(scene.train, masks, strict=True))
-    return replace(scene, splits={"train": Split(views, scene.train.cameras)})
+    return replace(scene, splits={"train": Split(views, scene.train.normalised_cameras)})
 
 
 def expected_smoothness(field, settings, rays, cosine, jitter, count):

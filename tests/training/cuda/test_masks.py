@@ -58,7 +58,7 @@ def scattered(count: int, seed: int, height: int = 9, width: int = 14) -> np.nda
 
 def pool_of(balls: Scene, *views: np.ndarray) -> MaskPool:
     parts = [View(f"r_{index}", masks=build_mask_set(masks)) for index, masks in enumerate(views)]
-    train = Split(tuple(parts), balls.train.cameras[: len(parts)])
+    train = Split(tuple(parts), balls.train.normalised_cameras[: len(parts)])
     return MaskPool(replace(balls, splits={"train": train}))
 
 

@@ -90,6 +90,6 @@ def test_comparisons_are_drawn_along_borders_and_weighed(balls, config, geometry
 
 def test_a_view_without_masks_is_named(balls, config, geometry):
     views = (balls.train.views[0], replace(balls.train.views[1], masks=None), *balls.train.views[2:])
-    scene = replace(balls, splits={"train": Split(views, balls.train.cameras)})
+    scene = replace(balls, splits={"train": Split(views, balls.train.normalised_cameras)})
     with pytest.raises(SceneError, match="training view 'r_1' has no masks"):
         fit_features(geometry, scene, config, progress=False)

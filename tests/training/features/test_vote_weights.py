@@ -104,7 +104,9 @@ def test_a_table_is_that_of_loops_over_pixels_and_masks(balls: Scene, monkeypatc
     monkeypatch.setattr(module, "_PIXELS_AT_ONCE", 100)
     edge = 0.1
     views = [replace(view, masks=build_mask_set(np.zeros((0, 24, 24), bool))) for view in balls.train.views[:1]]
-    scene = replace(balls, splits={"train": Split((*views, *balls.train.views[1:3]), balls.train.cameras[:3])})
+    scene = replace(
+        balls, splits={"train": Split((*views, *balls.train.views[1:3]), balls.train.normalised_cameras[:3])}
+    )
     pool, masks = pixel_pool(scene, torch.device("cpu")), MaskPool(scene)
     caches = surface_caches(len(pool.colors))
     tables = [vote_table(pool, masks, cache, edge) for cache in caches]

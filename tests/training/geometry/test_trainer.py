@@ -25,7 +25,7 @@ def same_parameters(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 def test_pictures_are_learned(balls, config):
     config = replace(config, geometry=replace(config.geometry, steps=250))
     field = fit_geometry(balls, config, progress=False)
-    view = render_view(field, balls.train.cameras, 0)
+    view = render_view(field, balls.train.normalised_cameras, 0)
     assert psnr(view.color, balls.train.views[0].image) > 22
     assert 0.02 < float(field.occupancy.occupied.float().mean()) < 0.6
 
@@ -99,7 +99,7 @@ def test_every_option_changes_the_result(balls, config, changes):
     alpha = tuple(
         replace(view, alpha=np.where(view.image.min(-1) == 255, 0, 255).astype(np.uint8)) for view in balls.train
     )
-    scene = replace(balls, splits={"train": Split(alpha, balls.train.cameras)})
+    scene = replace(balls, splits={"train": Split(alpha, balls.train.normalised_cameras)})
     plain = fit_geometry(scene, short, progress=False)
     changed = fit_geometry(scene, replace(short, geometry=replace(short.geometry, **changes)), progress=False)
     assert not same_parameters(plain, changed)
@@ -118,7 +118,7 @@ def test_pictures_without_transparency_count_as_opaque(balls, config):
     drawn = replace(short, geometry=replace(short.geometry, random_background=True))
     assert not same_parameters(fit_geometry(balls, short, progress=False), fit_geometry(balls, drawn, progress=False))
     first = replace(balls.train.views[0], alpha=np.full(balls.train.views[0].image.shape[:2], 255, np.uint8))
-    scene = replace(balls, splits={"train": Split((first, *balls.train.views[1:]), balls.train.cameras)})
+    scene = replace(balls, splits={"train": Split((first, *balls.train.views[1:]), balls.train.normalised_cameras)})
     assert same_parameters(fit_geometry(scene, drawn, progress=False), fit_geometry(balls, drawn, progress=False))
 
 
@@ -143,6 +143,6 @@ def test_parameters_that_are_not_finite_never_pass(balls, config, monkeypatch, t
 
 def test_depth_smoothness_without_masks_is_an_error(balls, config):
     views = (replace(balls.train.views[0], masks=None), *balls.train.views[1:])
-    scene = replace(balls, splits={"train": Split(views, balls.train.cameras)})
+    scene = replace(balls, splits={"train": Split(views, balls.train.normalised_cameras)})
     with pytest.raises(SceneError, match="training view 'r_0' has no masks"):
         fit_geometry(scene, replace(config, geometry=replace(config.geometry, depth_smooth=True)), progress=False)

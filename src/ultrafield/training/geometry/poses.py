@@ -20,7 +20,7 @@ def posed(scene: Scene, field: RadianceField) -> Scene:
     if len(field.train_poses) == 0:
         return scene
     c2w = field.train_poses.cpu().numpy().astype(np.float64)
-    train = replace(scene.train, cameras=replace(scene.train.cameras, c2w=c2w))
+    train = replace(scene.train, normalised_cameras=replace(scene.train.normalised_cameras, c2w=c2w))
     return replace(scene, splits={**scene.splits, "train": train})
 
 
