@@ -101,7 +101,7 @@ def test_depth_of_another_size_is_refused() -> None:
 
 
 @pytest.mark.parametrize("stride", [1, 3, 50])
-def test_every_so_manyth_pixel_alone(stride: int) -> None:
+def test_a_stride_picks_the_same_pixels(stride: int) -> None:
     depth = np.random.default_rng(0).random((24, 32)).astype(np.float32)
     points = back_project(camera(), 0, depth, stride=stride)
     np.testing.assert_array_equal(points, back_project(camera(), 0, depth)[::stride, ::stride])

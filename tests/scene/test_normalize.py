@@ -8,12 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from ultrafield.cameras import Similarity
+from ultrafield.cameras import Similarity, focus_point
 from ultrafield.errors import SceneError
 from ultrafield.scene.normalize import (
     capture_half_extent,
     capture_similarity,
-    focus_point,
     radius_similarity,
     rounded_up,
 )
@@ -50,18 +49,6 @@ def test_ring_of_cameras() -> None:
     assert np.linalg.norm(moved[:, :, 3], axis=1).mean() == pytest.approx(1.0)
     np.testing.assert_allclose(similarity.rotation @ up, [0, 0, 1], atol=1e-12)
     assert np.linalg.det(similarity.rotation) == pytest.approx(1.0)
-
-
-def test_parallel_cameras_have_a_focus_in_front() -> None:
-    eyes = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]])
-    c2w = looking(eyes, np.tile([0.0, 0, 1], (4, 1)), np.array([0.0, 1, 0]))
-    np.testing.assert_allclose(focus_point(c2w), [0.5, 0.5, 2 * np.sqrt(0.5)], atol=1e-9)
-
-
-def test_outward_cameras_focus_on_their_centre() -> None:
-    inward = ring(np.zeros(3), np.array([0.0, 0, 1]))
-    outward = looking(inward[:, :, 3], -inward[:, :, 2], np.array([0.0, 0, 1]))
-    np.testing.assert_allclose(focus_point(outward), [0, 0, 1], atol=1e-12)
 
 
 def test_cameras_at_one_point_are_refused() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .focus import focus_point
 from .model import Cameras, Lens
 from .projection import PUBLISHED_DEPTH_RANGE, back_project, pixel_directions, pixel_indices, project
 from .rendered import RenderedView
@@ -14,6 +15,7 @@ __all__ = [
     "RenderedView",
     "Similarity",
     "back_project",
+    "focus_point",
     "pixel_directions",
     "pixel_indices",
     "project",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import check_shape
-from .similarity import Similarity
+from .similarity import ORTHONORMAL, Similarity, rotation_deviation
+
+OPENGL_AXES = np.array([1.0, -1.0, -1.0, 1.0])  # factors on the columns of a pose from OpenGL's axes to OpenCV's
 
 
 class Lens(IntEnum):
@@ -19,9 +24,11 @@ class Lens(IntEnum):
     FISHEYE = 2  # k1 k2 k3 k4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cameras:
     """N cameras, each with its own size and lens.
+
+    `cameras[3]` and iteration give `Cameras` of length 1; slices, lists and masks give several.
 
     Attributes:
         c2w: Camera-to-world poses [N, 3, 4], float64, OpenCV axes.
@@ -29,6 +36,9 @@ class Cameras:
         sizes: Width, height in pixels [N, 2], int64.
         lenses: `Lens` of each camera [N], int64.
         distortion: OpenCV parameters, zero-padded [N, 8], float64.
+
+    Lists are accepted where arrays are, and poses [N, 4, 4]. `ValueError` names the camera whose pose is not finite or
+    no rotation, whose focal length or size is not positive, or whose lens is unknown.
     """
 
     c2w: np.ndarray
@@ -38,23 +48,73 @@ class Cameras:
     distortion: np.ndarray
 
     def __post_init__(self) -> None:
+        arrays = {
+            "c2w": _poses(self.c2w),
+            "intrinsics": np.asarray(self.intrinsics, np.float64),
+            "sizes": _whole_numbers("sizes", self.sizes),
+            "lenses": _whole_numbers("lenses", self.lenses),
+            "distortion": np.asarray(self.distortion, np.float64),
+        }
+        for name, array in arrays.items():
+            object.__setattr__(self, name, array)
+        self._check()
+
+    def _check(self) -> None:
         count = len(self.c2w)
-        check_shape("c2w", self.c2w, (count, 3, 4))
         check_shape("intrinsics", self.intrinsics, (count, 4))
         check_shape("sizes", self.sizes, (count, 2))
         check_shape("lenses", self.lenses, (count,))
         check_shape("distortion", self.distortion, (count, 8))
+        deviation = rotation_deviation(self.c2w[:, :, :3])
+        for name, valid, expected in (
+            ("c2w", np.isfinite(self.c2w).all(axis=(1, 2)), "finite numbers"),
+            ("c2w", deviation <= ORTHONORMAL, "a rotation in the first three columns"),
+            ("intrinsics", np.isfinite(self.intrinsics).all(axis=1), "finite numbers"),
+            ("intrinsics", (self.intrinsics[:, :2] > 0).all(axis=1), "positive focal lengths"),
+            ("sizes", (self.sizes > 0).all(axis=1), "a positive width and height"),
+            ("lenses", np.isin(self.lenses, list(Lens)), f"one of {', '.join(map(str, map(int, Lens)))}"),
+            ("distortion", np.isfinite(self.distortion).all(axis=1), "finite numbers"),
+        ):
+            if not valid.all():
+                index = int(np.argmin(valid))
+                value = np.array2string(getattr(self, name)[index], separator=", ").replace("\n", "")
+                raise ValueError(f"{name}: camera {index}: expected {expected}, got {value}")
+
+    @classmethod
+    def _trusted(cls, *arrays: np.ndarray) -> Self:
+        """Cameras of arrays that were checked before."""
+        cameras = object.__new__(cls)
+        for name, array in zip(cls.__dataclass_fields__, arrays, strict=True):
+            object.__setattr__(cameras, name, array)
+        return cameras
 
     def __len__(self) -> int:
         return len(self.c2w)
 
-    def __getitem__(self, index: slice | np.ndarray | list[int]) -> Cameras:
-        """A subset of the cameras, in the order asked for."""
+    def __getitem__(self, index: int | slice | np.ndarray | Sequence[int]) -> Cameras:
+        """Some of the cameras, in the order asked for; for a single index, `Cameras` of length 1."""
+        if isinstance(index, int | np.integer):
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"index {index} is out of range for {len(self)} cameras")
+            index = [int(index)]
+        elif not isinstance(index, slice | np.ndarray):
+            index = np.asarray(index, None if len(index) else np.int64)
         arrays = (self.c2w, self.intrinsics, self.sizes, self.lenses, self.distortion)
-        return Cameras(*(array[index] for array in arrays))
+        return Cameras._trusted(*(array[index] for array in arrays))
 
-    def resized(self, sizes: np.ndarray) -> Cameras:
-        """The same cameras taking pictures of other sizes [N, 2] (width, height)."""
+    def __iter__(self) -> Iterator[Cameras]:
+        """Each camera as `Cameras` of length 1."""
+        return (self[index] for index in range(len(self)))
+
+    def __repr__(self) -> str:
+        sizes = {tuple(size) for size in self.sizes.tolist()}
+        size = "{}×{} pixels".format(*next(iter(sizes))) if len(sizes) == 1 else f"{len(sizes)} sizes"
+        lenses = " and ".join(Lens(code).name.lower() for code in sorted(set(self.lenses.tolist())))
+        return f"Cameras({len(self)} of {size}, {lenses})" if len(self) else "Cameras(0)"
+
+    def resized(self, sizes: ArrayLike) -> Cameras:
+        """The same cameras taking pictures of other sizes (width, height) [2] or [N, 2]."""
+        sizes = np.broadcast_to(np.asarray(sizes), (len(self), 2))
         factor = sizes / self.sizes  # [N, 2]
         return replace(self, intrinsics=self.intrinsics * np.concatenate([factor, factor], axis=1), sizes=sizes)
 
@@ -63,13 +123,65 @@ class Cameras:
         return replace(self, c2w=similarity.apply_poses(self.c2w))
 
     @staticmethod
-    def pinhole(c2w: np.ndarray, intrinsics: np.ndarray, sizes: np.ndarray) -> Cameras:
-        """Cameras without distortion; `intrinsics` [4] and `sizes` [2] may be shared by all."""
-        count = len(c2w)
-        return Cameras(
-            np.asarray(c2w, np.float64)[:, :3],
-            np.broadcast_to(np.asarray(intrinsics, np.float64), (count, 4)).copy(),
-            np.broadcast_to(np.asarray(sizes, np.int64), (count, 2)).copy(),
-            np.zeros(count, np.int64),
-            np.zeros((count, 8)),
+    def pinhole(c2w: ArrayLike, intrinsics: ArrayLike, sizes: ArrayLike) -> Cameras:
+        """Cameras without distortion, in OpenCV axes.
+
+        Args:
+            c2w: Camera-to-world poses [N, 3, 4] or [N, 4, 4] (x right, y down, z forward), or a single one.
+            intrinsics: fx, fy, cx, cy in pixels [4] or [N, 4], a matrix K [3, 3] or [N, 3, 3], or one focal length for
+                both directions, with the principal point in the middle of the picture.
+            sizes: Width and height in pixels [2] or [N, 2].
+
+        Raises:
+            ValueError: As for `Cameras`.
+
+        >>> Cameras.pinhole([np.eye(4)], 500.0, (640, 480)).intrinsics.tolist()
+        [[500.0, 500.0, 320.0, 240.0]]
+        """
+        poses = _poses(c2w)
+        count = len(poses)
+        sizes = np.broadcast_to(_whole_numbers("sizes", sizes), (count, 2)).copy()
+        return Cameras(poses, _intrinsics(intrinsics, sizes), sizes, np.zeros(count, np.int64), np.zeros((count, 8)))
+
+    @staticmethod
+    def from_opengl(c2w: ArrayLike, intrinsics: ArrayLike, sizes: ArrayLike) -> Cameras:
+        """Cameras without distortion from poses in OpenGL axes (x right, y up, looking along −z), as Blender,
+        NeRF-synthetic and nerfstudio write them; arguments otherwise as for `pinhole`."""
+        return Cameras.pinhole(_poses(c2w) * OPENGL_AXES, intrinsics, sizes)
+
+
+def _poses(c2w: ArrayLike) -> np.ndarray:
+    """Poses [N, 3, 4], float64, from [N, 3, 4] or [N, 4, 4], or from a single one."""
+    poses = np.asarray(c2w, np.float64)
+    if poses.ndim == 2:
+        poses = poses[None]
+    if poses.ndim == 3 and poses.shape[1:] == (4, 4):
+        if not np.allclose(poses[:, 3], [0, 0, 0, 1], atol=1e-6):
+            index = int(np.argmax(np.abs(poses[:, 3] - [0, 0, 0, 1]).max(axis=1)))
+            raise ValueError(f"c2w: camera {index}: expected 0 0 0 1 in the last row, got {poses[index, 3].tolist()}")
+        poses = poses[:, :3]
+    check_shape("c2w", poses, (None, 3, 4))
+    return poses
+
+
+def _intrinsics(values: ArrayLike, sizes: np.ndarray) -> np.ndarray:
+    """fx, fy, cx, cy [N, 4] from any form that `Cameras.pinhole` accepts."""
+    shape, values = list(np.shape(values)), np.asarray(values, np.float64)
+    if values.ndim == 0:
+        return np.concatenate([np.full((len(sizes), 2), values), 0.5 * sizes], axis=1)
+    if values.ndim >= 2 and values.shape[-2:] == (3, 3):
+        values = np.stack([values[..., 0, 0], values[..., 1, 1], values[..., 0, 2], values[..., 1, 2]], axis=-1)
+    if values.shape not in ((4,), (1, 4), (len(sizes), 4)):
+        raise ValueError(
+            f"intrinsics: expected a focal length, fx, fy, cx, cy of all or of each of the {len(sizes)} cameras, or "
+            f"such matrices [3, 3], got shape {shape}"
         )
+    return np.broadcast_to(values, (len(sizes), 4)).copy()
+
+
+def _whole_numbers(name: str, values: ArrayLike) -> np.ndarray:
+    """An int64 array of values that are whole numbers."""
+    array = np.asarray(values)
+    if array.size and not (np.isfinite(array).all() and (array == np.round(array)).all()):
+        raise ValueError(f"{name}: expected whole numbers, got {np.array2string(array, threshold=8)}")
+    return array.astype(np.int64, copy=False)

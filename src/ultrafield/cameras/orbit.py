@@ -1,25 +1,27 @@
-"""A camera path around what the training cameras look at."""
+"""A camera path around the focus of the training cameras."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from .focus import focus_point
 from .model import Cameras
 
 _WIDEST_GAP = np.deg2rad(120.0)
 
 
 def orbit(cameras: Cameras, frames: int) -> Cameras:
-    """Cameras on a closed path: a full circle if the training cameras stand all around, else a sweep to and fro.
+    """A closed camera path: a full circle if the training cameras stand all around, else a sweep to and fro.
 
     Args:
-        cameras: Training cameras; the path is in their frame, with the first one's size and a pinhole lens.
+        cameras: Training cameras, any frame.
         frames: Number of cameras on the path.
 
     Returns:
-        Cameras that look at `focus_point` from the training cameras' mean distance and elevation.
+        Cameras in the same frame that look at `focus_point` from the training cameras' mean distance and elevation,
+        with the first one's size and focal lengths and no distortion.
     """
-    focus, up = focus_point(cameras), _unit(-cameras.c2w[:, :, 1].mean(axis=0))
+    focus, up = focus_point(cameras.c2w), _up(cameras)
     side = _unit(np.cross(up, _least_aligned_axis(up)))
     ahead = np.cross(up, side)
     offsets = cameras.c2w[:, :, 3] - focus  # [N, 3]
@@ -33,13 +35,13 @@ def orbit(cameras: Cameras, frames: int) -> Cameras:
     return Cameras.pinhole(poses, _centred(cameras), cameras.sizes[0])
 
 
-def focus_point(cameras: Cameras) -> np.ndarray:
-    """The point [3] with the least summed squared distance to the cameras' optical axes."""
-    axes = cameras.c2w[:, :, 2]
-    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]  # [N, 3, 3] projections onto the axes' normal planes
-    # A little pull towards the cameras keeps parallel axes from sending the point to infinity.
-    system = across.sum(axis=0) + 1e-6 * len(axes) * np.eye(3)
-    return np.linalg.solve(system, (across @ cameras.c2w[:, :, 3:]).sum(axis=0)[:, 0])
+def _up(cameras: Cameras) -> np.ndarray:
+    """Mean up direction of the pictures [3]; if they have none in common (a drone looking down while it turns), the
+    direction opposite to the mean viewing direction."""
+    for mean in (-cameras.c2w[:, :, 1].mean(axis=0), -cameras.c2w[:, :, 2].mean(axis=0)):
+        if np.linalg.norm(mean) > 1e-6:
+            return _unit(mean)
+    return np.array([0.0, 0.0, 1.0])
 
 
 def _sweep(azimuths: np.ndarray, frames: int) -> np.ndarray:

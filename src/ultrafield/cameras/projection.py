@@ -1,4 +1,4 @@
-"""From pixels to points and back, through every lens, in numpy; depth is z-depth in the cameras' own frame."""
+"""Projection and back-projection through every lens, in NumPy; depth is z-depth in the units of the cameras' frame."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def pixel_directions(cameras: Cameras, index: int, *, stride: int = 1) -> np.nda
     """Viewing direction through every pixel centre, in camera axes.
 
     Args:
-        cameras: Any frame.
+        cameras: Cameras in any frame.
         index: Which camera.
-        stride: Only the pixels in every so manyth row and column.
+        stride: Only the pixels in every `stride`-th row and column.
 
     Returns:
         [H, W, 3], float64, with z = 1; NaN where the lens model has no ray, or one at 90° or more from the axis.
@@ -31,16 +31,16 @@ def pixel_directions(cameras: Cameras, index: int, *, stride: int = 1) -> np.nda
 
 
 def back_project(cameras: Cameras, index: int, depth: np.ndarray, *, stride: int = 1) -> np.ndarray:
-    """Points that a depth map shows.
+    """Back-project a depth map to points.
 
     Args:
         cameras: Cameras of the frame in which the points are wanted.
         index: Which camera; its size must be the depth map's.
-        depth: z-depth [H, W]; 0, negative or not finite where nothing is seen.
-        stride: Only the pixels in every so manyth row and column.
+        depth: z-depth [H, W]; 0, negative or not finite where there is none.
+        stride: Only the pixels in every `stride`-th row and column.
 
     Returns:
-        Points [H, W, 3] of these pixels, float32; NaN where nothing is seen.
+        Points [H, W, 3] of these pixels, float32; NaN where there is no depth.
 
     Raises:
         ValueError: The depth map has another size than the camera.
@@ -48,13 +48,13 @@ def back_project(cameras: Cameras, index: int, depth: np.ndarray, *, stride: int
     width, height = (int(size) for size in cameras.sizes[index])
     check_shape("depth", depth, (height, width))
     pose, depth = cameras.c2w[index], depth[::stride, ::stride]
-    seen = np.isfinite(depth) & (depth > 0)
-    local = pixel_directions(cameras, index, stride=stride) * np.where(seen, depth, np.nan)[..., None]  # [H, W, 3]
+    valid = np.isfinite(depth) & (depth > 0)
+    local = pixel_directions(cameras, index, stride=stride) * np.where(valid, depth, np.nan)[..., None]  # [H, W, 3]
     return (local @ pose[:, :3].T + pose[:, 3]).astype(np.float32)
 
 
 def project(cameras: Cameras, index: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where points fall in a picture.
+    """Pixel coordinates and depth of points.
 
     Args:
         cameras: Cameras in the points' frame.
@@ -97,11 +97,11 @@ def _undistort(cameras: Cameras, index: int, pixels: np.ndarray) -> np.ndarray:
     import cv2
 
     until = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-10)
-    given = np.ascontiguousarray(pixels[:, None, :], dtype=np.float64)
+    distorted = np.ascontiguousarray(pixels[:, None, :], dtype=np.float64)
     if lens is Lens.OPENCV:
-        flat = cv2.undistortPoints(given, _matrix(cameras, index), distortion, criteria=until)
+        flat = cv2.undistortPoints(distorted, _matrix(cameras, index), distortion, criteria=until)
     else:
-        flat = cv2.fisheye.undistortPoints(given, _matrix(cameras, index), distortion[:4], criteria=until)
+        flat = cv2.fisheye.undistortPoints(distorted, _matrix(cameras, index), distortion[:4], criteria=until)
     flat = flat.reshape(-1, 2)
     # OpenCV returns huge numbers where its iteration fails or the ray leaves the half space before the camera;
     # a direction that does not come back to its own pixel is no direction.
@@ -118,17 +118,17 @@ def _distort(cameras: Cameras, index: int, flat: np.ndarray) -> np.ndarray:
         return flat * (fx, fy) + (cx, cy)
     import cv2
 
-    known = np.isfinite(flat).all(axis=1)
+    valid = np.isfinite(flat).all(axis=1)
     pixels = np.full_like(flat, np.nan)
-    if not known.any():
+    if not valid.any():
         return pixels
-    rays = np.concatenate([flat[known], np.ones((int(known.sum()), 1))], axis=1)[:, None, :]
+    rays = np.concatenate([flat[valid], np.ones((int(valid.sum()), 1))], axis=1)[:, None, :]
     zero = np.zeros((3, 1))
     if lens is Lens.OPENCV:
-        found, _ = cv2.projectPoints(rays, zero, zero, _matrix(cameras, index), distortion)
+        projected, _ = cv2.projectPoints(rays, zero, zero, _matrix(cameras, index), distortion)
     else:
-        found, _ = cv2.fisheye.projectPoints(rays, zero, zero, _matrix(cameras, index), distortion[:4])
-    pixels[known] = found.reshape(-1, 2)
+        projected, _ = cv2.fisheye.projectPoints(rays, zero, zero, _matrix(cameras, index), distortion[:4])
+    pixels[valid] = projected.reshape(-1, 2)
     return pixels
 
 
@@ -145,7 +145,7 @@ def _widest_ray(cameras: Cameras, index: int) -> float:
         + [np.stack([np.full(17, edge), along_y], axis=1) for edge in (0.0, width)]
     )
     flat = _undistort(cameras, index, border)
-    known = np.isfinite(flat).all(axis=1)
-    if not known.any() or (cameras.lenses[index] == Lens.FISHEYE and not known.all()):
+    valid = np.isfinite(flat).all(axis=1)
+    if not valid.any() or (cameras.lenses[index] == Lens.FISHEYE and not valid.all()):
         return float("inf")
-    return float(np.hypot(flat[known, 0], flat[known, 1]).max())
+    return float(np.hypot(flat[valid, 0], flat[valid, 1]).max())

@@ -1,4 +1,4 @@
-"""What a camera sees of a radiance field."""
+"""Colour, depth and opacity of a view."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RenderedView:
-    """What a radiance field shows to one camera.
+    """A rendering of one camera.
 
     Attributes:
         color: [H, W, 3] float32 in [0, 1].

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import check_shape
+
+ORTHONORMAL = 1e-3  # deviation from a rotation that printing a matrix with few digits explains
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Similarity:
     """The map x ↦ scale · rotation · x + translation.
 
@@ -15,19 +20,42 @@ class Similarity:
         scale: Positive factor.
         rotation: [3, 3], float64, orthonormal with determinant 1.
         translation: [3], float64.
+
+    Lists are accepted. `ValueError` for another shape, values that are not finite, a scale that is not positive, or a
+    matrix that is no rotation.
     """
 
     scale: float = 1.0
     rotation: np.ndarray = field(default_factory=lambda: np.eye(3))
     translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
-    def apply(self, points: np.ndarray) -> np.ndarray:
-        """Map points [..., 3]; the dtype of `points` is kept."""
-        mapped = self.scale * (points @ self.rotation.T) + self.translation
-        return mapped.astype(points.dtype, copy=False)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rotation", np.asarray(self.rotation, np.float64))
+        object.__setattr__(self, "translation", np.asarray(self.translation, np.float64))
+        check_shape("rotation", self.rotation, (3, 3))
+        check_shape("translation", self.translation, (3,))
+        if not 0.0 < self.scale < float("inf"):
+            raise ValueError(f"scale: expected a positive number, got {self.scale:g}")
+        if not np.isfinite(self.translation).all():
+            raise ValueError(f"translation: expected finite numbers, got {self.translation.tolist()}")
+        deviation = float(rotation_deviation(self.rotation[None])[0])
+        if not deviation <= ORTHONORMAL:
+            raise ValueError(f"rotation: expected a rotation matrix, got one that is off by {deviation:.3g}")
 
-    def apply_poses(self, c2w: np.ndarray) -> np.ndarray:
+    def __repr__(self) -> str:
+        angle = np.degrees(np.arccos(np.clip((np.trace(self.rotation) - 1.0) / 2.0, -1.0, 1.0)))
+        x, y, z = self.translation
+        return f"Similarity(scale {self.scale:g}, rotation by {angle:.3g}°, translation ({x:g}, {y:g}, {z:g}))"
+
+    def apply(self, points: ArrayLike) -> np.ndarray:
+        """Map points [..., 3], arrays or lists; float32 stays float32, integers become float64."""
+        points = np.asarray(points)
+        mapped = self.scale * (points @ self.rotation.T) + self.translation
+        return mapped.astype(points.dtype, copy=False) if np.issubdtype(points.dtype, np.floating) else mapped
+
+    def apply_poses(self, c2w: ArrayLike) -> np.ndarray:
         """Map camera-to-world poses [N, 3, 4]: centres as points, axes by the rotation alone."""
+        c2w = np.asarray(c2w)
         axes = self.rotation @ c2w[:, :, :3]  # [N, 3, 3]
         centres = self.apply(c2w[:, :, 3])  # [N, 3]
         return np.concatenate([axes, centres[:, :, None]], axis=2)
@@ -36,3 +64,12 @@ class Similarity:
         """The similarity that undoes this one."""
         rotation = self.rotation.T
         return Similarity(1.0 / self.scale, rotation, -(rotation @ self.translation) / self.scale)
+
+
+def rotation_deviation(matrices: np.ndarray) -> np.ndarray:
+    """Deviation of matrices [N, 3, 3] from a rotation: the largest |RᵀR − 1| [N], infinite for a reflection; NaN for
+    entries that are not finite."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        deviation = np.abs(matrices.transpose(0, 2, 1) @ matrices - np.eye(3)).max(axis=(1, 2), initial=0.0)
+        mirrored = np.einsum("ni,ni->n", np.cross(matrices[:, :, 0], matrices[:, :, 1]), matrices[:, :, 2]) < 0
+    return np.where(mirrored, np.inf, deviation)

@@ -6,13 +6,12 @@ import math
 
 import numpy as np
 
-from ..cameras import Similarity
+from ..cameras import Similarity, focus_point
 from ..errors import SceneError
 
 PUBLISHED_RADIUS = 1.5
 DEFAULT_HALF_EXTENT = 8.0  # of a capture that does not say how large its surroundings are
 _NGP_SCALE = 0.33  # instant-ngp multiplies positions by this, and its box is aabb_scale wide
-_PARALLEL = 1e-3  # weight of the prior on the focus: ties it where the optical axes are all but parallel
 
 
 def radius_similarity(c2w: np.ndarray, source: str, *, radius: float = PUBLISHED_RADIUS) -> Similarity:
@@ -52,27 +51,6 @@ def capture_similarity(c2w: np.ndarray, source: str) -> Similarity:
     rotation = _rotation_to_z(-c2w[:, :, 1].mean(axis=0))
     scale = 1.0 / distance if distance > 0 else 1.0
     return Similarity(scale, rotation, -scale * (rotation @ focus))
-
-
-def focus_point(c2w: np.ndarray) -> np.ndarray:
-    """The point [3] that cameras look at: least-squares nearest to all optical axes.
-
-    Where the axes are nearly parallel, a weak prior ties it to a point in front of the cameras, twice their spread
-    away; where the cameras look outwards, it is their centre.
-
-    Args:
-        c2w: Poses [N, 3, 4], OpenCV axes.
-    """
-    centres, forward = c2w[:, :, 3], c2w[:, :, 2]
-    middle = centres.mean(axis=0)
-    spread = float(np.linalg.norm(centres - middle, axis=1).mean()) or 1.0
-    prior = middle + 2.0 * spread * forward.mean(axis=0)
-    across = np.eye(3) - forward[:, :, None] * forward[:, None, :]  # [N, 3, 3], projections across the axes
-    left = across.mean(axis=0) + _PARALLEL * np.eye(3)
-    right = (across @ centres[:, :, None]).mean(axis=0)[:, 0] + _PARALLEL * prior
-    focus = np.linalg.solve(left, right)
-    ahead = ((focus - centres) * forward).sum(axis=1)
-    return focus if np.median(ahead) > 0 else middle
 
 
 def capture_half_extent(
