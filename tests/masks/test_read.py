@@ -11,7 +11,7 @@ import pytest
 from ultrafield.errors import SceneError
 from ultrafield.io import write_image
 from ultrafield.masks import build_mask_set, find_masks, read_masks, write_masks
-from ultrafield.masks.read import resize_nearest, same_aspect
+from ultrafield.masks.read import same_aspect
 
 
 def boxes(count: int, size: tuple[int, int] = (12, 16)) -> np.ndarray:
@@ -198,17 +198,6 @@ def test_masks_that_vanish_when_resampled_are_dropped_with_their_hierarchy(tmp_p
     found = read_masks(tmp_path, "train", "r_0", (4, 4))
     assert found.areas.tolist() == [16, 4]
     assert found.inside.tolist() == [[False, False], [True, False]]
-
-
-@pytest.mark.parametrize("size", [(3, 4), (12, 16), (24, 32), (18, 24)])
-def test_resampling_takes_the_pixel_under_the_centre(size: tuple[int, int]) -> None:
-    masks = np.random.default_rng(0).random((2, 12, 16)) < 0.5
-    found = resize_nearest(masks, size)
-    assert found.shape == (2, *size)
-    for row in range(size[0]):
-        for column in range(size[1]):
-            source = masks[:, int((row + 0.5) * 12 / size[0]), int((column + 0.5) * 16 / size[1])]
-            np.testing.assert_array_equal(found[:, row, column], source)
 
 
 @pytest.mark.parametrize(

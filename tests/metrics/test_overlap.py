@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ultrafield.metrics.overlap import best_overlap, number_segments, overlap_iou, resize_index
+from ultrafield.metrics.overlap import best_overlap, number_segments, overlap_iou
 
 
 def ones(values: np.ndarray) -> np.ndarray:
@@ -108,13 +108,6 @@ def test_items_that_stand_for_several_pixels(seed: int, cuts: int, items: int, n
     np.testing.assert_array_equal(np.repeat(cut, counts), expected[1])
     iou = overlap_iou(segments[0], truth, counts)
     np.testing.assert_array_equal(np.repeat(iou, counts), overlap_iou(pixels[0], pixel_truth, ones(pixel_truth)))
-
-
-def test_resize_takes_the_nearest_pixel() -> None:
-    index = np.arange(6).reshape(2, 3)
-    np.testing.assert_array_equal(resize_index(index, 4, 6), np.repeat(np.repeat(index, 2, 0), 2, 1))
-    np.testing.assert_array_equal(resize_index(index, 1, 1), [[4]])  # centre (1, 1.5): the lower middle pixel
-    assert resize_index(index, 2, 3) is index
 
 
 def test_labels_must_be_integers() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..cameras.pixels import resize_nearest
 from ..errors import check_shape
 from ..io import write_image
 
@@ -54,7 +55,7 @@ def overlay(photo: np.ndarray, labels: np.ndarray, colors: np.ndarray, *, opacit
         [H, W, 3], uint8; pixels without a segment show the photograph.
     """
     check_shape("photo", photo, (None, None, 3))
-    labels = _resized(labels, photo.shape[:2])
+    labels = resize_nearest(labels, photo.shape[:2])
     mixed = (1.0 - opacity) * photo + opacity * label_picture(labels, colors)
     mixed[labels < 0] = photo[labels < 0]
     mixed[label_borders(labels)] = _BORDER_COLOR
@@ -94,12 +95,3 @@ def scaled_to_height(picture: np.ndarray, height: int) -> np.ndarray:
     width = max(1, round(picture.shape[1] * height / picture.shape[0]))
     shrinks = height < picture.shape[0]
     return cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST)
-
-
-def _resized(labels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Labels [h, w] at another size, each pixel taking the label at its centre."""
-    rows, columns = (
-        ((np.arange(wanted) + 0.5) * has / wanted).astype(np.int64)
-        for wanted, has in zip(shape, labels.shape, strict=True)
-    )
-    return labels[rows[:, None], columns]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..bits import unpack_bits
 from ..errors import check_shape
 from .mask_set import MaskSet
 
@@ -121,7 +122,6 @@ def _intersections(bits: np.ndarray, count: int) -> np.ndarray:
     shared = np.zeros((count, count))
     for first in range(0, len(starts), _RUNS_PER_BLOCK):
         block = slice(first, first + _RUNS_PER_BLOCK)
-        octets = np.ascontiguousarray(pixels[starts[block]].astype("<u8", copy=False)).view(np.uint8)
-        members = np.unpackbits(octets, axis=1, count=count, bitorder="little").astype(np.float64)  # [R, M]
+        members = unpack_bits(pixels[starts[block]], count).astype(np.float64)  # [R, M]
         shared += (members * lengths[block, None]).T @ members
     return shared.astype(np.int64)

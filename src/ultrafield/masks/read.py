@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..cameras.pixels import resize_nearest
 from ..errors import SceneError
 from ..io import fresh_folder, read_image, write_image, write_npy
 from ..names import check_name
@@ -122,14 +123,6 @@ def write_masks(root: Path, split: str, name: str, masks: np.ndarray) -> None:
             file.unlink(missing_ok=True)
     write_npy(files["inside"], mask_set.inside)
     write_npy(files["same"], mask_set.same)
-
-
-def resize_nearest(masks: np.ndarray, size: Size) -> np.ndarray:
-    """Resample masks [M, H, W] to `size`; each pixel takes the one that its centre falls into."""
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(np.int64) for new, old in zip(size, masks.shape[1:], strict=True)
-    )
-    return masks[:, rows[:, None], columns[None, :]]
 
 
 def same_aspect(size: Size, other: Size) -> bool:

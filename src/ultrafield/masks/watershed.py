@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from ..cameras.pixels import resize_nearest
+
 LIGHTNESS = 0.5  # weight of lightness against the two colour channels
 COLOR_SHARE = 0.25  # weight of the difference of mean colours against the contrast along the border
 SIZE_POWER = 0.3
@@ -60,7 +62,7 @@ def watershed_masks(
     small = _reduced(image, working_pixels)
     least = max(min_area_fraction * small.shape[0] * small.shape[1], 1.0)
     tree = _merge_tree(small, fine_regions, least)
-    labels = _enlarged(tree.labels, height, width)
+    labels = resize_nearest(tree.labels, (height, width))
     first, last = tree.leaf_spans()
     ranked = first[labels]  # [H, W], each pixel's leaf in an order in which every node's leaves are contiguous
     counts = np.concatenate([[0], np.cumsum(np.bincount(ranked.ravel(), minlength=tree.leaves))])
@@ -127,13 +129,6 @@ def _reduced(image: np.ndarray, pixels: int) -> np.ndarray:
         return np.ascontiguousarray(image)
     size = tuple(max(round(factor * edge), 1) for edge in (image.shape[1], image.shape[0]))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def _enlarged(labels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Labels [h, w] at the picture's size: each pixel takes the label at its place."""
-    rows = ((np.arange(height) + 0.5) * labels.shape[0] / height).astype(np.int64)
-    columns = ((np.arange(width) + 0.5) * labels.shape[1] / width).astype(np.int64)
-    return labels[rows[:, None], columns]
 
 
 def _lab(image: np.ndarray) -> np.ndarray:

@@ -85,13 +85,3 @@ def best_overlap(
     order, bounds = group_cpu(truth, int(truth.max(initial=-1)) + 1)
     best_overlap_cpu(segments, counts, order, bounds, NONE, none_counts, best, cut)
     return best, cut
-
-
-def resize_index(index: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Nearest-neighbour resize of [h, w] to [height, width]."""
-    rows, columns = index.shape
-    if (rows, columns) == (height, width):
-        return index
-    row = ((np.arange(height) + 0.5) * rows / height).astype(np.int64)
-    column = ((np.arange(width) + 0.5) * columns / width).astype(np.int64)
-    return index[row[:, None], column]

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from ..cameras import Cameras
+from ..cameras.pixels import resize_nearest
 from ..errors import check_shape
 from ..labels.stack import LabelChains
 from ..parallel import in_threads, workers_for
 from ..scene import GroundTruth
 from .correspondence import Correspondence, correspond
 from .matching import Seed, ViewPair, consistency, covering, covering_dense, make_draws, match_masks
-from .overlap import number_segments, resize_index
+from .overlap import number_segments
 from .scores import LEVELS, Scores, SegmentationScores
 
 _BYTES_PER_PIXEL = 200  # working memory of a view and the one it is compared with, told by its correspondence
@@ -291,7 +292,7 @@ def _number_at_size(name: str, labels: np.ndarray | LabelChains, height: int, wi
     if 0 in labels.shape:
         raise ValueError(f"{name}: expected at least one cut and one pixel, got shape {list(labels.shape)}")
     numbered = _numbered(labels)
-    return LabelChains(resize_index(numbered.index, height, width), numbered.chains)
+    return LabelChains(resize_nearest(numbered.index, (height, width)), numbered.chains)
 
 
 def _numbered(labels: np.ndarray | LabelChains) -> LabelChains:

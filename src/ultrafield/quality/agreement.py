@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..cameras import Cameras, RenderedView
+from ..cameras.pixels import resize_nearest
 from ..cameras.projection import back_project, pixel_indices, project
 from ..labels.stack import LabelChains, distinct_pairs
 from ..lift.codes import point_codes
@@ -149,7 +150,7 @@ def _on_surface(masks: MaskSet, depth: np.ndarray) -> np.ndarray:
     """Which masks show a surface at least in half of their pixels [M], bool."""
     from ..lift.kernels.votes_cpu import count_members
 
-    bits, solid = masks.bits.reshape(-1, masks.bits.shape[-1]), _resized(depth > 0, masks.shape).ravel()
+    bits, solid = masks.bits.reshape(-1, masks.bits.shape[-1]), resize_nearest(depth > 0, masks.shape).ravel()
     members = np.zeros((1, 64 * bits.shape[1]), np.int64)
     count_members(bits, solid, np.zeros(len(bits), np.int64), members)
     return members[0, : len(masks)] >= _ON_SURFACE * masks.areas
@@ -332,14 +333,3 @@ def count_pixels(table: list[np.ndarray], maps: ViewMaps, split: str) -> PixelCo
         unlabelled = (solid & ~labelled[labels.index]).sum()
         counts += solid.sum(), unlabelled, weights.sum() * (chains.shape[1] - 1), broken
     return PixelCounts(*counts.tolist())
-
-
-def _resized(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Nearest-neighbour resize of [h, w] to `shape`."""
-    if values.shape == shape:
-        return values
-    rows, columns = (
-        ((np.arange(wanted) + 0.5) * has / wanted).astype(np.int64)
-        for wanted, has in zip(shape, values.shape, strict=True)
-    )
-    return values[rows[:, None], columns]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...bits import pack_bits, unpack_bits
 from ...errors import check_shape
 
 if TYPE_CHECKING:
@@ -55,8 +56,7 @@ def unpack_membership(
         image_of_mask: [M], int64.
     """
     check_shape("image_of_pixel", image_of_pixel, (len(bits),))
-    octets = np.ascontiguousarray(bits, "<u8").view(np.uint8)
-    flags = np.unpackbits(octets, axis=1, bitorder="little").view(bool).T  # [64 W, N]
+    flags = unpack_bits(bits).T  # [64 W, N]
     if max(masks_per_image, default=0) > len(flags):
         raise ValueError(f"bits: {len(flags)} bits per pixel, too few for {max(masks_per_image)} masks")
     stacked = [flags[:count] & (image_of_pixel == image) for image, count in enumerate(masks_per_image)]
@@ -160,8 +160,8 @@ def _regions(
         rules: The sets of anchor, positive and negative, and the pixels each must have [T, 4], int64.
     """
     pictures = np.arange(image_of_mask.max(initial=-1) + 1)
-    picture = _pack(image_of_pixel == pictures[:, None])[image_of_mask]  # each mask's picture [M, W]
-    mask = _pack(membership) & picture
+    picture = pack_bits(image_of_pixel == pictures[:, None])[image_of_mask]  # each mask's picture [M, W]
+    mask = pack_bits(membership) & picture
     child, parent = np.array(links, np.int64).reshape(-1, 2).T
     mothers = np.unique(parent)
     uncovered = [mask[mother] & ~np.bitwise_or.reduce(mask[child[parent == mother]]) for mother in mothers]
@@ -181,7 +181,7 @@ def _regions(
         (rest, rest, outside[mothers], max(min_pixels, min_uncovered)),
     ]
     if near is not None:
-        beside = _pack(near)
+        beside = pack_bits(near)
         sets += [sets[1] & beside, sets[3] & beside[child]]
         border = ends[-1] + np.arange(len(mask))
         border_ring = ends[-1] + len(mask) + np.arange(len(child))
@@ -193,10 +193,3 @@ def _regions(
         ]
     table = np.concatenate([np.stack(np.broadcast_arrays(*rule), axis=1) for rule in rules])
     return np.concatenate(sets), table
-
-
-def _pack(flags: np.ndarray) -> np.ndarray:
-    """Rows [R, N] bool as words [R, ceil(N / 64)] uint64, lowest bit first."""
-    octets = np.packbits(flags, axis=1, bitorder="little")
-    octets = np.pad(octets, ((0, 0), (0, -octets.shape[1] % 8)))
-    return octets.view("<u8").astype(np.uint64, copy=False)

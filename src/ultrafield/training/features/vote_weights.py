@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...bits import unpack_bits
 from ...field.volrend import accumulate
 from ...masks import MaskSet
 from ...masks.weights import mask_weights
@@ -117,8 +118,7 @@ def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCac
         codes[shown[shown >= 0], index] = _memberships(view, words)[shown >= 0]
         seen = np.zeros(count, bool)
         seen[shown[shown >= 0]] = True
-        octets = codes[seen, index].astype("<u8").view(np.uint8)
-        flags = np.unpackbits(octets, axis=1, bitorder="little")  # [seen, 64 W]
+        flags = unpack_bits(codes[seen, index])  # [seen, 64 W]
         sizes = flags.sum(0, dtype=np.int64)
         weights[index] = mask_weights(sizes)
         sums[seen, index] = flags @ weights[index]
