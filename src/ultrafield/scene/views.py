@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +13,7 @@ import numpy as np
 from ..errors import SceneError
 from ..io import read_image
 from ..masks.read import find_masks, read_masks, same_aspect, size_text
+from ..parallel import in_threads, workers_for
 from .frames import Frame, Listing, check_listed_size
 from .images import Color, blend, read_picture, resize
 from .scene import View
@@ -88,12 +87,13 @@ def read_views(listing: Listing, options: ViewOptions, *, progress: bool) -> dic
     """
     tasks = [_task(listing, split, frame, options) for split, frames in listing.splits.items() for frame in frames]
     loaded: dict[int, LoadedView] = {}
-    with _progress_bar(len(tasks), wanted=progress) as advance, ThreadPoolExecutor(_workers()) as pool:
+    with _progress_bar(len(tasks), wanted=progress) as advance:
         for masked in (True, False):
             sizes = {item.native: item.working for item in loaded.values()}
             chosen = [index for index, task in enumerate(tasks) if (task.mask_file is not None) == masked]
             read = partial(_read_view, options=options, sizes=sizes)
-            for index, item in zip(chosen, pool.map(read, (tasks[index] for index in chosen)), strict=True):
+            items = in_threads(read, (tasks[index] for index in chosen), workers=workers_for(0))
+            for index, item in zip(chosen, items, strict=True):
                 loaded[index] = item
                 advance()
     _check_mask_sizes([loaded[index] for index in range(len(tasks))])
@@ -157,11 +157,6 @@ def _check_mask_sizes(loaded: Sequence[LoadedView]) -> None:
                 f"{item.mask_file}: expected {size_text(other.mask_size[::-1])} as in {other.mask_file}, "
                 f"found {size_text(item.mask_size[::-1])}"
             )
-
-
-def _workers() -> int:
-    """Threads to decode with; decoding releases the interpreter."""
-    return min(16, (os.cpu_count() or 1) + 1)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 from ..errors import ConfigError, SceneError
 from ..io import fresh_folder, read_json, write_image, write_json, write_npz
 from ..masks import write_masks
+from ..parallel import in_threads
 from ..removal import check_ours, kinds
 from .raycast import Raycaster
 from .sam_like import clean_masks, sam_like_masks
@@ -133,12 +133,15 @@ class _Writer:
         jobs = [(split, index) for split in SPLITS for index in range(len(poses[split]))]
         seen: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
         origins: dict[str, list[str]] = {}
-        with ThreadPoolExecutor(self.config.threads) as pool:
-            done = pool.map(lambda job: self._view(*job, poses[job[0]][job[1]]), jobs)
-            done = track(done, "Rendering", len(jobs), disable=not progress)
-            for job, (parts, depth, notes) in zip(jobs, done, strict=True):
-                seen[job] = parts, depth
-                origins.update(notes)
+
+        def render(job: tuple[str, int]) -> tuple[np.ndarray, np.ndarray, dict[str, list[str]]]:
+            return self._view(*job, poses[job[0]][job[1]])
+
+        views = in_threads(render, jobs, workers=self.config.threads)
+        tracked = track(views, "Rendering", len(jobs), disable=not progress)
+        for job, (parts, depth, notes) in zip(jobs, tracked, strict=True):
+            seen[job] = parts, depth
+            origins.update(notes)
         for split in SPLITS:
             maps = [seen[job] for job in jobs if job[0] == split]
             parts, depth = (np.stack([pair[kind] for pair in maps]) for kind in range(2))

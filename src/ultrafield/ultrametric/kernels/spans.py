@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...parallel import in_threads
+from ...parallel import cpu_count, in_threads
 
 # Below this many items, threads cost more than they save; above this many threads, their own copies of the result do.
 _WORTH = 1 << 17
@@ -16,12 +16,8 @@ _MOST = 8
 
 
 def thread_count(items: int) -> int:
-    """Threads for a loop over so many items: one if it is short, else as many as numba may use."""
-    if items < _WORTH:
-        return 1
-    import numba
-
-    return min(numba.config.NUMBA_NUM_THREADS, _MOST)
+    """Threads for a loop over `items` items: one if it is short, else one per CPU."""
+    return 1 if items < _WORTH else min(cpu_count(), _MOST)
 
 
 def even_spans(count: int, threads: int) -> list[tuple[int, int]]:
