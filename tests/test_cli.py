@@ -229,3 +229,20 @@ def test_the_process_ends_with_all_of_its_output(
 def test_closed_streams_change_no_exit_code(tmp_path: Path, closed: int, arguments: str, code: int) -> None:
     command = f"exec {sys.executable} -m ultrafield.cli {arguments} {closed}>&-"
     assert subprocess.run(["sh", "-c", command], cwd=tmp_path, check=False, capture_output=True).returncode == code
+
+
+@pytest.mark.parametrize("value", ["0", "None"])
+def test_a_setting_is_switched_off_by_none_or_zero(value: str) -> None:
+    options = ("--segment.voxel", "--segment.superpoints", "--geometry.samples", "--features.vote-voxel")
+    command = cli.parse(
+        ["train", "s", "--out", "r", "--device", "cpu", *(word for o in options for word in (o, value))]
+    )
+    config = command.method.config("draft")
+    assert config.segment == SegmentConfig(voxel=None, superpoints=None)
+    assert (config.geometry.samples, config.features.vote_voxel) == (None, None)
+
+
+def test_errors_of_settings_name_the_option(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    arguments = ["train", "s", "--out", str(tmp_path / "run"), "--geometry.max-samples-per-ray", "0"]
+    assert cli.main(arguments) == 2
+    assert "error: --geometry.max-samples-per-ray: expected at least 1, got 0" in capsys.readouterr().err

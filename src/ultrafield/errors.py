@@ -7,9 +7,31 @@ from typing import Any
 
 
 class UltrafieldError(Exception):
-    """Something the user can act on; the command line prints it as one line and exits with `exit_code`."""
+    """Something the user can act on; the command line prints it as one line and exits with `exit_code`.
+
+    Args:
+        text: What is wrong; `{setting}` stands for the setting's name.
+        setting: The Python argument or setting that is concerned, such as "hold_out" or "geometry.lr". Unless the text
+            names it, it goes before the text. The command line prints the option of this name instead (--hold-out).
+    """
 
     exit_code = 1
+
+    def __init__(self, text: str = "", *, setting: str | None = None) -> None:
+        self.setting = setting
+        self._text = text
+        super().__init__(self._naming(setting))
+
+    def for_command_line(self) -> str:
+        """The text with the setting written as an option."""
+        return self._naming(None if self.setting is None else "--" + self.setting.replace("_", "-"))
+
+    def _naming(self, setting: str | None) -> str:
+        if setting is None:
+            return self._text
+        if "{setting}" in self._text:
+            return self._text.replace("{setting}", setting)
+        return f"{setting}: {self._text}"
 
 
 class SceneError(UltrafieldError):
@@ -19,7 +41,7 @@ class SceneError(UltrafieldError):
 
 
 class ConfigError(UltrafieldError):
-    """A setting or command-line option that cannot be used, or that contradicts another."""
+    """A setting, argument or command-line option that cannot be used, or that contradicts another."""
 
     exit_code = 2
 
@@ -40,13 +62,13 @@ class TrainingError(UltrafieldError):
 
 def check_shape(name: str, array: Any, shape: Sequence[int | None]) -> None:
     """Raise `ValueError` unless `array.shape` matches `shape`, in which None stands for any size."""
-    found = tuple(array.shape)
-    if len(found) != len(shape) or any(want not in (None, got) for want, got in zip(shape, found, strict=True)):
+    actual = tuple(array.shape)
+    if len(actual) != len(shape) or any(want not in (None, got) for want, got in zip(shape, actual, strict=True)):
         expected = "[" + ", ".join("*" if want is None else str(want) for want in shape) + "]"
-        raise ValueError(f"{name}: expected shape {expected}, got {list(found)}")
+        raise ValueError(f"{name}: expected shape {expected}, got {list(actual)}")
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-    """Raise `ConfigError` unless `value` is one of `choices`."""
+    """Raise `ConfigError` unless `value` of the setting `name` is one of `choices`."""
     if value not in choices:
-        raise ConfigError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+        raise ConfigError(f"expected one of {', '.join(choices)}, got {value!r}", setting=name)

@@ -72,7 +72,7 @@ def test_coinciding_points_are_neighbours_and_no_point_is_its_own() -> None:
 
 
 def test_votes_are_one_minus_the_share_of_common_masks(toy: Toy, toy_surface: Surface) -> None:
-    graph = build_graph(toy_surface, engine="lift", scene=toy.scene, config=SegmentConfig(superpoints=0))
+    graph = build_graph(toy_surface, engine="lift", scene=toy.scene, config=SegmentConfig(superpoints=None))
     both, either = mask_votes(toy_surface, graph.edges, toy.scene)
     seen = either > 0
     assert seen.mean() > 0.95

@@ -166,7 +166,7 @@ def test_borders_that_masks_draw_in_different_places_are_trusted_less() -> None:
     crossing = (ends.min(axis=1) < 16) & (ends.max(axis=1) >= 16)
     sides = build_tree(graph).heights[-1]
     assert graph.dissimilarity[crossing].max() == sides
-    plain = halves(views, superpoints=0).dissimilarity[crossing].mean()
+    plain = halves(views, superpoints=None).dissimilarity[crossing].mean()
     assert sides > 0.65 > 0.3 > plain
 
 
@@ -207,7 +207,7 @@ def test_the_graph_is_an_ultrametric_that_either_linkage_reproduces(toy: Toy, to
 
 
 def test_superpoints_are_numbered_and_as_many_as_asked_for(toy: Toy, toy_surface: Surface) -> None:
-    graph = build_graph(toy_surface, engine="lift", scene=toy.scene, config=SegmentConfig(superpoints=0))
+    graph = build_graph(toy_surface, engine="lift", scene=toy.scene, config=SegmentConfig(superpoints=None))
     labels = superpoints(graph, 50)
     assert np.unique(labels).tolist() == list(range(50))
     assert superpoints(graph, 10**9).max() == len(toy_surface) - 1
@@ -215,7 +215,7 @@ def test_superpoints_are_numbered_and_as_many_as_asked_for(toy: Toy, toy_surface
 
 def test_slack_changes_next_to_nothing(toy: Toy, toy_surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = with_masks(toy.scene, [random_masks(seed, 20) for seed in range(10)])
-    graph = build_graph(toy_surface, engine="lift", scene=scene, config=SegmentConfig(superpoints=0))
+    graph = build_graph(toy_surface, engine="lift", scene=scene, config=SegmentConfig(superpoints=None))
     labels = superpoints(graph, 500)
     lazy = join_superpoints(toy_surface, scene, graph, labels).dissimilarity
     monkeypatch.setattr("ultrafield.lift.superpoints._SLACK", 0.0)

@@ -116,7 +116,7 @@ class FeatureField(nn.Module):
         self.grid = HashGrid(config.grid, generator=generator)
         channels = self.grid.layout.channels
         self.trunk = Mlp([channels, *[config.hidden] * config.layers], generator=generator)
-        head = [config.bottleneck] if config.bottleneck else []
+        head = [] if config.bottleneck is None else [config.bottleneck]
         self.head = nn.ModuleList(
             Mlp([a, b], generator=generator) for a, b in zip([config.hidden, *head], [*head, config.dim], strict=False)
         )

@@ -71,7 +71,7 @@ def build_graph(
     if engine == "both":
         return _combined_graph(surface, edges, scene, features, config, device)
     graph = vote_graph(surface, edges, scene, device=device)
-    if config.superpoints == 0:
+    if config.superpoints is None:
         return graph
     return join_superpoints(surface, scene, graph, superpoints(graph, config.superpoints))
 
@@ -123,7 +123,7 @@ def _combined_graph(
 ) -> AffinityGraph:
     view = feature_view(surface, scene, features)
     graph = combined_graph(surface, edges, scene, view, device=device)
-    if config.superpoints == 0:
+    if config.superpoints is None:
         return graph
     return join_combined(surface, scene, graph, superpoints(graph, config.superpoints), view)
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from ..errors import UltrafieldError
+from ..parallel import respect_quota
 
 INPUT_ERROR = 2
 FAILURE = 1
@@ -28,6 +29,7 @@ def guarded(program: str, action: Callable[[], None]) -> int:
     # anything else runs on the machine: training was measured to take four times as long. Read when OpenMP is loaded,
     # which is later, with the first heavy import.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    respect_quota()
     try:
         action()
         return 0
@@ -50,7 +52,7 @@ def guarded(program: str, action: Callable[[], None]) -> int:
 def _explain(error: Exception) -> tuple[str, int]:
     """The line for one exception and the exit code that goes with it."""
     if isinstance(error, UltrafieldError):
-        return _one_line(error), error.exit_code
+        return _first_line(error.for_command_line()), error.exit_code
     if isinstance(error, OSError):
         return _explain_os_error(error), FAILURE
     if isinstance(error, MemoryError):
@@ -69,5 +71,9 @@ def _explain_os_error(error: OSError) -> str:
 
 def _one_line(error: Exception) -> str:
     """The first line of an error's text; libraries append stack-like detail below it."""
-    lines = str(error).strip().splitlines()
+    return _first_line(str(error))
+
+
+def _first_line(text: str) -> str:
+    lines = text.strip().splitlines()
     return lines[0] if lines else ""

@@ -119,13 +119,13 @@ def _surface(maps: Sequence[_DepthMap], cameras: Cameras, to_user: Similarity, c
     """Fuse, thin, and drop what is alone or seen through."""
     sizes = np.array([item.depth.shape[::-1] for item in maps], np.int64).reshape(-1, 2)
     cameras = cameras.resized(sizes).moved(to_user)
-    voxel = 0.5 * config.voxel * to_user.scale or _automatic_voxel(maps, cameras)
+    voxel = _automatic_voxel(maps, cameras) if config.voxel is None else 0.5 * config.voxel * to_user.scale
 
     def samples(index: int) -> np.ndarray:
         return thin(surface_samples(maps[index].depth, maps[index].color, cameras, index), voxel).table
 
     rows = in_threads(samples, range(len(maps)), workers=_view_workers(maps))
-    sums = fuse(rows, voxel, most=_MAX_POINTS if config.voxel == 0 else None)
+    sums = fuse(rows, voxel, most=_MAX_POINTS if config.voxel is None else None)
     sums = VoxelSums(sums.table[_in_company(sums)], sums.voxel)
     if len(sums) == 0:
         raise _no_surface("no depth map has a continuous patch")

@@ -152,7 +152,7 @@ def test_smoothness_begins_when_it_should(build):
 
 
 def test_a_fixed_number_of_rays_is_used_from_the_first_step_on(build):
-    trainer = build(samples=0, rays=300)  # of fog, there would be room for fewer
+    trainer = build(samples=None, rays=300)  # of fog, there would be room for fewer
     assert int(trainer.live_rays) == len(trainer.draw().pixels) == 300
 
 

@@ -74,12 +74,12 @@ class DeviceGeometryTrainer:
         self.generator = torch.Generator(device=device).manual_seed(config.seed)
         self.optimizer = FusedAdam(self.field, lr=settings.lr, beta2=settings.beta2, sparse=True)
         self.optimizer.set_schedule(settings.steps, settings.lr_floor)
-        self.target = settings.samples or settings.rays * 64
+        self.target = settings.rays * 64 if settings.samples is None else settings.samples
         self.capacity = int(_ROOM * self.target)
         self.marched = _MARCHED_PER_SAMPLE * self.target
-        self.most_rays = min(MOST_RAYS, self.target) if settings.samples else settings.rays
+        self.most_rays = settings.rays if settings.samples is None else min(MOST_RAYS, self.target)
         first = settings.rays
-        if settings.samples:  # the first rays cross fog: all their steps are samples
+        if settings.samples is not None:  # the first rays cross fog: all their steps are samples
             first = min(first, max(FEWEST_RAYS, self.marched // len(self.field.edges)))
         self.live_rays = torch.full((1,), first, dtype=torch.int64, device=device)
         self.bits = pack_bits(self.field.occupancy.occupied)
@@ -146,7 +146,7 @@ class DeviceGeometryTrainer:
     def visible_samples(self, rays: DeviceRays, jitter: Tensor) -> FixedSamples:
         """The samples that light reaches; also adapts the number of rays of the next step."""
         marched, samples = self._visible(rays, jitter, self.live_rays, self.marched, self.capacity)
-        if self.settings.samples:
+        if self.settings.samples is not None:
             self._adapt_rays(marched, samples)
         return samples
 

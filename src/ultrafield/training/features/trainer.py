@@ -88,7 +88,7 @@ def _trainer(
 def _votes(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCache, config: Config) -> VoteTable | None:
     """What weighs comparisons; None if nothing does."""
     voxel = config.features.vote_voxel
-    return vote_table(pool, masks, cache, voxel) if voxel > 0 else None
+    return None if voxel is None else vote_table(pool, masks, cache, voxel)
 
 
 class _FeatureTrainer:

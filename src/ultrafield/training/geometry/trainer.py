@@ -228,7 +228,7 @@ class _GeometryTrainer:
         return self.pool.wanted(pixels, known, drawn)
 
     def _adapt_rays(self, samples: int) -> None:
-        if self.settings.samples > 0:
+        if self.settings.samples is not None:
             wanted = self.rays * self.settings.samples / max(1, samples)
             # Half-way steps damp the swing that a fresh occupancy grid causes.
             self.rays = int(min(max(FEWEST_RAYS, 0.5 * (self.rays + wanted)), MOST_RAYS))

@@ -1,11 +1,16 @@
-"""Every setting, as frozen dataclasses with presets; imports nothing heavy."""
+"""Every setting, as frozen dataclasses.
+
+None switches a setting off or leaves it to be chosen automatically, as its description says. Files of version 0.1 and
+the command line may say 0 instead.
+"""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .errors import ConfigError
+from ..errors import ConfigError
 
 BorderWeighting = Literal["any", "share"]
 Engine = Literal["field", "lift", "both"]
@@ -13,17 +18,23 @@ Linkage = Literal["single", "average"]
 Preset = Literal["draft", "standard", "paper"]
 RaySampling = Literal["all_images", "same_image"]
 
-
 _LEAST_VOXEL = 1e-4  # finer ones could not be numbered
 
 
-def _check_range(prefix: str, settings: Any, lowest: dict[str, float], above: tuple[str, ...] = ()) -> None:
-    """Raise `ConfigError` for a setting under its lowest value, or, for those in `above`, at it."""
+def _check_range(prefix: str, settings: Any, lowest: Mapping[str, float], above: tuple[str, ...] = ()) -> None:
+    """Raise `ConfigError` for a setting below its lowest value or, for those in `above`, at it; None is allowed."""
     for name, least in lowest.items():
         value = getattr(settings, name)
-        if not (value > least if name in above else value >= least):
-            wanted = f"more than {least:g}" if name in above else f"at least {least:g}"
-            raise ConfigError(f"--{prefix}{name.replace('_', '-')}: expected {wanted}, got {value}")
+        if value is not None and not (value > least if name in above else value >= least):
+            expected = f"more than {least:g}" if name in above else f"at least {least:g}"
+            raise ConfigError(f"expected {expected}, got {value}", setting=prefix + name)
+
+
+def _none_for_zero(settings: Any, *names: str) -> None:
+    """Replace 0 by None in settings that None switches off or leaves to be chosen."""
+    for name in names:
+        if getattr(settings, name) == 0:
+            object.__setattr__(settings, name, None)
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,7 @@ class GeometryConfig:
         occupancy_resolution: Cells along an edge of each occupancy cascade.
         steps: Optimiser steps.
         rays: Rays of the first step; later ones hold as many as fill `samples`.
-        samples: Samples per step to aim for.
+        samples: Samples per step to aim for; None keeps the number of rays.
         max_samples_per_ray: Steps along a ray through the whole scene box (bounded scenes).
         cone_angle: Growth of the step with distance (captures with surroundings).
         min_transmittance: A ray ends where less than this share of the light gets through.
@@ -93,7 +104,7 @@ class GeometryConfig:
     occupancy_resolution: int = 64
     steps: int = 1500
     rays: int = 4096
-    samples: int = 1 << 16
+    samples: int | None = 1 << 16
     max_samples_per_ray: int = 256
     cone_angle: float = 1.0 / 128
     min_transmittance: float = 1e-4
@@ -119,6 +130,7 @@ class GeometryConfig:
     refine_poses: bool = False
 
     def __post_init__(self) -> None:
+        _none_for_zero(self, "samples")
         lowest = dict.fromkeys(("hidden", "steps", "rays", "max_samples_per_ray", "occupancy_resolution"), 1)
         lowest |= dict.fromkeys(("occupancy_every", "density_every", "depth_smooth_pixels"), 1)
         lowest |= dict.fromkeys(("color_layers", "samples", "cone_angle", "lr", "min_transmittance"), 0)
@@ -134,7 +146,7 @@ class FeatureConfig:
         hidden: Width of the MLP's hidden layers.
         layers: Hidden layers of the MLP.
         dim: Channels D of the rendered feature.
-        bottleneck: Width of the MLP's output before a last linear layer to `dim`; 0 for no such layer.
+        bottleneck: Width of the MLP's output before a last linear layer to `dim`; None for no such layer.
         samples_per_pixel: Heaviest volume-rendering samples kept for each pixel.
         steps: Optimiser steps.
         pixels: Pixels per step, from `images` pictures.
@@ -153,7 +165,7 @@ class FeatureConfig:
         border_factor: Times its own length, added to an edge that crosses in full.
         border_penalty: Added to the length of an edge that crosses in full, however similar its ends are.
         vote_voxel: Edge of the voxels in which the masks of all views vote on each comparison, normalised frame: a
-            negative weighs as much as they say that it is farther than the positive. 0 weighs all alike (paper).
+            negative weighs as much as they say that it is farther than the positive. None weighs all alike (paper).
         norm_weight: Weight of (‖feature‖ − 1)².
         min_pixels: Masks with fewer sampled pixels inside or outside are skipped.
         min_uncovered: A mask with children also gets positives from its own uncovered part if that has so many pixels.
@@ -162,11 +174,11 @@ class FeatureConfig:
         beta2: Adam's decay of squared gradients.
     """
 
-    grid: HashGridConfig = field(default_factory=lambda: HashGridConfig(8, 4, 15, 16, 64))
+    grid: HashGridConfig = field(default_factory=lambda: HashGridConfig(log2_entries=15, max_resolution=64))
     hidden: int = 64
     layers: int = 1
     dim: int = 128
-    bottleneck: int = 0
+    bottleneck: int | None = None
     samples_per_pixel: int = 8
     steps: int = 400
     pixels: int = 4096
@@ -183,7 +195,7 @@ class FeatureConfig:
     border_weighting: BorderWeighting = "any"
     border_factor: float = 10.0
     border_penalty: float = 0.0
-    vote_voxel: float = 0.006
+    vote_voxel: float | None = 0.006
     norm_weight: float = 0.1
     min_pixels: int = 5
     min_uncovered: int = 10
@@ -192,15 +204,15 @@ class FeatureConfig:
     beta2: float = 0.99
 
     def __post_init__(self) -> None:
+        _none_for_zero(self, "bottleneck", "vote_voxel")
         positive = ("hidden", "layers", "dim", "samples_per_pixel", "steps", "images", "pairs_per_mask", "negatives")
         lowest = dict.fromkeys((*positive, "neighbors", "min_pixels"), 1) | {"pixels": 2}
         lowest |= dict.fromkeys(("bottleneck", "lr", "temperature", "euclidean_weight", "ultrametric_weight"), 0)
         lowest |= {"border_factor": 0, "border_penalty": 0, "vote_voxel": 0}
-        if 0 < self.vote_voxel < _LEAST_VOXEL or self.vote_voxel > 1:
-            raise ConfigError(
-                f"--features.vote-voxel: expected 0, or from {_LEAST_VOXEL:g} to 1, got {self.vote_voxel:g}"
-            )
         _check_range("features.", self, lowest, above=("lr", "temperature"))
+        if self.vote_voxel is not None and not _LEAST_VOXEL <= self.vote_voxel <= 1:
+            text = f"expected None, or from {_LEAST_VOXEL:g} to 1, got {self.vote_voxel:g}"
+            raise ConfigError(text, setting="features.vote_voxel")
 
 
 @dataclass(frozen=True)
@@ -209,11 +221,11 @@ class SegmentConfig:
 
     Attributes:
         linkage: How region dissimilarity follows from edges.
-        voxel: Edge of the thinning voxels as a fraction of the scene's half extent of the cameras' focus (0.5);
-            0 chooses it from the pixels' footprint.
+        voxel: Edge of the thinning voxels as a fraction of half the inner box's edge (0.5 in the normalised frame);
+            None chooses it from the pixels' footprint.
         neighbors: Nearest neighbours joined in the surface graph.
-        superpoints: Patches of surface that are compared as wholes (engines lift and both); 0 compares neighbouring
-            points only.
+        superpoints: Patches of surface that are compared as wholes (engines lift and both); None compares
+            neighbouring points only.
         min_opacity: Pixels less opaque than this carry no surface.
         label_neighbors: Nearest surface points that vote on a pixel's label.
         label_radius: Largest distance to them, in voxels.
@@ -221,15 +233,16 @@ class SegmentConfig:
     """
 
     linkage: Linkage = "average"
-    voxel: float = 0.0
+    voxel: float | None = None
     neighbors: int = 16
-    superpoints: int = 20_000
+    superpoints: int | None = 20_000
     min_opacity: float = 0.5
     label_neighbors: int = 5
     label_radius: float = 4.0
     cuts: int = 50
 
     def __post_init__(self) -> None:
+        _none_for_zero(self, "voxel", "superpoints")
         lowest = {"voxel": 0, "neighbors": 1, "superpoints": 0, "label_neighbors": 1, "label_radius": 0, "cuts": 1}
         _check_range("segment.", self, lowest, above=("label_radius",))
 
@@ -244,98 +257,3 @@ class Config:
     geometry: GeometryConfig = field(default_factory=GeometryConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)
-
-
-def preset(name: Preset) -> Config:
-    """The settings called `name`: draft (CPU minutes), standard (GPU), paper (every number of the published recipe)."""
-    if name == "draft":
-        return Config(preset="draft")
-    if name == "standard":
-        return Config(
-            preset="standard",
-            geometry=GeometryConfig(
-                grid=HashGridConfig(16, 4, 19, 16, 1024),
-                hidden=64,
-                color_layers=2,
-                occupancy_resolution=128,
-                steps=1500,
-                rays=8192,
-                samples=1 << 18,
-                max_samples_per_ray=1024,
-                cone_angle=1.0 / 256,
-            ),
-            features=FeatureConfig(
-                grid=HashGridConfig(12, 4, 19, 16, 128),
-                hidden=128,
-                layers=2,
-                steps=1500,
-                pixels=16384,
-                images=8,
-            ),
-        )
-    if name == "paper":
-        return Config(
-            engine="field",
-            preset="paper",
-            geometry=GeometryConfig(
-                grid=HashGridConfig(17, 4, 20, 16, 1024),
-                hidden=64,
-                color_layers=2,
-                occupancy_resolution=128,
-                steps=20000,
-                rays=4096,
-                samples=0,
-                max_samples_per_ray=1024,
-                cone_angle=1.0 / 256,
-                beta2=0.999,
-                distortion_weight=0.0,
-                depth_smooth=True,
-                ray_sampling="same_image",
-            ),
-            features=FeatureConfig(
-                grid=HashGridConfig(17, 4, 20, 16, 64),
-                hidden=128,
-                layers=2,
-                dim=256,
-                bottleneck=128,
-                steps=20000,
-                pixels=4096,
-                images=1,
-                mask_balance=0.0,
-                border_weighting="any",
-                border_factor=0.0,
-                border_penalty=10.0,
-                pairs_per_mask=64,
-                border_negatives=False,
-                negatives=1,
-                vote_voxel=0.0,
-                norm_weight=1.0,
-                beta2=0.999,
-            ),
-            # Published: voxels of 2e-3 in a scene of half extent 0.5, labels from no farther than √5e-3.
-            segment=SegmentConfig(linkage="single", voxel=4e-3, label_radius=5e-3**0.5 / 2e-3),
-        )
-    raise ConfigError(f"--preset: expected draft, standard or paper, got {name!r}")
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """The settings as plain nested dictionaries, for JSON."""
-    return asdict(config)
-
-
-def from_dict(kind: type, values: dict[str, Any], *, where: str = "config") -> Any:
-    """Rebuild a settings dataclass from `to_dict`'s output.
-
-    Raises:
-        ConfigError: A key that this version does not know. One that is missing takes its default of today.
-    """
-    known = {item.name: item for item in fields(kind)}
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise ConfigError(f"{where}: unknown setting {unknown[0]!r}; known are {', '.join(known)}")
-    defaults = kind()
-    arguments = {}
-    for name, value in values.items():
-        current = getattr(defaults, name)
-        arguments[name] = from_dict(type(current), value, where=f"{where}.{name}") if is_dataclass(current) else value
-    return kind(**arguments)

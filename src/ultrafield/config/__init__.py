@@ -1,0 +1,32 @@
+"""Every setting, as frozen dataclasses, with presets and the way to JSON and back; imports nothing heavy."""
+
+from __future__ import annotations
+
+from .presets import preset
+from .settings import (
+    BorderWeighting,
+    Config,
+    Engine,
+    FeatureConfig,
+    GeometryConfig,
+    HashGridConfig,
+    Linkage,
+    Preset,
+    SegmentConfig,
+)
+from .store import from_dict, to_dict
+
+__all__ = [
+    "BorderWeighting",
+    "Config",
+    "Engine",
+    "FeatureConfig",
+    "GeometryConfig",
+    "HashGridConfig",
+    "Linkage",
+    "Preset",
+    "SegmentConfig",
+    "from_dict",
+    "preset",
+    "to_dict",
+]
