@@ -13,7 +13,7 @@ _CHROMA = 0.15
 _ROUNDING = 1e-4  # of linear light: less than half a step of 8 bits, even in the dark
 
 
-def node_colors(tree: Tree, *, min_size: int = 0) -> np.ndarray:
+def node_colors(tree: Tree, *, min_size: int | None = None) -> np.ndarray:
     """Colours of every node, the same in whatever view or cut the node appears.
 
     The substantial segments share out the circle of hues: a parent's range is divided between its children, and each
@@ -23,7 +23,7 @@ def node_colors(tree: Tree, *, min_size: int = 0) -> np.ndarray:
 
     Args:
         tree: A merge tree over n leaves.
-        min_size: Leaves of a substantial segment; 0 takes a thousandth of all, but at least 2.
+        min_size: Leaves of a substantial segment; None takes a thousandth of all, but at least 2.
 
     Returns:
         sRGB [2n − 1, 3], uint8.

@@ -23,7 +23,7 @@ def write_tree_json(
     *,
     heights: np.ndarray | None = None,
     pictures: Sequence[str] | None = None,
-    min_size: int = 0,
+    min_size: int | None = None,
 ) -> None:
     """Write `tree.json`: the condensed tree, whose nodes keep the ids of the full one.
 
@@ -44,7 +44,7 @@ def write_tree_json(
         names: Names of the training views [V], as in `surface.visible`.
         heights: Levels to list [L]; none if None.
         pictures: A picture of each level [L], as a path relative to the file; none if None.
-        min_size: Points that a node needs; 0 takes a thousandth of all, but at least 2.
+        min_size: Points that a node needs; None takes a thousandth of all, but at least 2.
 
     Raises:
         ValueError: Surface, tree and names, or heights and pictures, do not belong together.

@@ -18,7 +18,7 @@ _NEIGHBORHOOD = 0.35  # of that logarithm: a factor of √2 either way
 _TRANSIENCE = 0.01  # expected covering that a level may lose by lying in the widest gap of its neighbourhood
 
 
-def levels(tree: Tree, *, min_size: int = 0) -> np.ndarray:
+def levels(tree: Tree, *, min_size: int | None = None) -> np.ndarray:
     """The three to six heights that together show best what the tree holds, so that nobody has to guess a threshold.
 
     Only merges of two *substantial* regions change what one sees; between two such merges the segmentation persists.
@@ -34,7 +34,7 @@ def levels(tree: Tree, *, min_size: int = 0) -> np.ndarray:
 
     Args:
         tree: A merge tree.
-        min_size: Leaves that make a region substantial; 0 takes a thousandth of all, but at least 2.
+        min_size: Leaves that make a region substantial; None takes a thousandth of all, but at least 2.
 
     Returns:
         Heights, ascending, float32 [L]; fewer than three only if the tree has no more distinct cuts.
@@ -49,7 +49,7 @@ def levels(tree: Tree, *, min_size: int = 0) -> np.ndarray:
     return heights[_best(*coverings, _weights(clusters, gaps), _persistence(gaps, candidates))]
 
 
-def spread_cuts(tree: Tree, count: int, levels: np.ndarray, *, min_size: int = 0) -> np.ndarray:
+def spread_cuts(tree: Tree, count: int, levels: np.ndarray, *, min_size: int | None = None) -> np.ndarray:
     """Heights spread over the tree's range, so that every substantial segment appears at one of them.
 
     They are quantiles of the heights at which substantial regions merge, larger ones counting more, together with the
@@ -87,7 +87,7 @@ def spread_cuts(tree: Tree, count: int, levels: np.ndarray, *, min_size: int = 0
     return chosen.astype(np.float32)
 
 
-def substantial_merges(tree: Tree, min_size: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def substantial_merges(tree: Tree, min_size: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Merges of two regions that are both substantial.
 
     Args:

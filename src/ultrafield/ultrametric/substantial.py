@@ -10,8 +10,8 @@ from .tree import Tree
 _PART, _FEWEST = 1000, 2  # a substantial region holds a thousandth of the leaves, and at least two
 
 
-def substantial_size(tree: Tree, min_size: int = 0) -> int:
-    """Leaves that make a region substantial: `min_size`, or a thousandth of all, but at least 2, if that is 0.
+def substantial_size(tree: Tree, min_size: int | None = None) -> int:
+    """Leaves that make a region substantial: `min_size`, or by default a thousandth of all, but at least 2.
 
     >>> import numpy as np
     >>> pair = Tree(np.array([2, 2, 2]), np.array([0, 0, 0.5], np.float32), np.array([1, 1, 2]))
