@@ -43,7 +43,7 @@ def main() -> int:
         kept = np.unique(np.linspace(0, len(scene.train) - 1, options.mask_views).astype(int))
         trained = features_of(scene, kept, fields, stored.config)
         scene = masked(scene, kept)
-    features = point_features(trained, scene.to_user.inverse().apply(surface.points))
+    features = point_features(trained, surface.points)
     print(f"{scene.name}: {len(surface)} points, masks in {sum(view.masks is not None for view in scene.train)} views")
     print("| engine | NC | parts | objects | foreground | VC | seconds |\n|---|---|---|---|---|---|---|")
     for engine in get_args(Engine):

@@ -116,8 +116,7 @@ def prepare(scene_folder: Path, run_folder: Path, config: Config, device: torch.
     held_out = [split for split in ("val", "val_rotate") if split in scene.splits]
     points = {
         split: [
-            view_points(view, scene.splits[split].normalised_cameras, index, scene.to_user)
-            for index, view in enumerate(views[split])
+            view_points(view, scene.splits[split].normalised_cameras, index) for index, view in enumerate(views[split])
         ]
         for split in held_out
     }
@@ -195,7 +194,7 @@ def measure(bench: Bench, config: Config, device: torch.device) -> Row:
     losses = [
         np.mean([line[name] for line in late]) / weight if weight > 0 else np.nan for name, weight in weights.items()
     ]
-    features = point_features(trained, bench.scene.to_user.inverse().apply(bench.surface.points))
+    features = point_features(trained, bench.surface.points)
     del trained
     release(device)
     graph = build_graph(bench.surface, engine="field", features=features, config=config.segment)

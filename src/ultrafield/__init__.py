@@ -18,7 +18,7 @@ _PUBLIC = {
     "preset": "config",
     "load_scene": "scene",
     "fit": "training",
-    "extract_surface": "surface",
+    "surface_from_field": "surface",
     "build_graph": "lift",
     "build_tree": "ultrametric",
     "cut": "ultrametric",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from plyfile import PlyData
 
+from ultrafield.cameras import Similarity
 from ultrafield.export import write_points
 from ultrafield.surface import Surface
 from ultrafield.ultrametric import Tree, cut
@@ -31,6 +33,15 @@ def test_every_column_comes_back(tmp_path: Path, surface: Surface, tree: Tree) -
         "segment_2: cut at height 0.1",
     ]
     assert ply.byte_order == "<"
+
+
+def test_large_coordinates_are_written_to_the_millimetre(tmp_path: Path, surface: Surface, tree: Tree) -> None:
+    to_user = Similarity(2.0, np.diag([-1.0, -1.0, 1.0]), np.array([5e5, 4.6e6, 0.0]))
+    write_points(tmp_path / "points.ply", replace(surface, to_user=to_user), tree, np.zeros(0, np.float32))
+    vertex = PlyData.read(tmp_path / "points.ply")["vertex"]
+    expected = to_user.translation + 2.0 * surface.points.astype(np.float64) * [-1, -1, 1]
+    np.testing.assert_allclose(np.stack([vertex[name] for name in "xyz"], 1), expected, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(np.stack([vertex[name] for name in ("nx", "ny")], 1), -surface.normals[:, :2])
 
 
 def test_no_level_is_a_plain_cloud(tmp_path: Path, surface: Surface, tree: Tree) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ultrafield.cameras import Similarity
 from ultrafield.export import node_colors, write_tree_json
 from ultrafield.surface import Surface
 from ultrafield.ultrametric import Tree, cut, leaves
@@ -56,6 +58,16 @@ def test_boxes_sizes_and_views_by_brute_force(content: dict[str, Any], tree: Tre
         seen = [int(surface.seen_from(view)[below].sum()) for view in range(3)]
         assert node["best_view_points"] == max(seen)
         assert node["best_view"] == NAMES[int(np.argmax(seen))]
+
+
+def test_boxes_are_in_the_users_frame_however_large_its_coordinates(
+    tmp_path: Path, tree: Tree, surface: Surface
+) -> None:
+    far = replace(surface, to_user=Similarity(1.0, np.eye(3), np.array([5e5, 4.6e6, 0.0])))
+    write_tree_json(tmp_path / "tree.json", far, tree, NAMES)
+    root = json.loads((tmp_path / "tree.json").read_text())["nodes"][0]
+    expected = [far.points_user.min(axis=0), far.points_user.max(axis=0)]
+    np.testing.assert_allclose(root["box"], expected, rtol=0, atol=1e-3)  # a hundredth of the points' distance
 
 
 def test_a_level_says_which_node_a_label_is(content: dict[str, Any], tree: Tree) -> None:

@@ -10,7 +10,7 @@ from toy_scene import TO_USER, Toy, render, ring
 
 from ultrafield.cameras import RenderedView
 from ultrafield.config import SegmentConfig
-from ultrafield.labels import ViewLabeller, label_points, view_points
+from ultrafield.labels import ViewLabeller, label_points, label_views, view_points
 from ultrafield.labels.stack import LabelChains
 from ultrafield.labels.views import cut_table, vote
 from ultrafield.lift import build_graph
@@ -32,7 +32,11 @@ def line(count: int = 5) -> tuple[Surface, Tree]:
     parents[[count, below]] = 2 * count - 2
     heights[-1], sizes[-1] = 1.0, count
     surface = Surface(
-        points, np.zeros((count, 3), np.float32), np.zeros((count, 3), np.uint8), np.zeros((1, 1), np.uint8), 1.0
+        points,
+        np.zeros((count, 3), np.float32),
+        np.zeros((count, 3), np.uint8),
+        np.zeros((1, (count + 7) // 8), np.uint8),
+        1.0,
     )
     return surface, Tree(parents, heights, sizes)
 
@@ -127,15 +131,14 @@ def test_the_tree_must_be_the_surfaces() -> None:
         ViewLabeller(*line(5), np.array([0.5]))(surface.points)
 
 
-def test_a_pixels_point_is_in_the_users_frame(toy: Toy) -> None:
+def test_a_pixels_point_is_in_the_frame_of_the_cameras(toy: Toy) -> None:
     view = toy.views[0]
     small = RenderedView(view.color[::2, ::2], view.depth[::2, ::2], view.opacity[::2, ::2])
-    points = view_points(small, toy.cameras, 0, TO_USER)
+    points = view_points(small, toy.cameras, 0)
     assert points.shape == (24, 24, 3)
     np.testing.assert_array_equal(np.isnan(points[..., 0]), small.depth == 0)
-    camera = TO_USER.apply(toy.cameras.c2w[0, :, 3])
-    along = (points - camera) @ (TO_USER.rotation @ toy.cameras.c2w[0, :, 2])
-    np.testing.assert_allclose(along[small.depth > 0], TO_USER.scale * small.depth[small.depth > 0], rtol=1e-4)
+    along = (points - toy.cameras.c2w[0, :, 3]) @ toy.cameras.c2w[0, :, 2]
+    np.testing.assert_allclose(along[small.depth > 0], small.depth[small.depth > 0], rtol=1e-4)
 
 
 def test_new_views_are_labelled_like_the_truth(toy: Toy, toy_surface: Surface) -> None:
@@ -143,9 +146,32 @@ def test_new_views_are_labelled_like_the_truth(toy: Toy, toy_surface: Surface) -
     heights = spread_cuts(tree, 20, levels(tree))
     cameras = ring(3, turn=0.3)
     views, ids = render(cameras)
-    points = [view_points(view, cameras, index, TO_USER) for index, view in enumerate(views)]
+    points = [view_points(view, cameras, index) for index, view in enumerate(views)]
     covering = [
         normalized_covering(labels, truth)
         for labels, truth in zip(label_points(tree, toy_surface, points, heights), ids, strict=True)
     ]
     assert np.mean(covering) > 0.93
+
+
+def test_cameras_and_depth_of_the_users_frame_give_the_labels_of_rendered_views(toy: Toy, toy_surface: Surface) -> None:
+    tree = build_tree(build_graph(toy_surface, engine="lift", scene=toy.scene))
+    cameras = ring(3, turn=0.3)
+    views, _ = render(cameras)
+    points = [view_points(view, cameras, index) for index, view in enumerate(views)]
+    expected = label_points(tree, toy_surface, points, levels(tree))
+    depths = [np.where(view.depth > 0, TO_USER.scale * view.depth, np.nan) for view in views]
+    found = label_views(tree, toy_surface, cameras.moved(TO_USER), depths=depths)
+    for labels, others in zip(found, expected, strict=True):
+        assert (labels == others).mean() > 0.999  # the cameras went to the user's frame and back
+        assert labels.max() >= len(toy_surface)
+
+
+def test_a_field_and_depths_exclude_each_other(toy: Toy) -> None:
+    surface, tree = line()
+    with pytest.raises(ValueError, match="depths: expected either a field or depth maps, got none"):
+        label_views(tree, surface, toy.cameras)
+    with pytest.raises(ValueError, match="depths: expected 10, one per camera, got 2"):
+        label_views(tree, surface, toy.cameras, depths=np.zeros((2, 4, 4)))
+    with pytest.raises(ValueError, match=r"depths\[1\]: expected shape \[\*, \*\], got \[4\]"):
+        label_views(tree, surface, toy.cameras[[0, 1]], depths=[np.zeros((4, 4)), np.zeros(4)])

@@ -47,7 +47,7 @@ def test_lift_with_exact_depth_covers_the_parts(pickplace: Path) -> None:
     surface = surface_from_views(views, cameras, to_user=to_user, config=config)
     tree = build_tree(build_graph(surface, engine="lift", scene=scene, config=config))
     held_out, cameras, _, parts = exact_split(pickplace, "val", slice(0, 16, 4))
-    points = [view_points(view, cameras, index, to_user) for index, view in enumerate(held_out)]
+    points = [view_points(view, cameras, index) for index, view in enumerate(held_out)]
     labels = label_points(tree, surface, points, spread_cuts(tree, 50, levels(tree)), config=config)
     covering = [normalized_covering(found, truth) for found, truth in zip(labels, parts, strict=True)]
     assert len(surface) > 30_000

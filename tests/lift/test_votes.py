@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from toy_scene import SIZE, TO_USER, Toy
+from toy_scene import SIZE, Toy
 
 from ultrafield.cameras.projection import project
 from ultrafield.errors import RunError
@@ -36,7 +36,7 @@ def random_masks(seed: int, count: int, size: int = SIZE) -> MaskSet:
 
 def slow_votes(surface: Surface, edges: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     """The definition, edge by edge and view by view."""
-    cameras = scene.train.normalised_cameras.moved(TO_USER)
+    cameras = scene.train.normalised_cameras
     both, either = np.zeros(len(edges)), np.zeros(len(edges))
     for index, view in enumerate(scene.train):
         if view.masks is None or len(view.masks) == 0:
@@ -108,7 +108,7 @@ def test_members_are_counted_where_they_are_seen() -> None:
 def test_a_point_has_the_masks_of_the_box_it_lies_on(toy: Toy, toy_surface: Surface, toy_ids: np.ndarray) -> None:
     masks = toy.scene.train.views[0].masks
     assert masks is not None
-    codes, held = point_codes(toy_surface, toy.cameras.moved(TO_USER), 0, masks)
+    codes, held = point_codes(toy_surface, toy.cameras, 0, masks)
     np.testing.assert_array_equal(held, toy_surface.seen_from(0))
     assert not codes[~held].any()
     expected = np.array([0, 0b0001, 0b1010, 0b1100], np.uint64)[toy_ids[held]]
@@ -118,7 +118,7 @@ def test_a_point_has_the_masks_of_the_box_it_lies_on(toy: Toy, toy_surface: Surf
 def test_what_no_mask_holds_is_one_more_mask(toy: Toy, toy_surface: Surface) -> None:
     for count in (1, 63, 64):
         masks = random_masks(5, count)
-        codes, held = point_codes(toy_surface, toy.cameras.moved(TO_USER), 0, masks)
+        codes, held = point_codes(toy_surface, toy.cameras, 0, masks)
         octets = np.unpackbits(codes.view(np.uint8), axis=1, bitorder="little")[:, : count + 1].astype(bool)
         np.testing.assert_array_equal(octets[:, count], held & ~octets[:, :count].any(axis=1))
 

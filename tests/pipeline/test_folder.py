@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ultrafield.cameras import RenderedView
+from ultrafield.cameras import RenderedView, Similarity
 from ultrafield.config import Config, preset
 from ultrafield.errors import ConfigError, RunError, SceneError
 from ultrafield.io import write_npz
@@ -129,9 +130,11 @@ def test_adopted_geometry_counts_as_done(run: RunFolder, tmp_path: Path) -> None
 
 
 def test_surface_comes_back(run: RunFolder, surface: Surface) -> None:
+    surface = replace(surface, to_user=Similarity(2.0, np.diag([1.0, -1.0, -1.0]), np.array([5e5, 4.6e6, 0.1])))
     run.write_surface(surface)
     found = run.read_surface()
     assert found.voxel == surface.voxel
+    np.testing.assert_array_equal(found.points_user, surface.points_user)
     assert isinstance(found.voxel, float)
     for name in ("points", "normals", "colors", "visible"):
         np.testing.assert_array_equal(getattr(found, name), getattr(surface, name))
@@ -206,6 +209,13 @@ def test_an_artefact_without_its_arrays_is_named(run: RunFolder) -> None:
     write_npz(run.render_file("val", "r_0"), color=np.zeros(3))
     with pytest.raises(RunError, match=r"r_0\.npz: holds no array 'depth'"):
         run.read_render("val", "r_0")
+
+
+def test_a_surface_of_version_0_1_is_refused_in_one_line(run: RunFolder, surface: Surface) -> None:
+    arrays = {name: getattr(surface, name) for name in ("points", "normals", "colors", "visible", "voxel")}
+    write_npz(run.root / "surface.npz", **arrays)
+    with pytest.raises(RunError, match=r"surface\.npz: holds no array 'to_user_scale'; make it anew"):
+        run.read_surface()
 
 
 def test_a_broken_archive_is_named(run: RunFolder) -> None:

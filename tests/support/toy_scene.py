@@ -105,7 +105,7 @@ def toy_surface(toy: Toy) -> Surface:
 @pytest.fixture(scope="session")
 def toy_ids(toy_surface: Surface) -> np.ndarray:
     """The box that each surface point lies on [N], 1 … 3."""
-    points = TO_USER.inverse().apply(toy_surface.points.astype(np.float64))
+    points = toy_surface.points.astype(np.float64)
     outside = np.maximum(BOXES[:, 0, None] - points, points - BOXES[:, 1, None]).clip(min=0)  # [3, N, 3]
     distance = np.linalg.norm(outside, axis=2)
     inside = np.minimum(points - BOXES[:, 0, None], BOXES[:, 1, None] - points).min(axis=2).clip(min=0)

@@ -12,7 +12,7 @@ from toy_scene import BOXES, COLORS, SIZE, TO_USER, Toy, cast
 from ultrafield.cameras import RenderedView
 from ultrafield.config import SegmentConfig
 from ultrafield.errors import RunError
-from ultrafield.surface import Surface, extract_surface, surface_from_views
+from ultrafield.surface import Surface, surface_from_field, surface_from_views
 from ultrafield.surface import fusion as module
 
 
@@ -25,24 +25,24 @@ def fused(toy: Toy, views: list[RenderedView], **settings: float) -> Surface:
 
 
 def airborne(points: np.ndarray) -> np.ndarray:
-    """Points in the user's frame that are higher than every box."""
-    return TO_USER.inverse().apply(points)[:, 2] > BOXES[:, 1, 2].max() + 0.05
+    """Which points are higher than every box."""
+    return points[:, 2] > BOXES[:, 1, 2].max() + 0.05
 
 
-def test_points_lie_on_the_boxes_in_the_users_frame(toy_surface: Surface) -> None:
-    points = TO_USER.inverse().apply(toy_surface.points.astype(np.float64))
+def test_points_lie_on_the_boxes(toy_surface: Surface) -> None:
+    points = toy_surface.points.astype(np.float64)
     low, high = BOXES[:, 0, None], BOXES[:, 1, None]
     gap = np.maximum(np.maximum(low - points, points - high), 0).max(axis=2)  # outside each box, [3, N]
     depth = np.minimum(points - low, high - points).min(axis=2)  # inside each box
     nearest = np.where(gap > 0, gap, np.abs(depth)).min(axis=0)
     assert len(points) > 2000
-    assert np.quantile(nearest, 0.99) * TO_USER.scale < toy_surface.voxel
-    assert nearest.max() * TO_USER.scale < 1.5 * toy_surface.voxel
+    assert np.quantile(nearest, 0.99) < toy_surface.voxel
+    assert nearest.max() < 1.5 * toy_surface.voxel
 
 
 def test_normals_are_unit_length_and_point_outwards(toy_surface: Surface, toy_ids: np.ndarray) -> None:
     np.testing.assert_allclose(np.linalg.norm(toy_surface.normals, axis=1), 1.0, atol=1e-5)
-    middles = TO_USER.apply(BOXES.mean(axis=1))[toy_ids - 1]
+    middles = BOXES.mean(axis=1)[toy_ids - 1]
     outwards = ((toy_surface.points - middles) * toy_surface.normals).sum(axis=1) > 0
     assert outwards.mean() > 0.99
     assert (np.abs(toy_surface.normals).max(axis=1) > 0.98).mean() > 0.8  # faces are axis-aligned, edges are not
@@ -53,7 +53,7 @@ def test_colours_come_from_the_pictures(toy_surface: Surface, toy_ids: np.ndarra
 
 
 def test_visibility_is_that_of_the_exact_scene(toy: Toy, toy_surface: Surface) -> None:
-    points = TO_USER.inverse().apply(toy_surface.points.astype(np.float64))
+    points = toy_surface.points.astype(np.float64)
     wrong, total = 0, 0
     for index in range(len(toy.cameras)):
         depth, _ = cast(toy.cameras, index)
@@ -65,7 +65,7 @@ def test_visibility_is_that_of_the_exact_scene(toy: Toy, toy_surface: Surface) -
         hidden = local[:, 2] > found + 0.13  # far behind what its pixel shows, however slanted
         seen = toy_surface.seen_from(index)
         wrong, total = wrong + (seen & (hidden | ~inside)).sum(), total + seen.sum()
-        on_surface = inside & (np.abs(local[:, 2] - found) < 0.25 * toy_surface.voxel / TO_USER.scale)
+        on_surface = inside & (np.abs(local[:, 2] - found) < 0.25 * toy_surface.voxel)
         assert seen[on_surface].mean() > 0.97
     assert wrong < 0.001 * total
 
@@ -86,7 +86,7 @@ def test_automatic_voxels_follow_the_footprint_and_the_limit(
     toy: Toy, toy_surface: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     depths = np.concatenate([view.depth[view.depth > 0] for view in toy.views])
-    assert toy_surface.voxel == pytest.approx(0.6 * np.median(depths) / 60.0 * TO_USER.scale, rel=1e-5)
+    assert toy_surface.voxel == pytest.approx(0.6 * np.median(depths) / 60.0, rel=1e-5)
     monkeypatch.setattr(module, "_MAX_POINTS", 500)
     coarse = toy.surface()
     assert 100 < len(coarse) <= 500
@@ -95,7 +95,7 @@ def test_automatic_voxels_follow_the_footprint_and_the_limit(
 
 def test_a_chosen_voxel_is_a_fraction_of_the_half_extent(toy: Toy) -> None:
     surface = fused(toy, toy.views, voxel=0.0937)  # faces of the boxes lie on no border between such voxels
-    assert surface.voxel == pytest.approx(0.0937 * 0.5 * TO_USER.scale)
+    assert surface.voxel == pytest.approx(0.0937 * 0.5)
     cells = np.floor(surface.points.astype(np.float64) / surface.voxel)
     assert len(np.unique(cells, axis=0)) == len(surface)
 
@@ -133,9 +133,9 @@ def test_transparent_pixels_carry_no_surface(toy: Toy) -> None:
         replace(view, opacity=np.where(ids == 3, 0.4, view.opacity))
         for view, ids in zip(toy.views, toy.ids, strict=True)
     ]
-    inside = TO_USER.inverse().apply(fused(toy, views).points)
+    inside = fused(toy, views).points
     assert not ((inside > BOXES[2, 0] + 0.02) & (inside < BOXES[2, 1] + 0.02)).all(axis=1).any()
-    lenient = TO_USER.inverse().apply(fused(toy, views, min_opacity=0.3).points)
+    lenient = fused(toy, views, min_opacity=0.3).points
     assert ((lenient > BOXES[2, 0] + 0.02) & (lenient < BOXES[2, 1] + 0.02)).all(axis=1).any()
 
 
@@ -165,7 +165,7 @@ def test_numbers_that_differ_are_refused(toy: Toy) -> None:
         fused(toy, toy.views[1:])
 
 
-def test_extract_surface_renders_the_training_views(
+def test_surface_from_field_renders_the_training_views(
     toy: Toy, toy_surface: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -176,7 +176,7 @@ def test_extract_surface_renders_the_training_views(
             yield toy.views[index]
 
     monkeypatch.setattr("ultrafield.field.render.render_views", render_views)
-    surface = extract_surface("a field", toy.scene)
+    surface = surface_from_field("a field", toy.scene)
     assert asked == [("a field", True, index) for index in range(10)]
     np.testing.assert_array_equal(surface.points, toy_surface.points)
     np.testing.assert_array_equal(surface.visible, toy_surface.visible)

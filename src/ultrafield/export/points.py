@@ -14,12 +14,13 @@ from ..ultrametric import Tree
 def write_points(path: str | Path, surface: Surface, tree: Tree, heights: np.ndarray) -> None:
     """Write `points.ply`: position, normal, photo colour, and the segment at every given height.
 
-    The vertex properties are x y z, nx ny nz (float), red green blue (uchar) and segment_0, segment_1, … (int): tree
-    node ids, from the coarsest cut (the greatest height) to the finest. The comments of the file give the heights.
+    The vertex properties are x y z (float, or double where float would round a coordinate by more than a thousandth of
+    the points' distance), nx ny nz (float), red green blue (uchar) and segment_0, segment_1, … (int): tree node ids,
+    from the coarsest cut (the greatest height) to the finest. The comments of the file give the heights.
 
     Args:
         path: Target, written atomically; binary, little-endian.
-        surface: N points, user's frame.
+        surface: N points; they are written in the user's frame.
         tree: A merge tree over them.
         heights: Where to cut it [L], in any order.
 
@@ -34,10 +35,13 @@ def write_points(path: str | Path, surface: Surface, tree: Tree, heights: np.nda
         raise ValueError(f"tree: expected {len(surface)} leaves, one per surface point, got {tree.num_leaves}")
     coarse_first = np.sort(np.asarray(heights, np.float32))[::-1]
     names = [f"segment_{level}" for level in range(len(coarse_first))]
-    columns = [*zip("xyz", surface.points.T, strict=True), *zip(("nx", "ny", "nz"), surface.normals.T, strict=True)]
+    points, normals = surface.points_user, surface.normals_user
+    columns = [*zip("xyz", points.T, strict=True), *zip(("nx", "ny", "nz"), normals.T, strict=True)]
     columns += zip(("red", "green", "blue"), surface.colors.T, strict=True)
     columns += [(name, cut(tree, float(height))) for name, height in zip(names, coarse_first, strict=True)]
-    kinds = ["<f4"] * 6 + ["u1"] * 3 + ["<i4"] * len(names)
+    rounded = float(np.abs(points).max(initial=0.0)) * np.finfo(np.float32).eps
+    kind = "<f4" if rounded <= 1e-3 * surface.voxel_user else "<f8"
+    kinds = [kind] * 3 + ["<f4"] * 3 + ["u1"] * 3 + ["<i4"] * len(names)
     rows = np.empty(len(surface), [(name, kind) for (name, _), kind in zip(columns, kinds, strict=True)])
     for name, values in columns:
         rows[name] = values

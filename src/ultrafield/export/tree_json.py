@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def write_tree_json(
 def _nodes(
     condensed: CondensedTree, surface: Surface, names: Sequence[str], colors: np.ndarray
 ) -> list[dict[str, Any]]:
-    low, high = _boxes(condensed, surface.points)
+    low, high = _boxes(condensed, surface.points_user)
     views, points_seen = _best_views(condensed, surface)
     children: list[list[int]] = [[] for _ in range(len(condensed))]
     for index, parent in enumerate(condensed.parents[1:], start=1):
@@ -87,7 +88,7 @@ def _nodes(
             "death": _short(condensed.death[index]),
             "size": int(condensed.sizes[index]),
             "stability": _short(condensed.stability[index]),
-            "box": [[_short(value) for value in corner[index]] for corner in (low, high)],
+            "box": [[_place(value, surface.voxel_user) for value in corner[index]] for corner in (low, high)],
             "color": colors[condensed.nodes[index]].tolist(),
             "best_view": names[views[index]] if points_seen[index] > 0 else None,
             "best_view_points": int(points_seen[index]),
@@ -99,6 +100,12 @@ def _nodes(
 def _short(value: float) -> float:
     """Six significant digits, as float32 has no more to tell."""
     return float(f"{value:.6g}")
+
+
+def _place(value: float, spacing: float) -> float:
+    """A coordinate to six significant digits, or to a hundredth of the points' spacing where that is finer."""
+    finer = round(float(value), math.ceil(2.0 - math.log10(spacing)))
+    return finer if abs(value) * 1e-5 > spacing else _short(value)
 
 
 def _boxes(condensed: CondensedTree, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..cameras import Cameras, RenderedView, Similarity
+from ..cameras import Cameras, RenderedView
 from ..cameras.projection import back_project
 from ..config import SegmentConfig
 from ..errors import check_shape
-from ..surface import Surface
+from ..surface import Surface, check_depths
 from ..ultrametric import Tree
 from ..ultrametric.levels import levels
 from .stack import LabelChains
@@ -24,7 +24,7 @@ class ViewLabeller:
     """Labels views with the cuts of a tree; holds the k-d tree of the surface and the segment of every point.
 
     Args:
-        surface: N points, the leaves of the tree, user's frame.
+        surface: N points, the leaves of the tree.
         tree: A merge tree over them.
         heights: Where to cut it [L].
         config: Settings (`label_neighbors`, `label_radius`); the defaults if None.
@@ -56,7 +56,7 @@ class ViewLabeller:
         self._points_at = LabelChains.of(cut_table(tree, heights).T[:, :, None])
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Node ids [L, H, W], int32, −1 for none, of the pixels that see `points` [H, W, 3] (NaN where none)."""
+        """Node ids [L, H, W], int32, −1 for none, of pixels that see `points` [H, W, 3]; see `nearest`."""
         return self.chains(points).maps()
 
     def chains(self, points: np.ndarray) -> LabelChains:
@@ -67,7 +67,7 @@ class ViewLabeller:
         """The surface points that vote on each pixel.
 
         Args:
-            points: What each pixel sees [H, W, 3], user's frame; NaN where nothing.
+            points: What each pixel sees [H, W, 3], the surface's frame; NaN where nothing.
 
         Returns:
             Indices, nearest first [H, W, K], int32; −1 after the last one within the radius.
@@ -88,8 +88,8 @@ def label_views(
     surface: Surface,
     cameras: Cameras,
     *,
-    field: RadianceField,
-    to_user: Similarity,
+    field: RadianceField | None = None,
+    depths: Sequence[np.ndarray] | np.ndarray | None = None,
     heights: np.ndarray | None = None,
     config: SegmentConfig | None = None,
 ) -> Iterator[np.ndarray]:
@@ -97,11 +97,11 @@ def label_views(
 
     Args:
         tree: A merge tree over the surface's points.
-        surface: N points, user's frame.
-        cameras: Normalised frame, e.g. `scene.splits["val"].normalised_cameras`; cameras of the user's frame are
-            brought there by `cameras.moved(to_user.inverse())`.
-        field: The radiance field that the surface is from.
-        to_user: From the normalised to the user's frame, `scene.to_user`.
+        surface: N points.
+        cameras: V cameras, user's frame.
+        field: The radiance field that the surface is from, to be rendered; needs PyTorch.
+        depths: In place of the field, z-depth of every camera [V][H, W], user's units; 0 or NaN for nothing. The maps
+            may be of another size than the cameras' pictures, and so are then the label maps.
         heights: Where to cut the tree [L]; its automatic levels if None.
         config: Settings (`label_neighbors`, `label_radius`); the defaults if None.
 
@@ -109,13 +109,34 @@ def label_views(
         Node ids [L, H, W], int32; −1 for none.
 
     Raises:
-        ValueError: Surface and tree have different numbers of points.
+        ValueError: Surface and tree have different numbers of points; neither field nor depths, or both; depth maps of
+            another number than the cameras, or none of a picture's shape.
     """
-    from ..field.render import render_views  # needs torch
+    if (field is None) == (depths is None):
+        raise ValueError("depths: expected either a field or depth maps, got " + ("none" if field is None else "both"))
+    cameras = cameras.moved(surface.to_user.inverse())
+    if field is None:
+        assert depths is not None
+        points = depth_points(check_depths(depths, len(cameras)), cameras, surface.to_user.scale)
+    else:
+        from ..field.render import render_views  # needs torch
 
-    rendered = render_views(field, cameras, range(len(cameras)))
-    views = (view_points(picture, cameras, index, to_user) for index, picture in enumerate(rendered))
-    return label_points(tree, surface, views, levels(tree) if heights is None else heights, config=config)
+        views = render_views(field, cameras, range(len(cameras)))
+        points = (view_points(picture, cameras, index) for index, picture in enumerate(views))
+    return label_points(tree, surface, points, levels(tree) if heights is None else heights, config=config)
+
+
+def depth_points(depths: Sequence[np.ndarray], cameras: Cameras, scale: float) -> Iterator[np.ndarray]:
+    """What each pixel of V depth maps sees [H, W, 3], float32, frame of `cameras`; NaN for nothing.
+
+    Args:
+        depths: z-depth [H, W], user's units.
+        cameras: V cameras, normalised frame.
+        scale: User's units per normalised unit.
+    """
+    for index, depth in enumerate(depths):
+        camera = cameras[[index]].resized(np.array([depth.shape[::-1]]))
+        yield back_project(camera, 0, depth.astype(np.float64) / scale)
 
 
 def label_points(
@@ -133,8 +154,8 @@ def label_points(
 
     Args:
         tree: A merge tree over the surface's points.
-        surface: N points, user's frame.
-        points: For each view what its pixels see [H, W, 3], user's frame, NaN for nothing; see `view_points`.
+        surface: N points.
+        points: For each view what its pixels see [H, W, 3], the surface's frame, NaN for nothing; see `view_points`.
         heights: Where to cut the tree [L].
         config: Settings (`label_neighbors`, `label_radius`); the defaults if None.
 
@@ -148,17 +169,16 @@ def label_points(
     return (labeller(view) for view in points)
 
 
-def view_points(view: RenderedView, cameras: Cameras, index: int, to_user: Similarity) -> np.ndarray:
-    """What each pixel of a rendered view sees [H, W, 3], float32, user's frame; NaN for nothing.
+def view_points(view: RenderedView, cameras: Cameras, index: int) -> np.ndarray:
+    """What each pixel of a rendered view sees [H, W, 3], float32, normalised frame; NaN for nothing.
 
     Args:
         view: As rendered with camera `index`, perhaps at another size.
         cameras: Normalised frame.
         index: Which camera.
-        to_user: From the normalised to the user's frame.
     """
     size = np.array([view.depth.shape[::-1]])
-    return to_user.apply(back_project(cameras[[index]].resized(size), 0, view.depth))
+    return back_project(cameras[[index]].resized(size), 0, view.depth)
 
 
 def cut_table(tree: Tree, heights: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ def point_codes(surface: Surface, cameras: Cameras, index: int, masks: MaskSet) 
 
     Args:
         surface: N points.
-        cameras: Training cameras, user's frame, of any picture size.
+        cameras: Training cameras in the surface's frame, see `cameras_of`, of any picture size.
         index: Which view.
         masks: Its masks.
 
@@ -35,7 +35,7 @@ def point_cells(surface: Surface, cameras: Cameras, index: int, shape: tuple[int
 
     Args:
         surface: N points.
-        cameras: Training cameras, user's frame, of any picture size.
+        cameras: Training cameras in the surface's frame, see `cameras_of`, of any picture size.
         index: Which view.
         shape: Height and width of the picture that is asked about.
 

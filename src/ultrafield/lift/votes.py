@@ -12,7 +12,7 @@ from ..masks import MaskSet
 from ..masks.weights import mask_weights
 from ..parallel import in_threads, workers_for
 from ..scene import Scene
-from ..surface import Surface
+from ..surface import Surface, cameras_of
 from .codes import point_codes
 
 
@@ -46,7 +46,7 @@ def mask_votes(
     which masks hold one end only for a border between them. Works view by view, in memory O(N + E).
 
     Args:
-        surface: N points with their visibility from every training view, user's frame.
+        surface: N points with their visibility from every training view.
         edges: [E, 2], int64.
         scene: Where masks and cameras come from; training views without masks are passed over.
         device: Where votes are added up: "cpu", in float64, or "cuda", in float32.
@@ -83,7 +83,7 @@ def view_votes(surface: Surface, scene: Scene) -> Iterator[ViewVotes]:
     """What each training view that has masks says about the surface's points, one view after the other.
 
     Args:
-        surface: N points, user's frame.
+        surface: N points.
         scene: Where masks and cameras come from.
 
     Raises:
@@ -92,7 +92,7 @@ def view_votes(surface: Surface, scene: Scene) -> Iterator[ViewVotes]:
     from .kernels.votes_cpu import count_members
 
     views = masked_views(surface, scene)
-    cameras, everything = scene.train.normalised_cameras.moved(scene.to_user), np.zeros(len(surface), np.int64)
+    cameras, everything = cameras_of(surface, scene), np.zeros(len(surface), np.int64)
 
     def votes(view: tuple[int, MaskSet]) -> ViewVotes:
         index, masks = view

@@ -14,7 +14,7 @@ from ..masks import MaskSet
 from ..masks.weights import POWER
 from ..parallel import in_threads
 from ..scene import Scene
-from ..surface import Surface
+from ..surface import Surface, cameras_of
 from .codes import point_cells
 from .kernels.codes_gpu import cell_codes_gpu, pinhole_cells_gpu
 from .kernels.votes_gpu import add_votes_gpu
@@ -63,7 +63,7 @@ def device_votes(surface: Surface, scene: Scene, device: str) -> Iterator[Device
 
     Where a lens distorts, the pixels of the points are found on the host.
     """
-    cameras, points = scene.train.normalised_cameras.moved(scene.to_user), torch.from_numpy(surface.points).to(device)
+    cameras, points = cameras_of(surface, scene), torch.from_numpy(surface.points).to(device)
 
     def prepared(view: tuple[int, MaskSet]) -> tuple[MaskSet, Tensor, Tensor, Tensor | None]:
         index, masks = view

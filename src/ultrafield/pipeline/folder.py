@@ -8,7 +8,7 @@
                                         bool; label maps [L, H, W] are columns.T[:, index]
     views/<split>/<image>/<height>.png  the automatic levels
 
-Rendered depth is in normalised units; everything else that has a frame is in the user's.
+Rendered depth and surface.npz are in the normalised frame; everything else that has a frame is in the user's.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from .. import __version__
-from ..cameras import RenderedView
+from ..cameras import RenderedView, Similarity
 from ..config import Config, from_dict, to_dict
 from ..errors import ConfigError, RunError, SceneError
 from ..io import read_json, read_npz, write_json, write_npz
@@ -48,6 +48,8 @@ _KINDS = {
 }
 _UNCLAIMED = kinds(r"config\.json")  # a folder with nothing else counts as empty: at most, half a config.json is in it
 _PUBLISHED = kinds(r"config\.json", r"\d+/.+")  # or with the views of epochs, which the published commands look after
+_SURFACE = ("points", "normals", "colors", "visible", "voxel")  # arrays of surface.npz, and after `to_user_`:
+_SIMILARITY = ("scale", "rotation", "translation")
 
 
 @dataclass(frozen=True)
@@ -242,13 +244,21 @@ class RunFolder:
 
     def write_surface(self, surface: Surface) -> None:
         """Write surface.npz."""
-        arrays = {item.name: np.asarray(getattr(surface, item.name)) for item in fields(surface)}
-        write_npz(self.root / "surface.npz", **arrays)
+        own = {name: np.asarray(getattr(surface, name)) for name in _SURFACE}
+        frame = {f"to_user_{name}": np.asarray(getattr(surface.to_user, name)) for name in _SIMILARITY}
+        write_npz(self.root / "surface.npz", **own, **frame)
 
     def read_surface(self) -> Surface:
-        """Read surface.npz."""
-        found = self._load(self.root / "surface.npz", tuple(item.name for item in fields(Surface)))
-        return Surface(**(found | {"voxel": float(found["voxel"])}))
+        """Read surface.npz; one of version 0.1, which has no `to_user`, is refused."""
+        file = self.root / "surface.npz"
+        found = self._load(file, (*_SURFACE, *(f"to_user_{name}" for name in _SIMILARITY)))
+        scale, rotation, translation = (found[f"to_user_{name}"] for name in _SIMILARITY)
+        arrays = {name: found[name] for name in _SURFACE if name != "voxel"}
+        try:
+            to_user = Similarity(float(scale), rotation, translation)
+            return Surface(**arrays, voxel=float(found["voxel"]), to_user=to_user)
+        except (ValueError, TypeError) as error:
+            raise RunError(f"{file}: cannot be used ({error}); make it anew with: ultrafield segment") from None
 
     def write_tree(self, tree: Tree) -> None:
         """Write tree.npz."""

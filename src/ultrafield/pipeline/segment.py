@@ -128,7 +128,7 @@ def _graph(surface: Surface, job: Job, fields: Fields) -> AffinityGraph:
 
     features, scene = None, job.scene
     if job.config.engine != "lift" and fields.features is not None:
-        features = point_features(fields.features, scene.to_user.inverse().apply(surface.points))
+        features = point_features(fields.features, surface.points)
     return build_graph(
         surface,
         engine=job.config.engine,
@@ -172,7 +172,7 @@ def _label(job: Job, cuts: CutTree) -> None:
         split, index = view
         views = scene.splits[split]
         name = views.views[index].name
-        points = view_points(run.read_render(split, name), views.normalised_cameras, index, scene.to_user)
+        points = view_points(run.read_render(split, name), views.normalised_cameras, index)
         labels = ViewLabels(labeller.chains(points), cuts.heights, cuts.is_level)
         run.write_labels(split, name, labels)
         _write_views(run.view_folder(split, name), labels.levels, cuts.levels, colors)

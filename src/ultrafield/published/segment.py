@@ -181,7 +181,9 @@ def _as_surface(points: np.ndarray) -> Surface:
     """Bare points as a surface; the graph of the `field` engine looks at nothing else."""
     count = len(points)
     visible = np.zeros((0, (count + 7) // 8), np.uint8)
-    return Surface(points, np.zeros((count, 3), np.float32), np.zeros((count, 3), np.uint8), visible, VOXEL)
+    return Surface(
+        points.astype(np.float32), np.zeros((count, 3), np.float32), np.zeros((count, 3), np.uint8), visible, VOXEL
+    )
 
 
 class PixelLabeller:

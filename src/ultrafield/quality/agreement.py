@@ -15,7 +15,7 @@ from ..lift.codes import point_codes
 from ..masks import MaskSet
 from ..parallel import in_threads, workers_for
 from ..scene import Scene
-from ..surface import Surface
+from ..surface import Surface, cameras_of
 from ..ultrametric import Tree
 
 _MIN_POINTS = 20  # masks with fewer surface points say little about a tree of them
@@ -103,7 +103,7 @@ def mask_agreement(
     shown = np.zeros(len(tree.parents), bool)
     for column in table:
         shown[column] = True
-    cameras = scene.train.normalised_cameras.moved(scene.to_user)
+    cameras = cameras_of(surface, scene)
 
     def agree(index: int) -> tuple[np.ndarray, np.ndarray, tuple[int, int], np.ndarray]:
         """As `_of_view`, and which points some mask holds [N], bool."""

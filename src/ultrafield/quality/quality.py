@@ -131,7 +131,7 @@ def assess(
     """Measure a segmentation by its own evidence.
 
     Args:
-        surface: N points, user's frame.
+        surface: N points.
         tree: A merge tree over them.
         heights: All cuts [L], ascending.
         is_level: Which of them are automatic levels [L], bool.
@@ -159,7 +159,7 @@ def assess(
         covered=np.array([counts.sum() / tree.num_leaves for counts in sizes]),
         masks=agreement,
         without_masks=without,
-        views=view_agreement(maps, surface.voxel / scene.to_user.scale),
+        views=view_agreement(maps, surface.voxel * (surface.to_user.scale / scene.to_user.scale)),
         nesting=Nesting(
             cuts=len(heights),
             broken=broken_segments(cut(tree, float(height)) for height in heights),

@@ -16,7 +16,7 @@ from ..parallel import in_threads, workers_for
 from ..scene import Scene
 from .samples import focal_length, surface_samples
 from .sight import Sight, look
-from .surface import Surface
+from .surface import Surface, pack_flags
 from .voxels import SPARE, VoxelSums, fuse, thin, voxel_keys
 
 if TYPE_CHECKING:
@@ -32,22 +32,22 @@ _BYTES_PER_PIXEL, _BYTES_PER_POINT = 200, 150  # working memory of `surface_samp
 
 @dataclass(frozen=True)
 class _DepthMap:
-    """What one view adds: z-depth [H, W] float32 in user's units, 0 for none, and colour [H, W, 3] in 0 … 255."""
+    """What one view adds: z-depth [H, W] float32, 0 for none, and colour [H, W, 3] in 0 … 255."""
 
     depth: np.ndarray
     color: np.ndarray
 
 
-def extract_surface(field: RadianceField, scene: Scene, config: SegmentConfig | None = None) -> Surface:
+def surface_from_field(geometry: RadianceField, scene: Scene, config: SegmentConfig | None = None) -> Surface:
     """Render every training view of a radiance field and fuse the depth maps.
 
     Args:
-        field: A trained field.
+        geometry: A trained field.
         scene: The scene that it was trained on.
         config: Settings; the defaults if None.
 
     Returns:
-        The surface, in the user's frame.
+        The surface.
 
     Raises:
         RunError: The views show no surface.
@@ -55,11 +55,8 @@ def extract_surface(field: RadianceField, scene: Scene, config: SegmentConfig | 
     from ..field.render import render_views  # needs torch
 
     config, train = config or SegmentConfig(), scene.train
-    rendered = render_views(field, train.normalised_cameras, range(len(train)))
-    maps = [
-        _depth_map(picture, view.image, scene.to_user.scale, config.min_opacity)
-        for picture, view in zip(rendered, train, strict=True)
-    ]
+    rendered = render_views(geometry, train.normalised_cameras, range(len(train)))
+    maps = [_depth_map(picture, view.image, config.min_opacity) for picture, view in zip(rendered, train, strict=True)]
     return _surface(maps, train.normalised_cameras, scene.to_user, config)
 
 
@@ -81,12 +78,12 @@ def surface_from_views(
         views: What each camera sees, depth in normalised units; each is read once, in any of several threads. They may
             be of another size than the cameras' pictures.
         cameras: The cameras of `views`, normalised frame.
-        to_user: From the normalised to the user's frame.
+        to_user: From the normalised to the user's frame; the surface keeps it.
         config: Settings (`voxel`, `min_opacity`).
         images: Photographs [H, W, 3] uint8 that colour the points; the rendered colour where there is none.
 
     Returns:
-        The surface in the user's frame, its points in the lexicographic order of their voxels.
+        The surface, its points in the lexicographic order of their voxels.
 
     Raises:
         RunError: The views show no surface.
@@ -96,16 +93,16 @@ def surface_from_views(
     if not len(views) == len(cameras) == len(pictures):
         raise ValueError(f"views: got {len(views)} for {len(cameras)} cameras and {len(pictures)} images")
     maps = in_threads(
-        lambda index: _depth_map(views[index], pictures[index], to_user.scale, config.min_opacity),
+        lambda index: _depth_map(views[index], pictures[index], config.min_opacity),
         range(len(views)),
         workers=workers_for(0),
     )
     return _surface(list(maps), cameras, to_user, config)
 
 
-def _depth_map(view: RenderedView, image: np.ndarray | None, scale: float, min_opacity: float) -> _DepthMap:
+def _depth_map(view: RenderedView, image: np.ndarray | None, min_opacity: float) -> _DepthMap:
     seen = np.isfinite(view.depth) & (view.depth > 0) & (view.opacity >= min_opacity)
-    depth = np.where(seen, view.depth * np.float32(scale), np.float32(0))
+    depth = np.where(seen, view.depth, np.float32(0)).astype(np.float32)
     if image is None:
         return _DepthMap(depth, np.rint(np.clip(view.color, 0.0, 1.0) * 255.0).astype(np.uint8))
     if image.shape[:2] != depth.shape:
@@ -118,8 +115,8 @@ def _depth_map(view: RenderedView, image: np.ndarray | None, scale: float, min_o
 def _surface(maps: Sequence[_DepthMap], cameras: Cameras, to_user: Similarity, config: SegmentConfig) -> Surface:
     """Fuse, thin, and drop what is alone or seen through."""
     sizes = np.array([item.depth.shape[::-1] for item in maps], np.int64).reshape(-1, 2)
-    cameras = cameras.resized(sizes).moved(to_user)
-    voxel = _automatic_voxel(maps, cameras) if config.voxel is None else 0.5 * config.voxel * to_user.scale
+    cameras = cameras.resized(sizes)
+    voxel = _automatic_voxel(maps, cameras) if config.voxel is None else 0.5 * config.voxel
 
     def samples(index: int) -> np.ndarray:
         return thin(surface_samples(maps[index].depth, maps[index].color, cameras, index), voxel).table
@@ -129,7 +126,7 @@ def _surface(maps: Sequence[_DepthMap], cameras: Cameras, to_user: Similarity, c
     sums = VoxelSums(sums.table[_in_company(sums)], sums.voxel)
     if len(sums) == 0:
         raise _no_surface("no depth map has a continuous patch")
-    return _seen_surface(sums, maps, cameras)
+    return _seen_surface(sums, maps, cameras, to_user)
 
 
 def _view_workers(maps: Sequence[_DepthMap]) -> int:
@@ -158,7 +155,7 @@ def _automatic_voxel(maps: Sequence[_DepthMap], cameras: Cameras) -> float:
 
 
 def _median_footprint(maps: Sequence[_DepthMap], cameras: Cameras) -> float:
-    """Median edge of the surface patch behind one pixel, user's units."""
+    """Median edge of the surface patch behind one pixel."""
     footprints = [item.depth[item.depth > 0] / focal_length(cameras, index) for index, item in enumerate(maps)]
     if sum(len(part) for part in footprints) == 0:
         raise _no_surface("no pixel of any training view is opaque")
@@ -183,7 +180,7 @@ def _in_company(sums: VoxelSums) -> np.ndarray:
     return distance[:, 1] <= _COMPANY * np.maximum(sums.voxel, footprint)
 
 
-def _seen_surface(sums: VoxelSums, maps: Sequence[_DepthMap], cameras: Cameras) -> Surface:
+def _seen_surface(sums: VoxelSums, maps: Sequence[_DepthMap], cameras: Cameras, to_user: Similarity) -> Surface:
     """The points that clearly more views see than see through, with what each view sees."""
     points, normals = sums.means(0, 3), sums.means(3, 6)
     balance, seen, packed = np.zeros(len(sums), np.int64), np.zeros(len(sums), bool), []
@@ -194,16 +191,17 @@ def _seen_surface(sums: VoxelSums, maps: Sequence[_DepthMap], cameras: Cameras) 
     for sight in in_threads(sight_of, range(len(maps)), workers=workers_for(_BYTES_PER_POINT * len(sums))):
         balance += sight.sees.astype(np.int64) - _DISTRUST * sight.passes
         seen |= sight.sees
-        packed.append(np.packbits(sight.sees, bitorder="little"))
+        packed.append(pack_flags(sight.sees))
     keep = seen & (balance >= 0)
     if not keep.any():
         raise _no_surface("the depth maps contradict each other everywhere")
     visible = [np.unpackbits(row, count=len(keep), bitorder="little")[keep] for row in packed]
     length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return Surface(
+    return Surface._trusted(
         points=points[keep].astype(np.float32),
         normals=(normals / np.maximum(length, 1e-12))[keep].astype(np.float32),
         colors=np.rint(sums.means(6, 9)[keep]).astype(np.uint8),
-        visible=np.stack([np.packbits(row, bitorder="little") for row in visible]),
+        visible=np.stack([pack_flags(row) for row in visible]),
         voxel=sums.voxel,
+        to_user=to_user,
     )

@@ -21,7 +21,7 @@ def local_spacing(surface: Surface, distances: np.ndarray) -> np.ndarray:
         distances: Distances to the nearest other points, ascending [N, K]; infinite for none.
 
     Returns:
-        [N], float64, user's units.
+        [N], float64, normalised units.
     """
     if distances.shape[1] == 0:
         return np.full(len(surface), surface.voxel)
