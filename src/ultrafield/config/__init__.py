@@ -12,6 +12,7 @@ from .settings import (
     HashGridConfig,
     Linkage,
     Preset,
+    RaySampling,
     SegmentConfig,
 )
 from .store import from_dict, to_dict
@@ -25,6 +26,7 @@ __all__ = [
     "HashGridConfig",
     "Linkage",
     "Preset",
+    "RaySampling",
     "SegmentConfig",
     "from_dict",
     "preset",

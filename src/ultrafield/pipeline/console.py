@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -29,6 +29,11 @@ class Report:
     results: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
     seconds: dict[str, float] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)  # the stages that are under way, outermost first
+
+    @classmethod
+    def silent(cls) -> Self:
+        """A report that prints nothing and only keeps seconds."""
+        return cls(Console(quiet=True), Console(quiet=True))
 
     def note(self, text: str) -> None:
         """Print a remark; square brackets in it are text, not markup."""

@@ -57,12 +57,12 @@ class RunConfig:
     """What config.json holds.
 
     Attributes:
-        scene: The scene folder.
+        scene: The scene folder; None for a scene in memory.
         data: How it is read.
         config: Every setting.
     """
 
-    scene: Path
+    scene: Path | None
     data: SceneOptions
     config: Config
 
@@ -140,13 +140,13 @@ class RunFolder:
 
     # What is in the way
 
-    def claim(self, scene: Path, *, takeover: bool = False) -> None:
+    def claim(self, scene: Path | None, *, takeover: bool = False) -> None:
         """Raise, before anything is written, unless the stages of a run on `scene` may write and remove files here.
 
         They may in a folder that is new or empty, or that holds an earlier run.
 
         Args:
-            scene: The scene folder.
+            scene: The scene folder; None for a scene in memory.
             takeover: Whether the earlier run may have been on another scene, and may have views of epochs beside it.
 
         Raises:
@@ -156,11 +156,14 @@ class RunFolder:
         """
         if self.root.exists() and not self.root.is_dir():
             raise ConfigError(f"--out: expected a folder to write, got {self.root}, which is a file")
-        self._check_place(scene.resolve())
+        place = None if scene is None else scene.resolve()
+        self._check_place(place)
         if self.config_file.is_file():
             earlier = self.read_config().scene
-            if earlier.resolve() != scene.resolve() and not takeover:
-                raise RunError(f"{self.root}: holds a run on {earlier}; give {scene.resolve()} a folder of its own")
+            if (None if earlier is None else earlier.resolve()) != place and not takeover:
+                raise RunError(
+                    f"{self.root}: holds a run on {_named(earlier)}; give {_named(place)} a folder of its own"
+                )
             return
         stranger = find_stranger(self.root, _PUBLISHED if takeover else _UNCLAIMED)
         if stranger is not None:
@@ -169,10 +172,10 @@ class RunFolder:
                 "config.json); give the run a folder of its own"
             )
 
-    def _check_place(self, scene: Path) -> None:
+    def _check_place(self, scene: Path | None) -> None:
         """Raise `RunError` if the folder is or holds the scene, or if what is written here would land elsewhere."""
         root = self.root.resolve()
-        if root == scene or root in scene.parents:
+        if scene is not None and (root == scene or root in scene.parents):
             relation = "is the scene itself" if root == scene else f"holds the scene {scene}"
             raise RunError(f"{self.root}: {relation}, which is never changed; give the run a folder of its own")
         links = (find_link(self.root / name) for name in _KINDS)
@@ -202,10 +205,10 @@ class RunFolder:
 
     # Settings
 
-    def write_config(self, scene: Path, data: SceneOptions, config: Config, *, takeover: bool = False) -> None:
+    def write_config(self, scene: Path | None, data: SceneOptions, config: Config, *, takeover: bool = False) -> None:
         """Store what the run works on and how; errors and `takeover` are those of `claim`."""
         self.claim(scene, takeover=takeover)
-        place = str(scene.resolve())
+        place = None if scene is None else str(scene.resolve())
         content = {"version": __version__, "scene": place, "data": data.to_json(), "config": to_dict(config)}
         write_json(self.config_file, content)
 
@@ -216,7 +219,8 @@ class RunFolder:
         try:
             content = read_json(self.config_file)
             data = SceneOptions.from_json(content["data"])
-            return RunConfig(Path(content["scene"]), data, from_dict(Config, content["config"]))
+            scene = None if content["scene"] is None else Path(content["scene"])
+            return RunConfig(scene, data, from_dict(Config, content["config"]))
         except (KeyError, TypeError, AttributeError, ConfigError, SceneError) as error:
             raise RunError(f"{self.config_file}: cannot be used ({error})") from None
 
@@ -322,3 +326,7 @@ class RunFolder:
         if not file.is_file():
             raise RunError(f"{file}: missing; make it with: ultrafield segment {self.root}")
         return file
+
+
+def _named(scene: Path | None) -> str:
+    return "a scene in memory" if scene is None else str(scene)

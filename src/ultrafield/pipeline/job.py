@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from ..config import Config
+from ..errors import RunError
 from ..scene import Scene
 from ..scene.options import SceneOptions
 from .console import Report
@@ -54,11 +55,17 @@ class Job:
         return load_fields(self.run.root, device=resolve_device(self.device))
 
 
-def open_job(scene: Path, data: SceneOptions, run: RunFolder, config: Config, *, device: str, report: Report) -> Job:
-    """A job on a scene folder; nothing is written yet.
+def open_job(
+    scene: Path | Scene, data: SceneOptions, run: RunFolder, config: Config, *, device: str, report: Report
+) -> Job:
+    """A job on a scene folder, or on a scene in memory; nothing is written yet.
 
     Files are digested before they are read: what changes in between counts as changed the next time.
     """
+    if isinstance(scene, Scene):
+        run.claim(None)
+        source = Source.in_memory(scene)
+        return Job(run, scene, source, config, Stages.of(source, config), device, report)
     run.claim(scene)
     source = Source.of(scene, data, run=run.root)
     return Job(run, open_scene(scene, data, report), source, config, Stages.of(source, config), device, report)
@@ -67,6 +74,8 @@ def open_job(scene: Path, data: SceneOptions, run: RunFolder, config: Config, *,
 def reopen_job(run: RunFolder, *, device: str, report: Report, config: Config | None = None) -> Job:
     """The job that a run folder stores, perhaps with other settings."""
     stored = run.read_config()
+    if stored.scene is None:
+        raise RunError(f"{run.root}: a run on a scene in memory, which only Python can go on with (ultrafield.run)")
     return open_job(stored.scene, stored.data, run, config or stored.config, device=device, report=report)
 
 

@@ -28,6 +28,10 @@ class StageRecords:
         """Whether `stage` has at least begun with exactly these settings."""
         return self._read().get(stage, {}).get("settings") == settings
 
+    def ended(self, stage: str) -> bool:
+        """Whether `stage` has ended, with whatever settings."""
+        return self._read().get(stage, {}).get("seconds") is not None
+
     def seconds(self) -> dict[str, float]:
         """Wall time of each finished stage."""
         return {name: record["seconds"] for name, record in self._read().items() if record["seconds"] is not None}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config
+from ..scene import Scene
 from ..scene.options import SceneOptions
 from .console import Report
 from .evaluate import evaluate_once
@@ -18,7 +19,7 @@ from .train import is_trained, train
 
 
 def run_stages(
-    run: RunFolder, scene: Path, data: SceneOptions, config: Config, *, device: str, report: Report
+    run: RunFolder, scene: Path | Scene, data: SceneOptions, config: Config, *, device: str, report: Report
 ) -> dict[str, Any] | None:
     """Bring a run folder up to date; returns its metrics, or None if there is nothing to compare with."""
     with report.stage("load"):
@@ -45,7 +46,7 @@ def _train_and_segment(job: Job) -> None:
     segment(job, fields or job.load_fields())
 
 
-def start_afresh(run: RunFolder, scene: Path, data: SceneOptions) -> None:
+def start_afresh(run: RunFolder, scene: Path | None, data: SceneOptions) -> None:
     """Forget earlier stages and the masks that this run made, if the folder is a run on this scene."""
     run.claim(scene)
     run.clear_masks(data.masks)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..config import Config, to_dict
+from ..scene import Scene
 from ..scene.options import SceneOptions
-from .inputs import digest_inputs
+from .inputs import digest_arrays, digest_inputs
 
 STAGES = ("masks", "train", "render", "segment", "eval")  # as recorded in the run folder
 _FORMAT = 2  # of surfaces and label maps; those of another format are made anew
@@ -26,13 +27,13 @@ class Source:
     """The inputs of a run: a scene's files, as they were when the command began, and how they are read.
 
     Attributes:
-        scene: The scene folder.
-        files: Digest of its files.
+        scene: The scene folder; None for a scene in memory.
+        files: Digest of its files, or of its arrays.
         data: How it is read.
         masks: Digest of the files in the folder of masks that `data` names, None if it names none.
     """
 
-    scene: Path
+    scene: Path | None
     files: str
     data: SceneOptions
     masks: str | None
@@ -43,6 +44,11 @@ class Source:
         files = digest_inputs(scene, run=run) if scene.is_dir() else ""
         return cls(scene, files, data, _digest_masks(data, run))
 
+    @classmethod
+    def in_memory(cls, scene: Scene) -> Self:
+        """Digest a scene by its arrays."""
+        return cls(None, digest_arrays(scene), SceneOptions(), None)
+
     def with_masks(self, masks: Path, *, run: Path) -> Self:
         """The same scene with the masks below another folder."""
         data = replace(self.data, masks=masks)
@@ -51,7 +57,8 @@ class Source:
     @property
     def fingerprint(self) -> str:
         """A digest of everything."""
-        return fingerprint(str(self.scene.resolve()), self.data.to_json(), self.files, self.masks)
+        place = None if self.scene is None else str(self.scene.resolve())
+        return fingerprint(place, self.data.to_json(), self.files, self.masks)
 
 
 def _digest_masks(data: SceneOptions, run: Path) -> str | None:

@@ -18,7 +18,8 @@ class SceneOptions:
         downsample: Working size of the pictures as a fraction of their own.
         width: Working width in pixels; overrides --downsample.
         half_extent: Half the edge of the box to model, normalised units; found from the cameras if not given.
-        hold_out: Where the folder names no validation views, every N-th view is held out; 0 keeps all for training.
+        hold_out: Where the folder names no validation views, every N-th view is held out; None (or 0) keeps all for
+            training.
         masks: Folder that holds train_seg/; the scene folder itself if not given.
         allow_missing: Continue however many of the listed pictures are not on disk; up to a third is accepted anyway.
     """
@@ -27,9 +28,12 @@ class SceneOptions:
     downsample: float = 1.0
     width: int | None = None
     half_extent: float | None = None
-    hold_out: int = 8
+    hold_out: int | None = 8
     masks: Path | None = None
     allow_missing: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hold_out", self.hold_out or None)
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of `load_scene`."""

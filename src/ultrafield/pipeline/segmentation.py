@@ -1,0 +1,170 @@
+"""A segmentation: a tree over a surface, ready to be cut, to label views, and to be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..cameras import Cameras
+from ..config import SegmentConfig
+from ..errors import RunError
+from ..removal import find_stranger, kinds
+from ..surface import Surface
+from ..ultrametric import Tree
+from .folder import RunFolder
+
+if TYPE_CHECKING:
+    from ..field import RadianceField
+
+_SAVED = kinds(r"(surface|tree)\.npz", r"tree\.json", r"points\.ply")  # what `save` writes
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Segmentation:
+    """A tree of 3D segments over the points of a surface.
+
+    A node keeps its id at every cut, in every view and in every file.
+
+    Attributes:
+        tree: A merge tree over the N points.
+        surface: The points.
+        levels: Heights of the automatic levels [L], float32, ascending.
+        config: Settings with which views are labelled (`label_neighbors`, `label_radius`).
+        views: Names of the V views that the surface was made from.
+        load_field: Loads the radiance field that the surface is from; None if there is none.
+    """
+
+    tree: Tree
+    surface: Surface
+    levels: np.ndarray
+    config: SegmentConfig = field(default_factory=SegmentConfig)
+    views: tuple[str, ...] = ()
+    load_field: Callable[[], RadianceField] | None = None
+
+    def __post_init__(self) -> None:
+        if self.tree.num_leaves != len(self.surface):
+            raise ValueError(
+                f"tree: expected {len(self.surface)} leaves, one per surface point, got {self.tree.num_leaves}"
+            )
+
+    def __repr__(self) -> str:
+        heights = ", ".join(f"{height:.3f}" for height in self.levels)
+        return f"Segmentation({len(self.surface)} points, levels at {heights})"
+
+    def _repr_html_(self) -> str:
+        """A picture of the surface, in its own colours and in those of the segments at a middle level."""
+        from .preview import preview_html
+
+        return preview_html(self.surface, self.tree, self.levels, title=repr(self))
+
+    def cut(self, height: float) -> np.ndarray:
+        """Segment of every point when the tree is cut at `height`: node ids [N], int64; see `ultrametric.cut`."""
+        return self.tree.cut(height)
+
+    def cut_into(self, count: int) -> np.ndarray:
+        """Segment of every point in a cut with `count` segments: node ids [N], int64; see `ultrametric.cut_into`."""
+        return self.tree.cut_into(count)
+
+    def label(
+        self,
+        cameras: Cameras,
+        *,
+        depths: Sequence[np.ndarray] | np.ndarray | None = None,
+        field: RadianceField | None = None,
+        heights: np.ndarray | Sequence[float] | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Label maps of any views, one after the other.
+
+        A pixel takes the segment of the surface points around the point that it shows. That point is told by `depths`;
+        else by a radiance field, `field` or the one that the surface is from; else by the surface points themselves,
+        drawn as discs.
+
+        Args:
+            cameras: V cameras, user's frame.
+            depths: z-depth of each view, [H, W] each, user's units; 0 or NaN where nothing is seen.
+            field: A radiance field of the same scene.
+            heights: Where to cut the tree [L]; the automatic levels if None.
+
+        Yields:
+            Node ids [L, H, W], int32; −1 for none.
+
+        Raises:
+            ValueError: Depths of another number or size than the cameras' pictures, or a negative height.
+        """
+        from ..labels import label_views
+        from ..surface import surface_depths
+
+        cuts = self.levels if heights is None else np.asarray(heights, np.float64).reshape(-1)
+        if depths is None and field is None and self.load_field is not None:
+            field = self.load_field()
+        if depths is None and field is None:
+            depths = surface_depths(self.surface, cameras)
+        return label_views(
+            self.tree, self.surface, cameras, depths=depths, field=field, heights=cuts, config=self.config
+        )
+
+    def save(self, folder: str | Path) -> Path:
+        """Write surface.npz, tree.npz, tree.json and points.ply, which `open_run` reads back.
+
+        Args:
+            folder: A new or empty folder, or one that holds an earlier `save`.
+
+        Returns:
+            The folder.
+
+        Raises:
+            RunError: The folder holds anything else.
+        """
+        from ..export import write_points, write_tree_json
+
+        run = RunFolder(Path(folder))
+        stranger = find_stranger(run.root, _SAVED)
+        if stranger is not None:
+            raise RunError(f"{run.root}: neither empty nor a saved segmentation (it holds {stranger.name})")
+        names = self.views or tuple(f"view_{index:03d}" for index in range(len(self.surface.visible)))
+        run.write_surface(self.surface)
+        run.write_tree(self.tree)
+        write_points(run.root / "points.ply", self.surface, self.tree, self.levels)
+        write_tree_json(run.root / "tree.json", self.surface, self.tree, names, heights=self.levels)
+        return run.root
+
+
+def open_run(folder: str | Path) -> Segmentation:
+    """The segmentation in a run folder, or in one that `Segmentation.save` wrote.
+
+    Raises:
+        RunError: The folder holds none, a broken one, or one that is not finished.
+    """
+    from ..ultrametric import levels
+
+    run, config = RunFolder(Path(folder)), SegmentConfig()
+    if not run.root.is_dir():
+        raise RunError(f"{run.root}: no such folder")
+    if run.config_file.is_file():
+        config = run.read_config().config.segment
+        if not run.records.ended("segment"):
+            raise RunError(f"{run.root}: not segmented yet; next: ultrafield segment {run.root}")
+    tree = run.read_tree()
+    return Segmentation(
+        tree=tree,
+        surface=run.read_surface(),
+        levels=levels(tree),
+        config=config,
+        load_field=_field_loader(run),
+    )
+
+
+def _field_loader(run: RunFolder) -> Callable[[], RadianceField] | None:
+    if not (run.root / "field.safetensors").is_file():
+        return None
+
+    def load() -> RadianceField:
+        from ..training import load_fields, resolve_device
+
+        return load_fields(run.root, device=resolve_device("auto")).geometry
+
+    return load
