@@ -130,7 +130,7 @@ def test_segment_starts_from_the_settings_of_the_run(tmp_path: Path) -> None:
         (["train", "{tmp}", "--out", "{tmp}/run"], "no camera poses found"),
         (["train", "{tmp}", "--out", "{tmp}/run", "--downsample", "2"], "--downsample: expected a factor in (0, 1]"),
         (["train", "{tmp}", "--out", "{tmp}/run", "--width", "0"], "--width: expected at least 1 pixel"),
-        (["train", "{tmp}", "--out", "{tmp}/run", "--hold-out", "1"], "--hold-out: expected 0 or at least 2"),
+        (["train", "{tmp}", "--out", "{tmp}/run", "--hold-out", "1"], "--hold-out: expected None or at least 2"),
         (["train", "{tmp}", "--out", "{tmp}/run", "--cuts", "0"], "--cuts: expected at least 1, got 0"),
         (["segment", "{tmp}"], "no run folder (no config.json)"),
         (["render", "{tmp}"], "no run folder (no config.json)"),

@@ -186,16 +186,25 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
         path: Target file, `.png` or `.jpg`.
         image: Grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4], uint8 or uint16.
     """
+    path = Path(path)
+    try:
+        encoded = encode_image(path.suffix, image)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    with atomic_write(path) as file:
+        file.write(encoded)
+
+
+def encode_image(ending: str, image: np.ndarray) -> bytes:
+    """A picture file as bytes; `ending` (".png" or ".jpg") chooses the format, `image` is as for `write_image`."""
     import cv2
 
-    path = Path(path)
     if image.ndim == 3:
         image = np.concatenate([image[..., 2::-1], image[..., 3:]], axis=-1)  # OpenCV stores BGR(A)
-    done, encoded = cv2.imencode(path.suffix, np.ascontiguousarray(image))
+    done, encoded = cv2.imencode(ending, np.ascontiguousarray(image))
     if not done:
-        raise ValueError(f"{path}: cannot encode an array of shape {list(image.shape)}, {image.dtype}")
-    with atomic_write(path) as file:
-        file.write(encoded.tobytes())
+        raise ValueError(f"cannot encode an array of shape {list(image.shape)}, {image.dtype}")
+    return encoded.tobytes()
 
 
 def read_image(path: str | Path) -> np.ndarray:

@@ -52,7 +52,7 @@ def test_layout_may_be_forced(make_blender: Make) -> None:
 
 
 def test_unknown_layout(make_blender: Make) -> None:
-    with pytest.raises(ConfigError, match=r"--layout: expected one of auto, blender-hs, .*, got 'colmap'"):
+    with pytest.raises(ConfigError, match=r"layout: expected one of auto, blender-hs, .*, got 'colmap'"):
         load_scene(make_blender(), layout="colmap")
 
 
@@ -84,12 +84,12 @@ def test_one_view(make_blender: Make) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"downsample": 0.0}, r"--downsample: expected a factor in \(0, 1\], got 0"),
-        ({"downsample": 2.0}, r"--downsample: expected a factor in \(0, 1\], got 2"),
-        ({"width": 0}, "--width: expected at least 1 pixel, got 0"),
-        ({"hold_out": 1}, "--hold-out: expected 0 or at least 2, got 1"),
-        ({"half_extent": -1.0}, "--half-extent: expected a positive number, got -1"),
-        ({"background": (255, 255, 255)}, r"--background: expected three numbers in \[0, 1\]"),
+        ({"downsample": 0.0}, r"downsample: expected a factor in \(0, 1\], got 0"),
+        ({"downsample": 2.0}, r"downsample: expected a factor in \(0, 1\], got 2"),
+        ({"width": 0}, "width: expected at least 1 pixel, got 0"),
+        ({"hold_out": 1}, "hold_out: expected None or at least 2, got 1"),
+        ({"half_extent": -1.0}, "half_extent: expected a positive number, got -1"),
+        ({"background": (255, 255, 255)}, r"background: expected three numbers in \[0, 1\]"),
     ],
 )
 def test_options_out_of_range(make_blender: Make, options: dict, message: str) -> None:
@@ -241,7 +241,7 @@ def test_background_of_the_layouts(make_blender: Make, make_capture: Make) -> No
     assert load_scene(blender, background=(0, 0.5, 1)).background.tolist() == [0, 0.5, 1]
     assert load_scene(capture).background is None
     write_image(capture / "images/0001.png", np.zeros((6, 8, 4), np.uint8))
-    scene = load_scene(capture, hold_out=0)
+    scene = load_scene(capture, hold_out=None)
     assert scene.background.tolist() == [1, 1, 1]
     assert (scene.train.views[1].image == 255).all()
 
@@ -254,7 +254,7 @@ def test_deep_and_grey_pictures(make_capture: Make, channels: int | None) -> Non
     if channels == 4:
         values[..., 3] = 65535
     write_image(root / "images/0002.png", values)
-    image = load_scene(root, hold_out=0).train.views[2].image
+    image = load_scene(root, hold_out=None).train.views[2].image
     colors = np.repeat(values[..., None], 3, axis=2) if channels is None else values[..., :3]
     np.testing.assert_array_equal(image, np.round(colors / 257))
 
@@ -274,7 +274,7 @@ def missing_text(root: Path, missing: int) -> str:
 def test_few_missing_pictures_are_left_out_with_a_warning(make_capture: Make) -> None:
     root, warnings = make_capture(12), []
     remove_pictures(root, 4)
-    scene = load_scene(root, hold_out=0, warn=warnings.append)
+    scene = load_scene(root, hold_out=None, warn=warnings.append)
     assert warnings == [f"{missing_text(root, 4)}; continuing with 8"]
     assert [view.name for view in scene.train] == ["0000", "0001", *(f"{index:04d}" for index in range(6, 12))]
 
@@ -290,7 +290,7 @@ def test_warning_goes_to_stderr(make_capture: Make, capsys: pytest.CaptureFixtur
 def test_missing_pictures_that_need_consent(make_capture: Make, missing: int, allow: bool | None) -> None:
     root = make_capture(12)
     remove_pictures(root, missing)
-    message = f"{missing_text(root, missing)}. Continuing needs --allow-missing."
+    message = f"{missing_text(root, missing)}. Continuing needs allow_missing."
     with pytest.raises(SceneError, match=re.escape(message)):
         load_scene(root, allow_missing=allow)
 
@@ -298,7 +298,7 @@ def test_missing_pictures_that_need_consent(make_capture: Make, missing: int, al
 def test_many_missing_pictures_with_consent(make_capture: Make) -> None:
     root, warnings = make_capture(12), []
     remove_pictures(root, 9)
-    scene = load_scene(root, allow_missing=True, hold_out=0, warn=warnings.append)
+    scene = load_scene(root, allow_missing=True, hold_out=None, warn=warnings.append)
     assert len(scene.train) == 3
     assert len(warnings) == 1
 

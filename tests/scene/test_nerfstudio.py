@@ -38,7 +38,7 @@ def test_shared_lens(make_capture: Make) -> None:
         k5=0.5,
         k6=0.6,
     )
-    cameras = load_scene(root, hold_out=0).train.normalised_cameras
+    cameras = load_scene(root, hold_out=None).train.normalised_cameras
     np.testing.assert_allclose(cameras.intrinsics, [[10.0, 10.5, 4.25, 2.75]] * 4)  # pictures are half the listed size
     assert cameras.lenses.tolist() == [Lens.OPENCV] * 4
     np.testing.assert_allclose(cameras.distortion[0], [0.1, 0.2, 0.01, 0.02, 0.3, 0.4, 0.5, 0.6])
@@ -51,7 +51,7 @@ def test_lens_per_frame_goes_before_the_shared_one(make_capture: Make) -> None:
         {"camera_model": "OPENCV_FISHEYE", "k1": 0.5, "k4": 0.25},
         {"camera_model": "PINHOLE", "k1": 0.5},
     ]
-    cameras = load_scene(make_capture(per_frame=lenses, k1=0.1), hold_out=0).train.normalised_cameras
+    cameras = load_scene(make_capture(per_frame=lenses, k1=0.1), hold_out=None).train.normalised_cameras
     np.testing.assert_allclose(cameras.intrinsics, [[10, 10, 4, 3], [11, 11, 3, 3], [10, 10, 4, 3], [10, 10, 4, 3]])
     assert cameras.lenses.tolist() == [Lens.OPENCV, Lens.OPENCV, Lens.FISHEYE, Lens.PINHOLE]
     assert cameras.distortion[:, 0].tolist() == [0.1, 0.1, 0.5, 0.0]
@@ -69,17 +69,19 @@ def test_lens_per_frame_goes_before_the_shared_one(make_capture: Make) -> None:
     ],
 )
 def test_angles_where_no_focal_length_is_listed(make_capture: Make, keys: dict[str, float], focal: list[float]) -> None:
-    cameras = load_scene(make_capture(fl_x=None, **keys), hold_out=0).train.normalised_cameras
+    cameras = load_scene(make_capture(fl_x=None, **keys), hold_out=None).train.normalised_cameras
     np.testing.assert_allclose(cameras.intrinsics, [[*focal, 4, 3]] * 4)
 
 
 def test_no_distortion_is_a_pinhole(make_capture: Make) -> None:
-    assert load_scene(make_capture(k1=0.0), hold_out=0).train.normalised_cameras.lenses.tolist() == [Lens.PINHOLE] * 4
+    assert (
+        load_scene(make_capture(k1=0.0), hold_out=None).train.normalised_cameras.lenses.tolist() == [Lens.PINHOLE] * 4
+    )
 
 
 def test_instant_ngp_flag_for_fisheye(make_capture: Make) -> None:
     assert (
-        load_scene(make_capture(is_fisheye=True), hold_out=0).train.normalised_cameras.lenses.tolist()
+        load_scene(make_capture(is_fisheye=True), hold_out=None).train.normalised_cameras.lenses.tolist()
         == [Lens.FISHEYE] * 4
     )
 
@@ -87,7 +89,7 @@ def test_instant_ngp_flag_for_fisheye(make_capture: Make) -> None:
 def test_pictures_of_many_sizes(make_capture: Make) -> None:
     root = make_capture()
     write_image(root / "images/0002.png", np.zeros((10, 4, 3), np.uint8))
-    scene = load_scene(root, hold_out=0, downsample=0.5)
+    scene = load_scene(root, hold_out=None, downsample=0.5)
     assert scene.train.normalised_cameras.sizes.tolist() == [[4, 3], [4, 3], [2, 5], [4, 3]]
     assert [view.image.shape[:2] for view in scene.train] == [(3, 4), (3, 4), (5, 2), (3, 4)]
     np.testing.assert_allclose(scene.train.normalised_cameras.intrinsics[2], [5, 5, 1, 2.5])
@@ -119,30 +121,30 @@ def test_picture_that_contradicts_the_listed_size(make_capture: Make) -> None:
         "ratio, found 8x6 pixels"
     )
     with pytest.raises(SceneError, match=re.escape(message)):
-        load_scene(root, hold_out=0)
+        load_scene(root, hold_out=None)
 
 
 def test_names_with_and_without_ending(make_capture: Make) -> None:
     paths = ["./images/a.png", "images/b", "images/sub/c.jpeg", "./d.v2", "images/e.JPG"]
-    scene = load_scene(make_capture(paths=paths), hold_out=0)
+    scene = load_scene(make_capture(paths=paths), hold_out=None)
     assert sorted(view.name for view in scene.train) == ["a", "b", "c", "d.v2", "e"]
 
 
 def test_another_ending_than_the_one_listed(make_capture: Make, edit: Edit) -> None:
     root = make_capture()
     edit(root / "transforms.json", lambda values: values["frames"][0].update(file_path="images/0000.jpg"))
-    assert load_scene(root, hold_out=0).train.views[0].file == root / "images/0000.png"
+    assert load_scene(root, hold_out=None).train.views[0].file == root / "images/0000.png"
 
 
 def test_windows_paths(make_capture: Make, edit: Edit) -> None:
     root = make_capture()
     edit(root / "transforms.json", lambda values: values["frames"][0].update(file_path=".\\images\\0000.png"))
-    assert {view.name for view in load_scene(root, hold_out=0).train} == {"0000", "0001", "0002", "0003"}
+    assert {view.name for view in load_scene(root, hold_out=None).train} == {"0000", "0001", "0002", "0003"}
 
 
 def test_rigs_with_equal_file_names(make_capture: Make) -> None:
     root = make_capture(paths=["left/0.png", "left/1.png", "right/0.png", "right/1.png"])
-    names = [view.name for view in load_scene(root, hold_out=0).train]
+    names = [view.name for view in load_scene(root, hold_out=None).train]
     assert names == ["left_0", "left_1", "right_0", "right_1"]
 
 
@@ -162,7 +164,7 @@ def test_nothing_held_out(make_capture: Make, count: int, hold_out: int) -> None
 
 def test_users_frame_comes_back(make_capture: Make) -> None:
     root = make_capture()
-    scene = load_scene(root, hold_out=0)
+    scene = load_scene(root, hold_out=None)
     listed = np.array(
         [frame["transform_matrix"] for frame in json.loads((root / "transforms.json").read_text())["frames"]]
     )

@@ -64,7 +64,7 @@ def mask_votes(
 
         both, either, holding = add_up_on_device(surface, edges, scene, device)
     if not holding and len(surface) > 0:
-        raise RunError(f"{scene.root}: no mask of any training view holds a point of the surface")
+        raise RunError(f"{scene.source}: no mask of any training view holds a point of the surface")
     return both, either
 
 
@@ -116,5 +116,5 @@ def masked_views(surface: Surface, scene: Scene) -> list[tuple[int, MaskSet]]:
     if len(surface.visible) != len(train):
         raise RunError(f"surface: made from {len(surface.visible)} views, but {scene.name} has {len(train)}")
     if all(view.masks is None for view in train):
-        raise RunError(f"{scene.root}: no training view has masks (make them with: ultrafield masks {scene.root})")
+        raise RunError(f"{scene.source}: no training view has masks ({scene.masks_advice})")
     return [(index, view.masks) for index, view in enumerate(train) if view.masks is not None and len(view.masks) > 0]

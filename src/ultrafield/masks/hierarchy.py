@@ -39,7 +39,7 @@ def build_mask_set(masks: np.ndarray) -> MaskSet:
     if (areas == 0).any():
         raise ValueError(f"masks: mask {int(np.argmin(areas))} of {len(masks)} holds no pixel")
     inside, same = containment(shared)
-    return MaskSet(bits, areas, inside, same)
+    return MaskSet._trusted(bits, areas, inside, same)
 
 
 def pack_masks(masks: np.ndarray) -> np.ndarray:

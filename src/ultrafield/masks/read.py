@@ -63,7 +63,7 @@ def read_masks(root: Path, split: str, name: str, size: Size | None = None) -> M
     if hierarchy is None:
         return mask_set
     inside, same = (matrix[np.ix_(kept, kept)] for matrix in hierarchy)
-    return MaskSet(mask_set.bits, mask_set.areas, inside, same)
+    return MaskSet._trusted(mask_set.bits, mask_set.areas, inside, same)
 
 
 def find_masks(root: Path, split: str, name: str) -> Path | None:

@@ -135,7 +135,7 @@ def _lab(image: np.ndarray) -> np.ndarray:
     """Lab colours [h, w, 3], float32, with lightness weighted down."""
     import cv2
 
-    return cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) * np.float32([LIGHTNESS, 1, 1])
+    return cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) * np.array([LIGHTNESS, 1, 1], np.float32)
 
 
 def _merge_tree(image: np.ndarray, fine_regions: int, least: float) -> _MergeTree:
@@ -162,7 +162,7 @@ def _merge_tree(image: np.ndarray, fine_regions: int, least: float) -> _MergeTre
     lengths = hg.rag_accumulate_on_edges(regions, hg.Accumulators.sum, np.ones(len(gradient)))
     contrast = hg.rag_accumulate_on_edges(regions, hg.Accumulators.mean, gradient)
     sources, targets = regions.edge_list()
-    perimeters = sum(np.bincount(ends, lengths, len(areas)) for ends in (sources, targets))
+    perimeters = np.bincount(sources, lengths, len(areas)) + np.bincount(targets, lengths, len(areas))
     rule = _MergeRule(colors, areas, perimeters, lengths, contrast, least)
     tree, heights = hg.binary_partition_tree(regions, rule.merged, rule.initial(sources, targets))
     parents = np.asarray(tree.parents(), np.int64)
@@ -238,10 +238,10 @@ def _choose(tree: _MergeTree, areas: np.ndarray, levels: Sequence[int], least: f
     for count in sorted(levels):
         opened = np.zeros(root + 1, bool)
         opened[merges[: count - 1]] = True
-        regions = np.flatnonzero(~opened & opened[tree.parents])
-        for node in sorted(regions if len(regions) else [root], key=lambda node: -areas[node]):
-            if areas[node] >= least and not _repeats(int(node), chosen, tree.parents, areas):
-                chosen[int(node)] = None
+        regions = np.flatnonzero(~opened & opened[tree.parents]).tolist() or [root]
+        for node in sorted(regions, key=lambda node: -int(areas[node])):
+            if areas[node] >= least and not _repeats(node, chosen, tree.parents, areas):
+                chosen[node] = None
     return np.array(list(chosen) or [root], np.int64)
 
 

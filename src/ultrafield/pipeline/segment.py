@@ -92,7 +92,7 @@ def check_evidence(scene: Scene, fields: Fields, engine: Engine) -> None:
         )
     if engine != "field" and all(view.masks is None for view in scene.train):
         raise SceneError(
-            f"{scene.root}: --engine {engine} needs masks; make them, then train again: ultrafield masks {scene.root}"
+            f"{scene.source}: --engine {engine} needs masks; make them, then train again: ultrafield masks {scene.root}"
         )
 
 

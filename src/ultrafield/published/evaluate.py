@@ -51,7 +51,7 @@ def _evaluate(metric: Metric, options: argparse.Namespace) -> None:
     scene = load_scene(options.root_dir, **SceneOptions(width=_READ_WIDTH).arguments())
     truth = load_ground_truth(scene, "val")
     if truth is None:
-        raise SceneError(f"{scene.root}: no ground truth (gt_seg/val/IMAGE_seg_objects.tif)")
+        raise SceneError(f"{scene.source}: no ground truth (gt_seg/val/IMAGE_seg_objects.tif)")
     labels, rotated = read_vis(Path("vis") / options.name, scene, rotated=metric == "vc")
     with report.stage("eval"):
         scores = evaluate_segmentation(
@@ -67,7 +67,7 @@ def _evaluate(metric: Metric, options: argparse.Namespace) -> None:
         )
     wanted = getattr(scores, metric)
     if wanted is None:
-        raise SceneError(f"{scene.root}: view consistency needs val_depth and val_visible")
+        raise SceneError(f"{scene.source}: view consistency needs val_depth and val_visible")
     family: Literal["nc", "vc"] = "vc" if metric == "vc" else "nc"
     content = published_scores(scores.names, wanted, family)
     folder = Path("eval_results") / options.name
@@ -87,13 +87,13 @@ def read_vis(folder: Path, scene: Scene, *, rotated: bool) -> tuple[list[np.ndar
         SceneError: Rotated views are asked for, but the scene has none.
     """
     if "val" not in scene.splits:
-        raise SceneError(f"{scene.root}: no validation views")
+        raise SceneError(f"{scene.source}: no validation views")
     count = len(scene.splits["val"])
     labels = [_read_maps(folder / str(index)) for index in range(count)]
     if not rotated:
         return labels, None
     if "val_rotate" not in scene.splits:
-        raise SceneError(f"{scene.root}: view consistency needs transforms_val_rotate.json")
+        raise SceneError(f"{scene.source}: view consistency needs transforms_val_rotate.json")
     return labels, [_read_maps(folder / str(count + index)) for index in range(len(scene.splits["val_rotate"]))]
 
 

@@ -96,7 +96,7 @@ def open_published(options: PublishedOptions, report: Report) -> tuple[Scene, Sc
         data = SceneOptions(layout="partnet", downsample=options.downsample, half_extent=half_extent)
     scene = open_scene(Path(options.root_dir), data, report)
     if options.rotate_test and "val_rotate" not in scene.splits:
-        raise SceneError(f"{scene.root}: --rotate_test needs transforms_val_rotate.json")
+        raise SceneError(f"{scene.source}: --rotate_test needs transforms_val_rotate.json")
     if options.split != "train" and "val" in scene.splits:
         scene = replace(scene, splits=scene.splits | {"train": _joined(scene.train, scene.splits["val"])})
     return scene, data
@@ -107,7 +107,7 @@ def _joined(train_split: Split, val: Split) -> Split:
     views = (*train_split.views, *(replace(view, name=f"val_{view.name}") for view in val))
     first, second = train_split.normalised_cameras, val.normalised_cameras
     arrays = (np.concatenate(pair) for pair in zip(vars(first).values(), vars(second).values(), strict=True))
-    return Split(views, Cameras(*arrays))
+    return Split(views, Cameras(*arrays), train_split.to_user)
 
 
 def _fit(

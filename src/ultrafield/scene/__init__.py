@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from .ground_truth import load_ground_truth
 from .load import load_scene
-from .scene import GroundTruth, Scene, Split, View
+from .scene import Scene
+from .truth import GroundTruth
+from .view import Split, View
 
 __all__ = ["GroundTruth", "Scene", "Split", "View", "load_ground_truth", "load_scene"]

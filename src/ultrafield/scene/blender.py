@@ -6,9 +6,8 @@ from pathlib import Path
 
 from .frames import Frame, Listing, Warn, drop_missing, poses
 from .nerfstudio import parse_frames, read_transforms
-from .normalize import radius_similarity
+from .normalize import OBJECT_NEAR, radius_similarity
 
-NEAR = 0.01
 WHITE = (1.0, 1.0, 1.0)
 
 
@@ -35,15 +34,15 @@ def list_blender(root: Path, *, layout: str, allow_missing: bool | None, warn: W
     """
     splits: dict[str, tuple[Frame, ...]] = {}
     for split, file in _split_files(root).items():
-        frames = parse_frames(file, read_transforms(file), warn=warn)
+        frames = tuple(parse_frames(file, read_transforms(file), warn=warn))
         if split != "val_rotate":  # rendered by us; the dataset need not hold pictures of it
             frames = drop_missing(
                 root, file.name, frames, allow_missing=allow_missing, warn=warn, optional=split != "train"
             )
         if frames:
-            splits[split] = tuple(frames)
+            splits[split] = frames
     similarity = radius_similarity(poses(splits["train"]), str(root / "transforms_train.json"))
-    return Listing(layout, splits, similarity, WHITE, 0.5, NEAR)
+    return Listing(layout, splits, similarity, WHITE, 0.5, OBJECT_NEAR)
 
 
 def split_file(root: Path, split: str) -> Path | None:

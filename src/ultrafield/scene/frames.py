@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..cameras import Lens, Similarity
-from ..errors import SceneError
+from ..errors import ConfigError, SceneError
 from ..masks.read import same_aspect, size_text
 from ..names import check_name
 
@@ -64,7 +64,7 @@ class Optics:
         return np.array([fx, fy, cx, cy]) * np.concatenate([scale, scale])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Frame:
     """One listed view.
 
@@ -89,7 +89,7 @@ class Frame:
         check_name(self.name, f"{self.where}: view name")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Listing:
     """A scene folder as listed: everything but pictures and masks.
 
@@ -230,18 +230,29 @@ def drop_missing(
     if allow_missing or (allow_missing is None and 3 * missing <= len(frames)):
         warn(f"{text}; continuing with {len(present)}")
         return present
-    raise SceneError(f"{text}. Continuing needs --allow-missing.")
+    raise SceneError(f"{text}. Continuing needs {{setting}}.", setting="allow_missing")
 
 
-def hold_out_views(frames: Sequence[Frame], every: int) -> dict[str, tuple[Frame, ...]]:
-    """Split frames into "train" and "val", the latter being frames 0, `every`, 2 · `every`, …
+def hold_out_views(frames: Sequence[Frame], every: int | None) -> dict[str, tuple[Frame, ...]]:
+    """Split frames into "train" and "val" as `held_out_indices` does."""
+    indices = held_out_indices(len(frames), every)
+    return {split: tuple(frames[index] for index in members) for split, members in indices.items()}
 
-    Nothing is held out if `every` is 0 or if fewer than two views would remain.
+
+def check_hold_out(every: int | None) -> None:
+    """Raise `ConfigError` unless every `every`-th view can be held out."""
+    if every is not None and every < 2:
+        raise ConfigError(f"expected None or at least 2, got {every}", setting="hold_out")
+
+
+def held_out_indices(count: int, every: int | None) -> dict[str, list[int]]:
+    """Split `count` views into "train" and "val", the latter being views 0, `every`, 2 · `every`, …
+
+    Nothing is held out if `every` is None or if fewer than two views would remain.
     """
-    kept = tuple(frame for index, frame in enumerate(frames) if every == 0 or index % every)
-    if every == 0 or len(kept) < 2:
-        return {"train": tuple(frames)}
-    return {"train": kept, "val": tuple(frames[::every])}
+    if every is not None and count - len(range(0, count, every)) >= 2:
+        return {"train": [index for index in range(count) if index % every], "val": list(range(0, count, every))}
+    return {"train": list(range(count))}
 
 
 def check_listed_size(frame: Frame, width: int, height: int) -> None:

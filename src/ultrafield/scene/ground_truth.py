@@ -14,7 +14,8 @@ from ..masks.read import size_text
 from .blender import split_file
 from .nerfstudio import frame_names, read_transforms
 from .normalize import PUBLISHED_RADIUS
-from .scene import GroundTruth, Scene
+from .scene import Scene
+from .truth import GroundTruth
 
 
 def load_ground_truth(scene: Scene, split: str) -> GroundTruth | None:
@@ -34,21 +35,22 @@ def load_ground_truth(scene: Scene, split: str) -> GroundTruth | None:
     Raises:
         SceneError: A file is broken, or does not fit the others.
     """
-    if split not in scene.splits:
+    root = scene.root
+    if root is None or split not in scene.splits:
         return None
     views = scene.splits[split].views
     names = tuple(view.name for view in views)
-    exact = _read_exact(scene.root, split, names)
-    ids = _read_ids(scene.root, split, names, exact)
+    exact = _read_exact(root, split, names)
+    ids = _read_ids(root, split, names, exact)
     if ids is None:
         return None
     parts, objects = ids
-    depth, depth_exact = _read_depth(scene, split, names, exact)
-    visible = _read_visible(scene.root, split, names, parts.shape[1:])
-    for what, array in (("depth", depth), ("objects", objects)):
+    depth, depth_exact = _read_depth(root, scene, split, names, exact)
+    visible = _read_visible(root, split, names, parts.shape[1:])
+    for name, array in (("depth", depth), ("objects", objects)):
         if array is not None and array.shape != parts.shape:
             raise SceneError(
-                f"{scene.root}: {split}: expected {what} of {size_text(parts.shape[1:])} like the part ids, "
+                f"{root}: {split}: expected {name} of {size_text(parts.shape[1:])} like the part ids, "
                 f"found {size_text(array.shape[1:])}"
             )
     return GroundTruth(names, parts, objects, depth, depth_exact, visible)
@@ -92,12 +94,12 @@ def _read_ids(
 
 
 def _read_depth(
-    scene: Scene, split: str, names: Sequence[str], exact: dict[str, np.ndarray]
+    root: Path, scene: Scene, split: str, names: Sequence[str], exact: dict[str, np.ndarray]
 ) -> tuple[np.ndarray | None, bool]:
     """z-depth [V, H, W] float32, normalised units, 0 for none; and whether it is exact."""
     if "depth" in exact:
         return (exact["depth"] / scene.to_user.scale).astype(np.float32), True
-    codes = _read_stack([scene.root / f"{split}_depth" / f"{name}_depth.png" for name in names])
+    codes = _read_stack([root / f"{split}_depth" / f"{name}_depth.png" for name in names])
     if codes is None:
         return None, False
     depth = np.where(codes > 0, PUBLISHED_DEPTH_RANGE * (1.0 - codes / 256.0), 0.0)

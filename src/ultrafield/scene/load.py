@@ -10,11 +10,12 @@ import numpy as np
 from ..cameras import Cameras
 from ..errors import ConfigError, SceneError, check_choice
 from .blender import is_hierarchical, list_blender
-from .frames import Listing, Warn, poses, print_warning
+from .frames import Listing, Warn, check_hold_out, poses, print_warning
 from .images import Color
 from .nerfstudio import list_nerfstudio
 from .partnet import is_partnet, list_partnet
-from .scene import Scene, Split
+from .scene import Scene
+from .view import Split
 from .views import LoadedView, ViewOptions, read_views
 
 LAYOUTS = ("auto", "blender-hs", "nerf-synthetic", "nerfstudio", "partnet")
@@ -30,7 +31,7 @@ def load_scene(
     masks: str | Path | None = None,
     background: Sequence[float] | None = None,
     half_extent: float | None = None,
-    hold_out: int = 8,
+    hold_out: int | None = 8,
     allow_missing: bool | None = None,
     progress: bool = True,
     warn: Warn = print_warning,
@@ -52,7 +53,8 @@ def load_scene(
             known background only if this is given or if its pictures are transparent somewhere.
         half_extent: Half the edge of the box to model, normalised units; by default 0.5 for bounded scenes and large
             enough for the surroundings of captures.
-        hold_out: In layouts that name no validation views, every `hold_out`-th view is one; 0 keeps all for training.
+        hold_out: In layouts that name no validation views, every `hold_out`-th view is one; None (or 0) keeps all for
+            training.
         allow_missing: Whether to continue without pictures that are listed but not on disk. None continues if at most a
             third is missing, and says so.
         progress: Whether to show a progress bar (on a terminal only).
@@ -65,7 +67,8 @@ def load_scene(
         SceneError: The input is not what it must be; the text names file and item.
         ConfigError: An option that cannot be used.
     """
-    check_choice("--layout", layout, LAYOUTS)
+    check_choice("layout", layout, LAYOUTS)
+    hold_out = hold_out or None
     _check_options(downsample, width, hold_out, half_extent)
     root, mask_root = Path(path), Path(path if masks is None else masks)
     for folder in (root, mask_root):
@@ -109,25 +112,24 @@ def detect_layout(root: Path) -> str:
     )
 
 
-def _check_options(downsample: float, width: int | None, hold_out: int, half_extent: float | None) -> None:
+def _check_options(downsample: float, width: int | None, hold_out: int | None, half_extent: float | None) -> None:
     if not 0.0 < downsample <= 1.0:
-        raise ConfigError(f"--downsample: expected a factor in (0, 1], got {downsample:g}")
+        raise ConfigError(f"expected a factor in (0, 1], got {downsample:g}", setting="downsample")
     if width is not None and width < 1:
-        raise ConfigError(f"--width: expected at least 1 pixel, got {width}")
-    if hold_out < 0 or hold_out == 1:
-        raise ConfigError(f"--hold-out: expected 0 or at least 2, got {hold_out}")
+        raise ConfigError(f"expected at least 1 pixel, got {width}", setting="width")
+    check_hold_out(hold_out)
     if half_extent is not None and not 0.0 < half_extent < float("inf"):
-        raise ConfigError(f"--half-extent: expected a positive number, got {half_extent:g}")
+        raise ConfigError(f"expected a positive number, got {half_extent:g}", setting="half_extent")
 
 
 def _color(background: Sequence[float]) -> Color:
     values = [float(value) for value in background]
     if len(values) != 3 or not all(0.0 <= value <= 1.0 for value in values):
-        raise ConfigError(f"--background: expected three numbers in [0, 1], got {values}")
+        raise ConfigError(f"expected three numbers in [0, 1], got {values}", setting="background")
     return values[0], values[1], values[2]
 
 
-def _list(root: Path, layout: str, *, hold_out: int, allow_missing: bool | None, warn: Warn) -> Listing:
+def _list(root: Path, layout: str, *, hold_out: int | None, allow_missing: bool | None, warn: Warn) -> Listing:
     """List the folder's frames with the reader of its layout."""
     layout = detect_layout(root) if layout == "auto" else layout
     if layout == "nerfstudio":
@@ -149,9 +151,10 @@ def _check_masks_found(train: Sequence[LoadedView], mask_root: Path, *, asked: b
 def _split(listing: Listing, name: str, loaded: dict[str, list[LoadedView]]) -> Split:
     """Views and normalised cameras of one split; a camera without picture takes pictures as the others do."""
     frames, items = listing.splits[name], loaded[name]
-    model = next(item for split in ("val", "train") for item in loaded.get(split, ()) if item.native is not None)
-    natives = [item.native or model.native for item in items]
-    workings = [item.working or model.working for item in items]
+    sizes = ((item.native, item.working) for split in ("val", "train") for item in loaded.get(split, ()))
+    native, working = next((native, working) for native, working in sizes if native is not None and working is not None)
+    natives = [item.native or native for item in items]
+    workings = [item.working or working for item in items]
     cameras = Cameras(
         poses(frames),
         np.stack([frame.optics.intrinsics(*native) for frame, native in zip(frames, natives, strict=True)]),
@@ -160,4 +163,4 @@ def _split(listing: Listing, name: str, loaded: dict[str, list[LoadedView]]) -> 
         np.array([frame.optics.distortion for frame in frames], np.float64),
     )
     cameras = cameras.resized(np.array(workings, np.int64)).moved(listing.to_normalised)
-    return Split(tuple(item.view for item in items), cameras)
+    return Split(tuple(item.view for item in items), cameras, listing.to_normalised.inverse())

@@ -23,9 +23,8 @@ from .frames import (
     unique_names,
     warn_about_axes,
 )
-from .normalize import capture_half_extent, capture_similarity
+from .normalize import CAPTURE_NEAR, capture_half_extent, capture_similarity
 
-NEAR = 0.05  # of the mean distance between the cameras and what they look at
 _LENSES = {
     "PINHOLE": Lens.PINHOLE,
     "SIMPLE_PINHOLE": Lens.PINHOLE,
@@ -39,7 +38,7 @@ _DISTORTION = {
 }
 
 
-def list_nerfstudio(root: Path, *, hold_out: int, allow_missing: bool | None, warn: Warn) -> Listing:
+def list_nerfstudio(root: Path, *, hold_out: int | None, allow_missing: bool | None, warn: Warn) -> Listing:
     """List the frames of `transforms.json`, sorted by the names of their pictures.
 
     The scene is normalised from its cameras (`capture_similarity`); `aabb_scale` decides how much of the surroundings
@@ -47,7 +46,7 @@ def list_nerfstudio(root: Path, *, hold_out: int, allow_missing: bool | None, wa
 
     Args:
         root: The scene folder.
-        hold_out: Every `hold_out`-th view is a validation view; 0 for none.
+        hold_out: Every `hold_out`-th view is a validation view; None for none.
         allow_missing: As for `load_scene`.
         warn: Told about missing pictures and repaired poses.
 
@@ -63,7 +62,7 @@ def list_nerfstudio(root: Path, *, hold_out: int, allow_missing: bool | None, wa
     box = number(values, "aabb_scale", str(source))
     position_scale = number(values, "scale", str(source))
     half_extent = capture_half_extent(to_normalised, c2w, aabb_scale=box, position_scale=position_scale)
-    return Listing("nerfstudio", hold_out_views(present, hold_out), to_normalised, None, half_extent, NEAR)
+    return Listing("nerfstudio", hold_out_views(present, hold_out), to_normalised, None, half_extent, CAPTURE_NEAR)
 
 
 def read_transforms(file: Path) -> dict[str, Any]:

@@ -6,11 +6,14 @@ import math
 
 import numpy as np
 
-from ..cameras import Similarity, focus_point
+from ..cameras import Cameras, Similarity, focus_point
 from ..errors import SceneError
 
 PUBLISHED_RADIUS = 1.5
+OBJECT_NEAR = 0.01  # where rays begin in a bounded scene, normalised units
+CAPTURE_NEAR = 0.05  # the same in a capture: of the mean distance between the cameras and their focus
 DEFAULT_HALF_EXTENT = 8.0  # of a capture that does not say how large its surroundings are
+_MARGIN = 1.25  # of pictures around a bounded object
 _NGP_SCALE = 0.33  # instant-ngp multiplies positions by this, and its box is aabb_scale wide
 
 
@@ -44,13 +47,40 @@ def capture_similarity(c2w: np.ndarray, source: str) -> Similarity:
         SceneError: All cameras stand at one point, so that no depth can be seen.
     """
     centres = c2w[:, :, 3]
-    if len(centres) > 1 and np.ptp(centres, axis=0).max() <= 1e-9 * max(1.0, np.abs(centres).max()):
-        raise SceneError(f"{source}: all {len(c2w)} cameras stand at the same point; depth cannot be recovered")
+    _check_apart(centres, source)
     focus = focus_point(c2w)
     distance = float(np.linalg.norm(centres - focus, axis=1).mean())
     rotation = _rotation_to_z(-c2w[:, :, 1].mean(axis=0))
     scale = 1.0 / distance if distance > 0 else 1.0
     return Similarity(scale, rotation, -scale * (rotation @ focus))
+
+
+def object_similarity(cameras: Cameras, source: str) -> Similarity:
+    """The scaling and shift that bring an object in the middle of the pictures into the box [-0.5, 0.5]³.
+
+    The cameras' focus goes to the origin. The cameras' mean distance to it becomes 1.5 as in Blender-HS, or less if
+    their pictures show more than half a unit and a margin of a quarter to each side of the focus.
+
+    Args:
+        cameras: Cameras that look at the object, user's frame.
+        source: Their origin, for messages.
+
+    Raises:
+        SceneError: All cameras stand at one point.
+    """
+    centres = cameras.c2w[:, :, 3]
+    _check_apart(centres, source)
+    focus = focus_point(cameras.c2w)
+    distances = np.linalg.norm(centres - focus, axis=1)
+    slopes = (0.5 * cameras.sizes / cameras.intrinsics[:, :2]).max(axis=1)  # of the rays through the picture's edges
+    scale = min(PUBLISHED_RADIUS / distances.mean(), 0.5 * _MARGIN / float((distances * slopes).max()))
+    return Similarity(float(scale), np.eye(3), -scale * focus)
+
+
+def _check_apart(centres: np.ndarray, source: str) -> None:
+    """Raise `SceneError` if several cameras all stand at one point."""
+    if len(centres) > 1 and np.ptp(centres, axis=0).max() <= 1e-9 * max(1.0, np.abs(centres).max()):
+        raise SceneError(f"{source}: all {len(centres)} cameras stand at the same point; depth cannot be recovered")
 
 
 def capture_half_extent(

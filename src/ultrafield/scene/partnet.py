@@ -10,11 +10,11 @@ import numpy as np
 from ..cameras import Similarity
 from ..errors import SceneError
 from .frames import Frame, Listing, Optics, Warn, drop_missing, hold_out_views
+from .normalize import OBJECT_NEAR
 
 BLACK = (0.0, 0.0, 0.0)
 PICTURE = "shape-rgb.png"
 FIELD_OF_VIEW = math.radians(50.0)
-NEAR = 0.01
 _PUBLISHED_SCALE = 2.0
 
 
@@ -23,14 +23,14 @@ def is_partnet(root: Path) -> bool:
     return next(root.glob("view-*/meta.txt"), None) is not None
 
 
-def list_partnet(root: Path, *, hold_out: int, allow_missing: bool | None, warn: Warn) -> Listing:
+def list_partnet(root: Path, *, hold_out: int | None, allow_missing: bool | None, warn: Warn) -> Listing:
     """List the views in the order of their folders; view-XX is called XX.
 
     The radius is doubled on the way to the normalised frame, as published.
 
     Args:
         root: The scene folder.
-        hold_out: Every `hold_out`-th view is a validation view; 0 for none.
+        hold_out: Every `hold_out`-th view is a validation view; None for none.
         allow_missing: As for `load_scene`.
         warn: Told about missing pictures.
 
@@ -42,8 +42,9 @@ def list_partnet(root: Path, *, hold_out: int, allow_missing: bool | None, warn:
         raise SceneError(f"{root}: holds no view-XX folder")
     present = drop_missing(root, "its view-XX folders", frames, allow_missing=allow_missing, warn=warn)
     splits = hold_out_views(present, hold_out)
-    places = {split: (split, "") for split in splits}  # ours, then the published folder seg/XX
-    return Listing("partnet", splits, Similarity(scale=_PUBLISHED_SCALE), BLACK, 0.5, NEAR, places)
+    # Masks lie in our folder or in the published one, seg/XX.
+    places: dict[str, tuple[str, ...]] = {split: (split, "") for split in splits}
+    return Listing("partnet", splits, Similarity(scale=_PUBLISHED_SCALE), BLACK, 0.5, OBJECT_NEAR, places)
 
 
 def orbit_pose(azimuth: float, elevation: float, radius: float) -> np.ndarray:

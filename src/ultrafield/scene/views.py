@@ -12,11 +12,12 @@ import numpy as np
 
 from ..errors import SceneError
 from ..io import read_image
+from ..masks import MaskSet
 from ..masks.read import find_masks, read_masks, same_aspect, size_text
 from ..parallel import in_threads, workers_for
 from .frames import Frame, Listing, check_listed_size
 from .images import Color, blend, read_picture, resize
-from .scene import View
+from .view import View
 
 PixelSize = tuple[int, int]  # width, height
 
@@ -38,7 +39,7 @@ class ViewOptions:
     behind: Color
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedView:
     """A view as read, with what its camera and the checks across views need.
 
@@ -101,17 +102,37 @@ def read_views(listing: Listing, options: ViewOptions, *, progress: bool) -> dic
     return {split: [loaded[next(in_order)] for _ in frames] for split, frames in listing.splits.items()}
 
 
-def working_size(native: PixelSize, mask_size: PixelSize | None, options: ViewOptions) -> PixelSize:
+def working_size(
+    native: PixelSize, mask_size: PixelSize | None, *, downsample: float = 1.0, width: int | None = None
+) -> PixelSize:
     """The size to work at: `width` if given, else the smaller of the masks' size and the picture's times `downsample`.
 
-    Masks of another aspect ratio have no say (reading them is an error).
+    Masks of another aspect ratio do not count (reading them is an error).
     """
-    if options.width is not None:
-        return options.width, max(1, round(native[1] * options.width / native[0]))
-    scaled = (max(1, round(native[0] * options.downsample)), max(1, round(native[1] * options.downsample)))
+    if width is not None:
+        return width, max(1, round(native[1] * width / native[0]))
+    scaled = (max(1, round(native[0] * downsample)), max(1, round(native[1] * downsample)))
     if mask_size is not None and mask_size[0] < scaled[0] and same_aspect(mask_size, native):
         return mask_size
     return scaled
+
+
+def make_view(
+    name: str, picture: np.ndarray, masks: MaskSet | None, size: PixelSize, behind: Color, *, file: Path | None = None
+) -> View:
+    """A view at working size.
+
+    Args:
+        name: Its name.
+        picture: RGB [H, W, 3] uint8, or RGBA [H, W, 4] float32 in [0, 255].
+        masks: Its masks at working size.
+        size: Working size.
+        behind: Colour behind transparent pixels.
+        file: Where the picture is from.
+    """
+    image = resize(blend(picture, behind), *size)
+    alpha = resize(np.ascontiguousarray(picture[..., 3]), *size) if picture.shape[2] == 4 else None
+    return View(name, image, masks, file, alpha)
 
 
 def _task(listing: Listing, split: str, frame: Frame, options: ViewOptions) -> _Task:
@@ -132,11 +153,9 @@ def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize | Non
     native = (picture.shape[1], picture.shape[0])
     check_listed_size(frame, *native)
     mask_size = None if task.mask_file is None else _size_on_disk(task.mask_file)
-    size = sizes.get(native) or working_size(native, mask_size, options)
-    image = resize(blend(picture, options.behind), *size)
+    size = sizes.get(native) or working_size(native, mask_size, downsample=options.downsample, width=options.width)
     masks = read_masks(options.mask_root, task.mask_split, frame.name, (size[1], size[0]))
-    alpha = resize(np.ascontiguousarray(picture[..., 3]), *size) if picture.shape[2] == 4 else None
-    view = View(frame.name, image, masks, frame.file, alpha)
+    view = make_view(frame.name, picture, masks, size, options.behind, file=frame.file)
     return LoadedView(view, native, size, task.mask_file, mask_size, transparent=picture.shape[2] == 4)
 
 

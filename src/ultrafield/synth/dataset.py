@@ -85,7 +85,7 @@ class SynthConfig:
             ("threads", 1),
         ):
             if getattr(self, name) < least:
-                raise ConfigError(f"{name}: expected at least {least}, got {getattr(self, name)}")
+                raise ConfigError(f"expected at least {least}, got {getattr(self, name)}", setting=name)
         if not -89 <= self.lowest <= self.highest <= 89:
             raise ConfigError(
                 f"lowest, highest: expected -89 to 89 degrees in order, got {self.lowest}, {self.highest}"

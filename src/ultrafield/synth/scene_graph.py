@@ -108,7 +108,7 @@ def read_model(source: Path, up: UpAxis = "auto") -> Model:
     source = Path(source)
     if not source.is_file():
         raise SceneError(f"{source}: no such file")
-    options = {"split_objects": True, "split_groups": True} if source.suffix.lower() == ".obj" else {}
+    options: dict[str, Any] = {"split_objects": True, "split_groups": True} if source.suffix.lower() == ".obj" else {}
     try:
         scene = trimesh.load_scene(source, **options)
     except Exception as error:  # each of trimesh's importers raises its own kinds
@@ -174,7 +174,7 @@ def _part_chains(scene: trimesh.Scene, where: str) -> dict[str, tuple[str, ...]]
         (node, "", ()) for node in reversed(children.get(scene.graph.base_frame, ()))
     ]
     if scene.graph.base_frame in scene.graph.nodes_geometry:
-        stack.append((scene.graph.base_frame, "", ()))
+        stack.append((str(scene.graph.base_frame), "", ()))
     while stack:
         node, parent, above = stack.pop()
         own = node.removeprefix(parent + "/") if parent else node
@@ -299,7 +299,7 @@ def _adjacent_faces(corners: np.ndarray) -> np.ndarray:
 def _corner_colors(mesh: trimesh.Trimesh) -> np.ndarray:
     """Colours at the corners of the faces [F, 3, 3], float32, sRGB in [0, 1]."""
     count = len(mesh.faces)
-    visual = mesh.visual
+    visual: Any = mesh.visual
     if visual.kind == "vertex":
         return (visual.vertex_colors[mesh.faces][..., :3] / 255).astype(np.float32)
     if visual.kind == "face":
@@ -318,13 +318,14 @@ def _gloss(mesh: trimesh.Trimesh) -> float:
 
 def _texture(mesh: trimesh.Trimesh, first_face: int) -> Texture | None:
     """The mesh's picture, if it has one and coordinates in it."""
-    if mesh.visual.kind != "texture" or mesh.visual.uv is None:
+    visual: Any = mesh.visual
+    if visual.kind != "texture" or visual.uv is None:
         return None
-    material = mesh.visual.material
+    material = visual.material
     image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
     if image is None:
         return None
     factor = getattr(material, "baseColorFactor", None)
     factor = np.ones(3, np.float32) if factor is None else np.asarray(factor[:3], np.float32) / 255
-    corners = np.asarray(mesh.visual.uv, np.float32)[mesh.faces]
+    corners = np.asarray(visual.uv, np.float32)[mesh.faces]
     return Texture(first_face, corners, image, factor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -62,7 +62,6 @@ def tube(
 
 def board(size: Sequence[float], centre: Sequence[float], *, cell: float = 0.03) -> trimesh.Trimesh:
     """A box of the given edge lengths, its faces cut into cells fine enough to carry a pattern."""
-    import trimesh
 
     half = np.asarray(size, np.float64) / 2
     sides = []
@@ -74,9 +73,9 @@ def board(size: Sequence[float], centre: Sequence[float], *, cell: float = 0.03)
             points[..., axis] = sign * half[axis]
             points[..., across[0]], points[..., across[1]] = u[:, None], v[None]
             sides.append(_grid(points if sign > 0 else points[:, ::-1]))
-    joined = trimesh.util.concatenate(sides)
-    joined.apply_translation(centre)
-    return joined
+    box = joined(*sides)
+    box.apply_translation(centre)
+    return box
 
 
 def sheet(points: np.ndarray) -> trimesh.Trimesh:
@@ -88,7 +87,9 @@ def joined(*meshes: trimesh.Trimesh) -> trimesh.Trimesh:
     """Several meshes as one part."""
     import trimesh
 
-    return trimesh.util.concatenate(meshes)
+    mesh = trimesh.util.concatenate(meshes)
+    assert isinstance(mesh, trimesh.Trimesh)
+    return mesh
 
 
 def painted(mesh: trimesh.Trimesh, pattern: Pattern | Color, *, gloss: float = 0.0) -> trimesh.Trimesh:
@@ -96,7 +97,8 @@ def painted(mesh: trimesh.Trimesh, pattern: Pattern | Color, *, gloss: float = 0
     points = np.asarray(mesh.vertices)
     color = pattern(points) if callable(pattern) else np.broadcast_to(pattern, points.shape)
     rgba = np.concatenate([np.clip(color, 0, 1), np.ones((len(points), 1))], axis=1)
-    mesh.visual.vertex_colors = np.round(rgba * 255).astype(np.uint8)
+    visual: Any = mesh.visual
+    visual.vertex_colors = np.round(rgba * 255).astype(np.uint8)
     mesh.metadata["gloss"] = gloss
     return mesh
 

@@ -84,7 +84,7 @@ def pixel_pool(scene: Scene, device: torch.device) -> PixelPool:
     images = []
     for view in scene.train:
         if view.image is None:
-            raise SceneError(f"{scene.root}: training view {view.name!r} has no picture")
+            raise SceneError(f"{scene.source}: training view {view.name!r} has no picture")
         images.append(view.image.reshape(-1, 3))
     starts = np.concatenate([[0], np.cumsum([len(image) for image in images])])
     alpha = None

@@ -15,9 +15,7 @@ def check_masks(scene: Scene) -> None:
     """Raise `SceneError` if a training view has no masks."""
     for view in scene.train:
         if view.masks is None:
-            raise SceneError(
-                f"{scene.root}: training view {view.name!r} has no masks; make them with: ultrafield masks {scene.root}"
-            )
+            raise SceneError(f"{scene.source}: training view {view.name!r} has no masks; {scene.masks_advice}")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,111 @@
+"""Views and splits: pictures with their masks, and the cameras that took them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ..cameras import Cameras, Similarity
+from ..errors import check_shape
+from ..masks import MaskSet
+from ..masks.read import size_text
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One picture of a scene.
+
+    Attributes:
+        name: Unique within its split; the stem of every file written for the view.
+        image: [H, W, 3] uint8 sRGB at working size, blended on the background; None for a camera without a picture.
+        masks: The view's 2D masks at working size, or None.
+        file: The picture on disk, for messages.
+        alpha: Coverage [H, W] uint8 of a picture that has it, before blending; None otherwise.
+
+    `ValueError` names the view if an array has another dtype or shape.
+    """
+
+    name: str
+    image: np.ndarray | None = None
+    masks: MaskSet | None = None
+    file: Path | None = None
+    alpha: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for attribute, shape in (("image", (None, None, 3)), ("alpha", (None, None))):
+            array = getattr(self, attribute)
+            if array is None:
+                continue
+            array = np.ascontiguousarray(array)
+            check_shape(f"view {self.name!r}: {attribute}", array, shape)
+            if array.dtype != np.uint8:
+                raise ValueError(f"view {self.name!r}: {attribute}: expected uint8, got {array.dtype}")
+            object.__setattr__(self, attribute, array)
+        sizes = [item.shape[:2] for item in (self.image, self.alpha, self.masks) if item is not None]
+        if len(set(sizes)) > 1:
+            listed = " and ".join(size_text(size) for size in sizes)
+            raise ValueError(f"view {self.name!r}: image, alpha and masks must have one size, got {listed}")
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Height and width of picture and masks; None if there are neither."""
+        for item in (self.image, self.masks):
+            if item is not None:
+                return item.shape[0], item.shape[1]
+        return None
+
+    def __repr__(self) -> str:
+        size = "no picture" if self.shape is None else f"{self.shape[1]}×{self.shape[0]} pixels"
+        return f"View({self.name!r}, {size}, {'no' if self.masks is None else len(self.masks)} masks)"
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The views of one split and their cameras, in the same order.
+
+    Attributes:
+        views: Views with unique names.
+        normalised_cameras: Their cameras in the normalised frame, of the sizes of the pictures.
+        to_user: Maps normalised coordinates to the user's frame; a `Scene` gives its own to its splits.
+
+    `ValueError` names the view whose camera has another size, and names that are not unique.
+    """
+
+    views: tuple[View, ...]
+    normalised_cameras: Cameras
+    to_user: Similarity = field(default_factory=Similarity)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "views", tuple(self.views))
+        if len(self.views) != len(self.normalised_cameras):
+            raise ValueError(f"split: {len(self.views)} views but {len(self.normalised_cameras)} cameras")
+        for name, times in Counter(view.name for view in self.views).items():
+            if times > 1:
+                raise ValueError(f"split: {times} views are called {name!r}")
+        for view, (width, height) in zip(self.views, self.normalised_cameras.sizes.tolist(), strict=True):
+            if view.shape not in (None, (height, width)):
+                raise ValueError(
+                    f"view {view.name!r}: expected {size_text((height, width))} as its camera has, "
+                    f"got {size_text(view.shape)}"
+                )
+
+    @property
+    def cameras(self) -> Cameras:
+        """The cameras in the user's frame and units."""
+        return self.normalised_cameras.moved(self.to_user)
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def __iter__(self) -> Iterator[View]:
+        return iter(self.views)
+
+    def __repr__(self) -> str:
+        sizes = {view.shape for view in self.views if view.shape is not None}
+        size = " of {1}×{0} pixels".format(*next(iter(sizes))) if len(sizes) == 1 else f" of {len(sizes)} sizes"
+        masked = sum(view.masks is not None for view in self.views)
+        return f"Split({len(self)} views{size if sizes else ' without pictures'}, {masked} with masks)"

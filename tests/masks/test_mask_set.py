@@ -1,0 +1,51 @@
+"""Mask sets refuse what compiled loops could not read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ultrafield.masks import MaskSet, build_mask_set
+
+
+def masks(count: int = 3) -> np.ndarray:
+    stack = np.random.default_rng(count).random((count, 6, 5)) < 0.5
+    stack[:, 0, 0] = True
+    return stack
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 130])
+def test_a_built_set_passes_its_own_checks(count: int) -> None:
+    built = build_mask_set(masks(count))
+    again = MaskSet(built.bits, built.areas, built.inside, built.same)
+    np.testing.assert_array_equal(again.masks(), masks(count))
+    assert repr(again) == f"MaskSet({count} masks of 5×6 pixels)"
+
+
+def test_what_is_not_contiguous_is_copied() -> None:
+    built = build_mask_set(masks())
+    turned = replace(built, bits=np.asfortranarray(built.bits))
+    assert turned.bits.flags.c_contiguous
+    np.testing.assert_array_equal(turned.bits, built.bits)
+
+
+def test_bad_arrays_are_named() -> None:
+    built = build_mask_set(masks())
+    for changes, error in (
+        ({"bits": built.bits.astype(np.int64)}, "bits: expected uint64, got int64"),
+        ({"bits": built.bits[..., [0, 0]]}, "bits: expected shape [*, *, 1], got [6, 5, 2]"),
+        ({"bits": built.bits | np.uint64(8)}, "bits: a bit from 3 on is set, but there are 3 masks"),
+        ({"bits": built.bits | np.uint64(1)}, "areas: expected a sum of"),
+        ({"areas": built.areas.astype(np.int32)}, "areas: expected int64, got int32"),
+        ({"areas": built.areas * [1, 0, 1]}, "areas: mask 1 of 3 holds no pixel"),
+        ({"inside": built.inside[:2]}, "inside: expected shape [3, 3], got [2, 3]"),
+        ({"same": built.same.astype(np.uint8)}, "same: expected bool, got uint8"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(error)):
+            replace(built, **changes)
+    for index in (-1, 3):
+        with pytest.raises(IndexError, match=f"mask {index} is out of range for 3 masks"):
+            built.mask(index)
