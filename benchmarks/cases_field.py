@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from ultrafield.config import HashGridConfig, preset
-from ultrafield.field.hashgrid import GridLayout, encode, grid_layout
+from ultrafield.field.hashgrid import encode
 from ultrafield.field.kernels.hashgrid_torch import encode_torch
+from ultrafield.field.layout import GridLayout, grid_layout
 from ultrafield.field.mlp import Mlp
 
 # Widths of the networks of the presets, and whether a ReLU follows the last layer.

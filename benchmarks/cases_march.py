@@ -12,7 +12,8 @@ from torch.nn.functional import normalize
 
 from ultrafield.field.kernels.march_cpu import march_cpu
 from ultrafield.field.kernels.march_torch import march_torch
-from ultrafield.field.occupancy import OccupancyGrid, march, step_edges
+from ultrafield.field.march import march, step_edges
+from ultrafield.field.occupancy import OccupancyGrid
 from ultrafield.field.volrend import ray_indices
 
 

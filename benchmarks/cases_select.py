@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ultrafield.field.model import to_unit_cube
-from ultrafield.field.occupancy import FixedSamples
-from ultrafield.field.volrend import NEGLIGIBLE, ray_indices, run_offsets
+from ultrafield.field.samples import NEGLIGIBLE, FixedSamples
+from ultrafield.field.volrend import ray_indices, run_offsets
 
 _LIMIT = 4.5  # optical depth behind which a sample counts as hidden
 _TABLE = 8  # heaviest samples kept per ray

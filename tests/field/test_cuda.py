@@ -7,7 +7,8 @@ import torch
 
 from ultrafield.config import HashGridConfig
 from ultrafield.field.hashgrid import HashGrid, encode
-from ultrafield.field.occupancy import OccupancyGrid, march, step_edges
+from ultrafield.field.march import march, step_edges
+from ultrafield.field.occupancy import OccupancyGrid
 from ultrafield.field.volrend import accumulate, distortion, render_weights
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from ultrafield.config import HashGridConfig
-from ultrafield.field.hashgrid import HashGrid, encode, grid_layout
+from ultrafield.field.hashgrid import HashGrid, encode
 from ultrafield.field.kernels.hashgrid_torch import encode_torch
+from ultrafield.field.layout import grid_layout
 
 SMALL = HashGridConfig(levels=3, features=2, log2_entries=9, base_resolution=4, max_resolution=16)
 

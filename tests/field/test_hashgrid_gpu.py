@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from ultrafield.config import HashGridConfig
-from ultrafield.field.hashgrid import GridLayout, encode, grid_layout
+from ultrafield.field.hashgrid import encode
 from ultrafield.field.kernels.hashgrid_torch import encode_torch
+from ultrafield.field.layout import GridLayout, grid_layout
 
 pytest.importorskip("triton", reason="needs Triton")
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from ultrafield.field.kernels.march_torch import march_torch
-from ultrafield.field.occupancy import OccupancyGrid, march, step_edges
+from ultrafield.field.march import march, step_edges
+from ultrafield.field.occupancy import OccupancyGrid
 from ultrafield.field.volrend import ray_indices
 
 pytest.importorskip("triton", reason="needs Triton")

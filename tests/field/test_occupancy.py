@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from ultrafield.field.kernels.march_torch import march_torch
-from ultrafield.field.occupancy import OccupancyGrid, Samples, march, step_edges
+from ultrafield.field.march import march, step_edges
+from ultrafield.field.occupancy import OccupancyGrid
+from ultrafield.field.samples import Samples
 
 
 def random_grid(cascades: int, resolution: int = 8, share: float = 0.2, seed: int = 0) -> OccupancyGrid:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ultrafield.field.model import to_unit_cube
-from ultrafield.field.occupancy import FixedSamples
+from ultrafield.field.samples import FixedSamples
 
 pytest.importorskip("triton")
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from ultrafield.cameras import Cameras, Lens
 from ultrafield.config import GeometryConfig
-from ultrafield.field.occupancy import OccupancyGrid, step_edges
+from ultrafield.field.march import step_edges
+from ultrafield.field.occupancy import OccupancyGrid
 from ultrafield.field.rays import ray_table
 from ultrafield.field.render import _render_group, median_distance, render_view, render_views, trace
 
@@ -89,8 +90,8 @@ def test_nothing_is_kept_behind_an_opaque_surface():
 
 
 def test_median_interpolates_within_a_sample():
-    from ultrafield.field.occupancy import Samples
     from ultrafield.field.render import Traced
+    from ultrafield.field.samples import Samples
 
     samples = Samples(torch.tensor([0, 2, 3]), torch.tensor([1.0, 2.0, 1.0]), torch.tensor([1.0, 1.0, 1.0]))
     traced = Traced(samples, torch.zeros(3), torch.tensor([0.25, 0.75, 0.4]))

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ultrafield.field.occupancy import FixedSamples, Samples
 from ultrafield.field.render import Traced, median_distance
-from ultrafield.field.volrend import NEGLIGIBLE, ray_indices, render_weights
+from ultrafield.field.samples import NEGLIGIBLE, FixedSamples, Samples
+from ultrafield.field.volrend import ray_indices, render_weights
 
 pytest.importorskip("triton", reason="needs Triton")
 

@@ -5,7 +5,7 @@ Source: Müller et al., "Instant Neural Graphics Primitives with a Multiresoluti
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,59 +13,7 @@ from torch import Tensor, nn
 
 from ..config import HashGridConfig
 from ..errors import check_shape
-
-# Multipliers of the spatial hash (Müller et al. 2022, eq. 4); the first axis has 1, for coherent reads along it.
-HASH_PRIMES = (1, 2654435761, 805459861)
-
-
-@dataclass(frozen=True)
-class GridLayout:
-    """Where each level's rows lie in the table.
-
-    Attributes:
-        resolutions: Cells along an edge [L], int64.
-        offsets: First row of each level, and the end [L + 1], int64.
-        hashed: Whether a level has fewer rows than vertices [L] bool.
-        features: Channels per level F.
-    """
-
-    resolutions: np.ndarray
-    offsets: np.ndarray
-    hashed: np.ndarray
-    features: int
-    _devices: dict[torch.device, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
-
-    @property
-    def levels(self) -> int:
-        """Number of levels L."""
-        return len(self.resolutions)
-
-    @property
-    def channels(self) -> int:
-        """Channels of the encoding, L · F."""
-        return self.levels * self.features
-
-    def on(self, device: torch.device) -> Tensor:
-        """Resolution, first row and hash mask of each level [3, L], int64; the mask is −1 where the level is dense.
-
-        Copied to a device once, so that later calls do not wait for it.
-        """
-        if device not in self._devices:
-            masks = np.where(self.hashed, np.diff(self.offsets) - 1, -1)
-            self._devices[device] = torch.from_numpy(np.stack([self.resolutions, self.offsets[:-1], masks])).to(device)
-        return self._devices[device]
-
-
-def grid_layout(config: HashGridConfig) -> GridLayout:
-    """Resolutions and table rows of a grid: dense where all vertices fit, hashed to a power of two elsewhere."""
-    growth = (config.max_resolution / config.base_resolution) ** (1.0 / max(1, config.levels - 1))
-    # The small addend keeps e.g. 16 · 2^5 from being floored to 511 by rounding.
-    resolutions = np.floor(config.base_resolution * growth ** np.arange(config.levels) + 1e-6).astype(np.int64)
-    vertices = (resolutions + 1) ** 3
-    hashed = vertices > 1 << config.log2_entries
-    rows = np.where(hashed, 1 << config.log2_entries, vertices)
-    offsets = np.concatenate([[0], np.cumsum(rows)]).astype(np.int64)
-    return GridLayout(resolutions, offsets, hashed, config.features)
+from .layout import GridLayout, grid_layout
 
 
 class HashGrid(nn.Module):
@@ -119,7 +67,7 @@ def encode(x: Tensor, table: Tensor, layout: GridLayout, live: Tensor | None = N
 
 class _EncodeCpu(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
+    def forward(ctx: Any, x: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
         from .kernels.hashgrid_cpu import encode_forward
 
         ctx.layout = layout
@@ -129,14 +77,14 @@ class _EncodeCpu(torch.autograd.Function):
         return torch.from_numpy(out)
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         from .kernels.hashgrid_cpu import encode_backward_table, encode_backward_x
 
-        x, table = ctx.saved_tensors
-        grad, x = grad.contiguous().numpy(), x.detach().contiguous().numpy()
+        x, table = (saved.detach().contiguous().numpy() for saved in ctx.saved_tensors)
+        upstream = grad.contiguous().numpy()
         grad_x = grad_table = None
         if ctx.needs_input_grad[1]:
-            grad_table = torch.from_numpy(encode_backward_table(x, grad, ctx.layout))
+            grad_table = torch.from_numpy(encode_backward_table(x, upstream, ctx.layout))
         if ctx.needs_input_grad[0]:
-            grad_x = torch.from_numpy(encode_backward_x(x, table.detach().numpy(), grad, ctx.layout))
+            grad_x = torch.from_numpy(encode_backward_x(x, table, upstream, ctx.layout))
         return grad_x, grad_table, None

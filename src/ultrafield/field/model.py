@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from ..config import FeatureConfig, GeometryConfig
 from .hashgrid import HashGrid
+from .march import step_edges
 from .mlp import SPHERICAL_CHANNELS, Mlp, spherical_harmonics, truncated_exp
-from .occupancy import OccupancyGrid, step_edges
+from .occupancy import OccupancyGrid
 
 GEOMETRY_CHANNELS = 16
 _CUBE_DIAGONAL = 3**0.5

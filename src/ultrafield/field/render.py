@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from ..cameras import Cameras, RenderedView
+from .march import march
 from .model import FeatureField, RadianceField
-from .occupancy import Samples, march
 from .rays import ray_table
-from .volrend import NEGLIGIBLE, accumulate, ray_indices, render_weights, run_offsets
+from .samples import NEGLIGIBLE, Samples
+from .volrend import accumulate, ray_indices, render_weights, run_offsets
 
 _STAGE = 24
 

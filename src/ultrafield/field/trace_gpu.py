@@ -11,7 +11,7 @@ from .kernels.march_gpu import march_gpu, pack_bits
 from .kernels.select_gpu import append_runs, reached
 from .kernels.volrend_gpu import ray_indices_gpu, render_weights_gpu
 from .model import RadianceField
-from .occupancy import Samples
+from .samples import Samples
 from .volrend import run_offsets
 
 

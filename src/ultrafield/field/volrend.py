@@ -5,26 +5,32 @@ Source: Max, "Optical models for direct volume rendering", 1995; Mildenhall et a
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import check_shape
 
-NEGLIGIBLE = 1e-4  # samples that weigh less are not shaded and not kept
-
 
 def ray_indices(offsets: Tensor, count: int) -> Tensor:
-    """Ray of each sample [S], int64, from the runs' bounds `offsets` [R + 1]; `count` is S.
+    """Ray of each sample.
 
-    On CUDA `count` may exceed the number of samples; what is behind them is 0.
+    Args:
+        offsets: First sample of each ray, and the number of samples [R + 1], int64.
+        count: Length S of the result: the number of samples; on CUDA it may be larger.
+
+    Returns:
+        [S], int64; 0 behind the last sample.
     """
     if offsets.is_cuda:
         from .kernels.volrend_gpu import ray_indices_gpu
 
         return ray_indices_gpu(offsets, count)
-    rays = torch.arange(len(offsets) - 1, device=offsets.device)
-    return torch.repeat_interleave(rays, offsets.diff(), output_size=count)
+    from .kernels.volrend_torch import ray_indices_torch
+
+    return ray_indices_torch(offsets, count)
 
 
 def run_offsets(counts: Tensor) -> Tensor:
@@ -95,61 +101,63 @@ def distortion(weights: Tensor, position: Tensor, delta: Tensor, offsets: Tensor
     return _DistortionCpu.apply(weights, position, delta, offsets)
 
 
-def _numpy(*tensors: Tensor) -> list[np.ndarray]:
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+def _numpy(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().contiguous().numpy()
 
 
 class _WeightsCpu(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, sigma: Tensor, delta: Tensor, offsets: Tensor) -> Tensor:
+    def forward(ctx: Any, sigma: Tensor, delta: Tensor, offsets: Tensor) -> Tensor:
         from .kernels.volrend_cpu import weights_forward
 
         weights = torch.empty_like(sigma)
-        weights_forward(*_numpy(sigma, delta, offsets), weights.numpy())
+        weights_forward(_numpy(sigma), _numpy(delta), _numpy(offsets), weights.numpy())
         ctx.save_for_backward(sigma, delta, offsets, weights)
         return weights
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         from .kernels.volrend_cpu import weights_backward
 
-        sigma, delta, offsets, weights = ctx.saved_tensors
-        grad_sigma = torch.empty_like(sigma)
-        weights_backward(*_numpy(grad, sigma, delta, offsets, weights), grad_sigma.numpy())
-        return grad_sigma, None, None
+        sigma, delta, offsets, weights = (_numpy(saved) for saved in ctx.saved_tensors)
+        grad_sigma = np.empty_like(sigma)
+        weights_backward(_numpy(grad), sigma, delta, offsets, weights, grad_sigma)
+        return torch.from_numpy(grad_sigma), None, None
 
 
 class _AccumulateCpu(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, weights: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
+    def forward(ctx: Any, weights: Tensor, values: Tensor, offsets: Tensor) -> Tensor:
         from .kernels.volrend_cpu import accumulate_forward
 
         out = torch.empty(len(offsets) - 1, values.shape[1])
-        accumulate_forward(*_numpy(weights, values, offsets), out.numpy())
+        accumulate_forward(_numpy(weights), _numpy(values), _numpy(offsets), out.numpy())
         ctx.save_for_backward(weights, values, offsets)
         return out
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
         from .kernels.volrend_cpu import accumulate_backward
 
-        weights, values, offsets = ctx.saved_tensors
-        grad_weights, grad_values = torch.empty_like(weights), torch.empty_like(values)
-        accumulate_backward(*_numpy(grad, weights, values, offsets), grad_weights.numpy(), grad_values.numpy())
-        return grad_weights, grad_values, None
+        weights, values, offsets = (_numpy(saved) for saved in ctx.saved_tensors)
+        grad_weights, grad_values = np.empty_like(weights), np.empty_like(values)
+        accumulate_backward(_numpy(grad), weights, values, offsets, grad_weights, grad_values)
+        return torch.from_numpy(grad_weights), torch.from_numpy(grad_values), None
 
 
 class _DistortionCpu(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, weights: Tensor, position: Tensor, delta: Tensor, offsets: Tensor) -> Tensor:
+    def forward(ctx: Any, weights: Tensor, position: Tensor, delta: Tensor, offsets: Tensor) -> Tensor:
         from .kernels.volrend_cpu import distortion_forward
 
         loss, slope = torch.empty(len(offsets) - 1), torch.empty_like(weights)
-        distortion_forward(*_numpy(weights, position, delta, offsets), loss.numpy(), slope.numpy())
+        distortion_forward(
+            _numpy(weights), _numpy(position), _numpy(delta), _numpy(offsets), loss.numpy(), slope.numpy()
+        )
         ctx.save_for_backward(slope, offsets)
         return loss
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         slope, offsets = ctx.saved_tensors
         return slope * grad[ray_indices(offsets, len(slope))], None, None, None

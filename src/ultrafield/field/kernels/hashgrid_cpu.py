@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 from numba import get_num_threads, njit, prange, uint32
 
-from ..hashgrid import HASH_PRIMES, GridLayout
+from ..layout import HASH_PRIMES, GridLayout
 
 _PRIME_Y, _PRIME_Z = HASH_PRIMES[1:]
 

@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..hashgrid import HASH_PRIMES, GridLayout
+from ..layout import HASH_PRIMES, GridLayout
 
 # Samples and levels of a program, and its warps; backwards, runs of neighbouring samples whose gradients are summed
 # before they are added to the table: along a ray they share the cells of coarse levels.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..hashgrid import HASH_PRIMES, GridLayout
+from ..layout import HASH_PRIMES, GridLayout
 
 
 def encode_torch(x: Tensor, table: Tensor, layout: GridLayout) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..occupancy import OccupancyGrid, Samples
+from ..occupancy import OccupancyGrid
+from ..samples import Samples
 
 _STEPS_AT_ONCE = 1 << 25
 

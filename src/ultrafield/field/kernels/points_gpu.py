@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ..occupancy import FixedSamples
+from ..samples import FixedSamples
 
 _BLOCK = 128
 _ROWS = 64

@@ -10,8 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from ..occupancy import FixedSamples
-from ..volrend import NEGLIGIBLE
+from ..samples import NEGLIGIBLE, FixedSamples
 from .packing_gpu import clear_tail, load_row, load_rows, load_runs, place_runs, reach_remainder, sums_in_front
 
 _TILE = {"BR": 8, "BS": 16, "num_warps": 1}  # of one warp: where rays end early, no other warp is waited for

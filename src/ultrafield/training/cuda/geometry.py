@@ -22,7 +22,7 @@ from ...field.kernels.points_gpu import join_rows_gpu, sample_points_gpu
 from ...field.kernels.select_gpu import visible_fixed
 from ...field.kernels.volrend_gpu import distortion_gpu, render_weights_gpu
 from ...field.model import to_unit_cube
-from ...field.occupancy import FixedSamples
+from ...field.samples import FixedSamples
 from ...scene import Scene
 from ..checkpoint import fingerprint, goes_on, new_geometry
 from ..geometry.quadruples import find_quadruples

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from ...field.model import RadianceField
-from ...field.render import NEGLIGIBLE, Traced, trace
+from ...field.render import Traced, trace
+from ...field.samples import NEGLIGIBLE
 from ...field.volrend import ray_indices, run_offsets
 from ..pixels import PixelPool
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from ...config import Config, GeometryConfig
 from ...errors import TrainingError
 from ...field.model import RadianceField
-from ...field.occupancy import Samples
-from ...field.render import NEGLIGIBLE, sample_positions, trace
+from ...field.render import sample_positions, trace
+from ...field.samples import NEGLIGIBLE, Samples
 from ...field.volrend import accumulate, distortion, render_weights
 from ...scene import Scene
 from ..checkpoint import fingerprint, goes_on, new_geometry, start_from
