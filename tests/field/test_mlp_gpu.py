@@ -129,3 +129,20 @@ def test_gradients_are_the_same_every_time(kernel_device):
     x, weights, grad = inputs([32, 64, 3], 300, kernel_device)
     first, second = (gradients(lambda x, w: mlp_gpu(x, w), x, weights, grad) for _ in range(2))
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_weights_without_room_in_shared_memory_are_read_where_they_are_needed(kernel_device, monkeypatch):
+    monkeypatch.setattr(module._Device, "of", classmethod(lambda cls, device: cls(processors=1, shared_memory=0)))
+    x, weights, grad = inputs([32, 48, 20, 3], 200, kernel_device)
+    found = gradients(lambda x, w: mlp_gpu(x, w, precision="ieee"), x, weights, grad)
+    expected = gradients(lambda x, w: plain(x, w, False), x.double(), [w.double() for w in weights], grad.double())
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.double(), other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_device_with_less_shared_memory_holds_fewer_weights():
+    hopper, ada = (module._Device(processors=132, shared_memory=kilobytes << 10) for kilobytes in (227, 99))
+    assert hopper.holds(128 * 128, "tf32")
+    assert not hopper.holds(128 * 128 + 256, "tf32")
+    assert hopper.holds(24576, "bf16")
+    assert not ada.holds(256, "bf16")
