@@ -98,12 +98,9 @@ class DeviceMasks:
         Args:
             generator: Source of randomness, on the device of the masks; a graph must have it registered.
         """
-        from ..contrast.kernels.comparisons_gpu import (
-            choose_rules_gpu,
-            draw_comparisons_gpu,
-            draw_pixels_gpu,
-            pack_regions_gpu,
-        )
+        from ..contrast.kernels.comparisons_gpu import draw_comparisons_gpu
+        from ..contrast.kernels.pixels_gpu import draw_pixels_gpu
+        from ..contrast.kernels.regions_gpu import choose_rules_gpu, pack_regions_gpu
 
         settings, count, device = self.settings, self.pixels_per_image, self._layout.device
 
