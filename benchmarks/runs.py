@@ -14,7 +14,7 @@ from ultrafield.field.volrend import ray_indices, run_offsets
 
 @dataclass(frozen=True)
 class Runs:
-    """Packed samples of rays with 8 to 40 each, which touch one another."""
+    """Packed samples of rays with 8 to 40 each (the last one perhaps with three less), which touch one another."""
 
     offsets: Tensor
     sigma: Tensor
@@ -35,7 +35,9 @@ class Runs:
 def packed_runs(setup: Setup) -> Runs:
     """Runs of some density everywhere."""
     rays = max(1, setup.composited // 24)
-    offsets = run_offsets(setup.indices(33, rays, seed=0) + 8)
+    counts = setup.indices(33, rays, seed=0) + 8
+    counts[-1] -= counts.sum() % 4  # arrays in multiples of four, as in training
+    offsets = run_offsets(counts)
     count = int(offsets[-1])
     sigma, delta = setup.uniform(count, seed=1) * 30, torch.full((count,), 1 / 128, device=setup.device)
     rank = torch.arange(count, device=setup.device) - offsets[ray_indices(offsets, count)]

@@ -32,6 +32,8 @@ class Samples:
 class FixedSamples:
     """Packed samples along R rays in arrays of a fixed size C, of which the first offsets[R] entries are in use.
 
+    C is a multiple of four: kernels read that many entries at once.
+
     Attributes:
         offsets: First sample of each ray, and the number of samples [R + 1], int64.
         t: Distance along the unit ray [C], float32; zeros behind the last sample, as in `delta` and `rays`.
@@ -48,9 +50,14 @@ class FixedSamples:
 
     @classmethod
     def empty(cls, rays: int, capacity: int, device: torch.device, *, cleared: bool = True) -> FixedSamples:
-        """Room for samples, all zeros if `cleared`; the rest has still to be written, unless there are no rays."""
+        """Room for `capacity` samples or up to three more, all zeros if `cleared`.
+
+        What is not cleared, `offsets` and `complete` have still to be written, unless there are no rays.
+        """
         make = torch.zeros if cleared else torch.empty
-        t, delta, indices = make((3, capacity), device=device)  # one call, as launches count in short steps
+        t, delta, indices = make(
+            (3, -(-capacity // 4) * 4), device=device
+        )  # one call, as launches count in short steps
         offsets = torch.empty(rays + 1, dtype=torch.int64, device=device)
         complete = torch.empty(rays, dtype=torch.bool, device=device)
         return cls(offsets if rays else offsets.zero_(), t, delta, indices.view(torch.int32), complete)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from .kernels.march_gpu import march_gpu, pack_bits
-from .kernels.select_gpu import append_runs, reached
+from .kernels.packing_gpu import append_runs
+from .kernels.select_gpu import reached
 from .kernels.volrend_gpu import ray_indices_gpu, render_weights_gpu
 from .model import RadianceField
 from .samples import Samples

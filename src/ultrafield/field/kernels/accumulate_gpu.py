@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .packing_gpu import clear_tail, load_runs
+from .packing_gpu import clear_tail, load_runs, run_tile
 
 _TAIL = 4096
 
@@ -85,9 +85,7 @@ def _accumulate_forward_kernel(
     channel = tl.program_id(1) * BC + tl.arange(0, BC)
     terms = tl.zeros([BR, BS, BC], tl.float32)  # added up when the runs are over: sums across threads are dear
     for start in range(0, tl.max(length, axis=0), BS):
-        j = start + tl.arange(0, BS)[None, :]
-        here = begin[:, None] + j
-        mask = j < length[:, None]
+        here, mask = run_tile(begin, start, length, BS)
         w = tl.load(weights + here, mask=mask, other=0.0)
         inside = mask[:, :, None] & (channel < CHANNELS)[None, None, :]
         v = tl.load(values + here[:, :, None] * CHANNELS + channel[None, None, :], mask=inside, other=0.0)
@@ -126,9 +124,7 @@ def _accumulate_backward_kernel(
         first_channels = tl.arange(0, BC)[None, :]
         upstream = tl.load(row + first_channels, mask=real[:, None] & (first_channels < CHANNELS), other=0.0)
         for start in range(0, tl.max(length, axis=0), BS):
-            j = start + tl.arange(0, BS)[None, :]
-            here = begin[:, None] + j
-            mask = j < length[:, None]
+            here, mask = run_tile(begin, start, length, BS)
             if grad_values is not None:
                 w = tl.load(weights + here, mask=mask, other=0.0)
             dot = tl.zeros([BR, BS], tl.float32)

@@ -41,6 +41,58 @@ def place_runs(
     return placed
 
 
+def append_runs(
+    source: tuple[Tensor, Tensor, Tensor],
+    source_offsets: Tensor,
+    counts: Tensor,
+    rays: Tensor,
+    filled: Tensor,
+    target: tuple[Tensor, Tensor, Tensor],
+    *,
+    vectors: tuple[Tensor, Tensor] | None = None,
+) -> None:
+    """Append the first samples of some rays' runs to what is already there of these rays.
+
+    Args:
+        source: Three columns [S], float32.
+        source_offsets: Runs of A rays in them [A + 1], int64.
+        counts: Samples to append of each [A], int32.
+        rays: Which rays these are [A], int64, all different.
+        filled: Where each ray's next sample goes in `target` [R], int64; moved on.
+        target: The columns they go to [T], float32.
+        vectors: Rows [S, C] and [T, C], float32, that go with them.
+    """
+    if len(rays) == 0:
+        return
+    to = filled[rays]
+    before, after = vectors or (None, None)
+    channels = before.shape[1] if before is not None else 1
+    _append_kernel[(triton.cdiv(len(rays), 16),)](
+        *source,
+        source_offsets,
+        counts,
+        to,
+        *target,
+        before,
+        after,
+        len(rays),
+        CHANNELS=channels,
+        BR=16,
+        BS=8,
+        BC=triton.next_power_of_2(channels),
+    )
+    filled.index_put_((rays,), to + counts)
+
+
+def whole_groups(column: Tensor) -> Tensor:
+    """A column [S] with zeros behind it up to a multiple of four entries, in which rows are read.
+
+    The arrays of `FixedSamples`, and all that is computed for each of their entries, are no longer for it.
+    """
+    spare = -len(column) % 4
+    return torch.nn.functional.pad(column, (0, spare)) if spare else column.contiguous()
+
+
 @triton.jit(do_not_specialize=["rays", "capacity"])
 def _place_kernel(counts, ends, live, before, offsets, complete, placed, rays, capacity, BLOCK: tl.constexpr):
     ray = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -94,17 +146,30 @@ def load_rows(offsets, pid, num_rays, BR: tl.constexpr):
 
 
 @triton.jit
-def reach_remainder(offsets, pid, num_rays, capacity, BR: tl.constexpr):
-    """Whether a program's runs reach into the last entries of an array that make no group of four."""
-    end = tl.load(offsets + tl.minimum((pid + 1) * BR, num_rays))
-    return end > capacity // 4 * 4
+def run_tile(begin, start, length, BS: tl.constexpr):
+    """Entries start … start + BS of runs, as places in the array, and whether they exist [BR, BS]."""
+    j = start + tl.arange(0, BS)[None, :]
+    return begin[:, None] + j, j < length[:, None]
 
 
 @triton.jit
-def load_row(row, j, last, SINGLY: tl.constexpr):
-    """Entries j of rows up to the last sample; unless `SINGLY`, also what shares a group of four with one."""
-    stop = last if SINGLY else (last + 3) // 4 * 4
-    return tl.load(row + j, mask=j < stop, other=0.0)
+def row_tile(start, first, last, BS: tl.constexpr):
+    """Entries start … start + BS of rows [1, BS], and whether they belong to the rows' runs [BR, BS]."""
+    j = start + tl.arange(0, BS)[None, :]
+    return j, (j >= first) & (j < last)
+
+
+@triton.jit
+def load_row(row, j, last):
+    """Entries j of rows up to the last sample, and what shares a group of four with it; arrays end with a group."""
+    return tl.load(row + j, mask=j < (last + 3) // 4 * 4, other=0.0)
+
+
+@triton.jit
+def load_depths(sigma, delta, base, j, last, inside):
+    """Optical depths σ δ of entries j of rows; 0 outside of the runs."""
+    step = load_row(sigma + base, j, last) * load_row(delta + base, j, last)
+    return tl.where(inside, step, 0.0)
 
 
 @triton.jit
@@ -140,3 +205,40 @@ def clear_tail(out, offsets, num_rays, capacity, channels, pid, BLOCK: tl.conste
         zeros = tl.zeros([512], out.dtype.element_ty)
         for start in range(0, BLOCK, 512):
             store_row(out + first, start + tl.arange(0, 512), zeros, low, high)
+
+
+@triton.jit(do_not_specialize=["num_rays"])
+def _append_kernel(
+    a,
+    b,
+    c,
+    source_offsets,
+    counts,
+    to,
+    a_out,
+    b_out,
+    c_out,
+    vectors,
+    vectors_out,
+    num_rays,
+    CHANNELS: tl.constexpr,
+    BR: tl.constexpr,
+    BS: tl.constexpr,
+    BC: tl.constexpr,
+):
+    ray = tl.program_id(0) * BR + tl.arange(0, BR)
+    real = ray < num_rays
+    source = tl.load(source_offsets + ray, mask=real, other=0)
+    target = tl.load(to + ray, mask=real, other=0)
+    length = tl.load(counts + ray, mask=real, other=0)
+    channel = tl.arange(0, BC)[None, None, :]
+    for start in range(0, tl.max(length, axis=0), BS):
+        here, mask = run_tile(source, start, length, BS)
+        there, _ = run_tile(target, start, length, BS)
+        tl.store(a_out + there, tl.load(a + here, mask=mask, other=0.0), mask=mask)
+        tl.store(b_out + there, tl.load(b + here, mask=mask, other=0.0), mask=mask)
+        tl.store(c_out + there, tl.load(c + here, mask=mask, other=0.0), mask=mask)
+        if vectors is not None:
+            inside = mask[:, :, None] & (channel < CHANNELS)
+            row = tl.load(vectors + here[:, :, None] * CHANNELS + channel, mask=inside, other=0.0)
+            tl.store(vectors_out + there[:, :, None] * CHANNELS + channel, row, mask=inside)

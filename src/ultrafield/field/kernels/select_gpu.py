@@ -11,7 +11,18 @@ import triton.language as tl
 from torch import Tensor
 
 from ..samples import NEGLIGIBLE, FixedSamples
-from .packing_gpu import clear_tail, load_row, load_rows, load_runs, place_runs, reach_remainder, sums_in_front
+from .packing_gpu import (
+    clear_tail,
+    load_depths,
+    load_row,
+    load_rows,
+    load_runs,
+    place_runs,
+    row_tile,
+    run_tile,
+    sums_in_front,
+    whole_groups,
+)
 
 _TILE = {"BR": 8, "BS": 16, "num_warps": 1}  # of one warp: where rays end early, no other warp is waited for
 _TAIL = 4096
@@ -36,7 +47,7 @@ def visible_fixed(sigma: Tensor, samples: FixedSamples, limit: float, capacity: 
     counts, _ = reached(sigma, samples.delta, samples.offsets, torch.zeros(rays, device=device), limit)
     place_runs(counts, capacity, kept.offsets, kept.complete, before=samples.complete)
     programs = triton.cdiv(rays, _TILE["BR"])
-    _copy_kernel[(programs + triton.cdiv(capacity, _TAIL),)](
+    _copy_kernel[(programs + triton.cdiv(len(kept.t), _TAIL),)](
         samples.offsets,
         kept.offsets,
         samples.t,
@@ -45,7 +56,7 @@ def visible_fixed(sigma: Tensor, samples: FixedSamples, limit: float, capacity: 
         kept.delta,
         kept.rays,
         rays,
-        capacity,
+        len(kept.t),
         programs,
         TAIL=_TAIL,
         **_TILE,
@@ -72,7 +83,7 @@ def reached(sigma: Tensor, delta: Tensor, offsets: Tensor, depth: Tensor, limit:
     behind = torch.empty_like(depth)
     if rays:
         _reached_kernel[(triton.cdiv(rays, _TILE["BR"]),)](
-            sigma, delta, offsets, depth, counts, behind, limit, rays, len(sigma), **_TILE
+            whole_groups(sigma), whole_groups(delta), offsets, depth, counts, behind, limit, rays, **_TILE
         )
     return counts, behind
 
@@ -107,90 +118,21 @@ def median_distance_gpu(t: Tensor, delta: Tensor, weights: Tensor, offsets: Tens
     distance, opacity = weights.new_empty(rays), weights.new_empty(rays)
     if rays:
         _median_kernel[(triton.cdiv(rays, _TILE["BR"]),)](
-            t, delta, weights, offsets, distance, opacity, rays, len(weights), **_TILE
+            t, delta, whole_groups(weights), offsets, distance, opacity, rays, **_TILE
         )
     return distance, opacity
 
 
-def append_runs(
-    source: tuple[Tensor, Tensor, Tensor],
-    source_offsets: Tensor,
-    counts: Tensor,
-    rays: Tensor,
-    filled: Tensor,
-    target: tuple[Tensor, Tensor, Tensor],
-    *,
-    vectors: tuple[Tensor, Tensor] | None = None,
-) -> None:
-    """Append the first samples of some rays' runs to what is already there of these rays.
-
-    Args:
-        source: Three columns [S], float32.
-        source_offsets: Runs of A rays in them [A + 1], int64.
-        counts: Samples to append of each [A], int32.
-        rays: Which rays these are [A], int64, all different.
-        filled: Where each ray's next sample goes in `target` [R], int64; moved on.
-        target: The columns they go to [T], float32.
-        vectors: Rows [S, C] and [T, C], float32, that go with them.
-    """
-    if len(rays) == 0:
-        return
-    to = filled[rays]
-    before, after = vectors or (None, None)
-    channels = before.shape[1] if before is not None else 1
-    _append_kernel[(triton.cdiv(len(rays), 16),)](
-        *source,
-        source_offsets,
-        counts,
-        to,
-        *target,
-        before,
-        after,
-        len(rays),
-        CHANNELS=channels,
-        BR=16,
-        BS=8,
-        BC=triton.next_power_of_2(channels),
-    )
-    filled.index_put_((rays,), to + counts)
-
-
-@triton.jit(do_not_specialize=["num_rays", "capacity"])
-def _reached_kernel(
-    sigma, delta, offsets, depths, counts, behind, limit, num_rays, capacity, BR: tl.constexpr, BS: tl.constexpr
-):
-    pid = tl.program_id(0)
-    if reach_remainder(offsets, pid, num_rays, capacity, BR):
-        _reached(sigma, delta, offsets, depths, counts, behind, limit, num_rays, pid, BR, BS, True)
-    else:
-        _reached(sigma, delta, offsets, depths, counts, behind, limit, num_rays, pid, BR, BS, False)
-
-
-@triton.jit
-def _reached(
-    sigma,
-    delta,
-    offsets,
-    depths,
-    counts,
-    behind,
-    limit,
-    num_rays,
-    pid,
-    BR: tl.constexpr,
-    BS: tl.constexpr,
-    SINGLY: tl.constexpr,
-):
-    ray, real, base, first, last = load_rows(offsets, pid, num_rays, BR)
+@triton.jit(do_not_specialize=["num_rays"])
+def _reached_kernel(sigma, delta, offsets, depths, counts, behind, limit, num_rays, BR: tl.constexpr, BS: tl.constexpr):
+    ray, real, base, first, last = load_rows(offsets, tl.program_id(0), num_rays, BR)
     depth = tl.load(depths + ray, mask=real, other=0.0)[:, None]
     reached = tl.zeros([BR, BS], tl.int32)
     start = tl.zeros([], tl.int32)
     longest = tl.max(last)
     while start < longest:
-        j = start + tl.arange(0, BS)[None, :]
-        inside = (j >= first) & (j < last)
-        step = load_row(sigma + base, j, last, SINGLY) * load_row(delta + base, j, last, SINGLY)
-        step = tl.where(inside, step, 0.0)
+        j, inside = row_tile(start, first, last, BS)
+        step = load_depths(sigma, delta, base, j, last, inside)
         reached += (inside & (depth + sums_in_front(step) < limit)).to(tl.int32)
         depth += tl.sum(step, axis=1, keep_dims=True)
         start += BS
@@ -223,51 +165,13 @@ def _copy_kernel(
         clear_tail(rays_out, offsets, num_rays, capacity, 1, pid - programs, TAIL)
     else:
         ray, real, begin, length = load_runs(offsets, pid, num_rays, BR)
-        source = tl.load(source_offsets + ray, mask=real, other=0)[:, None]
+        source = tl.load(source_offsets + ray, mask=real, other=0)
         for start in range(0, tl.max(length, axis=0), BS):
-            j = start + tl.arange(0, BS)[None, :]
-            mask = j < length[:, None]
-            there = begin[:, None] + j
-            tl.store(t_out + there, tl.load(t + source + j, mask=mask, other=0.0), mask=mask)
-            tl.store(delta_out + there, tl.load(delta + source + j, mask=mask, other=0.0), mask=mask)
+            here, mask = run_tile(source, start, length, BS)
+            there, _ = run_tile(begin, start, length, BS)
+            tl.store(t_out + there, tl.load(t + here, mask=mask, other=0.0), mask=mask)
+            tl.store(delta_out + there, tl.load(delta + here, mask=mask, other=0.0), mask=mask)
             tl.store(rays_out + there, tl.broadcast_to(ray[:, None], (BR, BS)), mask=mask)
-
-
-@triton.jit(do_not_specialize=["num_rays"])
-def _append_kernel(
-    a,
-    b,
-    c,
-    source_offsets,
-    counts,
-    to,
-    a_out,
-    b_out,
-    c_out,
-    vectors,
-    vectors_out,
-    num_rays,
-    CHANNELS: tl.constexpr,
-    BR: tl.constexpr,
-    BS: tl.constexpr,
-    BC: tl.constexpr,
-):
-    ray = tl.program_id(0) * BR + tl.arange(0, BR)
-    real = ray < num_rays
-    source = tl.load(source_offsets + ray, mask=real, other=0)[:, None]
-    target = tl.load(to + ray, mask=real, other=0)[:, None]
-    length = tl.load(counts + ray, mask=real, other=0)
-    channel = tl.arange(0, BC)[None, None, :]
-    for first in range(0, tl.max(length, axis=0), BS):
-        j = first + tl.arange(0, BS)[None, :]
-        mask = j < length[:, None]
-        tl.store(a_out + target + j, tl.load(a + source + j, mask=mask, other=0.0), mask=mask)
-        tl.store(b_out + target + j, tl.load(b + source + j, mask=mask, other=0.0), mask=mask)
-        tl.store(c_out + target + j, tl.load(c + source + j, mask=mask, other=0.0), mask=mask)
-        if vectors is not None:
-            inside = mask[:, :, None] & (channel < CHANNELS)
-            row = tl.load(vectors + (source + j)[:, :, None] * CHANNELS + channel, mask=inside, other=0.0)
-            tl.store(vectors_out + (target + j)[:, :, None] * CHANNELS + channel, row, mask=inside)
 
 
 @triton.jit(do_not_specialize=["num_rays"])
@@ -291,9 +195,8 @@ def _heaviest_kernel(
     kept_weights = tl.zeros([BR, BS], tl.float32)
     taken = tl.zeros([BR, 1], tl.int32)
     for start in range(0, longest, BS):
-        j = start + tl.arange(0, BS)[None, :]
-        inside = (j >= first) & (j < last)
-        w = tl.where(inside, load_row(weights + base, j, last, True), 0.0)
+        j, inside = row_tile(start, first, last, BS)
+        w = tl.load(weights + base + j, mask=inside, other=0.0)
         # The rank of a sample is the number of samples that are heavier, or as heavy and nearer.
         rank = tl.zeros([BR, BS], tl.int32)
         for other in range(longest):
@@ -310,40 +213,16 @@ def _heaviest_kernel(
     tl.store(scales + ray, scale, mask=real)
 
 
-@triton.jit(do_not_specialize=["num_rays", "capacity"])
-def _median_kernel(
-    t, delta, weights, offsets, distances, opacities, num_rays, capacity, BR: tl.constexpr, BS: tl.constexpr
-):
-    pid = tl.program_id(0)
-    if reach_remainder(offsets, pid, num_rays, capacity, BR):
-        _median(t, delta, weights, offsets, distances, opacities, num_rays, pid, BR, BS, True)
-    else:
-        _median(t, delta, weights, offsets, distances, opacities, num_rays, pid, BR, BS, False)
-
-
-@triton.jit
-def _median(
-    t,
-    delta,
-    weights,
-    offsets,
-    distances,
-    opacities,
-    num_rays,
-    pid,
-    BR: tl.constexpr,
-    BS: tl.constexpr,
-    SINGLY: tl.constexpr,
-):
-    ray, real, base, first, last = load_rows(offsets, pid, num_rays, BR)
+@triton.jit(do_not_specialize=["num_rays"])
+def _median_kernel(t, delta, weights, offsets, distances, opacities, num_rays, BR: tl.constexpr, BS: tl.constexpr):
+    ray, real, base, first, last = load_rows(offsets, tl.program_id(0), num_rays, BR)
     opacity = tl.zeros([BR, 1], tl.float32)
     # As opacity only grows, half of the light is stopped in the first sample behind which it exceeds one half.
     crossing = tl.full([BR, BS], 2147483647, tl.int32)
     stopped = tl.zeros([BR, BS], tl.float32)  # opacity in front of that sample
     for start in range(0, tl.max(last), BS):
-        j = start + tl.arange(0, BS)[None, :]
-        inside = (j >= first) & (j < last)
-        w = tl.where(inside, load_row(weights + base, j, last, SINGLY), 0.0)
+        j, inside = row_tile(start, first, last, BS)
+        w = tl.where(inside, load_row(weights + base, j, last), 0.0)
         after = opacity + tl.cumsum(w, axis=1)
         past = after > 0.5
         crossing = tl.minimum(crossing, tl.where(past, j, 2147483647))

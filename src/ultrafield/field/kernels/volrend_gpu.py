@@ -11,7 +11,18 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from .packing_gpu import clear_tail, load_row, load_rows, load_runs, reach_remainder, store_row, sums_in_front
+from .packing_gpu import (
+    clear_tail,
+    load_depths,
+    load_row,
+    load_rows,
+    load_runs,
+    row_tile,
+    run_tile,
+    store_row,
+    sums_in_front,
+    whole_groups,
+)
 
 # A warp holds eight rows and reads 16 bytes per thread. All rows are walked as far as the program's longest run, hence
 # few of them; as a processor takes 32 programs at most, four warps each hide more of the memory's delay than one.
@@ -27,12 +38,13 @@ def ray_indices_gpu(offsets: Tensor, count: int) -> Tensor:
 
 def render_weights_gpu(sigma: Tensor, delta: Tensor, offsets: Tensor) -> Tensor:
     """Weights [S]; see `render_weights`."""
-    return _Weights.apply(sigma.contiguous(), delta.contiguous(), offsets)
+    weights = _Weights.apply(whole_groups(sigma), whole_groups(delta), offsets)
+    return weights if len(weights) == len(sigma) else weights[: len(sigma)]
 
 
 def distortion_gpu(weights: Tensor, position: Tensor, delta: Tensor, offsets: Tensor) -> Tensor:
     """Losses [R]; see `distortion`."""
-    return _Distortion.apply(weights.contiguous(), position.contiguous(), delta.contiguous(), offsets)
+    return _Distortion.apply(whole_groups(weights), whole_groups(position), whole_groups(delta), offsets)
 
 
 class _Weights(torch.autograd.Function):
@@ -99,8 +111,8 @@ def _ray_indices_kernel(
         ray, _, begin, length = load_runs(offsets, pid, num_rays, BR)
         value = tl.broadcast_to(ray.to(tl.int64)[:, None], (BR, BS))
         for start in range(0, tl.max(length, axis=0), BS):
-            j = start + tl.arange(0, BS)[None, :]
-            tl.store(rays + begin[:, None] + j, value, mask=j < length[:, None])
+            here, mask = run_tile(begin, start, length, BS)
+            tl.store(rays + here, value, mask=mask)
 
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
@@ -119,26 +131,15 @@ def _weights_forward_kernel(
     pid = tl.program_id(0)
     if pid >= programs:
         clear_tail(weights, offsets, num_rays, capacity, 1, pid - programs, TAIL)
-    elif reach_remainder(offsets, pid, num_rays, capacity, BR):
-        _weights_forward(sigma, delta, offsets, weights, num_rays, pid, BR, BS, True)
     else:
-        _weights_forward(sigma, delta, offsets, weights, num_rays, pid, BR, BS, False)
-
-
-@triton.jit
-def _weights_forward(
-    sigma, delta, offsets, weights, num_rays, pid, BR: tl.constexpr, BS: tl.constexpr, SINGLY: tl.constexpr
-):
-    _, _, base, first, last = load_rows(offsets, pid, num_rays, BR)
-    depth = tl.zeros([BR, 1], tl.float32)  # optical depth in front of the tile's first sample
-    for start in range(0, tl.max(last), BS):
-        j = start + tl.arange(0, BS)[None, :]
-        inside = (j >= first) & (j < last)
-        step = load_row(sigma + base, j, last, SINGLY) * load_row(delta + base, j, last, SINGLY)
-        step = tl.where(inside, step, 0.0)
-        through = tl.exp(-(depth + sums_in_front(step)))
-        store_row(weights + base, j, through * _opacity(step), first, last)
-        depth += tl.sum(step, axis=1, keep_dims=True)
+        _, _, base, first, last = load_rows(offsets, pid, num_rays, BR)
+        depth = tl.zeros([BR, 1], tl.float32)  # optical depth in front of the tile's first sample
+        for start in range(0, tl.max(last), BS):
+            j, inside = row_tile(start, first, last, BS)
+            step = load_depths(sigma, delta, base, j, last, inside)
+            through = tl.exp(-(depth + sums_in_front(step)))
+            store_row(weights + base, j, through * _opacity(step), first, last)
+            depth += tl.sum(step, axis=1, keep_dims=True)
 
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
@@ -159,48 +160,28 @@ def _weights_backward_kernel(
     pid = tl.program_id(0)
     if pid >= programs:
         clear_tail(grad_sigma, offsets, num_rays, capacity, 1, pid - programs, TAIL)
-    elif reach_remainder(offsets, pid, num_rays, capacity, BR):
-        _weights_backward(grad, sigma, delta, offsets, weights, grad_sigma, num_rays, pid, BR, BS, True)
     else:
-        _weights_backward(grad, sigma, delta, offsets, weights, grad_sigma, num_rays, pid, BR, BS, False)
-
-
-@triton.jit
-def _weights_backward(
-    grad,
-    sigma,
-    delta,
-    offsets,
-    weights,
-    grad_sigma,
-    num_rays,
-    pid,
-    BR: tl.constexpr,
-    BS: tl.constexpr,
-    SINGLY: tl.constexpr,
-):
-    # ∂wᵢ/∂σᵢ = δᵢ Tᵢ exp(−σᵢ δᵢ) and ∂wⱼ/∂σᵢ = −δᵢ wⱼ for every j behind i.
-    _, _, base, first, last = load_rows(offsets, pid, num_rays, BR)
-    longest = tl.max(last)
-    all_passed = tl.zeros([BR, BS], tl.float32)
-    for start in range(0, longest, BS):
-        j = start + tl.arange(0, BS)[None, :]
-        passed = load_row(grad + base, j, last, SINGLY) * load_row(weights + base, j, last, SINGLY)
-        all_passed += tl.where((j >= first) & (j < last), passed, 0.0)
-    behind = tl.sum(all_passed, axis=1, keep_dims=True)  # Σ g w of the samples not yet passed
-    depth = tl.zeros([BR, 1], tl.float32)
-    for start in range(0, longest, BS):
-        j = start + tl.arange(0, BS)[None, :]
-        inside = (j >= first) & (j < last)
-        size = load_row(delta + base, j, last, SINGLY)
-        step = tl.where(inside, load_row(sigma + base, j, last, SINGLY) * size, 0.0)
-        slope = load_row(grad + base, j, last, SINGLY)
-        passed = tl.where(inside, slope * load_row(weights + base, j, last, SINGLY), 0.0)
-        through = tl.exp(-(depth + tl.cumsum(step, axis=1)))
-        rest = behind - tl.cumsum(passed, axis=1)
-        store_row(grad_sigma + base, j, size * (slope * through - rest), first, last)
-        depth += tl.sum(step, axis=1, keep_dims=True)
-        behind -= tl.sum(passed, axis=1, keep_dims=True)
+        # ∂wᵢ/∂σᵢ = δᵢ Tᵢ exp(−σᵢ δᵢ) and ∂wⱼ/∂σᵢ = −δᵢ wⱼ for every j behind i.
+        _, _, base, first, last = load_rows(offsets, pid, num_rays, BR)
+        longest = tl.max(last)
+        all_passed = tl.zeros([BR, BS], tl.float32)
+        for start in range(0, longest, BS):
+            j, inside = row_tile(start, first, last, BS)
+            passed = load_row(grad + base, j, last) * load_row(weights + base, j, last)
+            all_passed += tl.where(inside, passed, 0.0)
+        behind = tl.sum(all_passed, axis=1, keep_dims=True)  # Σ g w of the samples not yet passed
+        depth = tl.zeros([BR, 1], tl.float32)
+        for start in range(0, longest, BS):
+            j, inside = row_tile(start, first, last, BS)
+            size = load_row(delta + base, j, last)
+            step = tl.where(inside, load_row(sigma + base, j, last) * size, 0.0)
+            slope = load_row(grad + base, j, last)
+            passed = tl.where(inside, slope * load_row(weights + base, j, last), 0.0)
+            through = tl.exp(-(depth + tl.cumsum(step, axis=1)))
+            rest = behind - tl.cumsum(passed, axis=1)
+            store_row(grad_sigma + base, j, size * (slope * through - rest), first, last)
+            depth += tl.sum(step, axis=1, keep_dims=True)
+            behind -= tl.sum(passed, axis=1, keep_dims=True)
 
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
@@ -222,64 +203,43 @@ def _distortion_forward_kernel(
     if pid >= programs:
         if slopes is not None:
             clear_tail(slopes, offsets, num_rays, capacity, 1, pid - programs, TAIL)
-    elif reach_remainder(offsets, pid, num_rays, capacity, BR):
-        _distortion_forward(weights, position, delta, offsets, loss, slopes, num_rays, pid, BR, BS, True)
     else:
-        _distortion_forward(weights, position, delta, offsets, loss, slopes, num_rays, pid, BR, BS, False)
-
-
-@triton.jit
-def _distortion_forward(
-    weights,
-    position,
-    delta,
-    offsets,
-    loss,
-    slopes,
-    num_rays,
-    pid,
-    BR: tl.constexpr,
-    BS: tl.constexpr,
-    SINGLY: tl.constexpr,
-):
-    ray, real, base, first, last = load_rows(offsets, pid, num_rays, BR)
-    longest = tl.max(last)
-    # Only differences of positions count; those from the ray's first sample cancel less.
-    origin = tl.load(position + base + first, mask=first < last, other=0.0)
-    all_mass = tl.zeros([BR, BS], tl.float32)
-    all_moment = tl.zeros([BR, BS], tl.float32)
-    if slopes is not None:
-        for start in range(0, longest, BS):
-            j = start + tl.arange(0, BS)[None, :]
-            inside = (j >= first) & (j < last)
-            w = load_row(weights + base, j, last, SINGLY)
-            x = load_row(position + base, j, last, SINGLY) - origin
-            all_mass += tl.where(inside, w, 0.0)
-            all_moment += tl.where(inside, w * x, 0.0)
-    rest_mass = tl.sum(all_mass, axis=1, keep_dims=True)  # Σ w and Σ w s of the run
-    rest_moment = tl.sum(all_moment, axis=1, keep_dims=True)
-    mass = tl.zeros([BR, 1], tl.float32)  # Σ w and Σ w s in front of the tile
-    moment = tl.zeros([BR, 1], tl.float32)
-    total = tl.zeros([BR, BS], tl.float32)
-    for start in range(0, longest, BS):
-        j = start + tl.arange(0, BS)[None, :]
-        inside = (j >= first) & (j < last)
-        w = load_row(weights + base, j, last, SINGLY)
-        x = load_row(position + base, j, last, SINGLY) - origin
-        own = w * load_row(delta + base, j, last, SINGLY) * (1 / 3)
-        w_inside = tl.where(inside, w, 0.0)
-        wx_inside = tl.where(inside, w * x, 0.0)
-        # Sums up to and with the sample: its own part, w (x − x), is nothing.
-        front_mass = mass + tl.cumsum(w_inside, axis=1)
-        front_moment = moment + tl.cumsum(wx_inside, axis=1)
-        front = x * front_mass - front_moment
-        total += tl.where(inside, w * (2 * front + own), 0.0)
+        ray, real, base, first, last = load_rows(offsets, pid, num_rays, BR)
+        longest = tl.max(last)
+        # Only differences of positions count; those from the ray's first sample cancel less.
+        origin = tl.load(position + base + first, mask=first < last, other=0.0)
+        all_mass = tl.zeros([BR, BS], tl.float32)
+        all_moment = tl.zeros([BR, BS], tl.float32)
         if slopes is not None:
-            back = (rest_moment - front_moment) - x * (rest_mass - front_mass)
-            store_row(slopes + base, j, 2 * (front + back + own), first, last)
-        mass += tl.sum(w_inside, axis=1, keep_dims=True)
-        moment += tl.sum(wx_inside, axis=1, keep_dims=True)
-    tl.store(loss + ray, tl.sum(total, axis=1), mask=real)
+            for start in range(0, longest, BS):
+                j, inside = row_tile(start, first, last, BS)
+                w = load_row(weights + base, j, last)
+                x = load_row(position + base, j, last) - origin
+                all_mass += tl.where(inside, w, 0.0)
+                all_moment += tl.where(inside, w * x, 0.0)
+        rest_mass = tl.sum(all_mass, axis=1, keep_dims=True)  # Σ w and Σ w s of the run
+        rest_moment = tl.sum(all_moment, axis=1, keep_dims=True)
+        mass = tl.zeros([BR, 1], tl.float32)  # Σ w and Σ w s in front of the tile
+        moment = tl.zeros([BR, 1], tl.float32)
+        total = tl.zeros([BR, BS], tl.float32)
+        for start in range(0, longest, BS):
+            j, inside = row_tile(start, first, last, BS)
+            w = load_row(weights + base, j, last)
+            x = load_row(position + base, j, last) - origin
+            own = w * load_row(delta + base, j, last) * (1 / 3)
+            w_inside = tl.where(inside, w, 0.0)
+            wx_inside = tl.where(inside, w * x, 0.0)
+            # Sums up to and with the sample: its own part, w (x − x), is nothing.
+            front_mass = mass + tl.cumsum(w_inside, axis=1)
+            front_moment = moment + tl.cumsum(wx_inside, axis=1)
+            front = x * front_mass - front_moment
+            total += tl.where(inside, w * (2 * front + own), 0.0)
+            if slopes is not None:
+                back = (rest_moment - front_moment) - x * (rest_mass - front_mass)
+                store_row(slopes + base, j, 2 * (front + back + own), first, last)
+            mass += tl.sum(w_inside, axis=1, keep_dims=True)
+            moment += tl.sum(wx_inside, axis=1, keep_dims=True)
+        tl.store(loss + ray, tl.sum(total, axis=1), mask=real)
 
 
 @triton.jit(do_not_specialize=["num_rays", "capacity", "programs"])
@@ -298,18 +258,9 @@ def _distortion_backward_kernel(
     pid = tl.program_id(0)
     if pid >= programs:
         clear_tail(grad_weights, offsets, num_rays, capacity, 1, pid - programs, TAIL)
-    elif reach_remainder(offsets, pid, num_rays, capacity, BR):
-        _distortion_backward(grad, slopes, offsets, grad_weights, num_rays, pid, BR, BS, True)
     else:
-        _distortion_backward(grad, slopes, offsets, grad_weights, num_rays, pid, BR, BS, False)
-
-
-@triton.jit
-def _distortion_backward(
-    grad, slopes, offsets, grad_weights, num_rays, pid, BR: tl.constexpr, BS: tl.constexpr, SINGLY: tl.constexpr
-):
-    ray, real, base, first, last = load_rows(offsets, pid, num_rays, BR)
-    upstream = tl.load(grad + ray, mask=real, other=0.0)[:, None]
-    for start in range(0, tl.max(last), BS):
-        j = start + tl.arange(0, BS)[None, :]
-        store_row(grad_weights + base, j, upstream * load_row(slopes + base, j, last, SINGLY), first, last)
+        ray, real, base, first, last = load_rows(offsets, pid, num_rays, BR)
+        upstream = tl.load(grad + ray, mask=real, other=0.0)[:, None]
+        for start in range(0, tl.max(last), BS):
+            j, _ = row_tile(start, first, last, BS)
+            store_row(grad_weights + base, j, upstream * load_row(slopes + base, j, last), first, last)
