@@ -12,6 +12,7 @@ import pytest
 
 from ultrafield import cli
 from ultrafield.config import Config
+from ultrafield.export.ply import read_ply
 from ultrafield.io import read_image, write_image
 from ultrafield.masks import read_masks, write_masks
 from ultrafield.pipeline.console import Report
@@ -75,9 +76,7 @@ def test_pictures_of_the_automatic_levels(tiny_run: Path) -> None:
 
 
 def test_points_are_in_the_users_frame(tiny_run: Path, tiny_scene: Path) -> None:
-    from plyfile import PlyData
-
-    vertices = PlyData.read(tiny_run / "points.ply")["vertex"]
+    vertices = read_ply(tiny_run / "points.ply").columns
     points = np.stack([vertices[name] for name in "xyz"], axis=1)
     np.testing.assert_array_equal(points, RunFolder(tiny_run).read_surface().points_user.astype(points.dtype))
     frame = json.loads((tiny_scene / "transforms_train.json").read_text())["frames"][0]

@@ -14,6 +14,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from ultrafield.errors import RunError
+from ultrafield.export.ply import read_ply
 from ultrafield.io import read_image, write_json, write_npy
 from ultrafield.pipeline.console import Report
 from ultrafield.published import segment as published_segment
@@ -149,8 +150,6 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_command_writes_what_the_published_one_does(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from plyfile import PlyData
-
     assert main(["E", "OUT"]) == 0
     out = results.parents[3] / "vis"
     names = {f"{t:.3f}.{ending}" for t in THRESHOLDS for ending in ("npy", "png")}
@@ -166,7 +165,7 @@ def test_the_command_writes_what_the_published_one_does(results: Path, capsys: p
     picture = read_image(out / "OUT" / "0" / "0.500.png")
     assert (picture[0] == 255).all()
     assert (picture[5, 5] != picture[5, 15]).any()
-    vertices = PlyData.read(out / "OUT.ply")["vertex"]
+    vertices = read_ply(out / "OUT.ply").columns
     assert sorted(np.unique(vertices["segment"])) == [0, 1]
     assert np.abs(vertices["y"]).max() == pytest.approx(2 * (0.003 * 19 + 0.2), rel=1e-5)
     colors = np.stack([vertices[name] for name in ("red", "green", "blue")], axis=1)
@@ -288,6 +287,6 @@ def test_a_cloud_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space left") as failure:
-        write_cloud(tmp_path / "a.ply", np.zeros((3, 3), np.float32), np.zeros((50, 3), np.int16))
+        write_cloud(tmp_path / "a.ply", np.zeros((3, 3), np.float32), np.zeros((50, 3), np.int16), spacing=0.1)
     assert failure.value.filename == str(tmp_path / "a.ply")
     assert list(tmp_path.iterdir()) == []

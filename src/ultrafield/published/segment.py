@@ -16,7 +16,8 @@ import numpy as np
 
 from ..config import SegmentConfig
 from ..errors import ConfigError, RunError
-from ..io import atomic_write, write_image, write_npy
+from ..export.ply import position_columns, write_ply
+from ..io import write_image, write_npy
 from ..names import check_name
 from ..pipeline.console import Report
 from ..pipeline.guard import guarded
@@ -81,7 +82,9 @@ def _run(options: PublishedSegmentOptions) -> None:
     with report.stage("tree"):
         segments = segment_points(points, features)
     clear_output(target)
-    write_cloud(vis / f"{options.output}.ply", read_to_user(folder).apply(points), segments)
+    to_user = read_to_user(folder)
+    exported = to_user.apply(points.astype(np.float64))
+    write_cloud(vis / f"{options.output}.ply", exported, segments, spacing=VOXEL * to_user.scale)
     labeller = PixelLabeller(points, segments, k_query=options.k_query, threshold=options.threshold)
     with report.stage("views"):
         for number, stem in report.track(enumerate(views.test), len(views.test), "views"):
@@ -251,28 +254,21 @@ def _write_labels(folder: Path, labels: np.ndarray) -> None:
         write_image(folder / f"{threshold:.3f}.png", palette[ids])
 
 
-def write_cloud(path: Path, points: np.ndarray, segments: np.ndarray) -> None:
-    """Write points with their colours and numbers as PLY, atomically.
+def write_cloud(path: Path, points: np.ndarray, segments: np.ndarray, *, spacing: float) -> None:
+    """Write points with their colours and segment numbers as PLY, atomically.
 
     Args:
         path: Target.
-        points: [N, 3], float32.
-        segments: Number at each threshold [T, N]; `segment` is that at the middle threshold, which also decides the
-            colour, and `segment_<t>` that at every tenth.
+        points: Positions [N, 3], user's frame.
+        segments: Number of each point at each threshold [T, N]; the property `segment` is that at the middle threshold,
+            which also decides the colour, and `segment_<t>` that at every tenth.
+        spacing: Typical distance of neighbouring points, user's units.
     """
-    from plyfile import PlyData, PlyElement
-
-    columns = {"segment": len(THRESHOLDS) // 2 - 1}
-    columns |= {f"segment_{THRESHOLDS[index]:.2f}".replace(".", "_"): index for index in range(9, len(THRESHOLDS), 10)}
-    kinds = [(name, "f4") for name in "xyz"] + [(name, "u1") for name in ("red", "green", "blue")]
-    rows = np.empty(len(points), kinds + [(name, "i4") for name in columns])
-    for axis, name in enumerate("xyz"):
-        rows[name] = points[:, axis]
-    colors = segment_palette(NUM_SEGMENTS)[segments[columns["segment"]]]
-    for channel, name in enumerate(("red", "green", "blue")):
-        rows[name] = colors[:, channel]
-    for name, index in columns.items():
-        rows[name] = segments[index]
-    note = f"segment: feature distance {THRESHOLDS[columns['segment']]:.2f}; 0 is the largest, {NUM_SEGMENTS} is none"
-    with atomic_write(path) as file:
-        PlyData([PlyElement.describe(rows, "vertex")], comments=[note], byte_order="<").write(file)
+    levels = {"segment": len(THRESHOLDS) // 2 - 1}
+    levels |= {f"segment_{THRESHOLDS[index]:.2f}".replace(".", "_"): index for index in range(9, len(THRESHOLDS), 10)}
+    columns = position_columns(points, spacing)
+    colors = segment_palette(NUM_SEGMENTS)[segments[levels["segment"]]]
+    columns |= zip(("red", "green", "blue"), colors.T, strict=True)
+    columns |= {name: segments[index].astype(np.int32) for name, index in levels.items()}
+    note = f"segment: feature distance {THRESHOLDS[levels['segment']]:.2f}; 0 is the largest, {NUM_SEGMENTS} is none"
+    write_ply(path, columns, comments=[note])

@@ -1,0 +1,140 @@
+"""Point clouds as PLY files: one element `vertex` with scalar properties, binary and little-endian."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ..io import atomic_write
+
+# The format's name of each type, as PLY's authors gave it (Turk, "The PLY Polygon File Format", 1994).
+_NAMES = {"i1": "char", "u1": "uchar", "i2": "short", "u2": "ushort"}
+_NAMES |= {"i4": "int", "u4": "uint", "f4": "float", "f8": "double"}
+_TYPES = {name: kind for kind, name in _NAMES.items()}
+_TYPES |= {"int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2"}
+_TYPES |= {"int32": "i4", "uint32": "u4", "float32": "f4", "float64": "f8"}
+
+_SPACING_SHARE = 1e-3  # largest rounding error of a coordinate, as a share of the distance between points
+_LARGEST_ERROR = 0.5e-3  # the same in user units: half a millimetre where they are metres
+
+
+@dataclass(frozen=True, eq=False)
+class PointCloud:
+    """Vertices of a PLY file.
+
+    Attributes:
+        columns: Array [N] of each vertex property, in the file's order.
+        comments: Comment lines of the header.
+    """
+
+    columns: dict[str, np.ndarray]
+    comments: tuple[str, ...]
+
+
+def coordinate_type(points: np.ndarray, spacing: float) -> np.dtype:
+    """Type for storing coordinates: float32, or float64 where rounding to float32 would move points noticeably.
+
+    Rounding moves a coordinate x by up to |x| · 2⁻²⁴. More than a thousandth of the spacing, or more than 0.0005 user
+    units, is noticeable: geographic coordinates of several million metres need float64.
+
+    Args:
+        points: Positions [N, 3], user's frame.
+        spacing: Typical distance of neighbouring points, user's units.
+    """
+    if np.can_cast(points.dtype, np.float32):
+        return np.dtype(np.float32)
+    error = float(np.abs(points).max(initial=0.0)) * 2.0**-24
+    return np.dtype(np.float64 if error > min(_SPACING_SHARE * spacing, _LARGEST_ERROR) else np.float32)
+
+
+def position_columns(points: np.ndarray, spacing: float) -> dict[str, np.ndarray]:
+    """Properties x, y and z of points [N, 3] in the type that `coordinate_type` chooses."""
+    stored = points.astype(coordinate_type(points, spacing))
+    return dict(zip("xyz", stored.T, strict=True))
+
+
+def write_ply(path: str | Path, columns: Mapping[str, np.ndarray], *, comments: Sequence[str] = ()) -> None:
+    """Write points as PLY, atomically.
+
+    Args:
+        path: Target file.
+        columns: Array [N] of each vertex property, in the order of the file; integers of 8, 16 or 32 bits, float32 or
+            float64. Names are ASCII without spaces.
+        comments: Lines for the header.
+
+    Raises:
+        ValueError: Arrays of different lengths or more than one dimension, a type that PLY lacks, a name or comment
+            that the header cannot hold.
+    """
+    arrays = {name: np.asarray(values) for name, values in columns.items()}
+    count = len(next(iter(arrays.values()))) if arrays else 0
+    lines = ["ply", "format binary_little_endian 1.0"]
+    lines += [f"comment {_header_text('comments', text)}" for text in comments]
+    lines += [f"element vertex {count}"]
+    for name, values in arrays.items():
+        if values.shape != (count,):
+            raise ValueError(f"columns[{name!r}]: expected shape [{count}], got {list(values.shape)}")
+        if values.dtype.str[1:] not in _NAMES:
+            raise ValueError(f"columns[{name!r}]: expected one of {', '.join(_NAMES)}, got {values.dtype}")
+        if " " in name or not name:
+            raise ValueError(f"columns: expected names without spaces, got {name!r}")
+        lines.append(f"property {_NAMES[values.dtype.str[1:]]} {_header_text('columns', name)}")
+    rows = np.empty(count, [(name, f"<{values.dtype.str[1:]}") for name, values in arrays.items()])
+    for name, values in arrays.items():
+        rows[name] = values
+    with atomic_write(path) as file:
+        file.write("\n".join([*lines, "end_header", ""]).encode("ascii"))
+        file.write(rows.tobytes())
+
+
+def _header_text(argument: str, text: str) -> str:
+    """The text, if it fits into one line of ASCII; `ValueError` otherwise."""
+    if not text.isascii() or len(text.splitlines()) > 1:
+        raise ValueError(f"{argument}: expected one line of ASCII, got {text!r}")
+    return text
+
+
+def read_ply(path: str | Path) -> PointCloud:
+    """Read the vertices of a binary, little-endian PLY file; elements after them are ignored.
+
+    Raises:
+        ValueError: Another format, vertices that do not come first or have lists, or a file that ends early.
+    """
+    with Path(path).open("rb") as file:
+        kind, count, comments = _read_header(file, path)
+        rows = np.frombuffer(file.read(count * kind.itemsize), kind)
+    if len(rows) < count:
+        raise ValueError(f"{path}: expected {count} vertices, got {len(rows)}")
+    return PointCloud({name: rows[name] for name in kind.names or ()}, comments)
+
+
+def _read_header(file: BinaryIO, path: str | Path) -> tuple[np.dtype, int, tuple[str, ...]]:
+    """Type of a vertex, number of vertices and comments; the file then stands at the first vertex."""
+    if file.readline().strip() != b"ply":
+        raise ValueError(f"{path}: not a PLY file")
+    fields: list[tuple[str, str]] = []
+    comments, elements, count = [], [], 0
+    while (line := file.readline().decode("ascii", "replace").strip()) != "end_header":
+        match line.split():
+            case ["format", layout, *_] if layout != "binary_little_endian":
+                raise ValueError(f"{path}: expected format binary_little_endian, got {layout}")
+            case ["comment", *_]:
+                comments.append(line.removeprefix("comment").strip())
+            case ["element", name, number]:
+                elements.append(name)
+                count = int(number) if elements == ["vertex"] else count
+            case ["property", kind, name] if kind in _TYPES and elements:
+                fields += [(name, f"<{_TYPES[kind]}")] if elements == ["vertex"] else []
+            case ["property", *_] if elements[:1] == ["vertex"] and len(elements) > 1:
+                pass
+            case ["format" | "obj_info", *_]:
+                pass
+            case _:
+                raise ValueError(f"{path}: cannot read the header line {line!r}")
+    if elements[:1] != ["vertex"]:
+        raise ValueError(f"{path}: expected vertices as the first element, got {', '.join(elements) or 'none'}")
+    return np.dtype(fields), count, tuple(comments)
