@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .ultrametric import cut_into as cut_into
     from .ultrametric import levels as levels
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PUBLIC = {
     "AffinityGraph": "ultrametric",

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from ..cameras.pixels import resize_nearest
+from ..extras import require
 
 LIGHTNESS = 0.5  # weight of lightness against the two colour channels
 COLOR_SHARE = 0.25  # weight of the difference of mean colours against the contrast along the border
@@ -56,6 +57,7 @@ def watershed_masks(
 
     Raises:
         ValueError: Wrong shape or dtype, or an option out of range.
+        BackendError: Higra is not installed (extra `masks`).
     """
     _check(image, min_area_fraction, max_masks, levels)
     height, width = image.shape[:2]
@@ -141,8 +143,8 @@ def _lab(image: np.ndarray) -> np.ndarray:
 def _merge_tree(image: np.ndarray, fine_regions: int, least: float) -> _MergeTree:
     """Fine regions of a picture and the order in which they merge; `least` is the least area, pixels."""
     import cv2
-    import higra as hg
 
+    hg = require("higra", "masks")
     shape = image.shape[:2]
     flattened = cv2.pyrMeanShiftFiltering(image, 8, 14, maxLevel=1) if min(shape) > 8 else image
     smooth = cv2.GaussianBlur(_lab(flattened), (0, 0), 0.7)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..extras import require
 from .scene_graph import Model, Texture
 
 
@@ -27,20 +28,24 @@ class Hits:
 
 
 class Raycaster:
-    """Embree's acceleration structure over one model; queries may run in several threads at once."""
+    """Embree's acceleration structure over one model; queries may run in several threads at once.
+
+    Raises:
+        BackendError: Embree is not installed (extra `synth`).
+    """
 
     def __init__(self, model: Model) -> None:
-        from embreex.mesh_construction import TriangleMesh
-        from embreex.rtcore_scene import EmbreeScene
-
+        mesh_construction = require("embreex.mesh_construction", "synth")
+        rtcore_scene = require("embreex.rtcore_scene", "synth")
         self.model = model
         edges = np.diff(model.triangles, axis=1)  # [F, 2, 3]
         normals = np.cross(edges[:, 0], edges[:, 1])
         length = np.linalg.norm(normals, axis=1, keepdims=True)
         self.face_normals = (normals / np.maximum(length, 1e-30)).astype(np.float32)
-        self._scene = EmbreeScene()
+        self._scene = rtcore_scene.EmbreeScene()
         corners = np.ascontiguousarray(model.triangles.reshape(-1, 3), np.float32)
-        TriangleMesh(self._scene, corners, np.arange(len(corners), dtype=np.int32).reshape(-1, 3))
+        corner_ids = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
+        mesh_construction.TriangleMesh(self._scene, corners, corner_ids)
         # The first query builds the tree; later ones only read it and may overlap.
         self.first_hits(np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32))
 
