@@ -7,20 +7,40 @@ READY := $(VENV)/.ready
 # Two test processes with as many threads as cores each would mostly wait for each other.
 ONE_THREAD := NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: help demo test clean
+.PHONY: help demo test check format coverage bench clean
 
 help:
-	@echo "make demo   build a small scene, turn it into a tree of segments, show numbers and pictures"
-	@echo "make test   check layers and style, run the whole test suite"
-	@echo "make clean  remove the environment and what demo and test wrote"
+	@echo "make demo      build a small scene, turn it into a tree of segments, show numbers and pictures"
+	@echo "make test      check layers, style, format and types, run the whole test suite"
+	@echo "make check     the same without the test suite"
+	@echo "make format    format the code and mend what ruff can mend"
+	@echo "make coverage  run the test suite and say which part of the code it runs"
+	@echo "make bench     check and time operations on small inputs, on the CPU, in about a minute"
+	@echo "make clean     remove the environment and what the others wrote"
 
 demo: $(READY)
 	$(BIN)/ultrafield demo --out demo
 
-test: $(READY)
+test: check
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2
+
+check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/ruff check .
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+coverage: $(READY)
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=json
+
+bench: $(READY)
+	$(ONE_THREAD) $(BIN)/python benchmarks/ops.py --quick --repeats 5 --json bench/ops.json
+	$(ONE_THREAD) $(BIN)/python benchmarks/trees.py --nodes 20000 --json bench/trees.json
+	$(ONE_THREAD) $(BIN)/python benchmarks/votes.py --points 20000 --views 20 --size 200 --regions 500 --json bench/votes.json
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Ultrafield needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 …")'
@@ -30,4 +50,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) demo bench coverage.json .coverage .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
