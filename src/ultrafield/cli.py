@@ -30,7 +30,18 @@ DESCRIPTION = """Photographs with known cameras and 2D masks in, a tree of view-
 
 Start with: ultrafield demo"""
 
-COMMANDS = {
+
+class Command(Protocol):
+    """A command's options, which carry the command out."""
+
+    def informed(self) -> Self | None:
+        """Options with better defaults, now that a preset or a run folder is known; None if there are none."""
+
+    def execute(self) -> None:
+        """Carry the command out."""
+
+
+COMMANDS: dict[str, type[Command]] = {
     "demo": Demo,
     "synth": Synth,
     "masks": Masks,
@@ -41,16 +52,6 @@ COMMANDS = {
     "run": Run,
     "warmup": Warmup,
 }
-
-
-class Command(Protocol):
-    """What cli.py expects of a command's options."""
-
-    def informed(self) -> Self | None:
-        """Options with better defaults, now that a preset or a run folder is known; None if there are none."""
-
-    def execute(self) -> None:
-        """Carry the command out."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,24 +96,27 @@ def parse(arguments: Sequence[str]) -> Command:
 
 
 def _parse(arguments: Sequence[str], defaults: dict[str, Any]) -> Command:
-    kinds = tuple(
+    kinds: Any = tuple(
         Annotated[kind, tyro.conf.subcommand(name, default=defaults.get(name, tyro.MISSING_NONPROP))]
         for name, kind in COMMANDS.items()
     )
-    return tyro.cli(Union[kinds], prog=PROGRAM, description=DESCRIPTION, args=arguments)  # noqa: UP007
+    kind: Any = Union[kinds]  # noqa: UP007
+    command: Command = tyro.cli(kind, prog=PROGRAM, description=DESCRIPTION, args=arguments)
+    return command
 
 
 def _preset_named(arguments: Sequence[str]) -> Preset | None:
     """The preset that the arguments name, so that `--preset paper --help` shows that preset's numbers."""
     words = [part for argument in arguments for part in argument.split("=", 1)]
     named = [value for flag, value in pairwise(words) if flag == "--preset"]
-    return named[-1] if named and named[-1] in get_args(Preset) else None
+    names: tuple[Preset, ...] = get_args(Preset)
+    return next((name for name in names if named[-1:] == [name]), None)
 
 
 def _preset_defaults(name: Preset) -> dict[str, Any]:
     """Default options of the commands that a preset concerns."""
     method = MethodOptions.of_preset(name)
-    return {command: COMMANDS[command].with_defaults(method) for command in ("train", "run")}
+    return {"train": Train.with_defaults(method), "run": Run.with_defaults(method)}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ Engine = Literal["field", "lift", "both"]
 Linkage = Literal["single", "average"]
 Preset = Literal["draft", "standard", "paper"]
 RaySampling = Literal["all_images", "same_image"]
-RaySampling = Literal["all_images", "same_image"]
 
 _LEAST_VOXEL = 1e-4  # finer ones could not be numbered
 

@@ -59,7 +59,8 @@ def write_tree_json(
         raise ValueError(f"pictures: expected {count}, one per level, got {len(pictures)}")
     smallest = substantial_size(tree, min_size)
     condensed = condense(tree, smallest)
-    levels = zip([] if heights is None else heights.tolist(), pictures or [None] * count, strict=True)
+    files: Sequence[str | None] = pictures or [None] * count
+    levels = zip([] if heights is None else heights.tolist(), files, strict=True)
     content = {
         "format": "ultrafield tree",
         "version": 1,

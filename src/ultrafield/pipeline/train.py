@@ -83,8 +83,8 @@ def check_masks(scene: Scene, engine: Engine) -> None:
     lacking = [view.name for view in scene.train if view.masks is None]
     if engine != "lift" and lacking:
         raise SceneError(
-            f"{scene.source}: --engine {engine} needs masks of every training view; {len(lacking)} of {len(scene.train)} "
-            f"have none (first: {lacking[0]}); `ultrafield run` makes those that are missing"
+            f"{scene.source}: --engine {engine} needs masks of every training view; {len(lacking)} of "
+            f"{len(scene.train)} have none (first: {lacking[0]}); `ultrafield run` makes those that are missing"
         )
 
 
