@@ -1,4 +1,4 @@
-"""Which masks of a view lie inside which, and the chains of parents that follow from it."""
+"""Containment between the masks of a view, and the chains of parents that follow from it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RUNS_PER_BLOCK = 1 << 16  # bounds the memory of `_intersections` for masks of 
 
 
 def build_mask_set(masks: np.ndarray) -> MaskSet:
-    """Pack the masks of one view and find out which lie inside which.
+    """Pack the masks of one view and compute containment between them.
 
     Args:
         masks: [M, H, W] bool; M may be 0. The order is kept.

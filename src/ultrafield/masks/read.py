@@ -132,12 +132,12 @@ def same_aspect(size: Size, other: Size) -> bool:
     return abs(height * factor - other_height) <= factor and abs(width * factor - other_width) <= factor
 
 
-def check_aspect(file: Path, found: Size, expected: Size) -> None:
-    """Raise `SceneError` unless masks of size `found` can belong to a picture of size `expected`."""
-    if not same_aspect(found, expected):
+def check_aspect(file: Path, size: Size, expected: Size) -> None:
+    """Raise `SceneError` unless masks of `size` can belong to a picture of size `expected`."""
+    if not same_aspect(size, expected):
         raise SceneError(
             f"{file}: expected a mask with the aspect ratio of its picture ({size_text(expected)}), "
-            f"found {size_text(found)}"
+            f"found {size_text(size)}"
         )
 
 
@@ -203,8 +203,8 @@ def _read_id_map(file: Path) -> np.ndarray:
         ids = ids[..., 0] << 32 | ids[..., 1] << 16 | ids[..., 2]
         if picture.shape[2] == 4:
             ids[picture[..., 3] == 0] = 0
-    found = np.unique(ids)
-    return ids[None] == found[found != 0][:, None, None]
+    distinct = np.unique(ids)
+    return ids[None] == distinct[distinct != 0][:, None, None]
 
 
 def _read_hierarchy(source: _Source, count: int) -> tuple[np.ndarray, np.ndarray] | None:
@@ -229,5 +229,5 @@ def _read_matrix(file: Path, count: int) -> np.ndarray:
 
 
 def size_text(size: tuple[int, ...]) -> str:
-    """Width x height, as people name sizes."""
+    """A size (height, width) as text: "640x480 pixels"."""
     return f"{size[1]}x{size[0]} pixels"

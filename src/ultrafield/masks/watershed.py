@@ -73,7 +73,7 @@ def watershed_masks(
     return (ranked >= first[chosen, None, None]) & (ranked < last[chosen, None, None])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _MergeTree:
     """Binary tree of merged regions.
 

@@ -1,4 +1,4 @@
-"""How much one mask counts beside others."""
+"""Weights of masks by their size."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ POWER = 0.5
 
 
 def mask_weights(points: np.ndarray, *, power: float = POWER) -> np.ndarray:
-    """Weight of each mask by its size on the surface: smaller masks say more.
+    """Weight of each mask by its size on the surface: smaller masks are more informative.
 
-    That two points share a mask of a whole table says little; that they share one of a knob says nearly all. Size is
-    the number of surface points rather than of pixels, so that a close-up weighs a thing like a distant view of it.
+    Two points in one mask of a whole table may be anything; two in one mask of a knob are very likely one part. Size
+    is counted in surface points rather than pixels, so that a close-up and a distant view of a thing weigh alike.
 
     Args:
         points: Surface points that each mask holds [M], int64.

@@ -1,4 +1,4 @@
-"""What every reader makes of a scene folder before any picture is opened: frames, their poses, their lenses."""
+"""A scene folder as every reader lists it before any picture is opened: frames with poses and lenses."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ class Optics:
     def intrinsics(self, width: int, height: int) -> np.ndarray:
         """fx, fy, cx, cy [4] for a picture of this size, of the aspect ratio listed.
 
-        A side without focal length takes it from its angle, then from the other side; a centre that is not listed is
-        the picture's.
+        A missing focal length follows from the field of view, else from the other axis; a missing principal point is
+        the picture's centre.
         """
         listed = self.size or (width, height)
         focal = [
-            given if given is not None else None if angle is None else 0.5 * side / math.tan(0.5 * angle)
-            for given, angle, side in zip(self.focal, self.angle, listed, strict=True)
+            value if value is not None else None if angle is None else 0.5 * side / math.tan(0.5 * angle)
+            for value, angle, side in zip(self.focal, self.angle, listed, strict=True)
         ]
         fx = focal[0] if focal[0] is not None else focal[1]
         fy = focal[1] if focal[1] is not None else focal[0]
         if fx is None or fy is None:
             raise ValueError("optics: neither a focal length nor an angle")
-        cx, cy = (0.5 * side if given is None else given for given, side in zip(self.centre, listed, strict=True))
+        cx, cy = (0.5 * side if value is None else value for value, side in zip(self.centre, listed, strict=True))
         scale = np.array([width / listed[0], height / listed[1]])
         return np.array([fx, fy, cx, cy]) * np.concatenate([scale, scale])
 
@@ -113,7 +113,7 @@ class Listing:
 
 
 def print_warning(text: str) -> None:
-    """The default way to tell the user something that does not stop the work: a line on stderr."""
+    """Print a warning as a line on stderr; the default of `load_scene`."""
     print(f"warning: {text}", file=sys.stderr)
 
 
@@ -169,7 +169,7 @@ def warn_about_axes(file: Path, deviations: Sequence[float], warn: Warn) -> None
 
 
 def find_picture(root: Path, listed: str) -> Path | None:
-    """The file that a listing means by `listed`, whether or not it names the ending; None if there is none."""
+    """The picture file listed as `listed`, with or without its ending; None if there is none."""
     path = root / listed.replace("\\", "/")
     if path.suffix.lower() in PICTURE_ENDINGS and path.is_file():
         return path
@@ -212,7 +212,7 @@ def drop_missing(
         root: The scene folder, for messages.
         source: What lists the pictures, for messages.
         frames: All listed frames.
-        allow_missing: True continues whatever is missing, False never does, None does if at most a third is missing.
+        allow_missing: Whether to continue without missing pictures; None continues if at most a third is missing.
         warn: Told about missing pictures when work continues.
         optional: Whether work can go on with none at all.
 

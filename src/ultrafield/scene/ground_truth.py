@@ -109,7 +109,7 @@ def _read_depth(
 
 
 def _read_visible(root: Path, split: str, names: Sequence[str], size: tuple[int, ...]) -> np.ndarray | None:
-    """Pixels [V, H, W] bool that the paired view sees too; None if the dataset does not say."""
+    """Pixels [V, H, W] bool whose surface is visible in the paired view too; None if the dataset lacks it."""
     if split == "val":
         files = [root / "val_visible" / f"{name}.png" for name in names]
     elif split == "val_rotate":

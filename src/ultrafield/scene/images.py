@@ -1,4 +1,4 @@
-"""Pictures as the stages want them: 8-bit RGB, blended on the background, at working size."""
+"""Pictures as all stages use them: 8-bit RGB, blended on the background, at working size."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def blend(picture: np.ndarray, background: Color) -> np.ndarray:
 def resize(image: np.ndarray, width: int, height: int) -> np.ndarray:
     """Resample an image [H, W, 3] or [H, W], float32 or uint8, and round it to uint8; downsampling averages areas.
 
-    Blending goes first: colours averaged before they are weighted by their opacity leave fringes along edges.
+    Blend before resizing: averaging colours that are not weighted by opacity leaves fringes along edges.
     """
     if image.shape[:2] != (height, width):
         import cv2

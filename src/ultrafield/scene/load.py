@@ -1,4 +1,4 @@
-"""From a scene folder of any supported layout to a `Scene`."""
+"""Loading a scene folder of any supported layout."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def load_scene(
     progress: bool = True,
     warn: Warn = print_warning,
 ) -> Scene:
-    """Read a scene: pictures at working size, cameras in the normalised frame, 2D masks where there are any.
+    """Read a scene folder: pictures at working size with their cameras, and 2D masks where there are any.
 
     Layouts: Blender-HS and NeRF-synthetic (`transforms_train.json`), nerfstudio and instant-ngp (`transforms.json`),
     PartNet (`view-XX/meta.txt`). The working size of a view is its picture's size times `downsample`, or the size of
@@ -77,18 +77,18 @@ def load_scene(
     listing = _list(root, layout, hold_out=hold_out, allow_missing=allow_missing, warn=warn)
     if len(listing.splits["train"]) < 2:
         raise SceneError(f"{root}: only 1 training view was found; at least 2 views are needed")
-    known = listing.background if background is None else _color(background)
-    loaded = read_views(listing, ViewOptions(mask_root, downsample, width, known or _WHITE), progress=progress)
+    color = listing.background if background is None else _color(background)
+    loaded = read_views(listing, ViewOptions(mask_root, downsample, width, color or _WHITE), progress=progress)
     _check_masks_found(loaded["train"], mask_root, asked=masks is not None, warn=warn)
-    if known is None and any(item.transparent for items in loaded.values() for item in items):
-        known = _WHITE
+    if color is None and any(item.transparent for items in loaded.values() for item in items):
+        color = _WHITE
     return Scene(
         name=root.resolve().name,
         root=root,
         layout=listing.layout,
         splits={name: _split(listing, name, loaded) for name in loaded},
         to_user=listing.to_normalised.inverse(),
-        background=None if known is None else np.array(known, np.float32),
+        background=None if color is None else np.array(color, np.float32),
         half_extent=listing.half_extent if half_extent is None else half_extent,
         near=listing.near,
     )
@@ -149,7 +149,7 @@ def _check_masks_found(train: Sequence[LoadedView], mask_root: Path, *, asked: b
 
 
 def _split(listing: Listing, name: str, loaded: dict[str, list[LoadedView]]) -> Split:
-    """Views and normalised cameras of one split; a camera without picture takes pictures as the others do."""
+    """Views and normalised cameras of one split; a camera without a picture has the size of the others."""
     frames, items = listing.splits[name], loaded[name]
     sizes = ((item.native, item.working) for split in ("val", "train") for item in loaded.get(split, ()))
     native, working = next((native, working) for native, working in sizes if native is not None and working is not None)

@@ -1,4 +1,4 @@
-"""Where the normalised frame lies: similarities from the user's cameras, and the box to be modelled."""
+"""The normalised frame: similarities computed from the user's cameras, and the box to be modelled."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def radius_similarity(c2w: np.ndarray, source: str, *, radius: float = PUBLISHED
 
 
 def capture_similarity(c2w: np.ndarray, source: str) -> Similarity:
-    """The similarity that moves what real cameras look at to the origin.
+    """The similarity that moves the cameras' focus to the origin, for real captures.
 
-    The cameras' mean distance to it becomes 1, and their mean up direction +z.
+    Their mean distance to it becomes 1, and their mean up direction +z.
 
     Args:
         c2w: Poses [N, 3, 4], OpenCV axes, user's frame.

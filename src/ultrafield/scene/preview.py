@@ -30,8 +30,8 @@ def contact_sheet(views: Sequence[View], *, count: int = _VIEWS, height: int = _
 
     None if no view has a picture.
     """
-    shown = [view for view in views if view.image is not None]
-    chosen = [shown[index] for index in np.linspace(0, len(shown) - 1, min(count, len(shown))).astype(int)]
+    pictured = [view for view in views if view.image is not None]
+    chosen = [pictured[index] for index in np.linspace(0, len(pictured) - 1, min(count, len(pictured))).astype(int)]
     return np.concatenate([_thumbnail(view, height) for view in chosen], axis=1) if chosen else None
 
 

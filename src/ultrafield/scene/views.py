@@ -1,4 +1,4 @@
-"""Opens the pictures and masks of listed frames, in parallel, at one working size per picture size."""
+"""Reading the pictures and masks of listed frames, in parallel, at one working size per picture size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PixelSize = tuple[int, int]  # width, height
 
 @dataclass(frozen=True)
 class ViewOptions:
-    """How views are read.
+    """Options for reading views.
 
     Attributes:
         mask_root: Folder that holds the masks of every split.
@@ -41,7 +41,7 @@ class ViewOptions:
 
 @dataclass(frozen=True, eq=False)
 class LoadedView:
-    """A view as read, with what its camera and the checks across views need.
+    """A view as read, with the sizes and files that its camera and the checks across views need.
 
     Attributes:
         view: The view.

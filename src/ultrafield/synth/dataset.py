@@ -102,7 +102,7 @@ def synthesize(
         out: Folder to make; it appears only when everything in it is complete.
         config: Settings; the defaults if None.
         overwrite: Whether a dataset made here before may be replaced.
-        progress: Whether a progress bar is shown.
+        progress: Whether to show a progress bar.
 
     Raises:
         SceneError: The source cannot be used, or `out` exists, is not empty, and may not be replaced.
@@ -191,7 +191,7 @@ class _Writer:
         )
 
     def _visibility(self, index: int, parts: dict[str, np.ndarray], poses: dict[str, np.ndarray]) -> None:
-        """Write which pixels a validation view and its rotated partner have in common."""
+        """Write the pixels that a validation view and its rotated partner have in common."""
         for split, other, ending in (("val", "val_rotate", ""), ("val_rotate", "val", "_rotate")):
             seen = visible_from(self.caster, parts[split], poses[split][index], poses[other][index])
             write_image(self.folder / "val_visible" / f"r_{index}{ending}.png", _three(seen.astype(np.uint8) * 255))
@@ -213,7 +213,7 @@ def _load(source: Path | None, up: UpAxis) -> Model:
 
 
 def _placed(model: Model) -> tuple[Model, float, np.ndarray]:
-    """The model moved and scaled into the scene box, and the scale and centre that did it."""
+    """The model moved and scaled into the scene box, with the scale and centre used."""
     points = model.triangles.reshape(-1, 3)
     centre = (points.min(axis=0) + points.max(axis=0)) / 2
     radius = float(np.linalg.norm(points - centre, axis=1).max())

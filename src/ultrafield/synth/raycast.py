@@ -1,4 +1,4 @@
-"""First hits and occlusion against the triangles of a model (Embree), and what the surface is like where a ray hits."""
+"""First hits and occlusion against the triangles of a model (Embree); parts, normals and colours at hits."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ..extras import require
 from .scene_graph import Model, Texture
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Hits:
-    """Where rays first meet the model; only rays that meet it are listed.
+    """First intersections of rays with the model; rays that miss it are not listed.
 
     Attributes:
         ray: Index of the ray [K], int64, ascending.
@@ -51,13 +51,13 @@ class Raycaster:
 
     def first_hits(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
         """Nearest intersections of rays given by `origins` and `directions` [R, 3], float32."""
-        found = self._scene.run(origins, directions, query="INTERSECT", output=1)
-        ray = np.flatnonzero(found["primID"] >= 0)
-        u, v = found["u"][ray], found["v"][ray]
-        return Hits(ray, found["primID"][ray], found["tfar"][ray], np.stack([1 - u - v, u, v], axis=1))
+        hits = self._scene.run(origins, directions, query="INTERSECT", output=1)
+        ray = np.flatnonzero(hits["primID"] >= 0)
+        u, v = hits["u"][ray], hits["v"][ray]
+        return Hits(ray, hits["primID"][ray], hits["tfar"][ray], np.stack([1 - u - v, u, v], axis=1))
 
     def occluded(self, origins: np.ndarray, directions: np.ndarray, reach: np.ndarray | None = None) -> np.ndarray:
-        """Whether anything stands in the way [R], bool.
+        """Whether rays hit anything [R], bool.
 
         Args:
             origins: Ray origins [R, 3], float32.

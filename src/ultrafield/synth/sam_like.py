@@ -3,7 +3,7 @@
 Where they are wrong, and differently in every view:
 
 - A node of the hierarchy gets a mask with a probability that grows with its visible size and depends on its level
-  (parts are found most often, groups and the whole scene least).
+  (parts most often, groups and the whole scene least).
 - A node that falls into several pieces in the picture may come back as its largest piece, or as one mask per piece.
 - Some masks lack a round bite; in some, holes are filled.
 - Borders are displaced by a smooth random field of about a pixel (at 200 pixels' width; it scales with the picture).
@@ -41,9 +41,9 @@ BITE, FILL, BACKGROUND = 0.04, 0.3, 0.25
 JITTER = 0.6  # standard deviation of a border's displacement, pixels at the reference size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Mask:
-    """A mask [H, W] bool and what it stands for."""
+    """A mask [H, W] bool and its origin."""
 
     pixels: np.ndarray
     origin: str
@@ -109,14 +109,14 @@ def sam_like_masks(
 
 def _visible_nodes(nodes: Sequence[Node], parts: np.ndarray) -> list[tuple[Node, np.ndarray]]:
     """Nodes of at least 20 pixels; of a chain of nodes that look the same, the lowest one."""
-    found: list[tuple[Node, np.ndarray]] = []
+    visible: list[tuple[Node, np.ndarray]] = []
     areas = np.bincount(parts.ravel(), minlength=max(max(node.parts, default=0) for node in nodes) + 1)
     size = {node.id: int(areas[list(node.parts)].sum()) for node in nodes}
     covered = {node.parent for node in nodes if node.parent is not None and size[node.id] == size[node.parent]}
     for node in nodes:
         if size[node.id] >= MIN_PIXELS and node.id not in covered:
-            found.append((node, np.isin(parts, node.parts)))
-    return found
+            visible.append((node, np.isin(parts, node.parts)))
+    return visible
 
 
 def _seen_chance(node: Node, pixels: np.ndarray, scale: float, strength: float) -> float:
@@ -127,7 +127,7 @@ def _seen_chance(node: Node, pixels: np.ndarray, scale: float, strength: float) 
 
 
 def _flawed(node: Node, pixels: np.ndarray, scale: float, strength: float, rng: np.random.Generator) -> Iterator[_Mask]:
-    """The mask or masks that a node comes back as, before its borders are moved."""
+    """The mask or masks that stand for a node, before their borders are displaced."""
     origin = f"{node.level}:{node.name}"
     pieces = _pieces(pixels)
     draw = rng.random() / max(strength, 1e-9)
@@ -179,7 +179,7 @@ def _sub_parts(
 
 
 def _beyond_plane(pixels: np.ndarray, depth: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The pixels on one side of a random plane through the middle of what a mask shows [H, W] bool."""
+    """The pixels on one side of a random plane through the centroid of a mask [H, W] bool."""
     rows, columns = np.nonzero(pixels)
     relief = depth / max(float(np.ptp(depth[pixels])), 1e-6) * np.ptp(rows)  # as deep as the mask is high
     place = np.stack([rows, columns, relief[pixels]], axis=1).astype(np.float64)

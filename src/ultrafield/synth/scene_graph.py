@@ -47,7 +47,7 @@ class Node:
     parts: tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Texture:
     """Picture of one part and the corners of its faces in it.
 
@@ -64,9 +64,9 @@ class Texture:
     factor: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
-    """Triangles of a whole scene and where each belongs; z up.
+    """Triangles of a whole scene with the part of each; z up.
 
     Attributes:
         name: Name of the source.

@@ -23,7 +23,7 @@ LOWEST_SKY = -0.35  # sine of the elevation where the dome ends: some light from
 OFFSET = 2e-4  # how far above the surface shadow rays start, file units
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lights:
     """Samples of the two lights.
 

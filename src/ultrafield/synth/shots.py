@@ -1,4 +1,4 @@
-"""Pictures, ids and depth that cameras around a model take; file frame, OpenGL poses as in NeRF-synthetic."""
+"""Pictures, ids and depth from cameras around a model; file frame, OpenGL poses as in NeRF-synthetic."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ CAMERA_RADIUS = 4.031128  # as in NeRF-synthetic; readers scale it to 1.5
 CAMERA_ANGLE = 0.6911112070083618  # horizontal field of view, radians
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shot:
-    """What one camera sees.
+    """Picture, part ids and depth of one camera.
 
     Attributes:
         image: [H, W, 4] uint8 sRGB with straight alpha.
@@ -102,7 +102,7 @@ def _colors(
 
 
 def visible_from(caster: Raycaster, parts: np.ndarray, c2w: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Which pixels show a place that another camera sees too [H, W] bool.
+    """Pixels whose surface point is visible from another camera too [H, W] bool.
 
     Args:
         caster: The scene.
