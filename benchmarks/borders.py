@@ -1,21 +1,22 @@
-"""What the ultrametric loss says of features that nothing could improve, for every kind of border evidence.
+"""The ultrametric loss of perfect features, for every kind of border evidence.
 
-    python benchmarks/borders.py SCENE [SCENE ...]
+    python benchmarks/borders.py SCENE [SCENE ...] [--json FILE]
 
 No training: pixels, masks, comparisons and graph are those of training steps, and the features come from the ground
-truth of the training views. A loss that teaches what its masks mean is low for them, as the Euclidean one is; at ln 2 =
-0.693 a comparison is no better than a coin, and above it the loss asks for other features than these.
+truth of the training views. A loss that agrees with the ground truth is low for them, as the Euclidean one is; ln 2 =
+0.693 is chance, and a higher loss rewards wrong features.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
+from lib.options import parser_of
+from lib.results import Results, print_header, print_row
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -46,9 +47,11 @@ STEPS = 8
 
 def main() -> int:
     """Print one table per scene."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("scenes", type=Path, nargs="+")
-    for folder in parser.parse_args().scenes:
+    options = parser.parse_args()
+    results = Results("borders", options)
+    for folder in options.scenes:
         scene = load_scene(folder)
         truth = load_ground_truth(scene, "train")
         if truth is None or truth.parts.shape[1:] != scene.train.views[0].masks.shape:
@@ -56,10 +59,11 @@ def main() -> int:
         losses, edges = measure(MaskPool(scene), truth, FeatureConfig())
         print(f"\n{scene.name}: of {len(scene.train)} views' graph edges, {edges[0]:.1%} cross the border of a mask, ")
         print(f"{edges[1]:.1%} do so inside a part, {edges[2]:.1%} join two parts where no mask ends\n")
-        print("| loss | one-hot parts | one-hot parts, objects, foreground |\n|---|---|---|")
-        for name, values in losses.items():
-            print(f"| {name} | {' | '.join(f'{value:.3f}' for value in values)} |", flush=True)
-        print(f"| (chance) | {math.log(2):.3f} | {math.log(2):.3f} |")
+        print_header(["loss", "one-hot parts", "one-hot parts, objects, foreground"])
+        for name, values in [*losses.items(), ("(chance)", np.full(2, math.log(2)))]:
+            results.add(scene=scene.name, loss=name, values=values)
+            print_row([name, *(f"{value:.3f}" for value in values)])
+    results.save()
     return 0
 
 
@@ -85,11 +89,11 @@ def measure(masks: MaskPool, truth: GroundTruth, settings: FeatureConfig) -> tup
         edges = pixel_graph(batch.positions, batch.image_of_pixel, settings.neighbors)
         parts, objects = truth.parts.reshape(-1)[batch.pixels], truth.objects.reshape(-1)[batch.pixels]
         perfect = (hot(parts), torch.cat([hot(parts), hot(objects), hot(objects > 0)], dim=1))
-        found = [euclidean_loss(features, pairs, temperature=settings.temperature).item() for features in perfect]
-        losses.setdefault("Euclidean", []).append(found)
+        values = [euclidean_loss(features, pairs, temperature=settings.temperature).item() for features in perfect]
+        losses.setdefault("Euclidean", []).append(values)
         for weighting, factor, penalty in FORMS:
             crossings = border_evidence(edges, batch.bits, weighting)
-            found = [
+            values = [
                 ultrametric_loss(
                     features,
                     pairs,
@@ -101,7 +105,7 @@ def measure(masks: MaskPool, truth: GroundTruth, settings: FeatureConfig) -> tup
                 ).item()
                 for features in perfect
             ]
-            losses.setdefault(form_name(weighting, factor, penalty), []).append(found)
+            losses.setdefault(form_name(weighting, factor, penalty), []).append(values)
         crosses, true = border_evidence(edges, batch.bits, "any"), parts[edges[:, 0]] != parts[edges[:, 1]]
         shares.append([crosses.mean(), (crosses & ~true).mean(), (true & ~crosses).mean()])
     return {name: np.mean(values, axis=0) for name, values in losses.items()}, np.mean(shares, axis=0)
@@ -113,7 +117,7 @@ def hot(ids: np.ndarray) -> Tensor:
 
 
 def form_name(weighting: str, factor: float, penalty: float) -> str:
-    """A form as the table calls it."""
+    """Name of a form in the table."""
     if factor == penalty == 0:
         return "no border evidence"
     return f"{weighting}, " + (f"factor {factor:g}" if factor else f"+ {penalty:g}")

@@ -1,6 +1,6 @@
-"""When the engine "both" is better than either: NC per level and VC of the three engines on a run's geometry.
+"""NC per level and VC of the three engines on a run's geometry.
 
-    python benchmarks/both.py RUN [--mask-views N]
+    python benchmarks/both.py RUN [--mask-views N] [--json FILE]
 
 RUN is a folder of `ultrafield run SCENE --out RUN --engine field`, whose geometry, depth and features are used.
 With --mask-views only so many training views, evenly spread, have masks, and features are trained on these anew.
@@ -8,7 +8,6 @@ With --mask-views only so many training views, evenly spread, have masks, and fe
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from dataclasses import replace
@@ -16,7 +15,9 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
-from lift import CONFIG, score
+from lib.options import parser_of, positive
+from lib.results import Results, print_header
+from lift import COLUMNS, CONFIG, report, score
 
 from ultrafield.config import Config, Engine
 from ultrafield.field import FeatureField, point_features
@@ -29,11 +30,11 @@ from ultrafield.training import Fields, fit_features, load_fields, posed
 
 def main() -> int:
     """Print one row of the table per engine."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--mask-views", type=int, help="training views that have masks; all of them if not given")
+    parser.add_argument("--mask-views", type=positive, help="training views that have masks; all of them if not given")
     options = parser.parse_args()
-    run = RunFolder(options.run)
+    run, results = RunFolder(options.run), Results("both", options)
     stored, fields = run.read_config(), load_fields(run.root)
     scene = posed(load_scene(stored.scene, **stored.data.arguments()), fields.geometry)
     views = {split: [run.read_render(split, view.name) for view in scene.splits[split]] for split in scene.splits}
@@ -45,14 +46,13 @@ def main() -> int:
         scene = masked(scene, kept)
     features = point_features(trained, surface.points)
     print(f"{scene.name}: {len(surface)} points, masks in {sum(view.masks is not None for view in scene.train)} views")
-    print("| engine | NC | parts | objects | foreground | VC | seconds |\n|---|---|---|---|---|---|---|")
+    print_header(["engine", *COLUMNS])
     for engine in get_args(Engine):
         started = time.perf_counter()
         graph = build_graph(surface, engine=engine, scene=scene, features=features, config=CONFIG)
         seconds = time.perf_counter() - started
-        scores = score(graph, surface, scene, views)
-        parts = " | ".join(f"{value:.3f}" for value in (scores.nc.mean, *scores.nc.levels, scores.vc.mean))
-        print(f"| {engine} | {parts} | {seconds:.1f} |", flush=True)
+        report(engine, score(graph, surface, scene, views), seconds, results)
+    results.save()
     return 0
 
 

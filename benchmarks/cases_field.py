@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import torch
-from case import Case, Op, Outputs, Setup, cache, compare, row_bytes
+from lib.case import Case, Op, Outputs, Setup, cache, compare, row_bytes
 from torch import Tensor
 from torch.nn.functional import linear
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
-from case import Case, Check, Op, Outputs, Setup, cache, compare
+from lib.case import Case, Check, Op, Outputs, Setup, cache, compare
 from torch import Tensor
 from torch.nn.functional import normalize
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import torch
-from case import Case, Check, Op, Outputs, Setup, Skipped
+from lib.case import Case, Check, Op, Outputs, Setup, Skipped
 
 from ultrafield.ultrametric import build_tree, check_tree, cut
 
@@ -57,7 +57,7 @@ def _votes(setup: Setup, nodes: int) -> Op:
         counts = seen[edges].all(axis=1)
         wanted = (one & other) @ weights * counts, (one | other) @ weights * counts
         tolerance = 1e-5 if setup.triton else 1e-12  # float32 on a GPU
-        return [Check(found, torch.from_numpy(sums), tolerance) for found, sums in zip(outputs, wanted, strict=True)]
+        return [Check(one, torch.from_numpy(sums), tolerance) for one, sums in zip(outputs, wanted, strict=True)]
 
     moved = edges.nbytes + codes.nbytes + seen.nbytes + 16 * len(edges)
     return Op(run, check, bytes=moved)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from case import Case, Check, Op, Outputs, Setup, compare
-from runs import packed_runs, weighted
+from lib.case import Case, Check, Op, Outputs, Setup, compare
+from lib.runs import packed_runs, weighted
 from torch import Tensor
 from torch.nn.functional import normalize
 

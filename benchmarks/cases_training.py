@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from case import SECTOR, Case, Check, Op, Outputs, Setup
+from lib.case import SECTOR, Case, Check, Op, Outputs, Setup
 from torch import Tensor
 
 from ultrafield.cameras import Cameras, Similarity

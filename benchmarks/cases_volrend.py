@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import torch
-from case import Case, Op, Outputs, Setup, compare
-from runs import packed_runs, weighted
+from lib.case import Case, Op, Outputs, Setup, compare
+from lib.runs import packed_runs, weighted
 from torch import Tensor
 
 from ultrafield.field.kernels.volrend_torch import accumulate_torch, distortion_torch, render_weights_torch

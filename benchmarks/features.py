@@ -1,6 +1,7 @@
-"""What the settings of feature training buy: NC per level and VC of the engine "field", on finished geometry.
+"""NC per level and VC of the engine "field" with different settings of feature training, on finished geometry.
 
     python benchmarks/features.py SCENE RUN [SCENE RUN ...] [--rows NAME ...] [--steps N] [--seeds N] [--jobs N]
+        [--json FILE]
 
 Each RUN is a folder of `ultrafield train SCENE --out RUN`, in which nothing is changed, or the word "exact" for the
 depth that the dataset itself has. A row of the table is a training of features on each scene and what its tree scores:
@@ -18,13 +19,16 @@ import os
 import sys
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from feature_rows import GROUPS, Changes, choose
 from feature_training import EXACT, Row, measure_all
+from lib.machine import cores
+from lib.options import DEVICES, PRESETS, parser_of, positive
+from lib.results import Results, print_header, print_row
 
 from ultrafield.config import Config, preset
 from ultrafield.pipeline.folder import RunFolder
@@ -34,36 +38,38 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the table."""
     options = parse(arguments)
     rows, started = choose(options.rows), time.perf_counter()
+    results = Results("features", options)
     folders = list(zip(options.folders[::2], options.folders[1::2], strict=True))
     asked = [[configs(run, changes, options) for changes in rows.values()] for _, run in folders]  # [scene][row][seed]
-    threads = str(max(1, len(os.sched_getaffinity(0)) // options.jobs))
+    threads = str(max(1, cores() // options.jobs))
     os.environ |= {"NUMBA_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}  # of the processes to come
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        results = train(pool, folders, asked, options)
+        trained = train(pool, folders, asked, options)
     header = ["features", "NC", "VC", *(scene.name for scene, _ in folders), "euclidean", "ultrametric", "seconds"]
-    print(f"\n| {' | '.join(header)} |\n|{'---|' * len(header)}")
+    print()
+    print_header(header)
     for index, name in enumerate(rows):
-        found = [[known[config] for config in scene[index]] for known, scene in zip(results, asked, strict=True)]
-        print(f"| {' | '.join([name, *cells(found)])} |")
+        of_scenes = [[by[config] for config in scene[index]] for by, scene in zip(trained, asked, strict=True)]
+        print_row([name, *cells(of_scenes)])
+        results.add(row=name, scenes=[[asdict(row) for row in seeds] for seeds in of_scenes])
+    results.save()
     print(f"\n{time.perf_counter() - started:.0f} s in all")
     return 0
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("folders", type=Path, nargs="+", metavar="SCENE RUN")
     parser.add_argument("--rows", nargs="+", default=[], metavar="NAME", help=f"rows, or groups: {', '.join(GROUPS)}")
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--preset", choices=("draft", "standard", "paper"), help="of features; the run's, or draft")
-    parser.add_argument("--steps", type=int, help="optimiser steps; the preset's if none")
-    parser.add_argument("--seeds", type=int, default=1, help="trainings per row and scene")
-    parser.add_argument("--jobs", type=int, default=1, help="processes side by side")
+    parser.add_argument("--device", default="auto", choices=DEVICES)
+    parser.add_argument("--preset", choices=PRESETS, help="of features; the run's, or draft")
+    parser.add_argument("--steps", type=positive, help="optimiser steps; the preset's if none")
+    parser.add_argument("--seeds", type=positive, default=1, help="trainings per row and scene")
+    parser.add_argument("--jobs", type=positive, default=1, help="processes side by side")
     options = parser.parse_args(arguments)
     if len(options.folders) % 2:
         parser.error("expected a RUN after every SCENE")
-    if min(options.seeds, options.jobs) < 1:
-        parser.error(f"--seeds, --jobs: expected at least 1, got {options.seeds} and {options.jobs}")
     return options
 
 
@@ -79,7 +85,7 @@ def configs(run: Path, changes: Changes, options: argparse.Namespace) -> list[Co
 def train(
     pool: Executor, folders: list[tuple[Path, Path]], asked: list[list[list[Config]]], options: argparse.Namespace
 ) -> list[dict[Config, Row]]:
-    """What was found for each of the settings asked for, scene by scene."""
+    """Result of each of the settings, scene by scene."""
     parts = max(1, options.jobs // len(folders))  # processes that share a scene
     pending = []
     for (scene, run), rows in zip(folders, asked, strict=True):
@@ -92,20 +98,24 @@ def train(
     ]
 
 
-def cells(found: list[list[Row]]) -> list[str]:
-    """A row's cells from what was found for each scene and seed."""
-    nc = np.array([[row.nc for row in scene] for scene in found])  # [scene, seed, level]
-    vc = np.array([[row.vc for row in scene] for scene in found])  # [scene, seed]
-    losses = np.mean([[row.losses for row in scene] for scene in found], axis=(0, 1))
-    seconds = np.mean([[row.seconds for row in scene] for scene in found])
+def cells(scenes: list[list[Row]]) -> list[str]:
+    """Cells of a row of the table.
+
+    Args:
+        scenes: Results for each scene and seed.
+    """
+    nc = np.array([[row.nc for row in scene] for scene in scenes])  # [scene, seed, level]
+    vc = np.array([[row.vc for row in scene] for scene in scenes])  # [scene, seed]
+    losses = np.mean([[row.losses for row in scene] for scene in scenes], axis=(0, 1))
+    seconds = np.mean([[row.seconds for row in scene] for scene in scenes])
     by_seed = nc.mean(axis=(0, 2))
     spread = f" ± {by_seed.std(ddof=1):.3f}" if len(by_seed) > 1 else ""
-    scenes = [
+    of_scenes = [
         f"{' / '.join(f'{level:.3f}' for level in levels)}: {levels.mean():.3f}, VC {consistency:.3f}"
         for levels, consistency in zip(nc.mean(axis=1), vc.mean(axis=1), strict=True)
     ]
     terms = ["" if np.isnan(loss) else f"{loss:.3f}" for loss in losses]
-    return [f"{by_seed.mean():.3f}{spread}", f"{vc.mean():.3f}", *scenes, *terms, f"{seconds:.1f}"]
+    return [f"{by_seed.mean():.3f}{spread}", f"{vc.mean():.3f}", *of_scenes, *terms, f"{seconds:.1f}"]
 
 
 if __name__ == "__main__":

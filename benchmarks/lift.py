@@ -1,6 +1,6 @@
-"""What each part of the training-free engine buys: NC per level and VC with exact depth, or with a run's geometry.
+"""NC per level and VC of the training-free engine without each of its parts, with exact depth or a run's geometry.
 
-    python benchmarks/lift.py SCENE [--run RUN]
+    python benchmarks/lift.py SCENE [--run RUN] [--json FILE]
 
 SCENE needs `exact/` depth of all splits (pickplace has it, and so does whatever `ultrafield synth` writes); RUN is a
 folder of `ultrafield run SCENE --out RUN`, whose rendered depth is used instead.
@@ -8,7 +8,6 @@ folder of `ultrafield run SCENE --out RUN`, whose rendered depth is used instead
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,8 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
+from lib.options import parser_of
+from lib.results import Results, print_header, print_row
 
 from ultrafield.cameras import RenderedView
 from ultrafield.config import SegmentConfig
@@ -33,7 +34,8 @@ from ultrafield.surface import Surface, surface_from_views
 from ultrafield.ultrametric import AffinityGraph, build_tree, levels, spread_cuts
 
 CONFIG = SegmentConfig()
-# Name of a form: exponent of mask sizes, whether what no mask holds counts, patches (0: votes of edges only).
+COLUMNS = ("NC", "parts", "objects", "foreground", "VC", "seconds")
+# Name of a form: exponent of mask sizes, whether uncovered pixels count as a mask, patches (0: votes of edges only).
 FORMS = {
     "votes of edges, all masks alike": (0.0, False, 0),
     "+ small masks weigh more": (0.5, False, 0),
@@ -47,11 +49,11 @@ FORMS = {
 
 def main() -> int:
     """Print one row of the table per form."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("scene", type=Path)
     parser.add_argument("--run", type=Path, help="folder whose rendered depth is used")
     options = parser.parse_args()
-    scene = load_scene(options.scene)
+    scene, results = load_scene(options.scene), Results("lift", options)
     views = {
         split: [RunFolder(options.run).read_render(split, view.name) for view in scene.splits[split]]
         if options.run
@@ -61,15 +63,21 @@ def main() -> int:
     surface = surface_from_views(views["train"], scene.train.normalised_cameras, to_user=scene.to_user, config=CONFIG)
     edges = neighbor_edges(surface, CONFIG.neighbors)
     print(f"{scene.name}: {len(surface)} points, {len(edges)} edges")
-    print("| form | NC | parts | objects | foreground | VC | seconds |\n|---|---|---|---|---|---|---|")
+    print_header(["form", *COLUMNS])
     for name, form in FORMS.items():
         started = time.perf_counter()
         graph = lift_graph(surface, edges, scene, *form)
         seconds = time.perf_counter() - started
-        scores = score(graph, surface, scene, views)
-        parts = " | ".join(f"{value:.3f}" for value in (scores.nc.mean, *scores.nc.levels, scores.vc.mean))
-        print(f"| {name} | {parts} | {seconds:.1f} |", flush=True)
+        report(name, score(graph, surface, scene, views), seconds, results)
+    results.save()
     return 0
+
+
+def report(name: str, scores: SegmentationScores, seconds: float, results: Results) -> None:
+    """Print the scores of one graph and the seconds of building it."""
+    values = (scores.nc.mean, *scores.nc.levels, scores.vc.mean)
+    print_row([name, *(f"{value:.3f}" for value in values), f"{seconds:.1f}"])
+    results.add(name=name, **dict(zip(COLUMNS, (*values, seconds), strict=True)))
 
 
 def exact_views(scene: Scene, split: str) -> list[RenderedView]:

@@ -1,6 +1,7 @@
-"""Check every op against its plain form, then time it against what the machine can do at best.
+"""Check every operation against a plain form of it, then time it and compare with the limits of the machine.
 
     python benchmarks/ops.py [--device cuda] [--only encode MLP] [--samples 262144] [--repeats 21] [--quick]
+        [--json FILE]
 
 First the machine's ceilings are measured: the bandwidth of a large copy and, on CUDA, of reads from the L2 cache; the
 rates of large matrix products. Then, op by op on fresh random inputs: its outputs, whose memory holds NaN beforehand
@@ -26,8 +27,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import cases_field
 import cases_graphs
@@ -36,11 +35,14 @@ import cases_segment
 import cases_select
 import cases_training
 import cases_volrend
-import numba
 import torch
-from case import Case, Op, Setup, Skipped
-from ceilings import Ceilings, measure
-from timing import Stopwatch, Times
+from lib import machine
+from lib.case import Case, Op, Setup, Skipped
+from lib.ceilings import Ceilings, measure
+from lib.options import parser_of, positive
+from lib.results import Results, print_header, print_row
+from lib.times import Times
+from lib.timing import Stopwatch
 
 _COLUMNS = ("operation", "size", "median", "fastest – slowest", "moved", "GB/s", "TFLOP/s", "of the ceiling", "error")
 
@@ -48,31 +50,34 @@ _COLUMNS = ("operation", "size", "median", "fastest – slowest", "moved", "GB/s
 def main(arguments: list[str] | None = None) -> int:
     """Check and time; the exit code is 1 if a check failed."""
     options = _parser().parse_args(arguments)
-    setup = _setup(options)
+    setup, results = _setup(options), Results("ops", options)
     stopwatch = Stopwatch(setup.device, options.repeats)
     ceilings = measure(setup.device, stopwatch, quick=setup.quick)
+    results.facts = {"bandwidths": ceilings.bandwidths, "products": ceilings.products}
     print(f"{_machine(setup.device)}; {date.today()}; medians of {options.repeats}.")
     print(f"Measured ceilings: {'; '.join(ceilings.describe())}.\n", flush=True)
-    print(f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}")
+    print_header(_COLUMNS)
     chosen = (case for case in all_cases(setup) if _wanted(case, options.only))
-    notes = [note for case in chosen if (note := report(case, stopwatch, ceilings)) is not None]
+    notes = [note for case in chosen if (note := report(case, stopwatch, ceilings, results)) is not None]
     print("".join(f"\n{text}" for _, text in notes))
+    results.facts["not timed"] = [text for _, text in notes]
+    results.save()
     return 1 if any(failed for failed, _ in notes) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="PATTERN", help="operations whose names hold any of these"
     )
     parser.add_argument(
         "--samples",
-        type=int,
+        type=positive,
         help="rows of the field's ops (2^18 on CUDA, 2^16 on the CPU); "
         "16 times (on the CPU 4 times) as many are composited",
     )
-    parser.add_argument("--repeats", type=int, default=21)
+    parser.add_argument("--repeats", type=positive, default=21)
     parser.add_argument("--quick", action="store_true", help="small inputs, for a look at whether everything works")
     return parser
 
@@ -84,8 +89,6 @@ def _setup(options: argparse.Namespace) -> Setup:
         sys.exit("--device cuda: PyTorch finds no CUDA device")
     if cuda and os.environ.get("TRITON_INTERPRET") == "1":
         sys.exit("--device cuda: TRITON_INTERPRET=1 is set, under which no kernel runs on the device; unset it")
-    if options.repeats < 1 or (options.samples is not None and options.samples < 1):
-        sys.exit("--repeats, --samples: expected at least 1")
     samples = options.samples or (1 << 12 if options.quick else 1 << 18 if cuda else 1 << 16)
     composited = samples * (1 if options.quick else 16 if cuda else 4)
     device = torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
@@ -93,32 +96,18 @@ def _setup(options: argparse.Namespace) -> Setup:
 
 
 def _machine(device: torch.device) -> str:
-    """The machine and the versions of what the ops are built on."""
+    """The machine and the versions of what the operations are built on."""
     names = ["numpy", "numba", *(["triton"] if device.type == "cuda" else [])]
     versions = [f"Python {platform.python_version()}", f"PyTorch {torch.__version__}"]
-    for name in names:
-        try:
-            versions.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            versions.append(f"{name} of unknown version")
+    versions += [f"{name} {machine.package_version(name)}" for name in names]
     if device.type == "cuda":
         return f"{torch.cuda.get_device_name(device)}; {', '.join(versions)}"
-    threads = f"{numba.get_num_threads()} threads in numba, {torch.get_num_threads()} in PyTorch"
-    return f"{_processor()}, {threads}; {', '.join(versions)}"
-
-
-def _processor() -> str:
-    """The processor's name where Linux tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    threads = f"{machine.numba_threads()} threads in numba, {torch.get_num_threads()} in PyTorch"
+    return f"{machine.processor()}, {threads}; {', '.join(versions)}"
 
 
 def all_cases(setup: Setup) -> Iterator[Case]:
-    """Every op that exists on the device."""
+    """Every operation that exists on the device."""
     along_rays = (cases_march, cases_volrend, cases_select)
     for kind in (cases_field, *along_rays, cases_graphs, cases_training, cases_segment):
         yield from kind.cases(setup)
@@ -128,11 +117,11 @@ def _wanted(case: Case, patterns: list[str]) -> bool:
     return not patterns or any(pattern.lower() in case.name.lower() for pattern in patterns)
 
 
-def report(case: Case, stopwatch: Stopwatch, ceilings: Ceilings) -> tuple[bool, str] | None:
-    """Check, time and print one op.
+def report(case: Case, stopwatch: Stopwatch, ceilings: Ceilings, results: Results) -> tuple[bool, str] | None:
+    """Check, time and print one operation.
 
     Returns:
-        Nothing, or why there is no row: whether the check failed, and what to say.
+        None if it was timed; otherwise whether its check failed, and the reason why there is no row.
     """
     try:
         op = case.make()
@@ -145,14 +134,15 @@ def report(case: Case, stopwatch: Stopwatch, ceilings: Ceilings) -> tuple[bool, 
     except Exception as problem:  # one op that cannot run must not hide the others
         traceback.print_exc()
         return True, f"{case.name} ({case.size}): not timed, {type(problem).__name__}: {problem}"
-    print(f"| {' | '.join(_row(case, op, times, ceilings, error))} |", flush=True)
+    print_row(_row(case, op, times, ceilings, error))
+    results.add_times(case.name, times, size=case.size, bytes=op.bytes, flops=op.flops, error=error)
     del op
     gc.collect()  # autograd's graphs may hold one another
     return None
 
 
 def checked(op: Op) -> tuple[float, str | None]:
-    """The largest error of an op's outputs, and what is wrong if it is larger than allowed."""
+    """Largest error of an operation's outputs, and the failed check if there is one."""
     with poisoned():
         outputs = op.run()
     worst = 0.0
@@ -166,7 +156,7 @@ def checked(op: Op) -> tuple[float, str | None]:
 
 @contextmanager
 def poisoned() -> Iterator[None]:
-    """Let PyTorch fill memory that nothing has written yet with NaN, or with the largest integer."""
+    """Let PyTorch fill newly allocated memory with NaN, or with the largest integer."""
     before, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of operations that only differ in the last digits

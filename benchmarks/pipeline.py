@@ -1,6 +1,7 @@
 """Time `ultrafield run` from the start of its process to its end, stage by stage.
 
-    python benchmarks/pipeline.py SCENE [--engine field] [--device cuda] [--preset standard] [--again] [-- OPTIONS]
+    python benchmarks/pipeline.py SCENE [--engine field] [--device cuda] [--preset standard] [--again]
+        [--json FILE] [-- OPTIONS]
 
 The first run finds no compiled kernels (empty caches of numba and Triton); with --again a second one follows into a
 fresh folder and finds those that the first has compiled. What follows `--` goes to `ultrafield run`. Prints a Markdown
@@ -18,24 +19,31 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from lib import machine
+from lib.options import DEVICES, PRESETS, parser_of
+from lib.results import Results, print_header, print_row
+
+from ultrafield.config import Engine
 
 Row = tuple[str, float | None, int]  # name, value, digits
 
 
 def main() -> int:
     """Run and print; the exit code is that of the run."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("scene", type=Path)
-    parser.add_argument("--engine", default="lift", choices=("field", "lift"))
-    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
-    parser.add_argument("--preset", default="auto", choices=("auto", "draft", "standard", "paper"))
+    parser.add_argument("--engine", default="lift", choices=get_args(Engine))
+    parser.add_argument("--device", default="auto", choices=DEVICES)
+    parser.add_argument("--preset", default="auto", choices=("auto", *PRESETS))
     parser.add_argument("--again", action="store_true", help="run a second time, with compiled kernels")
     arguments = sys.argv[1:]
     split = arguments.index("--") if "--" in arguments else len(arguments)
     options = parser.parse_args(arguments[:split])
     options.more = arguments[split + 1 :]
     columns: dict[str, list[Row]] = {}
+    results = Results("pipeline", options)
     with tempfile.TemporaryDirectory(prefix="ultrafield-") as folder:
         for name in ("cold", "warm") if options.again else ("cold",):
             run = Path(folder) / name
@@ -43,7 +51,9 @@ def main() -> int:
             if code != 0:
                 return code
             columns[name] = rows_of(run, seconds)
+            results.add(run=name, values=[{"name": title, "value": value} for title, value, _ in columns[name]])
     print_table(columns, options)
+    results.save()
     return 0
 
 
@@ -58,7 +68,7 @@ def timed_run(run: Path, kernels: Path, options: argparse.Namespace) -> tuple[fl
 
 
 def rows_of(run: Path, wall: float) -> list[Row]:
-    """Everything that the run folder tells about its making."""
+    """Seconds, scores and memory that the run folder records."""
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     training = {line["stage"]: line["seconds"] for line in log if line["stage"] != "run"}  # the last line of each wins
     (end,) = (line for line in log if line["stage"] == "run")
@@ -86,17 +96,16 @@ def print_table(columns: dict[str, list[Row]], options: argparse.Namespace) -> N
     """Print the machine and a Markdown table with one column for each run."""
     import torch
 
-    processor = platform.processor() or platform.machine()
     device = torch.cuda.get_device_name() if torch.cuda.is_available() and options.device != "cpu" else "no GPU"
     print(
-        f"{processor}, {os.cpu_count()} cores, {device}, Python {platform.python_version()}, torch {torch.__version__}"
+        f"{machine.processor()}, {machine.cores()} cores, {device}, "
+        f"Python {platform.python_version()}, torch {torch.__version__}"
     )
     print(f"{options.scene.name}, engine {options.engine}, preset {options.preset} {' '.join(options.more)}\n")
-    print(f"| seconds | {' | '.join(columns)} |")
-    print(f"|---|{'---|' * len(columns)}")
+    print_header(["seconds", *columns])
     for row in zip(*columns.values(), strict=True):
         cells = ["–" if value is None else f"{value:.{digits}f}" for _, value, digits in row]
-        print(f"| {row[0][0]} | {' | '.join(cells)} |")
+        print_row([row[0][0], *cells])
 
 
 if __name__ == "__main__":

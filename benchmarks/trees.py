@@ -1,6 +1,7 @@
-"""Check merge trees against Higra on a small graph, then time everything that trees are made of and asked.
+"""Check merge trees against Higra on a small graph, then time the parts of building it and the queries on it.
 
     python benchmarks/trees.py [--nodes 1000000] [--neighbors 16] [--linkages single average] [--device cuda]
+        [--json FILE]
 
 The graph joins points on a curved surface with their nearest neighbours; dissimilarities change across invisible
 borders, some edges are guesses without evidence. A linkage whose tree differs from Higra's is reported and not timed.
@@ -13,18 +14,19 @@ numba's: NUMBA_NUM_THREADS=1 for one. The last column is the largest memory the 
 from __future__ import annotations
 
 import argparse
-import platform
-import resource
 import sys
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
 
-import higra as hg
 import numba
 import numpy as np
+from lib.machine import package_version, processor
+from lib.options import parser_of, positive
+from lib.results import Results
+from lib.times import wall
 from scipy.spatial import cKDTree
-from walltime import measure
 
+from ultrafield.extras import require
+from ultrafield.pipeline.memory import peak_memory
 from ultrafield.ultrametric import (
     AffinityGraph,
     EditedTree,
@@ -42,34 +44,35 @@ from ultrafield.ultrametric import (
 )
 from ultrafield.ultrametric.kernels.boruvka_cpu import boruvka_cpu
 
-_CHECKED = 20_000  # nodes of the graph on which Higra is asked too
+_CHECKED = 20_000  # nodes of the graph that is compared with Higra
 
 
 def main() -> int:
     """Check and time; the exit code is 1 if a check failed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--nodes", type=int, default=1_000_000)
-    parser.add_argument("--neighbors", type=int, default=16)
+    parser = parser_of(__doc__)
+    parser.add_argument("--nodes", type=positive, default=1_000_000)
+    parser.add_argument("--neighbors", type=positive, default=16)
     parser.add_argument("--linkages", nargs="+", default=["single", "average"], choices=("single", "average"))
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=positive, default=3)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
-    machine = platform.processor() or platform.machine()
-    versions = ", ".join(f"{name} {version(name)}" for name in ("numba", "higra"))
-    print(f"{machine}, {numba.config.NUMBA_NUM_THREADS} threads, {versions}")
+    results = Results("trees", options)
+    versions = ", ".join(f"{name} {package_version(name)}" for name in ("numba", "higra"))
+    print(f"{processor()}, {numba.config.NUMBA_NUM_THREADS} threads, {versions}")
     small = surface_graph(_CHECKED, options.neighbors)
     right = [linkage for linkage in options.linkages if same_as_higra(small, linkage)]
     graph = surface_graph(options.nodes, options.neighbors)
-    print(f"{graph.num_nodes} nodes, {len(graph.edges)} edges; the graph takes {peak():.1f} GB to make")
-    print(f"{'operation':36} {'median ms':>10} {'fastest':>9} {'slowest':>9} {'us/node':>9} {'peak GB':>8}")
-    report("spanning forest", lambda: boruvka_cpu(graph.num_nodes, graph.edges, graph.dissimilarity), options)
-    same = options.device == "cpu" or time_on_device(graph, options)
+    print(f"{graph.num_nodes} nodes, {len(graph.edges)} edges; the graph takes {peak()} GB to make")
+    print(f"{'operation':38} {'median ms':>10} {'fastest':>9} {'slowest':>9} {'us/node':>9} {'peak GB':>8}")
+    report("spanning forest", lambda: boruvka_cpu(graph.num_nodes, graph.edges, graph.dissimilarity), options, results)
+    same = options.device == "cpu" or time_on_device(graph, options, results)
     for linkage in right:
-        report(f"{linkage}: tree", lambda linkage=linkage: build_tree(graph, linkage=linkage), options)
+        report(f"{linkage}: tree", lambda linkage=linkage: build_tree(graph, linkage=linkage), options, results)
         tree = build_tree(graph, linkage=linkage)
         check_tree(tree)
-        for name, question in questions(tree, graph):
-            report(f"{linkage}: {name}", question, options)
+        for name, query in queries(tree, graph):
+            report(f"{linkage}: {name}", query, options, results)
+    results.save()
     failed = [linkage for linkage in options.linkages if linkage not in right]
     for linkage in failed:
         print(f"{linkage}: differs from Higra; not timed")
@@ -78,7 +81,7 @@ def main() -> int:
     return 0 if same and not failed else 1
 
 
-def time_on_device(graph: AffinityGraph, options: argparse.Namespace) -> bool:
+def time_on_device(graph: AffinityGraph, options: argparse.Namespace, results: Results) -> bool:
     """Time forest and tree on a device; False, and nothing is timed, if the tree is not that of the CPU."""
     import torch
 
@@ -92,18 +95,18 @@ def time_on_device(graph: AffinityGraph, options: argparse.Namespace) -> bool:
         return [torch.from_numpy(part).to(options.device) for part in (graph.edges, graph.dissimilarity)]
 
     def forest(edges: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        found = sorted_forest_gpu(graph.num_nodes, edges, weights, rounds_needed(graph.num_nodes))
+        result = sorted_forest_gpu(graph.num_nodes, edges, weights, rounds_needed(graph.num_nodes))
         torch.cuda.synchronize()
-        return found
+        return result
 
     one, other = tree("cpu"), tree(options.device)
     if not all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("parents", "heights", "sizes")):
         return False
     there, name = upload(), options.device
     print(torch.cuda.get_device_name())
-    report(f"{name}: forest, left on the device", lambda: forest(*there), options)
-    report(f"{name}: forest", lambda: [part.cpu().numpy() for part in forest(*upload())], options)
-    report(f"{name}: single: tree", lambda: tree(name), options)
+    report(f"{name}: forest, left on the device", lambda: forest(*there), options, results)
+    report(f"{name}: forest", lambda: [part.cpu().numpy() for part in forest(*upload())], options, results)
+    report(f"{name}: single: tree", lambda: tree(name), options, results)
     print(f"{torch.cuda.max_memory_allocated() / 1e9:.2f} GB on the device at most")
     return True
 
@@ -128,7 +131,8 @@ def surface_graph(nodes: int, neighbors: int) -> AffinityGraph:
 
 
 def same_as_higra(graph: AffinityGraph, linkage: str) -> bool:
-    """Whether random pairs of nodes come together at the height that Higra finds."""
+    """Whether random pairs of nodes merge at the height that Higra computes."""
+    hg = require("higra", "masks")
     theirs = hg.UndirectedGraph(graph.num_nodes)
     theirs.add_edges(*graph.edges.T.copy())
     values = graph.dissimilarity.astype(np.float64)
@@ -142,8 +146,8 @@ def same_as_higra(graph: AffinityGraph, linkage: str) -> bool:
     return np.allclose(tree.heights[lowest_common_ancestor(tree, pairs)], expected, rtol=1e-6, atol=0)
 
 
-def questions(tree: Tree, graph: AffinityGraph) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Everything that is asked of a tree."""
+def queries(tree: Tree, graph: AffinityGraph) -> Iterator[tuple[str, Callable[[], object]]]:
+    """Queries of a tree and edits, by name."""
     n, root = tree.num_leaves, len(tree.parents) - 1
     pairs = np.random.default_rng(2).integers(0, n, (1_000_000, 2))
     height = float(np.median(tree.heights[n:]))
@@ -169,19 +173,18 @@ def questions(tree: Tree, graph: AffinityGraph) -> Iterator[tuple[str, Callable[
     yield "edit, new tree, undo", edit
 
 
-def report(name: str, run: Callable[[], object], options: argparse.Namespace) -> None:
+def report(name: str, run: Callable[[], object], options: argparse.Namespace, results: Results) -> None:
     """Time and print one operation."""
-    median, fastest, slowest = measure(run, options.repeats)
-    print(
-        f"{name:36} {median:10.1f} {fastest:9.1f} {slowest:9.1f} {median / options.nodes * 1e3:9.3f} {peak():8.1f}",
-        flush=True,
-    )
+    times = wall(run, options.repeats)
+    results.add_times(name, times, peak_bytes=peak_memory()["host"])
+    per_node = f"{times.median / options.nodes * 1e6:9.3f}"
+    print(f"{name:38} {times.milliseconds()} {per_node} {peak():>8}", flush=True)
 
 
-def peak() -> float:
-    """Largest memory of this process so far, GB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
+def peak() -> str:
+    """Largest memory of this process so far, GB; a dash where the system does not tell."""
+    size = peak_memory()["host"]
+    return "–" if size is None else f"{size / 1e9:.1f}"
 
 
 if __name__ == "__main__":

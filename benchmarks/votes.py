@@ -1,6 +1,7 @@
 """Check the votes of many views' masks, then time them on each device.
 
     python benchmarks/votes.py [--points 1000000] [--neighbors 16] [--views 100] [--masks 60] [--devices cpu cuda]
+        [--json FILE]
 
 Cameras stand around a bumpy ball of points, each of which sees the half that is turned towards it; masks are discs in
 its picture. The CPU's sums are checked against a count of whole masks on some of the edges, a device's codes and sums
@@ -11,7 +12,6 @@ after one run that does not count, from NumPy arrays to NumPy arrays unless the 
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +19,10 @@ from pathlib import Path
 
 import numba
 import numpy as np
-from walltime import measure
+from lib.machine import processor
+from lib.options import parser_of, positive
+from lib.results import Results
+from lib.times import wall
 
 from ultrafield.cameras import Cameras, Lens, Similarity
 from ultrafield.cameras.projection import pixel_indices, project
@@ -38,20 +41,21 @@ _DISTORTION = [-0.05, 0.01, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
 
 def main() -> int:
     """Check and time; the exit code is 1 if a check failed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--points", type=int, default=1_000_000)
-    parser.add_argument("--neighbors", type=int, default=16)
-    parser.add_argument("--views", type=int, default=100)
-    parser.add_argument("--masks", type=int, default=60)
-    parser.add_argument("--size", type=int, default=800, help="width and height of the pictures")
-    parser.add_argument("--regions", type=int, default=20_000)
+    parser = parser_of(__doc__)
+    parser.add_argument("--points", type=positive, default=1_000_000)
+    parser.add_argument("--neighbors", type=positive, default=16)
+    parser.add_argument("--views", type=positive, default=100)
+    parser.add_argument("--masks", type=positive, default=60)
+    parser.add_argument("--size", type=positive, default=800, help="width and height of the pictures")
+    parser.add_argument("--regions", type=positive, default=20_000)
     parser.add_argument("--lens", choices=("pinhole", "opencv"), default="pinhole")
     parser.add_argument("--devices", nargs="+", default=["cpu"], choices=("cpu", "cuda"))
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=positive, default=3)
     options = parser.parse_args()
+    results = Results("votes", options)
     surface, scene = ball(options)
     edges = neighbor_edges(surface, options.neighbors)
-    print(f"{platform.processor() or platform.machine()}, {numba.config.NUMBA_NUM_THREADS} threads")
+    print(f"{processor()}, {numba.config.NUMBA_NUM_THREADS} threads")
     seen = np.mean([surface.seen_from(view).mean() for view in range(options.views)])
     print(f"{len(surface)} points, {len(edges)} edges, {options.views} views, {options.masks} masks, {seen:.0%} seen")
     expected = mask_votes(surface, edges, scene)
@@ -61,22 +65,23 @@ def main() -> int:
     print(f"{'operation':44} {'median ms':>10} {'fastest':>9} {'slowest':>9}")
     for device in options.devices:
         if right[device]:
-            (time_cpu if device == "cpu" else time_cuda)(surface, edges, scene, options)
+            (time_cpu if device == "cpu" else time_cuda)(surface, edges, scene, options, results)
         else:
             print(f"{device}: differs; not timed")
+    results.save()
     return 0 if all(right.values()) else 1
 
 
-def time_cpu(surface: Surface, edges: np.ndarray, scene: Scene, options: argparse.Namespace) -> None:
-    """Codes alone, votes, and what patches of points have in each mask."""
-    report("cpu: codes", lambda: sum(view.codes.size for view in view_votes(surface, scene)), options)
-    report("cpu: votes", lambda: mask_votes(surface, edges, scene), options)
+def time_cpu(surface: Surface, edges: np.ndarray, scene: Scene, options: argparse.Namespace, results: Results) -> None:
+    """Codes alone, votes, and memberships of patches in masks."""
+    report("cpu: codes", lambda: sum(view.codes.size for view in view_votes(surface, scene)), options, results)
+    report("cpu: votes", lambda: mask_votes(surface, edges, scene), options, results)
     labels = np.arange(len(surface)) * options.regions // len(surface)  # points lie in the order of a coarse grid
-    report("cpu: memberships", lambda: memberships(surface, scene, labels, options.regions), options)
+    report("cpu: memberships", lambda: memberships(surface, scene, labels, options.regions), options, results)
 
 
-def time_cuda(surface: Surface, edges: np.ndarray, scene: Scene, options: argparse.Namespace) -> None:
-    """Codes with what is uploaded for them, votes of codes that are there already, and all of it."""
+def time_cuda(surface: Surface, edges: np.ndarray, scene: Scene, options: argparse.Namespace, results: Results) -> None:
+    """Codes with the uploads they need, votes of codes that lie on the device, and both with all transfers."""
     import torch
 
     from ultrafield.lift.kernels.votes_gpu import add_votes_gpu
@@ -96,14 +101,14 @@ def time_cuda(surface: Surface, edges: np.ndarray, scene: Scene, options: argpar
             add_votes_gpu(ends, view.codes, view.seen, view.weights, sums[0], sums[1])
         torch.cuda.synchronize()
 
-    report("cuda: codes, left on the device", codes, options)
-    report("cuda: votes, from and to the device", votes, options)
-    report("cuda: votes", lambda: mask_votes(surface, edges, scene, device="cuda"), options)
+    report("cuda: codes, left on the device", codes, options, results)
+    report("cuda: votes, from and to the device", votes, options, results)
+    report("cuda: votes", lambda: mask_votes(surface, edges, scene, device="cuda"), options, results)
     print(f"cuda: {torch.cuda.max_memory_allocated() / 1e9:.2f} GB at most, all views' codes among them")
 
 
 def ball(options: argparse.Namespace) -> tuple[Surface, Scene]:
-    """The points and the scene around them."""
+    """A bumpy ball of points and the scene around it."""
     rng = np.random.default_rng(0)
     away = rng.normal(size=(options.points, 3))
     away /= np.linalg.norm(away, axis=1, keepdims=True)
@@ -151,7 +156,7 @@ def discs(rng: np.random.Generator, count: int, size: int) -> MaskSet:
 
 
 def counted_alike(surface: Surface, edges: np.ndarray, scene: Scene) -> bool:
-    """Whether the sums of some edges over the first views are those of a count of masks, view by view."""
+    """Whether the sums of some edges over the first views agree with counts of masks, view by view."""
     first_views = Split(scene.train.views[:_PICTURES], scene.train.normalised_cameras[:_PICTURES])
     surface, scene = (
         replace(surface, visible=surface.visible[:_PICTURES]),
@@ -168,30 +173,29 @@ def counted_alike(surface: Surface, edges: np.ndarray, scene: Scene) -> bool:
         flags = view.masks.masks().reshape(len(view.masks), -1)
         flags = np.concatenate([flags, ~flags.any(axis=0, keepdims=True)])
         weights = np.array([1 / np.sqrt(max(flag[cells[cells >= 0]].sum(), 1)) for flag in flags])
-        known = (cells[first] >= 0) & (cells[second] >= 0)
-        one, other = flags[:, cells[first]] & known, flags[:, cells[second]] & known
+        both_seen = (cells[first] >= 0) & (cells[second] >= 0)
+        one, other = flags[:, cells[first]] & both_seen, flags[:, cells[second]] & both_seen
         both += weights @ (one & other)
         either += weights @ (one | other)
-    return all(
-        np.allclose(found[chosen], wanted, rtol=1e-9) for found, wanted in zip(sums, (both, either), strict=True)
-    )
+    return all(np.allclose(total[chosen], count, rtol=1e-9) for total, count in zip(sums, (both, either), strict=True))
 
 
 def same_on_device(surface: Surface, edges: np.ndarray, scene: Scene, sums: tuple[np.ndarray, np.ndarray]) -> bool:
-    """Whether a device finds the very codes of the CPU, and its sums but for rounding to float32."""
+    """Whether the device's codes equal the CPU's, and its sums up to rounding to float32."""
     from ultrafield.lift.votes_device import device_votes
 
     for one, other in zip(view_votes(surface, scene), device_votes(surface, scene, "cuda"), strict=True):
         if not np.array_equal(one.codes, other.codes.cpu().numpy().view(np.uint64)):
             return False
-    found = mask_votes(surface, edges, scene, device="cuda")
-    return all(np.allclose(ours, theirs, rtol=1e-4, atol=1e-6) for ours, theirs in zip(found, sums, strict=True))
+    on_device = mask_votes(surface, edges, scene, device="cuda")
+    return all(np.allclose(ours, theirs, rtol=1e-4, atol=1e-6) for ours, theirs in zip(on_device, sums, strict=True))
 
 
-def report(name: str, run: Callable[[], object], options: argparse.Namespace) -> None:
+def report(name: str, run: Callable[[], object], options: argparse.Namespace, results: Results) -> None:
     """Time and print one operation."""
-    median, fastest, slowest = measure(run, options.repeats)
-    print(f"{name:44} {median:10.1f} {fastest:9.1f} {slowest:9.1f}", flush=True)
+    times = wall(run, options.repeats)
+    results.add_times(name, times)
+    print(f"{name:44} {times.milliseconds()}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,45 +1,41 @@
-"""The command that checks and times every operation, on small inputs."""
+"""The benchmarks, on small inputs."""
 
 from __future__ import annotations
 
 import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
 from ultrafield.config import FeatureConfig
+from ultrafield.io import read_json
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-MODULES = (
-    "case",
-    "cases_field",
-    "cases_graphs",
-    "cases_march",
-    "cases_segment",
-    "cases_select",
-    "cases_training",
-    "cases_volrend",
-    "ceilings",
-    "ops",
-    "runs",
-    "timing",
-)
+SCRIPTS = ("borders", "both", "curves", "features", "lift", "ops", "pipeline", "steps", "trees", "votes")
 
 
 @pytest.fixture
-def ops(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The command's module; it and what stands beside it are forgotten afterwards."""
+def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ModuleType]]:
+    """Import a module of the folder; all of its modules are forgotten afterwards."""
     monkeypatch.syspath_prepend(str(FOLDER))
-    for name in MODULES:
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    module = import_module("ops")
-    for name in MODULES:
-        monkeypatch.setitem(sys.modules, name, sys.modules[name])
-    return module
+    yield import_module
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(FOLDER)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def ops(load: Callable[[str], ModuleType]) -> ModuleType:
+    """The module that checks and times every operation."""
+    return load("ops")
 
 
 def run(ops: ModuleType, *names: str) -> int:
@@ -104,30 +100,90 @@ def test_memory_that_an_operation_leaves_unwritten_is_found(ops):
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--repeats", "0"], "--repeats, --samples: expected at least 1"),
-        pytest.param(
-            ["--device", "cuda"],
-            "--device cuda: PyTorch finds no CUDA device",
-            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA"),
-        ),
-    ],
-)
-def test_what_cannot_be_is_said(ops, options, message):
-    with pytest.raises(SystemExit, match=message):
-        ops.main(options)
+def test_repeats_of_none_are_refused(ops, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        ops.main(["--repeats", "0"])
+    assert "argument --repeats: expected at least 1, got 0" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_device_that_is_not_there_is_refused(ops):
+    with pytest.raises(SystemExit, match="--device cuda: PyTorch finds no CUDA device"):
+        ops.main(["--device", "cuda"])
+
+
+def test_results_are_written_as_json(ops, tmp_path, monkeypatch):
+    exact = ops.cases_field.encode_torch
+    monkeypatch.setattr(ops.cases_field, "encode_torch", lambda x, table, layout: 1.001 * exact(x, table, layout))
+    assert run(ops, "encode", "cut", "--json", str(tmp_path / "new" / "ops.json")) == 1
+    content = read_json(tmp_path / "new" / "ops.json")
+    assert content["benchmark"] == "ops"
+    assert content["options"]["only"] == ["encode", "cut"]
+    assert content["machine"]["packages"]["numba"] == version("numba")
+    assert content["facts"]["bandwidths"]["memory"] > 0
+    assert content["facts"]["not timed"][0].startswith("encode (500 samples, ")
+    (row,) = content["rows"]
+    assert row["operation"] == "cut"
+    assert row["repeats"] == 2
+    assert 0 < row["fastest"] <= row["median"] <= row["slowest"]
+
+
+def test_json_holds_no_numbers_that_json_lacks(load, tmp_path):
+    results = load("lib.results").Results("of_a_test", Namespace(json=tmp_path / "a.json", scene=Path("scene")))
+    results.add(nc=np.array([0.5, np.nan]), losses=[float("inf")], steps=np.int64(3))
+    results.save()
+    content = read_json(tmp_path / "a.json")
+    assert content["rows"] == [{"nc": [0.5, None], "losses": [None], "steps": 3}]
+    assert content["options"] == {"scene": "scene"}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_benchmark_writes_json(load, capsys, monkeypatch, name):
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        load(name).main()
+    assert "--json FILE" in capsys.readouterr().out
+
+
+def test_trees_are_compared_and_timed(load, capsys, monkeypatch, tmp_path):
+    trees = load("trees")
+    monkeypatch.setattr(trees, "_CHECKED", 500)
+    arguments = ["--nodes", "400", "--neighbors", "6", "--repeats", "1", "--json", str(tmp_path / "trees.json")]
+    monkeypatch.setattr(sys, "argv", ["trees.py", *arguments])
+    assert trees.main() == 0
+    rows = read_json(tmp_path / "trees.json")["rows"]
+    names = [row["operation"] for row in rows]
+    assert names[:2] == ["spanning forest", "single: tree"]
+    assert "average: cut" in names
+    assert [line[:38].strip() for line in capsys.readouterr().out.splitlines()[3:]] == names
+
+
+def test_trees_that_differ_are_not_timed(load, capsys, monkeypatch):
+    trees = load("trees")
+    monkeypatch.setattr(trees, "_CHECKED", 500)
+    right = trees.same_as_higra
+    monkeypatch.setattr(trees, "same_as_higra", lambda graph, linkage: linkage == "single" and right(graph, linkage))
+    monkeypatch.setattr(sys, "argv", ["trees.py", "--nodes", "400", "--neighbors", "6", "--repeats", "1"])
+    assert trees.main() == 1
+    out = capsys.readouterr().out
+    assert "average: differs from Higra; not timed" in out
+    assert "average: tree" not in out
+
+
+def test_votes_are_compared_and_timed(load, monkeypatch, tmp_path):
+    sizes = {"points": 600, "neighbors": 6, "views": 12, "masks": 8, "size": 64, "regions": 20, "repeats": 1}
+    arguments = [text for name, value in sizes.items() for text in (f"--{name}", str(value))]
+    monkeypatch.setattr(sys, "argv", ["votes.py", *arguments, "--json", str(tmp_path / "votes.json")])
+    assert load("votes").main() == 0
+    content = read_json(tmp_path / "votes.json")
+    assert content["options"]["points"] == 600
+    assert [row["operation"] for row in content["rows"]] == ["cpu: codes", "cpu: votes", "cpu: memberships"]
 
 
 @pytest.fixture
-def feature_rows(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def feature_rows(load: Callable[[str], ModuleType]) -> ModuleType:
     """The module of the rows of `features.py`."""
-    monkeypatch.syspath_prepend(str(FOLDER))
-    monkeypatch.delitem(sys.modules, "feature_rows", raising=False)
-    module = import_module("feature_rows")
-    monkeypatch.setitem(sys.modules, "feature_rows", module)
-    return module
+    return load("feature_rows")
 
 
 def test_rows_of_features_are_settings(feature_rows):

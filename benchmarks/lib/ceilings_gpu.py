@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 import triton
 import triton.language as tl
-from timing import Stopwatch
 from torch import Tensor
+
+from .timing import Stopwatch
 
 _BYTES = 16 << 20  # well within the L2 of any data-centre GPU, and far beyond all L1 caches of one multiprocessor
 _BLOCK = 2048

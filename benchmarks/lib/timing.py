@@ -1,38 +1,15 @@
-"""Times of single runs, each with cold caches and without the host's share where the host need not wait."""
+"""Times of a device alone, with cold caches."""
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 
+from .times import Times, wall_once
+
 _COLD = {"cpu": 64 << 20, "cuda": 1 << 30}  # bytes that are read beforehand, more than the caches hold
 _AHEAD = 12  # readings of them on CUDA, some milliseconds: meanwhile the host queues the run
-
-
-@dataclass(frozen=True)
-class Times:
-    """Seconds of each repeat."""
-
-    seconds: list[float]
-
-    @property
-    def median(self) -> float:
-        """The middle one."""
-        return statistics.median(self.seconds)
-
-    @property
-    def fastest(self) -> float:
-        """The least."""
-        return min(self.seconds)
-
-    @property
-    def slowest(self) -> float:
-        """The most."""
-        return max(self.seconds)
 
 
 class Stopwatch:
@@ -61,9 +38,7 @@ class Stopwatch:
         if prepare is not None:
             prepare()
         self._buffer.sum()
-        begin = time.perf_counter()
-        run()
-        return time.perf_counter() - begin
+        return wall_once(run)
 
     def _cuda(self, run: Callable[[], object], prepare: Callable[[], None] | None) -> float:
         if prepare is not None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from timing import Stopwatch
+
+from .timing import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def measure(device: torch.device, stopwatch: Stopwatch, *, quick: bool) -> Ceili
             {"memory": _copy_cpu(stopwatch, 16 << 20 if quick else 256 << 20)},
             {"fp32": _product_cpu(stopwatch, 1024 if quick else 2048)},
         )
-    from ceilings_gpu import l2_bandwidth  # Triton exists only beside CUDA builds
+    from .ceilings_gpu import l2_bandwidth  # Triton exists only beside CUDA builds
 
     bandwidths = {"memory": _copy_cuda(device, stopwatch, 1 << 30), "L2": l2_bandwidth(device, stopwatch)}
     size = 2048 if quick else 8192

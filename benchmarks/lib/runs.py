@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from case import Setup
 from torch import Tensor
 
 from ultrafield.field.kernels.volrend_torch import render_weights_torch
 from ultrafield.field.volrend import ray_indices, run_offsets
+
+from .case import Setup
 
 
 @dataclass(frozen=True)
