@@ -72,23 +72,31 @@ def write_ply(path: str | Path, columns: Mapping[str, np.ndarray], *, comments: 
     """
     arrays = {name: np.asarray(values) for name, values in columns.items()}
     count = len(next(iter(arrays.values()))) if arrays else 0
-    lines = ["ply", "format binary_little_endian 1.0"]
-    lines += [f"comment {_header_text('comments', text)}" for text in comments]
-    lines += [f"element vertex {count}"]
     for name, values in arrays.items():
         if values.shape != (count,):
             raise ValueError(f"columns[{name!r}]: expected shape [{count}], got {list(values.shape)}")
         if values.dtype.str[1:] not in _NAMES:
             raise ValueError(f"columns[{name!r}]: expected one of {', '.join(_NAMES)}, got {values.dtype}")
-        if " " in name or not name:
-            raise ValueError(f"columns: expected names without spaces, got {name!r}")
-        lines.append(f"property {_NAMES[values.dtype.str[1:]]} {_header_text('columns', name)}")
-    rows = np.empty(count, [(name, f"<{values.dtype.str[1:]}") for name, values in arrays.items()])
+    kind = np.dtype([(name, f"<{values.dtype.str[1:]}") for name, values in arrays.items()])
+    header = _header(kind, count, comments)
+    rows = np.empty(count, kind)
     for name, values in arrays.items():
         rows[name] = values
     with atomic_write(path) as file:
-        file.write("\n".join([*lines, "end_header", ""]).encode("ascii"))
+        file.write(header)
         file.write(rows.tobytes())
+
+
+def _header(kind: np.dtype, count: int, comments: Sequence[str]) -> bytes:
+    """Header of a file with `count` vertices of a structured type."""
+    lines = ["ply", "format binary_little_endian 1.0"]
+    lines += [f"comment {_header_text('comments', text)}" for text in comments]
+    lines += [f"element vertex {count}"]
+    for name in kind.names or ():
+        if " " in name:
+            raise ValueError(f"columns: expected names without spaces, got {name!r}")
+        lines.append(f"property {_NAMES[kind[name].str[1:]]} {_header_text('columns', name)}")
+    return "\n".join([*lines, "end_header", ""]).encode("ascii")
 
 
 def _header_text(argument: str, text: str) -> str:
