@@ -76,7 +76,7 @@ def measure(
     late = Times(blocks[len(blocks) // 2 :])
     peak_bytes = torch.cuda.max_memory_allocated() if device.type == "cuda" else None
     results.add_times(f"{name} step", late, first=blocks[0], steps=steps, peak_device_bytes=peak_bytes)
-    values = ", ".join(f"{key} {float(value):.4g}" for key, value in losses.items())
+    values = ", ".join(f"{key} {float(value.detach()):.4g}" for key, value in losses.items())
     peak = "" if peak_bytes is None else f", peak {peak_bytes / 2**30:.2f} GiB"
     median, fastest, slowest = (1e3 * seconds for seconds in (late.median, late.fastest, late.slowest))
     print(
