@@ -39,7 +39,7 @@ def test_every_column_comes_back(tmp_path: Path, surface: Surface, tree: Tree) -
 def test_large_coordinates_are_written_to_the_millimetre(tmp_path: Path, surface: Surface, tree: Tree) -> None:
     to_user = Similarity(2.0, np.diag([-1.0, -1.0, 1.0]), np.array([5e5, 4.6e6, 0.0]))
     write_points(tmp_path / "points.ply", replace(surface, to_user=to_user), tree, np.zeros(0, np.float32))
-    vertex = PlyData.read(tmp_path / "points.ply")["vertex"]
+    vertex = read_ply(tmp_path / "points.ply").columns
     expected = to_user.translation + 2.0 * surface.points.astype(np.float64) * [-1, -1, 1]
     np.testing.assert_allclose(np.stack([vertex[name] for name in "xyz"], 1), expected, rtol=0, atol=1e-6)
     np.testing.assert_array_equal(np.stack([vertex[name] for name in ("nx", "ny")], 1), -surface.normals[:, :2])
