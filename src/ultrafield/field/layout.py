@@ -17,9 +17,9 @@ from ..config import HashGridConfig
 HASH_PRIMES = (1, 2654435761, 805459861)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GridLayout:
-    """Where each level's rows lie in the table.
+    """Rows of each level in the table of a hash grid.
 
     Attributes:
         resolutions: Cells along an edge [L], int64.

@@ -1,4 +1,4 @@
-"""Small perceptrons and the spherical harmonics that tell them the viewing direction."""
+"""Small perceptrons and the spherical harmonics of viewing directions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Mlp(nn.Module):
 
         Args:
             x: [S, widths[0]], float32.
-            live: How many rows are real [1], int64; all if None. What comes out of the others does not count.
+            live: How many rows are real [1], int64; all if None. The other rows of the result are undefined.
             final_relu: Whether a ReLU follows the last layer.
 
         Returns:

@@ -78,7 +78,7 @@ class RadianceField(nn.Module):
         return self.grid.table.device
 
     def geometry(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Density [S] (one over unit length) and the vector [S, 16] that colour is read from, at positions [S, 3]."""
+        """Density [S] (one over unit length) and the colour network's input [S, 16] at positions [S, 3]."""
         return self.decode(self.grid(to_unit_cube(positions, bounded=self.bounded)))
 
     def decode(self, encoded: Tensor, live: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -95,7 +95,7 @@ class RadianceField(nn.Module):
         return torch.sigmoid(self.color_mlp(torch.cat([geometry, harmonics], dim=1)))
 
     def harmonics(self, rays_d: Tensor) -> Tensor:
-        """What `color` needs to know of viewing directions [R, 3]: [R, 16]."""
+        """Spherical harmonics [R, 16] of viewing directions [R, 3], for `color`."""
         return spherical_harmonics(rays_d)
 
 

@@ -15,7 +15,7 @@ from ..errors import TrainingError
 
 
 class OccupancyGrid(nn.Module):
-    """Densities seen lately in nested boxes, and one bit per cell that says whether to sample there.
+    """Recent maximum of the density per cell of nested boxes, and a bit per cell: whether to sample there.
 
     Cascade k covers [-0.5 · 2^k, 0.5 · 2^k]³ with G³ cells; a position belongs to the smallest box that holds it.
 

@@ -12,7 +12,7 @@ from ..cameras import Cameras
 from ..cameras.projection import pixel_directions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RayTable:
     """Viewing directions of every pixel, shared by cameras of one lens and size.
 
@@ -50,18 +50,18 @@ class RayTable:
 
 
 def ray_table(cameras: Cameras, device: torch.device | str = "cpu") -> RayTable:
-    """The table of some cameras, on a device; lens distortion is undone here, once per distinct lens and size."""
+    """Compute the viewing directions of cameras, once per distinct lens and size; lens distortion is undone here."""
     parts: list[np.ndarray] = []
-    known: dict[bytes, int] = {}
+    first_rows: dict[bytes, int] = {}  # of each lens and size
     starts, rows = [], 0
     for index in range(len(cameras)):
         columns = (cameras.intrinsics, cameras.sizes, cameras.lenses, cameras.distortion)
         key = b"".join(np.ascontiguousarray(array[index]).tobytes() for array in columns)
-        if key not in known:
-            known[key] = rows
+        if key not in first_rows:
+            first_rows[key] = rows
             parts.append(pixel_directions(cameras, index).reshape(-1, 3).astype(np.float32))
             rows += len(parts[-1])
-        starts.append(known[key])
+        starts.append(first_rows[key])
     return RayTable(
         torch.from_numpy(cameras.c2w.astype(np.float32)).to(device),
         torch.from_numpy(np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)).to(device),

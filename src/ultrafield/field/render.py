@@ -21,12 +21,12 @@ _STAGE = 24
 
 @dataclass(frozen=True)
 class _Batches:
-    """How much is worked on at once: what fits in caches on the CPU, what fills the device within 2 GB on CUDA.
+    """Batch sizes: as much as fits in caches on the CPU, as much as fills the device within 2 GB on CUDA.
 
     Attributes:
         rays: Rays traced together.
-        positions: Positions whose density, colour or features are evaluated together.
-        pixels: Pixels of all the views that are rendered, and brought to the host, together; at least one view.
+        positions: Positions evaluated together.
+        pixels: Pixels of the views rendered, and copied to the host, together; at least one view.
     """
 
     rays: int
@@ -42,15 +42,15 @@ def _batches(device: torch.device) -> _Batches:
     return _ON_CUDA if device.type == "cuda" else _ON_CPU
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Traced:
-    """What rays met.
+    """Visible samples of rays.
 
     Attributes:
         samples: The visible samples of R rays.
         sigma: Their densities [S].
         weights: Their rendering weights [S].
-        vectors: What their colour is read from [S, 16], if it was asked for.
+        vectors: Inputs of the colour network [S, 16], if asked for.
     """
 
     samples: Samples
@@ -75,10 +75,10 @@ def trace(
     stage: int = _STAGE,
     vectors: bool = False,
 ) -> Traced:
-    """Find every sample of rays that light still reaches, without gradients.
+    """Find all visible samples of rays, without gradients.
 
-    Rays advance `stage` samples at a time, and those that have become opaque drop out, so that nothing is evaluated
-    behind the first surface but the rest of its own stage.
+    Rays advance `stage` samples at a time, and opaque ones drop out: behind the first surface, only the rest of its
+    stage is evaluated.
 
     Args:
         field: Geometry.
@@ -86,10 +86,10 @@ def trace(
         rays_d: Unit directions [R, 3].
         jitter: Position within the steps [R], as for `march`.
         stage: Samples per ray and stage; on CUDA, where stages cost, each is twice as long as the one before.
-        vectors: Whether to keep what `shade` needs of each sample.
+        vectors: Whether to return the inputs of the colour network, for `shade`.
 
     Returns:
-        Samples that more than the least transmittance reaches, with densities and weights.
+        Samples in front of which the transmittance exceeds `min_transmittance`, with densities and weights.
     """
     limit = -float(np.log(field.config.min_transmittance))
     at_once = _batches(rays_o.device).positions
@@ -116,15 +116,15 @@ def trace(
             limit=stage,
         )
         positions, rays = sample_positions(origins, directions, samples)
-        found = [field.geometry(part) for part in positions.split(at_once)]
-        sigma = torch.cat([density for density, _ in found])
+        evaluated = [field.geometry(part) for part in positions.split(at_once)]
+        sigma = torch.cat([density for density, _ in evaluated])
         passed = sigma * samples.delta
         # Reach of each sample: optical depth of the ray before this stage plus the samples in front, in this stage.
         running = torch.cat([passed.new_zeros(1, dtype=torch.float64), passed.double().cumsum(0)])
         front = (running[:-1] - running[samples.offsets[:-1]][rays]).float() + depth[rays]
         kept = front < limit
         part = (alive[rays[kept]], samples.t[kept], samples.delta[kept], sigma[kept])
-        parts.append((*part, torch.cat([vector for _, vector in found])[kept]) if vectors else part)
+        parts.append((*part, torch.cat([vector for _, vector in evaluated])[kept]) if vectors else part)
         depth = depth + (running[samples.offsets[1:]] - running[samples.offsets[:-1]]).float()
         going = (after < len(field.edges) - 1) & (depth < limit)
         alive, depth, first = alive[going], depth[going], after[going]
@@ -132,7 +132,7 @@ def trace(
 
 
 def _assemble(parts: list[tuple[Tensor, ...]], count: int, device: torch.device) -> Traced:
-    """Bring the stages' samples into one run per ray, near to far."""
+    """Merge the stages' samples into one run per ray, near to far."""
     if not parts:
         empty = torch.empty(0, device=device)
         return Traced(Samples(torch.zeros(count + 1, dtype=torch.int64, device=device), empty, empty), empty, empty)
@@ -201,7 +201,7 @@ def render_view(field: RadianceField, cameras: Cameras, index: int) -> RenderedV
 
 
 def render_views(field: RadianceField, cameras: Cameras, indices: Iterable[int]) -> Iterator[RenderedView]:
-    """What `render_view` returns for each of some cameras, in turn; faster on CUDA than one by one."""
+    """Render several cameras, in turn, as `render_view` does; faster on CUDA than one by one."""
     group: list[int] = []
     pixels = 0
     for index in indices:
@@ -217,13 +217,13 @@ def render_views(field: RadianceField, cameras: Cameras, indices: Iterable[int])
 
 @torch.no_grad()
 def _render_group(field: RadianceField, cameras: Cameras) -> list[RenderedView]:
-    """Views of a few cameras, whose pixels follow each other in every batch of rays."""
+    """Render a few cameras together: batches of rays run across their borders."""
     table = ray_table(cameras, field.device)
     ends = np.cumsum(cameras.sizes.prod(axis=1))
     total, begins = int(ends[-1]), torch.from_numpy(np.concatenate([[0], ends])).to(field.device)
     # One array, so that one copy brings everything to the host.
-    found = torch.zeros(5 * total, device=field.device)
-    color, depth, opacity = found[: 3 * total].view(total, 3), found[3 * total : 4 * total], found[4 * total :]
+    values = torch.zeros(5 * total, device=field.device)
+    color, depth, opacity = values[: 3 * total].view(total, 3), values[3 * total : 4 * total], values[4 * total :]
     color[:] = field.background
     for pixels in torch.arange(total, device=field.device).split(_batches(field.device).rays):
         camera = torch.searchsorted(begins, pixels, right=True) - 1
@@ -236,7 +236,7 @@ def _render_group(field: RadianceField, cameras: Cameras) -> list[RenderedView]:
         color[pixels] = shade(field, rays_d, traced).clamp(0.0, 1.0)
         distance, opacity[pixels] = median_distance(traced)
         depth[pixels] = distance * cosine
-    host = found.cpu().numpy()
+    host = values.cpu().numpy()
     parts = (
         np.split(part, ends[:-1])
         for part in (host[: 3 * total].reshape(total, 3), *host[3 * total :].reshape(2, total))

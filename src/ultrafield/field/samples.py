@@ -10,7 +10,7 @@ from torch import Tensor
 NEGLIGIBLE = 1e-4  # samples that weigh less are not shaded and not kept
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Samples:
     """Packed samples along R rays.
 
@@ -28,11 +28,11 @@ class Samples:
         return len(self.t)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FixedSamples:
     """Packed samples along R rays in arrays of a fixed size C, of which the first offsets[R] entries are in use.
 
-    C is a multiple of four: kernels read that many entries at once.
+    C is a multiple of four, as kernels read four entries at once.
 
     Attributes:
         offsets: First sample of each ray, and the number of samples [R + 1], int64.

@@ -1,4 +1,4 @@
-"""Tracing on CUDA: `trace` with kernels, few stages and few waits for the host."""
+"""Tracing of rays on CUDA, in few stages and with few waits for the host."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from .samples import Samples
 from .volrend import run_offsets
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stage:
-    """What a stage of tracing looked at.
+    """Samples evaluated in one stage of tracing.
 
     Attributes:
-        rays: Rays that still had light [A], int64.
+        rays: Rays that were not yet opaque [A], int64.
         samples: Their next samples.
-        counts: How many of these, the first ones, light reaches [A], int32.
+        counts: How many of these, the first ones, are visible [A], int32.
         sigma: Densities [S].
-        vectors: What the colour is read from [S, C], if it was asked for.
+        vectors: Inputs of the colour network [S, C], if asked for.
     """
 
     rays: Tensor
@@ -46,7 +46,7 @@ def trace_gpu(
     vectors: bool,
     at_once: int,
 ) -> tuple[Samples, Tensor, Tensor, Tensor | None]:
-    """Samples that light reaches, their densities, weights and vectors; see `trace`.
+    """Visible samples, their densities, weights and vectors; see `trace`.
 
     Each stage is twice as long as the one before: most rays end in the first, and the others need few more. The host
     waits twice per stage, for the numbers of samples and of rays left, and once at the end.
@@ -62,9 +62,9 @@ def trace_gpu(
         samples, after = march_gpu(
             origins, directions, field.occupancy, field.edges, jitter[alive], first, stage, bits=bits
         )
-        sigma, found = _evaluate(field, origins, directions, samples, vectors, at_once)
+        sigma, rows = _evaluate(field, origins, directions, samples, vectors, at_once)
         counts, depth = reached(sigma, samples.delta, samples.offsets, depth, limit)
-        stages.append(Stage(alive, samples, counts, sigma, found))
+        stages.append(Stage(alive, samples, counts, sigma, rows))
         going = ((after < steps) & (depth < limit)).nonzero()[:, 0]
         alive, depth, first = alive[going], depth[going], after[going]
         stage *= 2
@@ -76,19 +76,19 @@ def _evaluate(
 ) -> tuple[Tensor, Tensor | None]:
     """Densities [S] of packed samples, and their vectors [S, C] if wanted."""
     rays = ray_indices_gpu(samples.offsets, len(samples))
-    sigma, found = torch.empty_like(samples.t), None
+    sigma, kept = torch.empty_like(samples.t), None
     for start in range(0, max(1, len(rays)), at_once):
         part = slice(start, start + at_once)
         near = rays[part]
         sigma[part], rows = field.geometry(torch.addcmul(rays_o[near], samples.t[part, None], rays_d[near]))
         if vectors:
-            found = rows.new_empty(len(rays), rows.shape[1]) if found is None else found
-            found[part] = rows
-    return sigma, found
+            kept = rows.new_empty(len(rays), rows.shape[1]) if kept is None else kept
+            kept[part] = rows
+    return sigma, kept
 
 
 def _assemble(stages: list[Stage], count: int, like: Tensor) -> tuple[Samples, Tensor, Tensor, Tensor | None]:
-    """Bring what light reaches into one run per ray, near to far."""
+    """Merge the stages' visible samples into one run per ray, near to far."""
     visible = torch.zeros(count, dtype=torch.int32, device=like.device)
     for stage in stages:
         visible.index_add_(0, stage.rays, stage.counts)

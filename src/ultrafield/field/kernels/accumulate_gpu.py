@@ -130,11 +130,11 @@ def _accumulate_backward_kernel(
             dot = tl.zeros([BR, BS], tl.float32)
             for part in tl.static_range(0, CHANNELS, BC):
                 channel = part + tl.arange(0, BC)
-                known = channel < CHANNELS
-                inside = mask[:, :, None] & known[None, None, :]
+                exists = channel < CHANNELS
+                inside = mask[:, :, None] & exists[None, None, :]
                 cell = here[:, :, None] * CHANNELS + channel[None, None, :]
                 if CHANNELS > BC:
-                    upstream = tl.load(row + channel[None, :], mask=real[:, None] & known[None, :], other=0.0)
+                    upstream = tl.load(row + channel[None, :], mask=real[:, None] & exists[None, :], other=0.0)
                 if grad_weights is not None:
                     dot += tl.sum(tl.load(values + cell, mask=inside, other=0.0) * upstream[:, None, :], axis=2)
                 if grad_values is not None:

@@ -132,7 +132,7 @@ class _Encode(torch.autograd.Function):
 
 @triton.jit
 def _in_use(live, count):
-    """Rows that are real."""
+    """Number of real rows."""
     if live is None:
         return count
     else:
@@ -234,8 +234,8 @@ def _backward_table_kernel(
         corner = tl.arange(0, 8)[None, :]
         item = tl.arange(0, BLOCK * GROUP)[:, None] + 0 * corner  # [items, 8]
         level = tl.program_id(1) * GROUP + item % GROUP
-        known = level < LEVELS
-        resolution, offset, mask = _level(levels, level, known, LEVELS)
+        exists = level < LEVELS
+        resolution, offset, mask = _level(levels, level, exists, LEVELS)
         a, b, c = corner & 1, (corner >> 1) & 1, corner >> 2
         channel = tl.arange(0, FP)[None, None, :]
         rows = out + (offset * F)[:, :, None] + channel
@@ -243,7 +243,7 @@ def _backward_table_kernel(
         sums = tl.zeros([BLOCK * GROUP, 8, FP], tl.float32)
         for step in range(RUN):
             sample = first + item // GROUP * RUN + step
-            real = known & (sample < used)
+            real = exists & (sample < used)
             i, u = _cell(x, sample, 0, resolution, real)
             j, v = _cell(x, sample, 1, resolution, real)
             k, w = _cell(x, sample, 2, resolution, real)

@@ -169,6 +169,6 @@ def _pack_kernel(occupied, bits, cells, resolution, bricks, words, BLOCK: tl.con
     y = (brick // bricks % bricks * 4)[:, None] + (lane >> 2 & 3)
     z = (brick // (bricks * bricks) * 4 + (word & 1) * 2)[:, None] + (lane >> 4)
     inside = (word < words)[:, None] & (x < resolution) & (y < resolution) & (z < resolution)
-    found = tl.load(occupied + cascade * cells + x + resolution * (y + resolution * z), mask=inside, other=0)
-    packed = tl.sum((found != 0).to(tl.int32) << lane, axis=1)
+    full = tl.load(occupied + cascade * cells + x + resolution * (y + resolution * z), mask=inside, other=0)
+    packed = tl.sum((full != 0).to(tl.int32) << lane, axis=1)
     tl.store(bits + cascade * words + word, packed, mask=word < words)

@@ -59,7 +59,7 @@ def _store_weight(weight, tile, CO: tl.constexpr, CI: tl.constexpr, PO: tl.const
 
 @triton.jit
 def _held(weight, CO: tl.constexpr, CI: tl.constexpr, PO: tl.constexpr, PI: tl.constexpr, HELD: tl.constexpr):
-    """The matrix itself, or just its address if there is no room for it until it is needed."""
+    """The matrix, or just its address if shared memory has no room for it: then `_matrix` reads it when needed."""
     if HELD:
         return _load_weight(weight, CO, CI, PO, PI)
     else:
@@ -82,7 +82,7 @@ def _relu(x):
 
 @triton.jit
 def _in_use(live, count):
-    """Rows that are real."""
+    """Number of real rows."""
     used = tl.zeros([], tl.int64) + count
     if live is not None:
         used = tl.minimum(used, tl.load(live))

@@ -85,9 +85,9 @@ def append_runs(
 
 
 def whole_groups(column: Tensor) -> Tensor:
-    """A column [S] with zeros behind it up to a multiple of four entries, in which rows are read.
+    """Pad a column [S] with zeros to a multiple of four entries, as `load_row` reads four at once.
 
-    The arrays of `FixedSamples`, and all that is computed for each of their entries, are no longer for it.
+    Columns of `FixedSamples`, and whatever is computed per entry of these, need no padding.
     """
     spare = -len(column) % 4
     return torch.nn.functional.pad(column, (0, spare)) if spare else column.contiguous()
@@ -161,7 +161,7 @@ def row_tile(start, first, last, BS: tl.constexpr):
 
 @triton.jit
 def load_row(row, j, last):
-    """Entries j of rows up to the last sample, and what shares a group of four with it; arrays end with a group."""
+    """Entries j of rows up to the end of the last sample's group of four; arrays must end with a whole group."""
     return tl.load(row + j, mask=j < (last + 3) // 4 * 4, other=0.0)
 
 

@@ -1,4 +1,4 @@
-"""What samples take over from their rays: where they lie, and what is known of the viewing direction."""
+"""Per-sample data gathered from rays in Triton: positions and rows of a table, such as of viewing directions."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _join_kernel(
     other = tl.load(index + row, mask=real, other=0).to(tl.int64)
     column = tl.arange(0, WIDTH)[None, :]
     own = tl.load(rows + row[:, None] * A + column, mask=real[:, None] & (column < A), other=0.0)
-    found = tl.load(
+    taken = tl.load(
         table + other[:, None] * B + column - A, mask=real[:, None] & (column >= A) & (column < A + B), other=0.0
     )
-    tl.store(joined + row[:, None] * (A + B) + column, own + found, mask=real[:, None] & (column < A + B))
+    tl.store(joined + row[:, None] * (A + B) + column, own + taken, mask=real[:, None] & (column < A + B))

@@ -1,4 +1,4 @@
-"""Choice among a ray's samples in Triton: those that light reaches, the heaviest, the median.
+"""Selection among a ray's samples in Triton: the visible ones, the heaviest, the median.
 
 Arrays may be longer than the number of samples in use, the last of `offsets`.
 """
@@ -29,7 +29,7 @@ _TAIL = 4096
 
 
 def visible_fixed(sigma: Tensor, samples: FixedSamples, limit: float, capacity: int) -> FixedSamples:
-    """Samples that light still reaches, in arrays of a fixed size; the host never waits.
+    """Visible samples, in arrays of a fixed size; the host never waits.
 
     Args:
         sigma: Densities [C], float32.
@@ -65,7 +65,7 @@ def visible_fixed(sigma: Tensor, samples: FixedSamples, limit: float, capacity: 
 
 
 def reached(sigma: Tensor, delta: Tensor, offsets: Tensor, depth: Tensor, limit: float) -> tuple[Tensor, Tensor]:
-    """How many of each ray's samples light reaches.
+    """Number of visible samples of each ray.
 
     Args:
         sigma: Densities [S], float32, not negative.
