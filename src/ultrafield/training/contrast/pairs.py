@@ -1,22 +1,22 @@
-"""What a training step compares: pairs of sampled pixels, drawn on the CPU from masks and their chains."""
+"""Comparisons between sampled pixels, drawn on the CPU from masks and their chains by the rules of `rules`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...bits import pack_bits, unpack_bits
 from ...errors import check_shape
+from .rules import RuleTable, chain_links, rule_table
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pairs:
     """K comparisons: an anchor must be nearer to its positive than to each of its negatives.
 
@@ -24,10 +24,10 @@ class Pairs:
         anchor: Sampled pixels [K], int64.
         positive: [K], int64; may be the anchor itself.
         negative: [K, n], int64; of the anchor's picture.
-        valid: Which comparisons count [K], bool, where a fixed K leaves some unused, whose pixels may then be any
-            numbers; None if all count.
-        weight: What is known of each negative [K, n], float32, ≥ 0: those of weight 0 are left out, and a comparison
-            counts beside the others with the mean of its negatives'. None if all count alike.
+        valid: Which comparisons count [K], bool; the indices of the others, which fill up a fixed K, may be any
+            numbers. None if all count.
+        weight: Weight of each negative [K, n], float32, ≥ 0: those of weight 0 are left out, and a comparison is
+            weighted by the mean over its negatives. None weighs all alike.
     """
 
     anchor: np.ndarray | Tensor
@@ -52,8 +52,11 @@ def unpack_membership(
         masks_per_image: Number of masks of each picture [B].
 
     Returns:
-        membership: Which pixel each stacked mask holds [M, N] bool; picture b's mask m is row m + Σ of those before.
+        membership: Which pixels each mask holds [M, N] bool, M = Σ masks_per_image, picture after picture.
         image_of_mask: [M], int64.
+
+    Raises:
+        ValueError: A shape is wrong, or a pixel has fewer bits than its picture has masks.
     """
     check_shape("image_of_pixel", image_of_pixel, (len(bits),))
     flags = unpack_bits(bits).T  # [64 W, N]
@@ -80,24 +83,24 @@ def sample_pairs(
 ) -> Pairs:
     """Draw comparisons from the masks of a step, so that distance grows with the level at which pixels share a mask.
 
-    Of every mask: positives within it, negatives across its border. If `hierarchical`, further, of every link
-    child ⊂ parent of a chain: (child, parent∖child) as a negative of pairs within the child, and as a positive against
-    pixels outside the parent; and of every mask with children: positives within the part that no child covers. Each
-    of these kinds yields `pairs_per_mask` comparisons, drawn uniformly with replacement, and, if `near` is given, as
-    many again whose negatives lie along the border of the mask that they are outside of.
+    For every mask: positives inside, negatives outside. If `hierarchical`, also for every link child ⊂ parent of a
+    chain: pairs (child, parent∖child) serve as negatives of pairs within the child, and as positives against pixels
+    outside the parent; and for every mask with children: positives within the part that no child covers. Each rule
+    (see `rules.RULES`) yields `pairs_per_mask` comparisons, drawn uniformly with replacement, and, if `near` is given,
+    as many again whose negatives lie along the border of the mask that they are outside of.
 
     Args:
-        membership: Which sampled pixel each mask holds [M, N] bool; the masks of all pictures, stacked. What a mask
-            holds in other pictures than its own is ignored.
+        membership: Which sampled pixels each mask holds [M, N] bool; the masks of all pictures, stacked. Pixels of
+            other pictures than the mask's own are ignored.
         image_of_pixel: Picture of each sampled pixel [N], int64.
         image_of_mask: Picture of each mask [M], int64.
         chains: Masks leaf ⊂ parent ⊂ … of one picture each; shared tails are used once.
         pairs_per_mask: Comparisons per mask and kind.
         negatives: Negatives per comparison n.
         hierarchical: Whether to follow the chains.
-        min_pixels: A mask, or a link, is skipped if any of the parts to draw from has fewer pixels, ≥ 1.
+        min_pixels: A rule is skipped where one of its three regions has fewer pixels, ≥ 1.
         generator: Source of every draw.
-        min_uncovered: A mask's uncovered part needs this many pixels.
+        min_uncovered: Likewise for the rule on the part of a mask that no child covers, if that is more.
         near: Which sampled pixels have a neighbour in each mask [M, N] bool (see `neighbor_memberships`); None for no
             comparisons along borders.
 
@@ -110,13 +113,20 @@ def sample_pairs(
     from .kernels.pairs_cpu import draw_members
 
     _check_sampling(membership, image_of_pixel, image_of_mask, chains, pairs_per_mask, negatives, min_pixels)
-    links = sorted({link for chain in chains for link in pairwise(chain)}) if hierarchical else []
     if near is not None:
         check_shape("near", near, membership.shape)
-    words, rules = _regions(membership, near, image_of_pixel, image_of_mask, links, min_pixels, min_uncovered)
+    table = rule_table(
+        len(membership),
+        chain_links(chains if hierarchical else ()),
+        stride=len(membership),
+        borders=near is not None,
+        min_pixels=min_pixels,
+        min_uncovered=min_uncovered,
+    )
+    words = _regions(table, membership, near, image_of_pixel, image_of_mask)
     cumulative = np.cumsum(np.bitwise_count(words), axis=1, dtype=np.int64)
     counts = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
-    rules = rules[(counts[rules[:, :3]] >= rules[:, 3:]).all(1)]
+    rules = table.rules[(counts[table.rules[:, :3]] >= table.rules[:, 3:]).all(1)]
 
     def draw(regions: np.ndarray, per_pair: int) -> np.ndarray:
         chance = generator.random((len(regions), pairs_per_mask * per_pair))
@@ -145,51 +155,26 @@ def _check_sampling(
 
 
 def _regions(
+    table: RuleTable,
     membership: np.ndarray,
     near: np.ndarray | None,
     image_of_pixel: np.ndarray,
     image_of_mask: np.ndarray,
-    links: list[tuple[int, int]],
-    min_pixels: int,
-    min_uncovered: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The sets of pixels to draw from, and which of them make a comparison.
-
-    Returns:
-        words: Packed sets [R, ceil(N / 64)], uint64.
-        rules: The sets of anchor, positive and negative, and the pixels each must have [T, 4], int64.
-    """
+) -> np.ndarray:
+    """Packed pixels of each region of a table [R, ceil(N / 64)], uint64."""
     pictures = np.arange(image_of_mask.max(initial=-1) + 1)
-    picture = pack_bits(image_of_pixel == pictures[:, None])[image_of_mask]  # each mask's picture [M, W]
+    picture = pack_bits(image_of_pixel == pictures[:, None])[image_of_mask]  # of each mask [M, W]
     mask = pack_bits(membership) & picture
-    child, parent = np.array(links, np.int64).reshape(-1, 2).T
-    mothers = np.unique(parent)
-    uncovered = [mask[mother] & ~np.bitwise_or.reduce(mask[child[parent == mother]]) for mother in mothers]
-    sets = [
-        mask,
-        picture & ~mask,
-        mask[child] & mask[parent],
-        mask[parent] & ~mask[child],
-        np.array(uncovered, np.uint64).reshape(len(mothers), mask.shape[1]),
-    ]
-    ends = np.cumsum([len(rows) for rows in sets])
-    inside, outside, both, ring, rest = np.split(np.arange(ends[-1]), ends[:-1])
-    rules = [
-        (inside, inside, outside, min_pixels),
-        (inside[child], inside[child], ring, min_pixels),
-        (both, ring, outside[parent], min_pixels),
-        (rest, rest, outside[mothers], max(min_pixels, min_uncovered)),
-    ]
-    if near is not None:
-        beside = pack_bits(near)
-        sets += [sets[1] & beside, sets[3] & beside[child]]
-        border = ends[-1] + np.arange(len(mask))
-        border_ring = ends[-1] + len(mask) + np.arange(len(child))
-        rules += [
-            (inside, inside, border, min_pixels),
-            (inside[child], inside[child], border_ring, min_pixels),
-            (both, ring, border[parent], min_pixels),
-            (rest, rest, border[mothers], max(min_pixels, min_uncovered)),
-        ]
-    table = np.concatenate([np.stack(np.broadcast_arrays(*rule), axis=1) for rule in rules])
-    return np.concatenate(sets), table
+    beside = np.zeros_like(mask) if near is None else pack_bits(near) & picture
+    sets = np.concatenate([mask, beside, picture])  # as numbered by `SET_KINDS`
+    one, other = table.inside.T
+    return sets[one] & sets[other] & ~_unions(mask, table.outside, table.outside_starts)
+
+
+def _unions(words: np.ndarray, members: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Unions [R, W] of runs of packed sets: of the rows `members` from starts[r] up to starts[r + 1]."""
+    unions = np.zeros((len(starts) - 1, words.shape[1]), words.dtype)
+    filled = np.diff(starts) > 0
+    if filled.any():
+        unions[filled] = np.bitwise_or.reduceat(words[members], starts[:-1][filled])
+    return unions

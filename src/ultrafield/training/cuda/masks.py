@@ -1,13 +1,12 @@
 """Pictures, pixels, memberships and comparisons of feature training, drawn on the device without the host.
 
-The distribution is that of `MaskPool.draw` followed by `sample_pairs`. All shapes are fixed when the tables are made,
-and nothing waits for the device, so that a CUDA graph can hold a whole training step.
+The distribution is that of `MaskPool.draw` followed by `sample_pairs`, and the rules are those of `contrast.rules`. All
+shapes are fixed when the tables are made, and nothing waits for the device, so that a CUDA graph can hold a whole step.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import torch
@@ -16,11 +15,12 @@ from torch import Tensor
 from ...config import FeatureConfig
 from ..contrast.mask_pool import MaskPool
 from ..contrast.neighbors import neighbor_memberships, pixel_neighbors
+from ..contrast.rules import SET_KINDS, RuleTable, chain_links, rule_table
 
-_PICTURE = -1  # in place of a mask: all pixels of the picture
+_PICTURE = -1  # in place of a mask: all pixels of the picture, as `pack_regions_gpu` takes it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DeviceBatch:
     """The pixels of one step, n from each of B pictures (N = B · n), and K comparisons between them.
 
@@ -50,19 +50,19 @@ class DeviceBatch:
 
 
 class DeviceMasks:
-    """The masks of a scene on a device, with the rules of comparison that follow from them.
+    """The masks of a scene on a device, with the rules of comparison for each view.
 
     Args:
         masks: Masks of the training views.
-        settings: What is drawn: `images`, `pixels`, `mask_balance`, `pairs_per_mask`, `negatives`, `hierarchical`,
-            `border_negatives`, `neighbors`, `min_pixels` and `min_uncovered`.
-        device: Where everything lies and is drawn.
+        settings: The numbers to draw and the rules: `images`, `pixels`, `mask_balance`, `pairs_per_mask`, `negatives`,
+            `hierarchical`, `border_negatives`, `neighbors`, `min_pixels` and `min_uncovered`.
+        device: Where masks and rules are kept and everything is drawn.
 
     Attributes:
         settings: As given.
-        images: Pictures per step B, at most as many as there are.
-        pixels_per_image: n.
-        num_comparisons: K, enough for every rule of the B pictures that have most.
+        images: Pictures per step B, at most the number of views.
+        pixels_per_image: Sampled pixels per picture n.
+        num_comparisons: Capacity for comparisons K: enough for all rules of the B pictures that have most.
 
     Raises:
         ValueError: There are fewer pixels than pictures.
@@ -96,7 +96,7 @@ class DeviceMasks:
         """Draw a step's pictures, pixels and comparisons; can be captured in a CUDA graph.
 
         Args:
-            generator: Source of randomness, on the device of the masks; a graph must have it registered.
+            generator: Source of randomness, on the device of the masks; to be registered with the graph.
         """
         from ..contrast.kernels.comparisons_gpu import draw_comparisons_gpu
         from ..contrast.kernels.pixels_gpu import draw_pixels_gpu
@@ -145,7 +145,7 @@ class DeviceMasks:
 
 
 def pack_members(bits: Tensor, images: int) -> Tensor:
-    """The pixels of each mask as packed sets, from the masks of each pixel.
+    """Transpose packed memberships: the pixels of each mask from the masks of each pixel.
 
     Args:
         bits: Packed masks of each pixel, picture after picture [B · n, W], int64.
@@ -162,12 +162,13 @@ def pack_members(bits: Tensor, images: int) -> Tensor:
     return words.transpose(1, 2).to(torch.int32, memory_format=torch.contiguous_format)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Rules:
     """The regions and rules of all views, one view after the other.
 
     Attributes:
-        regions: Pixels in both of two masks and in none of a span of `excluded` [R, 4], int32.
+        regions: Two sets that each region lies in, and the span of `excluded` that it leaves out [R, 4], int32, as
+            `pack_regions_gpu` takes them.
         region_starts: First region of each view, and R [V + 1], int64.
         rules: Regions of anchor, positive and negative, numbered within the view, and the pixels each needs [T, 4],
             int32.
@@ -195,77 +196,44 @@ class _Rules:
 def _layout(masks: MaskPool) -> np.ndarray:
     """First pixel, number of pixels, width, first word and words per pixel of each view [V, 5], int64."""
     sizes = np.diff(masks.starts)
-    held = np.array([view.bits.shape[2] for view in masks.sets])
-    first_words = np.concatenate([[0], np.cumsum(sizes * held)[:-1]])
+    words = np.array([view.bits.shape[2] for view in masks.sets])
+    first_words = np.concatenate([[0], np.cumsum(sizes * words)[:-1]])
     widths = [view.shape[1] for view in masks.sets]
-    return np.stack([masks.starts[:-1], sizes, widths, first_words, held], axis=1).astype(np.int64)
+    return np.stack([masks.starts[:-1], sizes, widths, first_words, words], axis=1).astype(np.int64)
 
 
 def _all_rules(masks: MaskPool, settings: FeatureConfig) -> _Rules:
-    regions, region_counts, rules, excluded = [], [], [], []
-    for view, chains in zip(masks.sets, masks.chains, strict=True):
-        links = sorted({link for chain in chains for link in pairwise(chain)}) if settings.hierarchical else []
-        view_regions, view_rules = _view_rules(len(view), links, settings.min_pixels, settings.min_uncovered)
-        if settings.border_negatives:
-            _add_borders(view_regions, view_rules, len(view), links, 64 * masks.words)
-        for one, other, without in view_regions:
-            regions.append((one, other, len(excluded), len(excluded) + len(without)))
-            excluded += without
-        region_counts.append(len(view_regions))
-        rules.append(np.array(view_rules, np.int32).reshape(-1, 4))
+    """The rule tables of all views, one after the other."""
+    stride = 64 * masks.words
+    tables = [
+        rule_table(
+            len(view),
+            chain_links(chains if settings.hierarchical else ()),
+            stride=stride,
+            borders=settings.border_negatives,
+            min_pixels=settings.min_pixels,
+            min_uncovered=settings.min_uncovered,
+        )
+        for view, chains in zip(masks.sets, masks.chains, strict=True)
+    ]
+    first_outside = _starts([len(table.outside) for table in tables])[:-1]
+    regions = [_regions(table, stride, first) for table, first in zip(tables, first_outside.tolist(), strict=True)]
     return _Rules(
-        np.array(regions, np.int32).reshape(-1, 4),
-        np.concatenate([[0], np.cumsum(region_counts)]).astype(np.int64),
-        np.concatenate(rules),
-        np.concatenate([[0], np.cumsum([len(part) for part in rules])]).astype(np.int64),
-        np.array(excluded, np.int32),
+        np.concatenate(regions).astype(np.int32),
+        _starts([len(rows) for rows in regions]),
+        np.concatenate([table.by_subject() for table in tables]).astype(np.int32),
+        _starts([len(table.rules) for table in tables]),
+        np.concatenate([table.outside for table in tables]).astype(np.int32),
     )
 
 
-def _view_rules(
-    count: int, links: list[tuple[int, int]], min_pixels: int, min_uncovered: int
-) -> tuple[list[tuple[int, int, list[int]]], list[tuple[int, int, int, int]]]:
-    """The regions of a view with `count` masks, and the rules that draw from them, as in `sample_pairs`.
-
-    Returns:
-        regions: Pixels in both of two masks and in none of a list of masks.
-        rules: Regions of anchor, positive and negative, and the pixels that each must have.
-    """
-    regions = [(mask, mask, []) for mask in range(count)]  # inside: region `mask`
-    regions += [(_PICTURE, _PICTURE, [mask]) for mask in range(count)]  # outside: region `count + mask`
-    rules = [(mask, mask, count + mask, min_pixels) for mask in range(count)]
-    children: dict[int, list[int]] = {}
-    for child, parent in links:
-        both, ring = len(regions), len(regions) + 1
-        regions += [(child, parent, []), (parent, parent, [child])]
-        rules += [(child, child, ring, min_pixels), (both, ring, count + parent, min_pixels)]
-        children.setdefault(parent, []).append(child)
-    for mother, covering in children.items():
-        rest = len(regions)
-        regions.append((mother, mother, covering))
-        rules.append((rest, rest, count + mother, max(min_pixels, min_uncovered)))
-    return regions, rules
+def _regions(table: RuleTable, stride: int, first_outside: int) -> np.ndarray:
+    """The regions of a view [R, 4], whose excluded masks begin at `first_outside` among those of all views."""
+    picture = table.inside // stride == SET_KINDS.index("picture")
+    spans = first_outside + np.stack([table.outside_starts[:-1], table.outside_starts[1:]], axis=1)
+    return np.concatenate([np.where(picture, _PICTURE, table.inside), spans], axis=1)
 
 
-def _add_borders(
-    regions: list[tuple[int, int, list[int]]],
-    rules: list[tuple[int, int, int, int]],
-    count: int,
-    links: list[tuple[int, int]],
-    near: int,
-) -> None:
-    """Add every rule once more with the negatives along the border of the mask that they are outside of.
-
-    Args:
-        regions: Those of `_view_rules`, to which others are added.
-        rules: Likewise.
-        count: Masks of the view.
-        links: Child and parent of each link, in the order given to `_view_rules`.
-        near: `near` + m stands for the pixels that have a neighbour in mask m.
-    """
-    border = {count + mask: len(regions) + mask for mask in range(count)}  # of the region outside of a mask
-    regions += [(near + mask, near + mask, [mask]) for mask in range(count)]
-    for index, (child, parent) in enumerate(links):
-        border[2 * count + 2 * index + 1] = len(regions)  # of the ring around a child
-        regions.append((parent, near + child, [child]))
-    rules += [(anchor, positive, border[negative], least) for anchor, positive, negative, least in rules]
+def _starts(counts: list[int]) -> np.ndarray:
+    """Sums of the counts before each one, and of all [V + 1], int64."""
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
