@@ -1,54 +1,100 @@
-"""The training-free engine with exact depth and SAM-like masks: what it scores when geometry is no excuse."""
+"""The training-free engine with exact geometry and SAM-like masks: what it scores when geometry is no excuse.
+
+Public functions only, from arrays: exact depth maps, or points.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from ultrafield.cameras import Cameras, RenderedView, Similarity
-from ultrafield.config import SegmentConfig
+from ultrafield.cameras import Cameras, Similarity
+from ultrafield.cameras.projection import back_project
 from ultrafield.io import read_json
-from ultrafield.labels import label_points, view_points
-from ultrafield.lift import build_graph
+from ultrafield.labels import label_views
+from ultrafield.lift import lift_graph
 from ultrafield.masks import read_masks
 from ultrafield.metrics import normalized_covering
 from ultrafield.scene import Scene, Split, View
-from ultrafield.surface import surface_from_views
+from ultrafield.surface import Surface, surface_from_depth, surface_from_points
 from ultrafield.ultrametric import build_tree, levels, spread_cuts
 
 RADIUS = 1.5  # distance of the normalised cameras from the origin
 SIZE = (200, 200)
 
 
-def exact_split(root: Path, split: str, chosen: slice) -> tuple[list[RenderedView], Cameras, float, np.ndarray]:
-    """Exact views, normalised cameras, user's units per normalised unit, and part ids."""
+@dataclass(frozen=True, eq=False)
+class Exact:
+    """Depth [V, H, W] in the files' units, cameras of the files' frame, and ids of parts and objects [V, H, W]."""
+
+    depth: np.ndarray
+    cameras: Cameras
+    parts: np.ndarray
+    objects: np.ndarray
+
+
+def exact_split(root: Path, split: str, chosen: slice) -> Exact:
     with np.load(root / "exact" / f"{split}.npz") as exact:
-        poses, depth, parts = exact["c2w"][chosen, :3, :4], exact["depth"][chosen], exact["part"][chosen]
+        poses, depth = exact["c2w"][chosen, :3, :4], exact["depth"][chosen]
+        parts, objects = (exact[name][chosen].astype(np.int64) for name in ("part", "object"))
     poses[:, :, 1:3] *= -1.0  # OpenGL to OpenCV
-    scale = float(np.linalg.norm(poses[0, :, 3])) / RADIUS
-    poses[:, :, 3] /= scale
     angle = read_json(root / f"transforms_{split}.json")["camera_angle_x"]
     focal = 0.5 * SIZE[1] / np.tan(0.5 * angle)
     cameras = Cameras.pinhole(poses, [focal, focal, SIZE[1] / 2, SIZE[0] / 2], SIZE[::-1])
-    views = [
-        RenderedView(np.full((*SIZE, 3), 0.5, np.float32), (z / scale).astype(np.float32), (z > 0).astype(np.float32))
-        for z in depth
+    return Exact(depth, cameras, parts, objects)
+
+
+@pytest.fixture(scope="module")
+def train(pickplace: Path) -> Exact:
+    return exact_split(pickplace, "train", slice(0, 60))
+
+
+@pytest.fixture(scope="module")
+def scene(pickplace: Path, train: Exact) -> Scene:
+    """Masks and cameras of the training views, normalised as the readers do."""
+    to_user = Similarity(float(np.linalg.norm(train.cameras.c2w[0, :, 3])) / RADIUS)
+    pictures = tuple(View(f"r_{i}", None, read_masks(pickplace, "train", f"r_{i}", SIZE)) for i in range(60))
+    splits = {"train": Split(pictures, train.cameras.moved(to_user.inverse()))}
+    return Scene("pickplace", pickplace, "blender-hs", splits, to_user, np.ones(3))
+
+
+def covering(surface: Surface, scene: Scene, root: Path) -> float:
+    """NC of the tree's cuts in validation views, by their exact depth: mean of parts, objects and foreground."""
+    tree = build_tree(lift_graph(surface, scene), linkage="average")
+    held_out = exact_split(root, "val", slice(None))
+    heights = spread_cuts(tree, 50, levels(tree))
+    maps = label_views(tree, surface, held_out.cameras, depths=held_out.depth, heights=heights)
+    scores = [
+        (
+            normalized_covering(labels, parts),
+            normalized_covering(labels, objects),
+            normalized_covering(labels, (parts > 0).astype(np.int64), background=True),
+        )
+        for labels, parts, objects in zip(maps, held_out.parts, held_out.objects, strict=True)
     ]
-    return views, cameras, scale, parts.astype(np.int64)
+    return float(np.mean(scores))
 
 
-def test_lift_with_exact_depth_covers_the_parts(pickplace: Path) -> None:
-    views, cameras, scale, _ = exact_split(pickplace, "train", slice(0, 60, 3))
-    to_user = Similarity(scale)
-    pictures = tuple(View(f"r_{i}", None, read_masks(pickplace, "train", f"r_{i}", SIZE)) for i in range(0, 60, 3))
-    scene = Scene("pickplace", pickplace, "blender-hs", {"train": Split(pictures, cameras)}, to_user, np.ones(3))
-    config = SegmentConfig(voxel=0.009)  # 0.012 in the units of the files
-    surface = surface_from_views(views, cameras, to_user=to_user, config=config)
-    tree = build_tree(build_graph(surface, engine="lift", scene=scene, config=config))
-    held_out, cameras, _, parts = exact_split(pickplace, "val", slice(0, 16, 4))
-    points = [view_points(view, cameras, index) for index, view in enumerate(held_out)]
-    labels = label_points(tree, surface, points, spread_cuts(tree, 50, levels(tree)), config=config)
-    covering = [normalized_covering(found, truth) for found, truth in zip(labels, parts, strict=True)]
+@pytest.mark.slow
+def test_exact_depth_covers_the_parts(pickplace: Path, train: Exact, scene: Scene) -> None:
+    surface = surface_from_depth(train.depth, train.cameras)
+    score = covering(surface, scene, pickplace)
+    print(f"depth: {len(surface)} points, NC {score:.4f}")
     assert len(surface) > 30_000
-    assert np.mean(covering) > 0.9
+    assert score > 0.97
+
+
+@pytest.mark.slow
+def test_the_same_scene_as_points_covers_the_parts(pickplace: Path, train: Exact, scene: Scene) -> None:
+    depths, rng = np.where(train.depth > 0, train.depth, np.nan), np.random.default_rng(0)
+    shown = [back_project(train.cameras, index, depth).reshape(-1, 3) for index, depth in enumerate(depths)]
+    points = np.concatenate([part[np.isfinite(part).all(axis=1)] for part in shown])
+    points = points[rng.choice(len(points), 60_000, replace=False)]
+    surface = surface_from_points(points, train.cameras)
+    score = covering(surface, scene, pickplace)
+    print(f"points: NC {score:.4f}")
+    assert len(surface) == len(points)
+    assert score > 0.95

@@ -87,7 +87,7 @@ def test_automatic_voxels_follow_the_footprint_and_the_limit(
 ) -> None:
     depths = np.concatenate([view.depth[view.depth > 0] for view in toy.views])
     assert toy_surface.voxel == pytest.approx(0.6 * np.median(depths) / 60.0, rel=1e-5)
-    monkeypatch.setattr(module, "_MAX_POINTS", 500)
+    monkeypatch.setattr(module, "MAX_POINTS", 500)
     coarse = toy.surface()
     assert 100 < len(coarse) <= 500
     assert coarse.voxel > toy_surface.voxel

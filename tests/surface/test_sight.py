@@ -16,7 +16,7 @@ TOWARDS = np.array([0.0, 0.0, -1.0])
 
 def sight(point: list[float], *, normal: np.ndarray = TOWARDS, wall: float = 2.0) -> tuple[bool, bool]:
     """Whether the camera sees the point, and whether it sees through it, before a wall at z = 2 (0 for none)."""
-    found = look(np.array([point]), normal[None], np.full((20, 20), wall), CAMERA, 0, voxel=0.05)
+    found = look(np.array([point]), normal[None], np.full((20, 20), wall), CAMERA, 0, spacing=0.05)
     return bool(found.sees[0]), bool(found.passes[0])
 
 

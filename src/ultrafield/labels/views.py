@@ -117,7 +117,7 @@ def label_views(
     cameras = cameras.moved(surface.to_user.inverse())
     if field is None:
         assert depths is not None
-        points = depth_points(check_depths(depths, len(cameras)), cameras, surface.to_user.scale)
+        points = depth_points(check_depths(depths, cameras), cameras, surface.to_user.scale)
     else:
         from ..field.render import render_views  # needs torch
 

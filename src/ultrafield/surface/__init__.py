@@ -1,10 +1,25 @@
-"""Surfaces: points, normals and visibility from depth maps."""
+"""Surfaces: points, normals and visibility, from fields, depth maps, points, meshes and Gaussian splats."""
 
 from __future__ import annotations
 
 from .checks import check_depths
+from .depth import surface_from_depth
 from .frames import cameras_of
-from .fusion import surface_from_field, surface_from_views
+from .mesh import surface_from_mesh
+from .points import surface_from_points
+from .rendered import surface_from_field, surface_from_views
+from .splats import surface_from_splats
 from .surface import Surface, pack_flags
 
-__all__ = ["Surface", "cameras_of", "check_depths", "pack_flags", "surface_from_field", "surface_from_views"]
+__all__ = [
+    "Surface",
+    "cameras_of",
+    "check_depths",
+    "pack_flags",
+    "surface_from_depth",
+    "surface_from_field",
+    "surface_from_mesh",
+    "surface_from_points",
+    "surface_from_splats",
+    "surface_from_views",
+]

@@ -25,12 +25,17 @@ class Sight:
 
 
 def look(
-    points: np.ndarray, normals: np.ndarray, depth: np.ndarray, cameras: Cameras, index: int, voxel: float
+    points: np.ndarray,
+    normals: np.ndarray,
+    depth: np.ndarray,
+    cameras: Cameras,
+    index: int,
+    spacing: float | np.ndarray,
 ) -> Sight:
     """Compare points with a view's depth map.
 
     A point may lie anywhere in its voxel and its projection anywhere in its pixel, where a slanted surface is nearer or
-    farther than at the pixel's centre: the tolerance is one voxel plus what the slope makes of half a pixel's diagonal.
+    farther than at the pixel's centre: the tolerance is `spacing` plus what the slope makes of half a pixel's diagonal.
     A surface turned away from the camera is not seen even if the tolerance would reach through to it.
 
     Args:
@@ -39,7 +44,8 @@ def look(
         depth: z-depth [H, W], 0 where nothing is seen.
         cameras: Cameras whose pictures have the depth map's size.
         index: Which camera.
-        voxel: Edge of the voxels that thinned the points.
+        spacing: Distance of neighbouring points, for instance the edge of the voxels that thinned them; for all points,
+            or for each [N].
     """
     from .kernels.sight_cpu import sight_cpu
 
@@ -48,5 +54,6 @@ def look(
         return Sight(sees, passes)  # a view that shows nothing anywhere has failed and is no witness
     pixels, z = project(cameras, index, points)
     camera, focal = cameras.c2w[index, :, 3], focal_length(cameras, index)
-    sight_cpu(points, normals, pixels, z, depth, camera, focal, voxel, STEEPEST, sees, passes)
+    room = np.ascontiguousarray(np.broadcast_to(np.asarray(spacing, np.float64), len(points)))
+    sight_cpu(points, normals, pixels, z, depth, camera, focal, room, STEEPEST, sees, passes)
     return Sight(sees, passes)

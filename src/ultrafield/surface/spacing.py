@@ -10,6 +10,37 @@ _RANK = 3
 _RANK_DISTANCE = 1.5  # on a densely sampled surface the third nearest point is at most about so many voxels away
 
 
+def nearest_points(points: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest points of each point, usually itself first: points may coincide.
+
+    Args:
+        points: [N, 3], N ≥ 1.
+        count: How many, N at most are found.
+
+    Returns:
+        Distances, ascending, and indices [N, min(count, N)].
+    """
+    from scipy.spatial import cKDTree
+
+    distances, nearest = cKDTree(points).query(points, k=np.arange(1, min(count, len(points)) + 1), workers=-1)
+    return np.asarray(distances), np.asarray(nearest)
+
+
+def expected_spacing(distances: np.ndarray) -> np.ndarray:
+    """Distance at which each point's neighbours are to be expected, by its third nearest one.
+
+    Args:
+        distances: Distances to the nearest other points, ascending [N, K]; infinite for none.
+
+    Returns:
+        [N], float64; 0 without a neighbour.
+    """
+    if distances.shape[1] == 0:
+        return np.zeros(len(distances))
+    reached = distances[:, min(_RANK, distances.shape[1]) - 1] / _RANK_DISTANCE
+    return np.where(np.isfinite(reached), reached, 0.0)
+
+
 def local_spacing(surface: Surface, distances: np.ndarray) -> np.ndarray:
     """Distance at which each point's neighbours are to be expected.
 
@@ -23,7 +54,4 @@ def local_spacing(surface: Surface, distances: np.ndarray) -> np.ndarray:
     Returns:
         [N], float64, normalised units.
     """
-    if distances.shape[1] == 0:
-        return np.full(len(surface), surface.voxel)
-    reached = distances[:, min(_RANK, distances.shape[1]) - 1] / _RANK_DISTANCE
-    return np.maximum(surface.voxel, np.where(np.isfinite(reached), reached, 0.0))
+    return np.maximum(surface.voxel, expected_spacing(distances))

@@ -40,7 +40,7 @@ class VoxelSums:
 def voxel_keys(points: np.ndarray, voxel: float) -> tuple[np.ndarray, np.ndarray]:
     """A number for the voxel of each point [P], int64, ordered like the voxels, and whether it is within reach [P]."""
     cells = np.floor(points / voxel)
-    within = (np.abs(cells) < _CELLS).all(axis=1)
+    within = np.asarray((np.abs(cells) < _CELLS).all(axis=1))
     x, y, z = (np.where(within[:, None], cells, 0).astype(np.int64) + _CELLS).T
     return (x << 42) | (y << 21) | z, within
 
@@ -53,7 +53,7 @@ def thin(rows: np.ndarray, voxel: float, *, workers: int = 1) -> VoxelSums:
     parts = np.array_split(rows, workers)
     keys = np.concatenate(list(in_threads(lambda part: _keys_within(part, voxel), parts, workers=workers)))
     sample = np.sort(keys[:: max(1, len(keys) // _SAMPLE)])
-    inner = sample[len(sample) * np.arange(1, workers) // workers] if len(sample) else []
+    inner = sample[len(sample) * np.arange(1, workers) // workers] if len(sample) else sample
     bounds = np.array([0, *np.maximum(inner, 0), np.iinfo(np.int64).max])
 
     def summed(slab: int) -> np.ndarray:

@@ -15,14 +15,14 @@ def sight_cpu(
     depth: np.ndarray,
     camera: np.ndarray,
     focal: float,
-    voxel: float,
+    room: np.ndarray,
     steepest: float,
     sees: np.ndarray,
     passes: np.ndarray,
 ) -> None:
     """Fill `sees` and `passes`, see `Sight`.
 
-    In one thread: whoever looks from many views gives each one a thread of its own.
+    In one thread: callers that look from many views give each one a thread of its own.
 
     Args:
         points: [N, 3], float64.
@@ -32,7 +32,7 @@ def sight_cpu(
         depth: Depth map [H, W], 0 where nothing is seen.
         camera: Position of the camera [3], float64.
         focal: Focal length, pixels.
-        voxel: Edge of the voxels that thinned the points.
+        room: Distance of each point's neighbours [N], float64.
         steepest: Tangent of the largest angle at which a surface counts as seen.
         sees: Output [N], bool, written fully.
         passes: Output [N], bool, written fully.
@@ -54,6 +54,6 @@ def sight_cpu(
         facing = product / length if length > 0 else 1.0
         cosine = min(max(facing, 1.0 / steepest), 1.0)
         half_pixel = np.sqrt(0.5) * z[point] / focal
-        tolerance = voxel + half_pixel * np.sqrt(1.0 - cosine * cosine) / cosine
+        tolerance = room[point] + half_pixel * np.sqrt(1.0 - cosine * cosine) / cosine
         sees[point] = found > 0 and facing > 0 and abs(z[point] - found) <= tolerance
         passes[point] = found == 0 or z[point] < found - 3.0 * tolerance

@@ -1,0 +1,97 @@
+"""The surface of rendered views: of a radiance field, or of pictures with depth and opacity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..cameras import Cameras, RenderedView, Similarity
+from ..config import SegmentConfig
+from ..errors import RunError
+from ..parallel import in_threads, workers_for
+from ..scene import Scene
+from .fusion import DepthMap, NoSurface, fuse_depth_maps
+from .surface import Surface
+
+if TYPE_CHECKING:
+    from ..field import RadianceField
+
+
+def surface_from_field(geometry: RadianceField, scene: Scene, config: SegmentConfig | None = None) -> Surface:
+    """Render every training view of a radiance field and fuse the depth maps.
+
+    Args:
+        geometry: A trained field.
+        scene: The scene that it was trained on.
+        config: Settings; the defaults if None.
+
+    Returns:
+        The surface.
+
+    Raises:
+        RunError: The views show no surface.
+    """
+    from ..field.render import render_views  # needs torch
+
+    config, train = config or SegmentConfig(), scene.train
+    rendered = render_views(geometry, train.normalised_cameras, range(len(train)))
+    maps = [_depth_map(picture, view.image, config.min_opacity) for picture, view in zip(rendered, train, strict=True)]
+    return _fused(maps, train.normalised_cameras, scene.to_user, config)
+
+
+def surface_from_views(
+    views: Sequence[RenderedView],
+    cameras: Cameras,
+    *,
+    to_user: Similarity,
+    config: SegmentConfig,
+    images: Sequence[np.ndarray | None] | None = None,
+) -> Surface:
+    """Fuse the depth maps of many views into voxel-thinned points.
+
+    A pixel counts if it is opaque and lies on a continuous patch of its depth map; see `fuse_depth_maps`.
+
+    Args:
+        views: What each camera sees, depth in normalised units; each is read once, in any of several threads. They may
+            be of another size than the cameras' pictures.
+        cameras: The cameras of `views`, normalised frame.
+        to_user: From the normalised to the user's frame; the surface keeps it.
+        config: Settings (`voxel`, `min_opacity`).
+        images: Photographs [H, W, 3] uint8 that colour the points; the rendered colour where there is none.
+
+    Returns:
+        The surface, its points in the lexicographic order of their voxels.
+
+    Raises:
+        RunError: The views show no surface.
+        ValueError: The numbers of views, cameras or images differ.
+    """
+    pictures = [None] * len(views) if images is None else images
+    if not len(views) == len(cameras) == len(pictures):
+        raise ValueError(f"views: got {len(views)} for {len(cameras)} cameras and {len(pictures)} images")
+    maps = in_threads(
+        lambda index: _depth_map(views[index], pictures[index], config.min_opacity),
+        range(len(views)),
+        workers=workers_for(0),
+    )
+    return _fused(list(maps), cameras, to_user, config)
+
+
+def _depth_map(view: RenderedView, image: np.ndarray | None, min_opacity: float) -> DepthMap:
+    seen = np.isfinite(view.depth) & (view.depth > 0) & (view.opacity >= min_opacity)
+    depth = np.where(seen, view.depth, np.float32(0)).astype(np.float32)
+    if image is None:
+        return DepthMap(depth, np.rint(np.clip(view.color, 0.0, 1.0) * 255.0).astype(np.uint8))
+    return DepthMap.colored(depth, image)
+
+
+def _fused(maps: Sequence[DepthMap], cameras: Cameras, to_user: Similarity, config: SegmentConfig) -> Surface:
+    try:
+        return fuse_depth_maps(maps, cameras, to_user, 0.5 * config.voxel if config.voxel else None)
+    except NoSurface as reason:
+        raise RunError(
+            f"the training views show no surface: {reason}; train the geometry for longer (--geometry.steps), "
+            "check the camera poses, or lower --segment.min-opacity"
+        ) from None
