@@ -28,7 +28,7 @@ from ultrafield.labels import ViewLabeller, view_points
 from ultrafield.labels.stack import LabelChains
 from ultrafield.labels.views import cut_table, vote
 from ultrafield.lift import build_graph
-from ultrafield.lift.graph import neighbor_edges
+from ultrafield.lift.edges import neighbor_edges
 from ultrafield.metrics import SegmentationScores, evaluate_segmentation
 from ultrafield.pipeline.folder import RunFolder
 from ultrafield.scene import GroundTruth, Scene, load_ground_truth, load_scene

@@ -23,8 +23,9 @@ from ultrafield.cameras import RenderedView
 from ultrafield.config import SegmentConfig
 from ultrafield.io import read_npz
 from ultrafield.labels import label_points, view_points
-from ultrafield.lift.graph import neighbor_edges, vote_graph
+from ultrafield.lift.edges import neighbor_edges
 from ultrafield.lift.superpoints import join_superpoints, superpoints
+from ultrafield.lift.vote_graph import vote_graph
 from ultrafield.lift.votes import ViewVotes, view_votes
 from ultrafield.masks.weights import mask_weights
 from ultrafield.metrics import SegmentationScores, evaluate_segmentation

@@ -26,7 +26,7 @@ from lib.times import wall
 
 from ultrafield.cameras import Cameras, Lens, Similarity
 from ultrafield.cameras.projection import pixel_indices, project
-from ultrafield.lift.graph import neighbor_edges
+from ultrafield.lift.edges import neighbor_edges
 from ultrafield.lift.superpoints import memberships
 from ultrafield.lift.votes import mask_votes, view_votes
 from ultrafield.masks import MaskSet

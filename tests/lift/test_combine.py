@@ -10,8 +10,8 @@ from toy_scene import Toy
 
 from ultrafield.config import SegmentConfig
 from ultrafield.lift import build_graph
-from ultrafield.lift.combine import FeatureView, combined_graph, cosines, feature_view, with_features
-from ultrafield.lift.graph import neighbor_edges
+from ultrafield.lift.combine import FeatureView, combined_edges, cosines, feature_view, with_features
+from ultrafield.lift.edges import neighbor_edges
 from ultrafield.lift.superpoints import memberships
 from ultrafield.surface import Surface
 
@@ -91,7 +91,7 @@ def test_votes_decide_where_masks_see_and_features_where_none_does(
     # Features that know nothing of the border, and see another one inside every box.
     half = (toy_surface.points[:, 0] > np.median(toy_surface.points[:, 0])).astype(int)
     wrong = FeatureView(np.eye(2, dtype=np.float32)[half], slope=1.0, weight=weight)
-    graph = combined_graph(toy_surface, edges, toy.scene, wrong)
+    graph = combined_edges(toy_surface, edges, toy.scene, wrong)
     other = half[edges[:, 0]] != half[edges[:, 1]]
     assert (inside & other).sum() > 10
     assert graph.dissimilarity[border & ~other].mean() > graph.dissimilarity[inside & other].mean() + 0.2
@@ -101,7 +101,7 @@ def test_votes_decide_where_masks_see_and_features_where_none_does(
     blind.visible[:, : blind.visible.shape[1] // 2] = 0  # eight points a byte
     unseen = (edges < 8 * (blind.visible.shape[1] // 2)).all(axis=1)
     right = FeatureView(np.eye(3, dtype=np.float32)[toy_ids - 1], slope=1.0, weight=weight)
-    graph = combined_graph(blind, edges, toy.scene, right)
+    graph = combined_edges(blind, edges, toy.scene, right)
     assert (unseen & border).any()
     assert (unseen & inside).any()
     np.testing.assert_allclose(graph.dissimilarity[unseen & border], 1.0)

@@ -13,7 +13,8 @@ from toy_scene import SIZE, Toy
 from ultrafield.config import SegmentConfig
 from ultrafield.errors import ConfigError, RunError
 from ultrafield.lift import build_graph
-from ultrafield.lift.graph import fill_unseen, neighbor_edges
+from ultrafield.lift.edges import neighbor_edges
+from ultrafield.lift.vote_graph import fill_unseen
 from ultrafield.lift.votes import mask_votes
 from ultrafield.masks import build_mask_set
 from ultrafield.scene import Split

@@ -12,7 +12,7 @@ from ultrafield.cameras import Lens
 from ultrafield.config import SegmentConfig
 from ultrafield.errors import RunError
 from ultrafield.lift import build_graph
-from ultrafield.lift.graph import neighbor_edges
+from ultrafield.lift.edges import neighbor_edges
 from ultrafield.lift.kernels.votes_cpu import add_votes_cpu
 from ultrafield.lift.votes import mask_votes
 from ultrafield.masks.weights import mask_weights

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .graph import build_graph
+from .graph import build_graph, combined_graph, feature_graph, lift_graph
 
-__all__ = ["build_graph"]
+__all__ = ["build_graph", "combined_graph", "feature_graph", "lift_graph"]

@@ -65,27 +65,27 @@ def feature_view(surface: Surface, scene: Scene, features: np.ndarray) -> Featur
     # Any pairs will do, but the same ones each time: two segmentations of a run agree byte for byte.
     pairs = np.random.default_rng(0).integers(0, max(len(surface), 1), (_PAIRS if len(surface) else 0, 2))
     both, either = mask_votes(surface, pairs, scene)
-    known = (either > 0) & (pairs[:, 0] != pairs[:, 1])
-    both, either, apart = both[known], either[known], 1.0 - cosines(features, pairs[known])
+    usable = (either > 0) & (pairs[:, 0] != pairs[:, 1])
+    both, either, apart = both[usable], either[usable], 1.0 - cosines(features, pairs[usable])
     unshared = 1.0 - 2.0 * both / (either + both)
     slope = (unshared @ apart) / max(apart @ apart, np.finfo(np.float64).tiny)
-    held, seen = 0.0, 0
+    weight, seen = 0.0, 0
     for view in view_votes(surface, scene):
-        held += float(view.points @ view.weights[: len(view.points)])
+        weight += float(view.points @ view.weights[: len(view.points)])
         seen += int(view.seen.sum())
-    return FeatureView(features, float(max(slope, 0.0)), _VIEWS * held / max(seen, 1))
+    return FeatureView(features, float(max(slope, 0.0)), _VIEWS * weight / max(seen, 1))
 
 
 def cosines(features: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Dot products of the features [N, D] of each pair [P, 2] of points; [P], float64."""
-    found = np.empty(len(pairs))
+    products = np.empty(len(pairs))
     for block in range(0, len(pairs), _BLOCK):  # [2^17, D] at a time
         first, second = pairs[block : block + _BLOCK].T
-        found[block : block + _BLOCK] = np.einsum("nd,nd->n", features[first], features[second])
-    return found
+        products[block : block + _BLOCK] = np.einsum("nd,nd->n", features[first], features[second])
+    return products
 
 
-def combined_graph(
+def combined_edges(
     surface: Surface, edges: np.ndarray, scene: Scene, view: FeatureView, *, device: str = "cpu"
 ) -> AffinityGraph:
     """The dissimilarity of every edge on its own, by the masks of all views and by features.
@@ -112,7 +112,7 @@ def join_combined(
     Args:
         surface: N points.
         scene: The scene of the surface, with masks.
-        graph: Edges between the points, from `combined_graph`.
+        graph: Edges between the points, from `combined_edges`.
         labels: Patch of every point [N], int64, 0 … R − 1.
         view: The features.
 

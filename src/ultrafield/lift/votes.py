@@ -14,6 +14,7 @@ from ..parallel import in_threads, workers_for
 from ..scene import Scene
 from ..surface import Surface, cameras_of
 from .codes import point_codes
+from .masked_views import masked_views
 
 
 @dataclass(frozen=True)
@@ -108,13 +109,3 @@ def code_workers(surface: Surface, scene: Scene) -> int:
     """Threads for work on the codes of all points in one view each, four at most."""
     most = max((len(view.masks) for view in scene.train if view.masks is not None), default=0)
     return workers_for(16 * (most // 64 + 1) * len(surface), most=4)  # as many views wait as are worked on
-
-
-def masked_views(surface: Surface, scene: Scene) -> list[tuple[int, MaskSet]]:
-    """Index and masks of each training view that has any; raises as `view_votes` does."""
-    train = scene.train
-    if len(surface.visible) != len(train):
-        raise RunError(f"surface: made from {len(surface.visible)} views, but {scene.name} has {len(train)}")
-    if all(view.masks is None for view in train):
-        raise RunError(f"{scene.source}: no training view has masks ({scene.masks_advice})")
-    return [(index, view.masks) for index, view in enumerate(train) if view.masks is not None and len(view.masks) > 0]

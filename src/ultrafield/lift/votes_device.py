@@ -18,7 +18,7 @@ from ..surface import Surface, cameras_of
 from .codes import point_cells
 from .kernels.codes_gpu import cell_codes_gpu, pinhole_cells_gpu
 from .kernels.votes_gpu import add_votes_gpu
-from .votes import masked_views
+from .masked_views import masked_views
 
 
 @dataclass(frozen=True)

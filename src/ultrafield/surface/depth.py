@@ -53,7 +53,7 @@ def surface_from_depth(
     scale = frame.to_user.scale
     views = [_depth_map(depth / scale, image) for depth, image in zip(maps, pictures, strict=True)]
     try:
-        voxel = config.voxel * frame.half_extent if config.voxel else None
+        voxel = config.voxel * frame.half_extent if config.voxel is not None else None
         return fuse_depth_maps(views, frame.cameras(cameras), frame.to_user, voxel)
     except NoSurface as reason:
         raise SceneError(

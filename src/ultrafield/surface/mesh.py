@@ -71,7 +71,7 @@ def surface_from_mesh(mesh: Any, cameras: Cameras, *, config: SegmentConfig | No
     config, mesh = config or SegmentConfig(), read_mesh(mesh)
     frame = frame_around(sample_mesh(mesh, _PROBES).points - cameras.c2w[0, :, 3], cameras)
     nearby = frame.cameras(cameras)
-    if config.voxel:
+    if config.voxel is not None:
         voxel, count = config.voxel * frame.half_extent, 4 * _count(mesh, frame, config.voxel * frame.half_extent)
     else:
         voxel, count = None, min(_count(mesh, frame, _pixel_spacing(mesh, frame, nearby)), MAX_POINTS)

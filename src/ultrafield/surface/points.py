@@ -60,7 +60,7 @@ def surface_from_points(
     maps = None if depths is None else check_depths(depths, cameras)
     config = config or SegmentConfig()
     frame = frame_around(points - cameras.c2w[0, :, 3], cameras)
-    voxel = config.voxel * frame.half_extent if config.voxel else None
+    voxel = config.voxel * frame.half_extent if config.voxel is not None else None
     cloud = cloud_in(frame, points, normals, colors, cameras, voxel)
     nearby = frame.cameras(cameras)
     if maps is None:

@@ -89,7 +89,7 @@ def _depth_map(view: RenderedView, image: np.ndarray | None, min_opacity: float)
 
 def _fused(maps: Sequence[DepthMap], cameras: Cameras, to_user: Similarity, config: SegmentConfig) -> Surface:
     try:
-        return fuse_depth_maps(maps, cameras, to_user, 0.5 * config.voxel if config.voxel else None)
+        return fuse_depth_maps(maps, cameras, to_user, 0.5 * config.voxel if config.voxel is not None else None)
     except NoSurface as reason:
         raise RunError(
             f"the training views show no surface: {reason}; train the geometry for longer (--geometry.steps), "

@@ -74,7 +74,7 @@ def surface_from_splats(path: str | Path, cameras: Cameras, *, config: SegmentCo
         raise SceneError(f"{path}: none of {len(chosen)} Gaussians has an opacity of {config.min_opacity:g} or more")
     frame = frame_around(splats.means[chosen] - cameras.c2w[0, :, 3], cameras)
     nearby = frame.cameras(cameras)
-    voxel = config.voxel * frame.half_extent if config.voxel else None
+    voxel = config.voxel * frame.half_extent if config.voxel is not None else None
     chosen[chosen] = ~strays(splats.means[chosen], splats.sizes[chosen])
     means, normals = splats.means[chosen], _towards_nearest(splats.normals[chosen], splats.means[chosen], cameras)
     cloud = cloud_in(
