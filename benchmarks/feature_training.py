@@ -25,7 +25,7 @@ from ultrafield.field import point_features
 from ultrafield.field.render import render_views
 from ultrafield.field.volrend import run_offsets
 from ultrafield.labels import ViewLabeller, view_points
-from ultrafield.labels.stack import LabelChains
+from ultrafield.labels.stack import LabelStack
 from ultrafield.labels.views import cut_table, vote
 from ultrafield.lift import build_graph
 from ultrafield.lift.edges import neighbor_edges
@@ -216,7 +216,7 @@ def score(bench: Bench, tree: Tree, config: Config) -> SegmentationScores:
     if not bench.nearest:
         labeller = ViewLabeller(bench.surface, tree, heights, config.segment)
         bench.nearest = {split: [labeller.nearest(view) for view in views] for split, views in bench.points.items()}
-    cuts = LabelChains.of(cut_table(tree, heights).T[:, :, None])
+    cuts = LabelStack.of(cut_table(tree, heights).T[:, :, None])
     labels = {split: [vote(cuts, nearest) for nearest in views] for split, views in bench.nearest.items()}
     cameras = {split: bench.scene.splits[split].normalised_cameras for split in labels}
     return evaluate_segmentation(

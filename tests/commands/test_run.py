@@ -55,7 +55,7 @@ def test_labels_are_nodes_of_the_tree_at_the_stored_heights(tiny_run: Path) -> N
     assert found.labels.shape == (len(found.heights), 32, 32)
     assert found.is_level.any()
     assert (np.diff(found.heights) > 0).all()
-    for height, labels in zip(found.heights, found.labels.maps(), strict=True):
+    for height, labels in zip(found.heights, found.labels.expand(), strict=True):
         assert set(np.unique(labels)) - {-1} <= set(cut(tree, float(height)).tolist())
 
 

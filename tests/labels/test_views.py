@@ -11,7 +11,7 @@ from toy_scene import TO_USER, Toy, render, ring
 from ultrafield.cameras import RenderedView
 from ultrafield.config import SegmentConfig
 from ultrafield.labels import ViewLabeller, label_points, label_views, view_points
-from ultrafield.labels.stack import LabelChains
+from ultrafield.labels.stack import LabelStack
 from ultrafield.labels.views import cut_table, vote
 from ultrafield.lift import build_graph
 from ultrafield.metrics import normalized_covering
@@ -61,10 +61,10 @@ def test_labels_by_counting(seed: int, voters: int, cuts: int) -> None:
     neighbors = rng.integers(0, 9, (3, 4, voters)).astype(np.int32)
     present = rng.integers(0, voters + 1, (3, 4, 1))
     neighbors[np.arange(voters) >= present] = -1
-    found = vote(LabelChains.of(table.T[:, :, None]), neighbors)
-    assert found.chains.dtype == np.int32
-    assert len(np.unique(found.chains, axis=0)) == len(found.chains) == found.index.max() + 1
-    np.testing.assert_array_equal(found.maps(), slow_labels(table, neighbors))
+    found = vote(LabelStack.of(table.T[:, :, None]), neighbors)
+    assert found.columns.dtype == np.int32
+    assert len(np.unique(found.columns, axis=0)) == len(found.columns) == found.index.max() + 1
+    np.testing.assert_array_equal(found.expand(), slow_labels(table, neighbors))
 
 
 @pytest.mark.parametrize("workers", [-1, 1])

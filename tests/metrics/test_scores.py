@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from ultrafield.metrics import Scores, published_scores
+from ultrafield.metrics import Scores, SegmentationScores, published_scores
 
 NAN = float("nan")
 
@@ -39,3 +39,10 @@ def test_published_names() -> None:
 def test_names_must_match_the_views() -> None:
     with pytest.raises(ValueError, match="names: expected 1, one per view, got 2"):
         published_scores(["a", "b"], Scores(np.zeros((1, 3))), "nc")
+
+
+def test_one_line_says_what_was_scored() -> None:
+    scores = Scores(np.array([[0.2, NAN, 1.0], [0.4, NAN, NAN]]))
+    assert repr(scores) == "Scores(views=2, parts=0.3, objects=nan, foreground=1)"
+    every = SegmentationScores(("a", "b"), scores, scores, None, None)
+    assert repr(every) == "SegmentationScores(views=2, nc=0.65, nc_dense=0.65, vc=None, vc_truth=None)"

@@ -12,7 +12,7 @@ from ultrafield.cameras import RenderedView, Similarity
 from ultrafield.config import Config, preset
 from ultrafield.errors import ConfigError, RunError, SceneError
 from ultrafield.io import write_npz
-from ultrafield.labels.stack import LabelChains
+from ultrafield.labels.stack import LabelStack
 from ultrafield.pipeline.folder import RunFolder, ViewLabels
 from ultrafield.pipeline.stages import fingerprint
 from ultrafield.scene.options import SceneOptions
@@ -161,15 +161,15 @@ def test_a_rendered_view_comes_back_with_colours_rounded_to_8_bits(run: RunFolde
 @pytest.mark.parametrize("width", [1, 4, 32, 67])
 def test_labels_come_back(run: RunFolder, width: int) -> None:
     maps = np.random.default_rng(width).integers(-1, 3, (2, 5, width)).astype(np.int32)
-    view = ViewLabels(LabelChains.of(maps), np.array([0.1, 0.2], np.float32), np.array([True, False]))
+    view = ViewLabels(LabelStack.of(maps), np.array([0.1, 0.2], np.float32), np.array([True, False]))
     run.write_labels("val_rotate", "r_2", view)
     with np.load(run.label_file("val_rotate", "r_2")) as stored:
         assert stored["index"].dtype == stored["columns"].dtype == np.int32
         np.testing.assert_array_equal(stored["columns"].T[:, stored["index"]], maps)
     found = run.read_labels("val_rotate", "r_2")
-    assert found.labels.chains.dtype == np.int32
-    np.testing.assert_array_equal(found.labels.maps(), maps)
-    np.testing.assert_array_equal(found.levels.maps(), maps[:1])
+    assert found.labels.columns.dtype == np.int32
+    np.testing.assert_array_equal(found.labels.expand(), maps)
+    np.testing.assert_array_equal(found.levels.expand(), maps[:1])
     for name in ("heights", "is_level"):
         np.testing.assert_array_equal(getattr(found, name), getattr(view, name))
 

@@ -13,7 +13,7 @@ from toy_scene import TO_USER, Toy, ring
 
 from ultrafield.io import write_json
 from ultrafield.labels import label_points, view_points
-from ultrafield.labels.stack import LabelChains
+from ultrafield.labels.stack import LabelStack
 from ultrafield.lift import build_graph
 from ultrafield.lift.kernels.votes_cpu import count_members
 from ultrafield.quality.agreement import (
@@ -121,7 +121,7 @@ def test_pixels_without_labels_and_broken_steps_are_counted() -> None:
     table = [np.array([0, 1, 2]), np.array([3, 3, 2])]  # of three points at two levels
     labels = np.array([[[0, 1, 2, -1, -1]], [[3, 2, 2, -1, -1]]], np.int32)  # the second pixel breaks out
     view = ("train", 0)
-    maps = ViewMaps(scene, {view: LabelChains.of(labels)}, {view: np.array([[1.0, 1.0, 1.0, 1.0, 0.0]])})
+    maps = ViewMaps(scene, {view: LabelStack.of(labels)}, {view: np.array([[1.0, 1.0, 1.0, 1.0, 0.0]])})
     assert count_pixels(table, maps, "train") == PixelCounts(solid=4, unlabelled=1, steps=3, broken=1)
 
 
@@ -161,7 +161,7 @@ def assessed(toy: Toy, surface: Surface, scene: Scene) -> Quality:
         np.isin(heights, automatic),
         scene,
         rendered=lambda split, index: toy.views[index],
-        labels=lambda split, index: LabelChains.of(maps[index]),
+        labels=lambda split, index: LabelStack.of(maps[index]),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .stack import LabelChains, distinct_pairs
+from .stack import LabelStack, distinct_pairs
 from .views import ViewLabeller, label_points, label_views, view_points
 
-__all__ = ["LabelChains", "ViewLabeller", "distinct_pairs", "label_points", "label_views", "view_points"]
+__all__ = ["LabelStack", "ViewLabeller", "distinct_pairs", "label_points", "label_views", "view_points"]

@@ -14,7 +14,7 @@ from ..errors import check_shape
 from ..surface import Surface, check_depths
 from ..ultrametric import Tree
 from ..ultrametric.levels import levels
-from .stack import LabelChains
+from .stack import LabelStack
 
 if TYPE_CHECKING:
     from ..field import RadianceField
@@ -53,14 +53,14 @@ class ViewLabeller:
         self._voters = config.label_neighbors
         self._radius = config.label_radius * surface.voxel
         self._workers = workers
-        self._points_at = LabelChains.of(cut_table(tree, heights).T[:, :, None])
+        self._points_at = LabelStack.of(cut_table(tree, heights).T[:, :, None])
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Node ids [L, H, W], int32, −1 for none, of pixels that see `points` [H, W, 3]; see `nearest`."""
-        return self.chains(points).maps()
+        return self.stack(points).expand()
 
-    def chains(self, points: np.ndarray) -> LabelChains:
-        """The same node ids, those of pixels that are alike at all cuts only once."""
+    def stack(self, points: np.ndarray) -> LabelStack:
+        """The same node ids as a stack, in which pixels that are alike at all cuts share one column."""
         return vote(self._points_at, self.nearest(points))
 
     def nearest(self, points: np.ndarray) -> np.ndarray:
@@ -191,7 +191,7 @@ def cut_table(tree: Tree, heights: np.ndarray) -> np.ndarray:
     return table
 
 
-def vote(points: LabelChains, neighbors: np.ndarray) -> LabelChains:
+def vote(points: LabelStack, neighbors: np.ndarray) -> LabelStack:
     """The most frequent segment among each pixel's neighbours, at every cut.
 
     Args:
@@ -205,5 +205,5 @@ def vote(points: LabelChains, neighbors: np.ndarray) -> LabelChains:
 
     height, width, voters = neighbors.shape
     index = np.empty(height * width, np.int32)
-    chains = vote_cpu(points.index[:, 0], points.chains, neighbors.reshape(-1, voters), index)
-    return LabelChains(index.reshape(height, width), chains)
+    columns = vote_cpu(points.index[:, 0], points.columns, neighbors.reshape(-1, voters), index)
+    return LabelStack(index.reshape(height, width), columns)

@@ -1,4 +1,4 @@
-"""How good a result is: pictures (PSNR, SSIM) and hierarchical segmentations (NC, NC-dense, VC)."""
+"""Quality metrics of pictures (PSNR, SSIM) and of hierarchical segmentations (NC, NC-dense, VC)."""
 
 from .correspondence import Correspondence, correspond
 from .image import psnr, ssim

@@ -1,4 +1,4 @@
-"""Which pixel of a second view shows the same surface point, by ground-truth depth."""
+"""Corresponding pixels of two views, by ground-truth depth."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from ..errors import check_shape
 _DEPTH_CODES = 256
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Correspondence:
-    """From the pixels of view A to those of view B.
+    """Map from the pixels of view A to those of view B.
 
     Attributes:
         target: Row-major pixel index in view B [H, W], int64; −1 where A sees nothing or the point falls outside B.
-        seen: Pixels of A whose point B sees too [H, W], bool; over these, segments are compared.
-        mutual: Those among them whose pixel in B says so as well [H, W], bool; from these, points are taken.
+        seen: Pixels of A whose point is visible in B too [H, W], bool; segments are compared over these.
+        mutual: Pixels in `seen` whose pixel in B is marked visible in A as well [H, W], bool; points are drawn from
+            these.
         shape: Height and width of view B.
     """
 
@@ -30,6 +31,9 @@ class Correspondence:
     seen: np.ndarray
     mutual: np.ndarray
     shape: tuple[int, int]
+
+    def __repr__(self) -> str:
+        return f"Correspondence(pixels={self.target.size}, seen={self.seen.sum()}, mutual={self.mutual.sum()})"
 
 
 def correspond(
@@ -49,7 +53,7 @@ def correspond(
     Args:
         depth: z-depth of view A in the cameras' frame [H, W]; 0 where nothing is seen.
         visible: Pixels of A that show what B sees too [H, W], bool.
-        visible_other: Pixels of B that show what A sees too [H', W'], bool; None takes every pixel of B for one.
+        visible_other: Pixels of B that show what A sees too [H', W'], bool; None stands for all pixels of B.
         camera: View A's camera, alone.
         other: View B's camera, alone.
         published: Do as the published script does: u − 0.5 and v − 0.5 are truncated, which is half a pixel off,

@@ -1,4 +1,4 @@
-"""How close a rendered picture is to the photograph."""
+"""Similarity of a rendered picture to the photograph: PSNR and SSIM."""
 
 from __future__ import annotations
 

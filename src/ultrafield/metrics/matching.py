@@ -1,4 +1,4 @@
-"""Inside NC and VC: match segments with ground-truth masks, then take means over pixels, all of them or random ones."""
+"""Steps of NC and VC: match segments with ground-truth masks, then take means over all pixels or random ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..labels.stack import LabelChains, distinct_pairs
+from ..labels.stack import LabelStack, distinct_pairs
 from .correspondence import Correspondence
 from .overlap import NONE, best_overlap, number_segments, overlap_iou
 
@@ -17,9 +17,9 @@ MIN_PIXELS = 20  # smaller ground-truth masks are not scored
 Seed = int | Sequence[int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Match:
-    """How well the segments that hold each pixel fit its ground-truth mask.
+    """The best fit of any segment that holds a pixel with the pixel's ground-truth mask.
 
     Attributes:
         masks: Flat pixel indices of each mask that is scored.
@@ -31,8 +31,11 @@ class Match:
     best: np.ndarray
     cut: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"Match(masks={len(self.masks)}, pixels={len(self.best)})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Draws:
     """Random points, `count` per mask."""
 
@@ -45,16 +48,16 @@ class Draws:
 
 
 class ViewPair:
-    """Two views of one segmentation: consistency per pixel, computed for the cuts that are asked for, and kept."""
+    """Two views of one segmentation: consistency per pixel, computed once for each cut that is requested."""
 
     def __init__(
-        self, segments: LabelChains, segments_other: LabelChains, correspondence: Correspondence, *, none_counts: bool
+        self, segments: LabelStack, segments_other: LabelStack, correspondence: Correspondence, *, none_counts: bool
     ) -> None:
         """Take numbered segments of the views; `none_counts`: in the first, none is a segment."""
         seen = np.flatnonzero(correspondence.seen)
         target = correspondence.target.ravel()[seen]
         pairs = distinct_pairs(segments.index.ravel()[seen], segments_other.index.ravel()[target])
-        self.here, self.there = segments.chains[pairs.first], segments_other.chains[pairs.second]  # [Q, L]
+        self.here, self.there = segments.columns[pairs.first], segments_other.columns[pairs.second]  # [Q, L]
         self.counts, self.none_counts = pairs.counts, none_counts
         mutual = correspondence.mutual.ravel()[seen]
         self.pair = np.full(segments.index.size, -1)  # of each pixel that may be drawn
@@ -82,14 +85,14 @@ def make_draws(sampling: int | None, seed: Seed) -> Draws | None:
     return Draws(sampling, np.random.default_rng(seed))
 
 
-def match_masks(segments: LabelChains, truth: np.ndarray, *, background: bool, none_counts: bool) -> Match:
+def match_masks(segments: LabelStack, truth: np.ndarray, *, background: bool, none_counts: bool) -> Match:
     """Match numbered segments with the masks of one level [H, W] that are large enough to be scored."""
-    from ..labels.kernels.chains_cpu import group_cpu
+    from ..labels.kernels.rows_cpu import group_cpu
 
     ids = number_segments(truth.ravel().astype(np.int64) - 1)  # the background, −1 for a moment, keeps number 0
-    # Pixels of one chain and one mask fare alike.
+    # Pixels of one column and one mask have the same scores.
     pairs = distinct_pairs(segments.index.ravel(), ids)
-    numbers = np.ascontiguousarray(segments.chains[pairs.first].T)
+    numbers = np.ascontiguousarray(segments.columns[pairs.first].T)
     best, cut = best_overlap(numbers, pairs.second, pairs.counts, none_counts=none_counts)
     order, bounds = group_cpu(ids, int(ids.max(initial=-1)) + 1)
     masks = np.split(order, bounds[1:-1])

@@ -1,4 +1,4 @@
-"""Intersection over union of the regions that two labellings put every pixel in."""
+"""Intersection over union of the regions of two labellings of the same pixels."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def overlap_iou(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np
     Args:
         first: Region numbers [Q], int64, non-negative and without large gaps.
         second: Likewise [Q].
-        counts: How many pixels each item stands for [Q], int64, at least 1.
+        counts: Number of pixels that each item stands for [Q], int64, at least 1.
 
     Returns:
         [Q], float64, above 0.
     """
-    from ..labels.kernels.chains_cpu import group_cpu
+    from ..labels.kernels.rows_cpu import group_cpu
     from .kernels.overlap_cpu import overlap_iou_cpu
 
     iou = np.empty(len(first))
@@ -66,19 +66,19 @@ def overlap_iou(first: np.ndarray, second: np.ndarray, counts: np.ndarray) -> np
 def best_overlap(
     segments: np.ndarray, truth: np.ndarray, counts: np.ndarray, *, none_counts: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """For every item, how well the best segment that holds it, at any cut, fits the item's ground-truth mask.
+    """The best IoU, for every item, of a segment that holds it at any cut with the item's ground-truth mask.
 
     Args:
         segments: From `number_segments` [L, Q]; the cuts, finest first.
         truth: Ground-truth ids [Q], int64, without large gaps; 0 is the background.
-        counts: How many pixels each item stands for [Q], int64, at least 1.
+        counts: Number of pixels that each item stands for [Q], int64, at least 1.
         none_counts: Whether the pixels without a segment form a segment for every mask. Otherwise they do for the
-            background only: "nothing is here" is what a labelling should say of it.
+            background only, for which "no segment" is the right answer.
 
     Returns:
         The best IoU [Q], float64, and the cut that has it [Q], int64, the first one of equals.
     """
-    from ..labels.kernels.chains_cpu import group_cpu
+    from ..labels.kernels.rows_cpu import group_cpu
     from .kernels.overlap_cpu import best_overlap_cpu
 
     best, cut = np.empty(len(truth)), np.empty(len(truth), np.int64)

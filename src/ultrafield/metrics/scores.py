@@ -12,7 +12,7 @@ import numpy as np
 LEVELS = ("parts", "objects", "foreground")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Scores:
     """One metric over the views and the levels of the ground truth.
 
@@ -25,15 +25,19 @@ class Scores:
     @property
     def levels(self) -> np.ndarray:
         """Mean over the views that have a score [3], float64; NaN for a level that none has."""
-        return np.array([_known_mean(column) for column in self.per_view.T])
+        return np.array([_mean_of_scores(column) for column in self.per_view.T])
 
     @property
     def mean(self) -> float:
         """Mean over the levels that have a score."""
-        return _known_mean(self.levels)
+        return _mean_of_scores(self.levels)
+
+    def __repr__(self) -> str:
+        levels = ", ".join(f"{name}={score:.4g}" for name, score in zip(LEVELS, self.levels, strict=True))
+        return f"Scores(views={len(self.per_view)}, {levels})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class SegmentationScores:
     """All metrics of one evaluation.
 
@@ -42,8 +46,8 @@ class SegmentationScores:
         nc: Normalized covering.
         nc_dense: The same with the best segment anywhere instead of the best one under each pixel.
         vc: View consistency; None without rotated labels, depth or visibility.
-        vc_truth: View consistency of the ground truth itself, the most that rounding to pixels leaves; None without
-            `vc` or without ground truth for the rotated views.
+        vc_truth: View consistency of the ground truth itself, the highest score that rounding to pixels permits; None
+            without `vc` or without ground truth for the rotated views.
     """
 
     names: tuple[str, ...]
@@ -52,9 +56,14 @@ class SegmentationScores:
     vc: Scores | None
     vc_truth: Scores | None
 
+    def __repr__(self) -> str:
+        metrics = {"nc": self.nc, "nc_dense": self.nc_dense, "vc": self.vc, "vc_truth": self.vc_truth}
+        means = ", ".join(f"{name}={scores and round(scores.mean, 4)}" for name, scores in metrics.items())
+        return f"SegmentationScores(views={len(self.names)}, {means})"
+
 
 def published_scores(names: Sequence[str], scores: Scores, metric: Literal["nc", "vc"]) -> dict[str, Any]:
-    """What the published scripts write to `eval_results/NAME/{nc,vc}_score.json`.
+    """The content that the published scripts write to `eval_results/NAME/{nc,vc}_score.json`.
 
     Args:
         names: View names, as many as `scores` has views.
@@ -83,9 +92,10 @@ def published_scores(names: Sequence[str], scores: Scores, metric: Literal["nc",
     return result
 
 
-def _known_mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else math.nan
+def _mean_of_scores(values: np.ndarray) -> float:
+    """The mean without NaN; NaN if there is nothing else."""
+    scores = values[~np.isnan(values)]
+    return float(scores.mean()) if len(scores) else math.nan
 
 
 def _number_or_none(value: float) -> float | None:

@@ -17,7 +17,7 @@ import numpy as np
 from ..cameras import Cameras
 from ..cameras.pixels import resize_nearest
 from ..errors import check_shape
-from ..labels.stack import LabelChains
+from ..labels.stack import LabelStack
 from ..parallel import in_threads, workers_for
 from ..scene import GroundTruth
 from .correspondence import Correspondence, correspond
@@ -25,7 +25,7 @@ from .matching import Seed, ViewPair, consistency, covering, covering_dense, mak
 from .overlap import number_segments
 from .scores import LEVELS, Scores, SegmentationScores
 
-_BYTES_PER_PIXEL = 200  # working memory of a view and the one it is compared with, told by its correspondence
+_BYTES_PER_PIXEL = 200  # working memory for a pair of views
 
 
 def normalized_covering(
@@ -141,8 +141,8 @@ def view_consistency(
 
 
 def evaluate_segmentation(
-    labels_val: Sequence[np.ndarray | LabelChains],
-    labels_rotate: Sequence[np.ndarray | LabelChains] | None,
+    labels_val: Sequence[np.ndarray | LabelStack],
+    labels_rotate: Sequence[np.ndarray | LabelStack] | None,
     truth_val: GroundTruth,
     truth_rotate: GroundTruth | None,
     cameras_val: Cameras | None = None,
@@ -158,11 +158,11 @@ def evaluate_segmentation(
 
     Args:
         labels_val: Per validation view segment ids [L, h, w], finest cut first; of any size, −1 for none; or their
-            chains. Each view is asked for once, in any of several threads.
+            stacks. Each view is read once, in any of several threads.
         labels_rotate: The same cuts in the paired rotated views, in the same order; None skips VC.
         truth_val: Ground truth of the validation views.
-        truth_rotate: Ground truth of the rotated views. Without it VC takes the validation view's word for what both
-            views see, and there is no `vc_truth`.
+        truth_rotate: Ground truth of the rotated views. Without it VC takes what both views see from the
+            validation views alone, and there is no `vc_truth`.
         cameras_val: Cameras of the validation views, normalised frame, of any size; needed for VC.
         cameras_rotate: Cameras of the rotated views; needed for VC.
         sampling: Random points per mask instead of exact expectations; the published scripts take 100.
@@ -201,8 +201,8 @@ def evaluate_segmentation(
 
     working = _BYTES_PER_PIXEL * (truth_val.parts[0].size if count else 0)
     nc, nc_dense, vc, vc_truth = np.full((4, count, len(LEVELS)), np.nan)
-    for view, found in enumerate(in_threads(score, range(count), workers=workers_for(working))):
-        nc[view], nc_dense[view], vc[view], vc_truth[view] = found
+    for view, scores in enumerate(in_threads(score, range(count), workers=workers_for(working))):
+        nc[view], nc_dense[view], vc[view], vc_truth[view] = scores
     return SegmentationScores(
         names=truth_val.names,
         nc=Scores(nc),
@@ -234,7 +234,7 @@ def _levels(truth: GroundTruth, view: int) -> Iterator[tuple[np.ndarray, bool]]:
 
 
 def _correspondences(
-    labels_rotate: Sequence[np.ndarray] | None,
+    labels_rotate: Sequence[np.ndarray | LabelStack] | None,
     truth_val: GroundTruth,
     truth_rotate: GroundTruth | None,
     cameras_val: Cameras | None,
@@ -276,7 +276,7 @@ def _at_size(cameras: Cameras, shape: tuple[int, ...]) -> Cameras:
     return cameras.resized(np.broadcast_to(np.array([shape[2], shape[1]]), (len(cameras), 2)))
 
 
-def _check_labels(name: str, labels: np.ndarray | LabelChains, truth: np.ndarray) -> LabelChains:
+def _check_labels(name: str, labels: np.ndarray | LabelStack, truth: np.ndarray) -> LabelStack:
     """Check a view's labels and ground truth; the numbered segments at the ground truth's size."""
     check_shape("truth", truth, (None, None))
     if not np.issubdtype(truth.dtype, np.integer):
@@ -286,22 +286,22 @@ def _check_labels(name: str, labels: np.ndarray | LabelChains, truth: np.ndarray
     return _number_at_size(name, labels, *truth.shape)
 
 
-def _number_at_size(name: str, labels: np.ndarray | LabelChains, height: int, width: int) -> LabelChains:
+def _number_at_size(name: str, labels: np.ndarray | LabelStack, height: int, width: int) -> LabelStack:
     if isinstance(labels, np.ndarray):
         check_shape(name, labels, (None, None, None))
     if 0 in labels.shape:
         raise ValueError(f"{name}: expected at least one cut and one pixel, got shape {list(labels.shape)}")
     numbered = _numbered(labels)
-    return LabelChains(resize_nearest(numbered.index, (height, width)), numbered.chains)
+    return LabelStack(resize_nearest(numbered.index, (height, width)), numbered.columns)
 
 
-def _numbered(labels: np.ndarray | LabelChains) -> LabelChains:
-    """The chains of label maps, their ids numbered without gaps."""
-    found = labels if isinstance(labels, LabelChains) else LabelChains.of(labels)
-    return LabelChains(found.index, number_segments(found.chains))
+def _numbered(labels: np.ndarray | LabelStack) -> LabelStack:
+    """A stack of the label maps, with ids numbered without gaps."""
+    stack = labels if isinstance(labels, LabelStack) else LabelStack.of(labels)
+    return LabelStack(stack.index, number_segments(stack.columns))
 
 
-def _check_same_cuts(segments: LabelChains, segments_other: LabelChains) -> None:
+def _check_same_cuts(segments: LabelStack, segments_other: LabelStack) -> None:
     cuts, cuts_other = segments.shape[0], segments_other.shape[0]
     if cuts != cuts_other:
         raise ValueError(f"the two views have {cuts} and {cuts_other} cuts; they must be the same")

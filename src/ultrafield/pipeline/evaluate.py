@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ConfigError, RunError
 from ..io import read_json, write_json
-from ..labels.stack import LabelChains
+from ..labels.stack import LabelStack
 from ..parallel import in_threads, workers_for
 from ..scene import Scene
 from .folder import RunFolder, Stored
@@ -131,7 +131,7 @@ def _segmentation(run: RunFolder, scene: Scene, missing: dict[str, str], **how: 
     return {name: _scores_to_json(scores, name) for name in nothing}
 
 
-def _labels(run: RunFolder, split: str, scene: Scene) -> Stored[LabelChains]:
+def _labels(run: RunFolder, split: str, scene: Scene) -> Stored[LabelStack]:
     if not (run.root / "labels" / split).is_dir():
         raise RunError(f"{run.root}: no label maps of {split}; make them with: ultrafield segment {run.root}")
     names = tuple(view.name for view in scene.splits[split])

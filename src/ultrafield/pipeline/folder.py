@@ -27,7 +27,7 @@ from ..cameras import RenderedView, Similarity
 from ..config import Config, from_dict, to_dict
 from ..errors import ConfigError, RunError, SceneError
 from ..io import read_json, read_npz, write_json, write_npz
-from ..labels.stack import LabelChains
+from ..labels.stack import LabelStack
 from ..names import check_name
 from ..removal import check_ours, find_link, find_stranger, kinds, remove_ours
 from ..scene.options import SceneOptions
@@ -77,12 +77,12 @@ class ViewLabels:
         is_level: Which cuts are automatic levels [L], bool.
     """
 
-    labels: LabelChains
+    labels: LabelStack
     heights: np.ndarray
     is_level: np.ndarray
 
     @property
-    def levels(self) -> LabelChains:
+    def levels(self) -> LabelStack:
         """The labels at the automatic levels."""
         return self.labels.at(self.is_level)
 
@@ -290,7 +290,7 @@ class RunFolder:
 
     def write_labels(self, split: str, name: str, view: ViewLabels) -> None:
         """Store the label maps of one view: each pixel's column, and the node ids of every column at all cuts."""
-        index, columns = view.labels.index, view.labels.chains
+        index, columns = view.labels.index, view.labels.columns
         cuts = {"heights": view.heights, "is_level": view.is_level}
         write_npz(self.label_file(split, name), index=index, columns=columns, **cuts)
 
@@ -306,7 +306,7 @@ class RunFolder:
         whole = index.ndim == 2 and index.dtype == np.int32
         if not whole or (index.size and not 0 <= index.min() <= index.max() < len(columns)):
             raise RunError(f"{file}: 'index' must name columns for the pixels of a picture; make it anew: {self._anew}")
-        return ViewLabels(LabelChains(index, columns), arrays["heights"], arrays["is_level"])
+        return ViewLabels(LabelStack(index, columns), arrays["heights"], arrays["is_level"])
 
     @property
     def _anew(self) -> str:

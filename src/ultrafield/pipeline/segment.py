@@ -12,7 +12,7 @@ import numpy as np
 from ..config import Config, Engine
 from ..errors import RunError, SceneError
 from ..io import write_json
-from ..labels.stack import LabelChains
+from ..labels.stack import LabelStack
 from ..parallel import in_background, in_threads, workers_for
 from ..scene import Scene
 from ..surface import Surface
@@ -173,7 +173,7 @@ def _label(job: Job, cuts: CutTree) -> None:
         views = scene.splits[split]
         name = views.views[index].name
         points = view_points(run.read_render(split, name), views.normalised_cameras, index)
-        labels = ViewLabels(labeller.chains(points), cuts.heights, cuts.is_level)
+        labels = ViewLabels(labeller.stack(points), cuts.heights, cuts.is_level)
         run.write_labels(split, name, labels)
         _write_views(run.view_folder(split, name), labels.levels, cuts.levels, colors)
 
@@ -204,7 +204,7 @@ def _quality(job: Job, cuts: CutTree) -> Quality:
     )
 
 
-def _write_views(folder: Path, labels: LabelChains, heights: np.ndarray, colors: np.ndarray) -> None:
+def _write_views(folder: Path, labels: LabelStack, heights: np.ndarray, colors: np.ndarray) -> None:
     """Pictures of label maps."""
     from ..export import write_label_picture
 

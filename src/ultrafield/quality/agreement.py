@@ -10,7 +10,7 @@ import numpy as np
 from ..cameras import Cameras, RenderedView
 from ..cameras.pixels import resize_nearest
 from ..cameras.projection import back_project, pixel_indices, project
-from ..labels.stack import LabelChains, distinct_pairs
+from ..labels.stack import LabelStack, distinct_pairs
 from ..lift.codes import point_codes
 from ..masks import MaskSet
 from ..parallel import in_threads, workers_for
@@ -167,21 +167,21 @@ class ViewMaps:
     """
 
     scene: Scene
-    labels: dict[tuple[str, int], LabelChains]
+    labels: dict[tuple[str, int], LabelStack]
     depth: dict[tuple[str, int], np.ndarray]
 
 
 def read_maps(
     scene: Scene,
     rendered: Callable[[str, int], RenderedView],
-    labels: Callable[[str, int], LabelChains],
+    labels: Callable[[str, int], LabelStack],
     is_level: np.ndarray,
 ) -> ViewMaps:
     """Read the label maps at the automatic levels, `is_level` [L], and the depth of the views that are looked at."""
     wanted = {(split, index) for split in scene.splits for index in chosen_views(scene, split)}
     wanted |= {("train", index) for pair in _pairs(scene) for index in pair}
 
-    def read(view: tuple[str, int]) -> tuple[LabelChains, np.ndarray]:
+    def read(view: tuple[str, int]) -> tuple[LabelStack, np.ndarray]:
         return labels(*view).at(is_level), rendered(*view).depth
 
     views = sorted(wanted)
@@ -218,7 +218,7 @@ def view_agreement(maps: ViewMaps, voxel: float) -> ViewAgreement | None:
         here, there = (maps.labels["train", view] for view in pair)
         chosen = np.flatnonzero((cells >= 0) & (here.map(0).ravel() >= 0))
         both = distinct_pairs(here.index.ravel()[chosen], there.index.ravel()[cells[chosen]])
-        ids, ids_other = here.chains[both.first], there.chains[both.second]  # [Q, L]
+        ids, ids_other = here.columns[both.first], there.columns[both.second]  # [Q, L]
         scores = [_same_ids(*columns, both.counts) for columns in zip(ids.T, ids_other.T, strict=True)]
         return np.array(scores), len(chosen)
 
@@ -323,9 +323,9 @@ def count_pixels(table: list[np.ndarray], maps: ViewMaps, split: str) -> PixelCo
     member = np.zeros(2 * len(table[0]), np.int64)
     views = [(maps.labels[split, index], maps.depth[split, index] > 0) for index in chosen_views(maps.scene, split)]
     for labels, solid in views:
-        pixels = np.bincount(labels.index.ravel(), minlength=len(labels.chains))  # of each chain
-        labelled = labels.chains[:, 0] >= 0
-        chains, weights, broken = labels.chains[labelled], pixels[labelled], 0
+        pixels = np.bincount(labels.index.ravel(), minlength=len(labels.columns))  # of each chain
+        labelled = labels.columns[:, 0] >= 0
+        chains, weights, broken = labels.columns[labelled], pixels[labelled], 0
         for level in range(chains.shape[1] - 1):
             member[table[level]] = np.arange(len(table[level]))  # a point of each segment
             expected = table[level + 1][member[chains[:, level]]]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..cameras import RenderedView
-from ..labels.stack import LabelChains
+from ..labels.stack import LabelStack
 from ..scene import Scene
 from ..surface import Surface
 from ..ultrametric import Tree, condense, cut
@@ -126,7 +126,7 @@ def assess(
     scene: Scene,
     *,
     rendered: Callable[[str, int], RenderedView],
-    labels: Callable[[str, int], LabelChains],
+    labels: Callable[[str, int], LabelStack],
 ) -> Quality:
     """Measure a segmentation by its own evidence.
 

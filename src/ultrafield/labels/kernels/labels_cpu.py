@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .chains_cpu import number_row_cpu
+from .rows_cpu import number_row_cpu
 
 
 @njit(cache=True, nogil=True, inline="always")
 def _majority(table, voters, cut):
-    """The most frequent segment of the voters, of equals the one whose first voter comes first."""
+    """The most frequent segment of the voters; on a tie, the one whose first voter comes first."""
     winner, winner_votes = table[voters[0], cut], 0
     for first in range(len(voters)):
         if winner_votes >= len(voters) - first:
@@ -26,29 +26,29 @@ def _majority(table, voters, cut):
 
 
 @njit(cache=True, nogil=True)
-def vote_cpu(point_chains: np.ndarray, table: np.ndarray, neighbors: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Fill `index` with the chain of the most frequent segments among each pixel's neighbours.
+def vote_cpu(point_columns: np.ndarray, table: np.ndarray, neighbors: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Fill `index` with the column of the most frequent segments among each pixel's neighbours.
 
-    In one thread: whoever labels many views gives each one a thread of its own.
+    Runs in one thread: callers with many views give each view its own.
 
     Args:
-        point_chains: Chain of each of N points [N], int32.
-        table: Segment of each chain of points at each cut [D, L], int32.
+        point_columns: Column of each of N points [N], int32.
+        table: Segment ids of each column of points [D, L], int32.
         neighbors: Points that vote on each pixel, nearest first [P, K], int32; −1 after the last.
         index: Output [P], int32, written fully.
 
     Returns:
-        The chains of the pixels, in the order in which they first occur [C, L], int32; −1 for pixels without
+        The columns of the pixels, in the order in which they first occur [C, L], int32; −1 for pixels without
         neighbours. Of equally frequent segments the one with the nearest point wins.
     """
     cuts, most = table.shape[1], neighbors.shape[1]
-    chains, slots, count = np.empty((64, cuts), np.int32), np.full(256, -1, np.int32), 0
-    own = np.full(len(table) + 1, -1, np.int32)  # number of each chain of points, and of none, among the pixels'
+    columns, slots, count = np.empty((64, cuts), np.int32), np.full(256, -1, np.int32), 0
+    own = np.full(len(table) + 1, -1, np.int32)  # column of pixels that a column of points, or none, is
     voted, row, voting = np.empty(cuts, np.int32), np.empty(cuts, np.int32), np.empty(most, np.int32)
     for pixel in range(len(neighbors)):
         voters, united = 0, True
         while voters < most and neighbors[pixel, voters] >= 0:
-            voting[voters] = point_chains[neighbors[pixel, voters]]
+            voting[voters] = point_columns[neighbors[pixel, voters]]
             united &= voting[voters] == voting[0]
             voters += 1
         first = voting[0] if voters > 0 else len(table)
@@ -61,10 +61,10 @@ def vote_cpu(point_chains: np.ndarray, table: np.ndarray, neighbors: np.ndarray,
             row[:] = table[first]
         else:
             _vote_row(table, voting[:voters], voted, row)
-        index[pixel], chains, count, slots = number_row_cpu(row, chains, count, slots)
+        index[pixel], columns, count, slots = number_row_cpu(row, columns, count, slots)
         if united:
             own[first] = index[pixel]
-    return chains[:count].copy()
+    return columns[:count].copy()
 
 
 @njit(cache=True, nogil=True, inline="always")

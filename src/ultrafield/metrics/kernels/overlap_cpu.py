@@ -1,4 +1,4 @@
-"""Regions that two labellings put every pixel in, compiled: one pass, no sorting of pairs."""
+"""Overlap of the regions of two labellings, compiled: one pass, no sorting of pairs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def overlap_iou_cpu(regions, counts, order, bounds, sizes, shared, iou) -> None:
 
     Args:
         regions: Region of each item [Q], int64, non-negative.
-        counts: How many pixels each item stands for [Q], int64.
+        counts: Number of pixels that each item stands for [Q], int64.
         order: Items group by group [Q], int64, from `group_cpu`.
         bounds: Where each group begins [G + 1].
         sizes: Zeros, one per region; zeros again afterwards.
@@ -50,7 +50,7 @@ def best_overlap_cpu(
 
     Args:
         segments: Segment number of each item at each cut [L, Q], int64.
-        counts: How many pixels each item stands for [Q], int64.
+        counts: Number of pixels that each item stands for [Q], int64.
         order: Items, ground-truth mask by mask, the background first [Q], from `group_cpu`.
         bounds: Where each mask begins [G + 1].
         none: Number of items without a segment.
@@ -64,16 +64,16 @@ def best_overlap_cpu(
             regions = max(regions, ids[item] + 1)
     sizes, shared, iou = np.zeros(regions, np.int64), np.zeros(regions, np.int64), np.empty(segments.shape[1])
     background = order[: bounds[1]] if len(bounds) > 1 else order[:0]
-    held = np.zeros(segments.shape[1], np.bool_)  # in a mask that "no segment" is no answer for
+    in_mask = np.zeros(segments.shape[1], np.bool_)  # where "no segment" scores 0
     if not none_counts:
-        held[:] = True
-        held[background] = False
+        in_mask[:] = True
+        in_mask[background] = False
     best[:] = -1.0
     cut[:] = 0
     for index in range(len(segments)):
         overlap_iou_cpu(segments[index], counts, order, bounds, sizes, shared, iou)
         for item in range(len(iou)):
-            value = 0.0 if held[item] and segments[index, item] == none else iou[item]
+            value = 0.0 if in_mask[item] and segments[index, item] == none else iou[item]
             if value > best[item]:
                 best[item], cut[item] = value, index
 

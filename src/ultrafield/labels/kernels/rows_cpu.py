@@ -1,4 +1,4 @@
-"""Equal rows, and equal pairs of numbers, found in one pass without sorting; compiled."""
+"""Distinct rows, and distinct pairs of numbers, in one pass without sorting; compiled."""
 
 from __future__ import annotations
 
@@ -25,78 +25,78 @@ def _hash(row):
 
 
 @njit(cache=True, nogil=True)
-def find_row_cpu(row, chains, count, slots):
-    """Where a row is among the first `count` chains, or −1 − slot for the empty slot in which its number belongs.
+def find_row_cpu(row, distinct, count, slots):
+    """The number of a row among the distinct ones, or −1 − slot for the empty slot in which its number belongs.
 
     Args:
         row: [L], integers.
-        chains: Distinct rows so far [C, L], of which `count` are there.
+        distinct: Distinct rows so far [C, L]; the first `count` are filled.
         count: How many.
-        slots: Numbers of chains by their hash, −1 for none [a power of two, more than `count`], int32.
+        slots: Numbers of distinct rows by their hash, −1 for none [a power of two, more than `count`], int32.
     """
     slot = _hash(row) & (len(slots) - 1)
     while slots[slot] >= 0:
-        if _equal(chains[slots[slot]], row):
+        if _equal(distinct[slots[slot]], row):
             return slots[slot]
         slot = (slot + 1) & (len(slots) - 1)
     return -1 - slot
 
 
 @njit(cache=True, nogil=True)
-def add_row_cpu(row, chains, count, slots, slot):
-    """Append a row that `find_row_cpu` did not find; the chains and the slots, larger ones where they were full."""
-    if count == len(chains):
-        larger = np.empty((2 * len(chains), chains.shape[1]), chains.dtype)
-        larger[:count] = chains
-        chains = larger
-    chains[count] = row
+def add_row_cpu(row, distinct, count, slots, slot):
+    """Append a row that `find_row_cpu` did not find; the distinct rows and the slots, grown if they were full."""
+    if count == len(distinct):
+        larger = np.empty((2 * len(distinct), distinct.shape[1]), distinct.dtype)
+        larger[:count] = distinct
+        distinct = larger
+    distinct[count] = row
     slots[slot] = count
     if 2 * (count + 1) > len(slots):
         slots = np.full(2 * len(slots), -1, np.int32)
-        for chain in range(count + 1):
-            place = _hash(chains[chain]) & (len(slots) - 1)
+        for row in range(count + 1):
+            place = _hash(distinct[row]) & (len(slots) - 1)
             while slots[place] >= 0:
                 place = (place + 1) & (len(slots) - 1)
-            slots[place] = chain
-    return chains, slots
+            slots[place] = row
+    return distinct, slots
 
 
 @njit(cache=True, nogil=True, inline="always")
-def number_row_cpu(row, chains, count, slots):
-    """Where a row is among the chains, added if it is new; and the chains, their number and the slots from now on."""
-    found = find_row_cpu(row, chains, count, slots)
-    if found < 0:
-        chains, slots = add_row_cpu(row, chains, count, slots, -1 - found)
-        found = count
+def number_row_cpu(row, distinct, count, slots):
+    """The number of a row among the distinct ones, to which it is added if new; and their state from now on."""
+    number = find_row_cpu(row, distinct, count, slots)
+    if number < 0:
+        distinct, slots = add_row_cpu(row, distinct, count, slots, -1 - number)
+        number = count
         count += 1
-    return found, chains, count, slots
+    return number, distinct, count, slots
 
 
 @njit(cache=True, nogil=True)
 def number_rows_cpu(rows, index):
-    """The distinct ones among rows, in the order in which they first occur.
+    """The distinct rows, in the order in which they first occur.
 
     Args:
         rows: [P, L], integers, L at least 1.
-        index: Output [P], int32, written fully: which of the distinct rows each row is.
+        index: Output [P], int32, written fully: the distinct row that each row equals.
 
     Returns:
         [C, L], the rows' type.
     """
-    chains, slots = np.empty((64, rows.shape[1]), rows.dtype), np.full(256, -1, np.int32)
+    distinct, slots = np.empty((64, rows.shape[1]), rows.dtype), np.full(256, -1, np.int32)
     count = 0
     for item in range(len(rows)):
         row = rows[item]
         if item > 0 and _equal(row, rows[item - 1]):  # most pixels are like the one before
             index[item] = index[item - 1]
             continue
-        index[item], chains, count, slots = number_row_cpu(row, chains, count, slots)
-    return chains[:count].copy()
+        index[item], distinct, count, slots = number_row_cpu(row, distinct, count, slots)
+    return distinct[:count].copy()
 
 
 @njit(cache=True, nogil=True)
 def group_cpu(ids: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels in the order of their ids, and where each id's begin.
+    """Sort pixels by their ids, and find where each id's pixels begin.
 
     Args:
         ids: [P], integers in [0, count).
@@ -124,7 +124,7 @@ def number_pairs_cpu(order, bounds, second, seconds, inverse):
     Args:
         order, bounds: The items grouped by their first number, from `group_cpu`.
         second: The other number of each item [P], integers in [0, seconds).
-        seconds: How many there may be.
+        seconds: The number of values that it may have.
         inverse: Output [P], int64, written fully: the pair of each item.
 
     Returns:
