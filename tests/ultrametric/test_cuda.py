@@ -82,7 +82,7 @@ def test_bad_values_are_reported_on_request():
     ends, weights, pairs = (tensor.cuda() for tensor in random_graph(50, 30))
     with pytest.raises(ValueError, match="weights: the weight of edge 0 is NaN"):
         bottlenecks(50, ends, weights * torch.nan, pairs % 50)
-    with pytest.raises(ValueError, match=r"pairs: expected node indices in \[0, 50\), found 50"):
+    with pytest.raises(ValueError, match=r"pairs: expected node indices in \[0, 50\), got 50"):
         bottlenecks(50, ends, weights, pairs[:1] * 0 + 50)
 
 

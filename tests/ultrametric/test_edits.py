@@ -298,3 +298,18 @@ def test_original_stays_as_it_was():
     assert_same_tree(tree, kept)
     assert edited.original is tree
     np.testing.assert_array_equal(cut(tree, 0.3), cut(kept, 0.3))
+
+
+@pytest.mark.parametrize(
+    ("operation", "message"),
+    [
+        (Operation("turn", (4,)), "operation: expected a merge, a split or a rename, got 'turn'"),
+        (Operation("split", (4, 5)), r"split: expected one node, got \[4, 5\]"),
+        (Operation("rename", (), "cup"), r"rename: expected one node, got \[\]"),
+    ],
+)
+def test_operations_that_mean_nothing(operation, message):
+    edited = EditedTree(Tree([3, 3, 4, 4, 4], [0, 0, 0, 0.25, 0.75], [1, 1, 1, 2, 3]))
+    with pytest.raises(ValueError, match=message):
+        edited.apply(operation)
+    assert edited.operations == ()

@@ -196,6 +196,11 @@ def test_substantial_merges_by_definition() -> None:
     assert list(zip(heights.tolist(), smaller.tolist(), strict=True)) == sorted(expected, key=lambda pair: pair[0])
 
 
+def test_with_a_least_size_of_one_every_leaf_is_a_segment_from_the_start() -> None:
+    tree = chain(np.array([0.25, 0.5, 0.75, 1.0]))
+    assert levels(tree, min_size=1).tolist() == [0.125, 0.375, 0.625, 0.875, 1.0]
+
+
 def test_the_smallest_trees() -> None:
     one = Tree(np.array([0]), np.zeros(1, np.float32), np.ones(1, np.int64))
     assert levels(one).tolist() == [0.0]

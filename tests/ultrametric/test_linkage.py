@@ -354,27 +354,6 @@ def test_rounding_above_the_bound_is_forgiven():
     assert tree.heights[-1] == 2
 
 
-@pytest.mark.parametrize(
-    ("affinity", "message"),
-    [
-        (graph(0, [], []), "graph: expected at least one node, got 0"),
-        (graph(2, [[0, 2]], [0.1]), r"graph: edge 0: expected node indices, got \[0, 2\]"),
-        (graph(2, [[0, 1], [-1, 0]], [0.1, 0.1]), r"graph: edge 1: expected node indices, got \[-1, 0\]"),
-        (graph(2, [[1, 1]], [0.1]), r"graph: edge 0: expected two different nodes, got \[1, 1\]"),
-        (graph(2, [[0, 1]], [np.nan]), r"graph: edge 0: expected a dissimilarity in \[0, 1\], got nan"),
-        (graph(2, [[0, 1]], [-0.5]), r"graph: edge 0: expected a dissimilarity in \[0, 1\], got -0.5"),
-        (graph(2, [[0, 1]], [1.5]), r"graph: edge 0: expected a dissimilarity in \[0, 1\], got 1.5"),
-        (graph(2, [[0, 1]], [0.1], [-1.0]), "graph: edge 0: expected a finite evidence of at least 0, got -1.0"),
-        (graph(2, [[0, 1]], [0.1], [np.inf]), "graph: edge 0: expected a finite evidence of at least 0, got inf"),
-        (graph(2, [[0, 1]], [0.1, 0.2], [1.0]), r"dissimilarity: expected shape \[1\], got \[2\]"),
-        (graph(2, [[0, 1]], [0.1], [1.0, 1.0]), r"evidence: expected shape \[1\], got \[2\]"),
-    ],
-)
-def test_bad_graphs(affinity, message):
-    with pytest.raises(ValueError, match=message):
-        build_tree(affinity)
-
-
 def test_unknown_options():
     affinity = graph(2, [[0, 1]], [0.1])
     with pytest.raises(ConfigError, match="linkage: expected one of single, average, got 'ward'"):

@@ -76,8 +76,8 @@ def test_no_pairs_and_strided_pairs():
     [
         (torch.zeros(3, dtype=torch.int64), r"pairs: expected shape \[\*, 2\], got \[3\]"),
         (torch.zeros(1, 2), "pairs: expected int64, got torch.float32"),
-        (torch.tensor([[0, 2]]), r"pairs: expected node indices in \[0, 2\), found 2"),
-        (torch.tensor([[-1, 0]]), r"pairs: expected node indices in \[0, 2\), found -1"),
+        (torch.tensor([[0, 2]]), r"pairs: expected node indices in \[0, 2\), got 2"),
+        (torch.tensor([[-1, 0]]), r"pairs: expected node indices in \[0, 2\), got -1"),
         (torch.zeros(1, 2, dtype=torch.int64, device="meta"), "pairs: expected a tensor on cpu, where the tree is"),
     ],
 )

@@ -91,12 +91,12 @@ def test_a_tree_of_one_leaf():
         (lambda: mixed_cut(SMALL, np.array([6, 3])), "nodes: leaf 4 is in none of them"),
         (lambda: mixed_cut(SMALL, np.array([], int)), "nodes: leaf 0 is in none of them"),
         (lambda: mixed_cut(SMALL, np.array([6, 7, 5])), "nodes: node 5 lies inside node 6"),
-        (lambda: mixed_cut(SMALL, np.array([9])), r"nodes: expected node ids in \[0, 9\), found 9"),
+        (lambda: mixed_cut(SMALL, np.array([9])), r"nodes: expected node ids in \[0, 9\), got 9"),
         (lambda: open_node(SMALL, np.array([6, 7]), 5), "node: expected a segment of the partition, got 5"),
         (lambda: open_node(SMALL, np.array([6, 3, 4]), 3), "node: 3 is a leaf and cannot be opened"),
         (lambda: open_node(SMALL, np.array([8]), 8, height=-1.0), "height: expected at least 0, got -1.0"),
         (lambda: close_node(SMALL, np.array([6, 7]), 0), "node: 0 lies inside segment 6"),
-        (lambda: close_node(SMALL, np.array([6, 7]), 9), r"node: expected node ids in \[0, 9\), found 9"),
+        (lambda: close_node(SMALL, np.array([6, 7]), 9), r"node: expected node ids in \[0, 9\), got 9"),
     ],
 )
 def test_bad_partitions(ask, message):

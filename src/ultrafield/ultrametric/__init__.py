@@ -4,7 +4,7 @@ An ultrametric is a distance with d(a, c) ≤ max(d(a, b), d(b, c)): the distanc
 far apart as their lowest common ancestor is high. Any graph with a dissimilarity per edge gives one, and cutting its
 tree at a height gives a partition; all those partitions are nested. This package is usable on its own with arrays.
 
-**Trees** (NumPy in, NumPy out; PyTorch is never imported):
+**Trees** (NumPy in, NumPy out; PyTorch is never imported). Most functions of a tree are methods of `Tree` too:
 
 >>> import numpy as np
 >>> from ultrafield.ultrametric import AffinityGraph, EditedTree, build_tree, condense, cut, cut_into, flat
@@ -26,6 +26,8 @@ tree at a height gives a partition; all those partitions are nested. This packag
 [7, 7, 7, 9, 9, 9]
 >>> mixed_cut(tree, open_node(tree, np.array([7, 9]), 9)).tolist()  # one segment open, its sibling closed
 [7, 7, 7, 3, 8, 8]
+>>> tree.leaves(7).tolist(), tree.to_linkage()[-1].tolist()
+([0, 1, 2], [7.0, 9.0, 0.75, 6.0])
 >>> edited = EditedTree(tree)
 >>> edited.merge([7, 3])  # leaf 3 moves to the first segment, a new node
 11
@@ -49,27 +51,18 @@ from __future__ import annotations
 from .boruvka import BoruvkaTree, boruvka
 from .bottlenecks import bottlenecks
 from .condense import CondensedTree, condense
-from .edits import EditedTree, Operation, load_edits, save_edits
+from .cuts import cut, cut_into
+from .edits import EditedTree, Operation
 from .evidence import MergeEvidence, merge_evidence
+from .file import load_edits, load_tree, save_edits, save_tree
 from .flat import cluster_labels, flat, select_clusters
 from .graph import AffinityGraph
 from .levels import levels, spread_cuts
 from .linkage import build_tree
 from .minimax import minimax
+from .nodes import ancestors, child_nodes, children, leaves, lowest_common_ancestor, subtree
 from .partition import close_node, mixed_cut, open_node
-from .queries import (
-    ancestors,
-    check_tree,
-    child_nodes,
-    cut,
-    cut_into,
-    leaves,
-    load_tree,
-    lowest_common_ancestor,
-    save_tree,
-    subtree,
-)
-from .tree import Tree
+from .tree import Tree, check_tree
 
 __all__ = [
     "AffinityGraph",
@@ -85,6 +78,7 @@ __all__ = [
     "build_tree",
     "check_tree",
     "child_nodes",
+    "children",
     "close_node",
     "cluster_labels",
     "condense",

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class BoruvkaTree:
     """Borůvka's rounds on a graph of n nodes, as one forest numbered level by level.
 
@@ -45,6 +45,9 @@ class BoruvkaTree:
     def num_components(self) -> int:
         """Connected components of the graph."""
         return self.starts[-1] - self.starts[-2]
+
+    def __repr__(self) -> str:
+        return f"BoruvkaTree(nodes={self.num_nodes}, rounds={self.num_rounds}, components={self.num_components})"
 
 
 def boruvka(num_nodes: int, edges: Tensor, weights: Tensor) -> BoruvkaTree:
@@ -84,12 +87,12 @@ def boruvka(num_nodes: int, edges: Tensor, weights: Tensor) -> BoruvkaTree:
 
 
 def rounds_needed(num_nodes: int) -> int:
-    """Rounds that suffice for connected parts of this many nodes: each at least doubles whatever can still grow."""
+    """Rounds that suffice for connected parts of n nodes: ⌊log₂ n⌋, as each round at least doubles every component."""
     return max(num_nodes, 1).bit_length() - 1
 
 
 def check_graph(num_nodes: int, edges: Tensor, weights: Tensor) -> None:
-    """Check what is known of a graph without a look at its values."""
+    """Check shapes, dtypes and devices of a graph, for which no value is read."""
     import torch
 
     check_shape("edges", edges, (None, 2))
@@ -109,7 +112,7 @@ def check_graph_values(num_nodes: int, edges: Tensor, weights: Tensor) -> None:
     if len(edges):
         low, high = (bound.item() for bound in edges.aminmax())
         if low < 0 or high >= num_nodes:
-            raise ValueError(f"edges: expected node indices in [0, {num_nodes}), found {low if low < 0 else high}")
+            raise ValueError(f"edges: expected node indices in [0, {num_nodes}), got {low if low < 0 else high}")
         loop = edges[:, 0] == edges[:, 1]
         if loop.any():
             raise ValueError(f"edges: edge {loop.nonzero()[0].item()} joins a node with itself")

@@ -51,9 +51,9 @@ def bottlenecks(
     if not edges.is_cuda:
         return _bottlenecks_of_tree(num_nodes, edges, weights, pairs)
     if check:
-        real = _kept(edges)
+        real = _real_rows(edges)
         check_graph_values(num_nodes, edges[real], weights[real])
-        check_pair_values(num_nodes, pairs[_kept(pairs)])
+        check_pair_values(num_nodes, pairs[_real_rows(pairs)])
     from .kernels.minimax_gpu import bottlenecks_gpu
 
     most = rounds_needed(num_nodes)
@@ -61,24 +61,15 @@ def bottlenecks(
 
 
 def _bottlenecks_of_tree(num_nodes: int, edges: Tensor, weights: Tensor, pairs: Tensor) -> Tensor:
-    """`bottlenecks` by way of the tree, without the padding."""
+    """`bottlenecks` by way of the tree of the edges that are not padding."""
     import torch
 
-    if _padded(edges):
-        real = _kept(edges)
-        limits = _bottlenecks_of_tree(num_nodes, edges[real], weights[real], pairs)
-        return torch.cat([real, real.new_full((1,), -1)])[limits]  # the last is what -1 points to
-    if _padded(pairs):
-        asked = _kept(pairs)
-        limits = _bottlenecks_of_tree(num_nodes, edges, weights, pairs[asked])
-        return limits.new_full((len(pairs),), -1).index_copy(0, asked, limits)
-    return minimax(boruvka(num_nodes, edges, weights), pairs)
+    real, asked = _real_rows(edges), _real_rows(pairs)
+    limits = minimax(boruvka(num_nodes, edges[real], weights[real]), pairs[asked])
+    edge_of = torch.cat([real, real.new_full((1,), -1)])  # the last is what -1 points to
+    return torch.full_like(pairs[:, 0], -1).index_copy(0, asked, edge_of[limits])
 
 
-def _padded(indices: Tensor) -> bool:
-    return len(indices) > 0 and indices.min().item() < 0
-
-
-def _kept(indices: Tensor) -> Tensor:
-    """Rows of [K, 2] that are not padding."""
+def _real_rows(indices: Tensor) -> Tensor:
+    """Rows of [K, 2] that are not padding, int64."""
     return (indices >= 0).all(1).nonzero()[:, 0]

@@ -1,18 +1,20 @@
-"""The clusters of a merge tree that are worth a name, and how long they last."""
+"""Clusters of a merge tree that are worth a name, and the heights between which they last."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ..errors import check_choice
-from .queries import child_nodes
-from .tree import Tree
+from .nodes import child_nodes
+
+if TYPE_CHECKING:
+    from .tree import Tree
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class CondensedTree:
     """Clusters of at least `min_size` leaves; the root comes first, a parent before its children.
 
@@ -41,6 +43,9 @@ class CondensedTree:
     def __len__(self) -> int:
         return len(self.nodes)
 
+    def __repr__(self) -> str:
+        return f"CondensedTree(clusters={len(self)}, leaves={len(self.of_leaf)})"
+
 
 def condense(tree: Tree, min_size: int, *, density: Literal["linear", "inverse"] = "linear") -> CondensedTree:
     """Keep only the merges of two regions that both have at least `min_size` leaves.
@@ -51,7 +56,7 @@ def condense(tree: Tree, min_size: int, *, density: Literal["linear", "inverse"]
     Args:
         tree: A merge tree over n leaves.
         min_size: Leaves a cluster needs, ≥ 1; with 1 every node is a cluster. The root always is one.
-        density: What stability is measured in: "linear", -height, which may be zero; or "inverse", 1 / height, as in
+        density: The measure of stability: "linear", -height, which may be zero; or "inverse", 1 / height, as in
             HDBSCAN, where heights are distances.
 
     Returns:

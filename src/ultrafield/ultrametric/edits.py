@@ -1,6 +1,6 @@
 """Corrections by hand: regions merged, nodes split and named, every step of which can be undone.
 
-What edits mean is defined by ultrametric distances, so that the result is a merge tree again. Let d(x, y) be the height
+Edits are defined by ultrametric distances, so that the result is a merge tree again. Let d(x, y) be the height
 at which leaves x and y come together.
 
 - `merge([a, b])` moves b to a. Distances inside b and among the leaves outside b stay; a leaf of b is now at distance
@@ -12,20 +12,14 @@ at which leaves x and y come together.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ..errors import RunError, SceneError
-from ..io import read_json, write_json
-from .queries import child_nodes, cut
+from .cuts import cut
+from .nodes import child_nodes
 from .tree import Tree
-
-_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -49,9 +43,7 @@ class EditedTree:
     Nodes keep their ids through every edit: those of the original tree, and ids from 2n - 1 on for regions that merges
     made. `tree` is a valid `Tree`, whose own numbering must have children before parents; `ids` translates it.
 
-    >>> import numpy as np
-    >>> parents, heights = np.array([4, 4, 5, 6, 5, 6, 6]), np.array([0, 0, 0, 0, 0.2, 0.4, 0.8], np.float32)
-    >>> edited = EditedTree(Tree(parents, heights, np.array([1, 1, 1, 1, 2, 3, 4])))
+    >>> edited = EditedTree(Tree([4, 4, 5, 6, 5, 6, 6], [0, 0, 0, 0, 0.2, 0.4, 0.8], [1, 1, 1, 1, 2, 3, 4]))
     >>> edited.merge([3, 2])  # leaf 2 belongs to leaf 3
     7
     >>> edited.cut(0.5).tolist()
@@ -69,6 +61,9 @@ class EditedTree:
         self._children = child_nodes(original)
         self._state = _State(original, self._children)
         self._compiled: tuple[Tree, np.ndarray] | None = (original, np.arange(len(original.parents)))
+
+    def __repr__(self) -> str:
+        return f"EditedTree(leaves={self.original.num_leaves}, edits={len(self._operations)})"
 
     @property
     def operations(self) -> tuple[Operation, ...]:
@@ -108,7 +103,7 @@ class EditedTree:
         Raises:
             ValueError: Fewer than two nodes, one that does not exist, or one inside another. Nothing is changed then.
         """
-        return self._do(Operation("merge", tuple(int(node) for node in nodes)))
+        return self.apply(Operation("merge", tuple(int(node) for node in nodes)))
 
     def split(self, node: int) -> None:
         """Keep the node's children apart until its parent takes them up.
@@ -116,7 +111,7 @@ class EditedTree:
         Raises:
             ValueError: The node does not exist, is a leaf, or is the root. Nothing is changed then.
         """
-        self._do(Operation("split", (int(node),)))
+        self.apply(Operation("split", (int(node),)))
 
     def rename(self, node: int, name: str) -> None:
         """Name a node; an empty name takes its name away.
@@ -124,7 +119,7 @@ class EditedTree:
         Raises:
             ValueError: The node does not exist.
         """
-        self._do(Operation("rename", (int(node),), name))
+        self.apply(Operation("rename", (int(node),), name))
 
     def undo(self) -> Operation:
         """Take the last edit back and return it.
@@ -156,7 +151,12 @@ class EditedTree:
         self._compiled = None
         return operation
 
-    def _do(self, operation: Operation) -> int:
+    def apply(self, operation: Operation) -> int:
+        """Do an edit, as `merge`, `split` and `rename` do; returns the id of the node that it is about.
+
+        Raises:
+            ValueError: The edit cannot be done. Nothing is changed then.
+        """
         result = self._state.apply(operation)
         self._operations.append(operation)
         self._undone.clear()
@@ -170,7 +170,7 @@ class EditedTree:
 
 
 class _State:
-    """The nodes of an edited tree under their lasting ids: the original, and where edits made it differ."""
+    """The nodes of an edited tree under their lasting ids: the original, and the differences that edits made."""
 
     def __init__(self, tree: Tree, children: np.ndarray) -> None:
         self._tree, self._old_children = tree, children
@@ -185,14 +185,18 @@ class _State:
     def apply(self, operation: Operation) -> int:
         """Do one edit, all of it or, if it raises, nothing; returns the node it is about."""
         nodes = operation.nodes
+        if operation.kind not in ("merge", "split", "rename"):
+            raise ValueError(f"operation: expected a merge, a split or a rename, got {operation.kind!r}")
+        if operation.kind != "merge" and len(nodes) != 1:
+            raise ValueError(f"{operation.kind}: expected one node, got {list(nodes)}")
         for node in nodes:
             if not 0 <= node < self._following or node in self._gone:
                 raise ValueError(f"{operation.kind}: there is no node {node}")
         if operation.kind == "merge":
             return self._merge(nodes)
         if operation.kind == "split":
-            return self._split(*nodes)
-        return self._rename(*nodes, operation.name)
+            return self._split(nodes[0])
+        return self._rename(nodes[0], operation.name)
 
     def compile(self) -> tuple[Tree, np.ndarray]:
         """The edited tree and the lasting ids of its nodes."""
@@ -206,7 +210,7 @@ class _State:
         heights[list(self._heights)] = list(self._heights.values())
         alive[list(self._gone)] = False
         parents, heights, ids = renumber(parents, heights, alive, tree.num_leaves, len(tree.parents))
-        return Tree(parents, heights, leaf_counts(parents, tree.num_leaves)), ids
+        return Tree._trusted(parents, heights, leaf_counts(parents, tree.num_leaves)), ids
 
     def _rename(self, node: int, name: str) -> int:
         self.names.pop(node, None)
@@ -284,58 +288,3 @@ class _State:
             return self._children[node]
         first, second = self._old_children[node - self._tree.num_leaves].tolist()
         return first, second
-
-
-def save_edits(path: str | Path, edited: EditedTree) -> None:
-    """Write the edits in force as JSON, atomically, with a digest of the tree that they are about."""
-    operations = [{"kind": op.kind, "nodes": list(op.nodes), "name": op.name} for op in edited.operations]
-    write_json(path, {"version": _VERSION, "tree": _digest(edited.original), "edits": operations})
-
-
-def load_edits(path: str | Path, tree: Tree) -> EditedTree:
-    """Read edits written by `save_edits`; they can be undone one by one.
-
-    Args:
-        path: The file.
-        tree: The tree as it was before the edits.
-
-    Raises:
-        RunError: The file is missing or broken, or its edits are about another tree.
-    """
-    try:
-        stored = read_json(path)
-    except SceneError as error:
-        raise RunError(str(error)) from None
-    if not isinstance(stored, dict) or stored.get("version") != _VERSION:
-        raise RunError(f"{path}: expected edits of a tree, version {_VERSION}")
-    if stored.get("tree") != _digest(tree):
-        raise RunError(f"{path}: these edits are about another tree; segmenting again makes a new one")
-    entries = stored.get("edits")
-    if not isinstance(entries, list):
-        raise RunError(f"{path}: 'edits': expected a list")
-    edited = EditedTree(tree)
-    for index, entry in enumerate(entries):
-        try:
-            edited._do(_operation(entry))
-        except ValueError as error:
-            raise RunError(f"{path}: edit {index}: {error}") from None
-    return edited
-
-
-def _operation(entry: Any) -> Operation:
-    """One edit from its JSON form, checked as far as the tree is not needed."""
-    try:
-        kind, nodes, name = entry["kind"], entry["nodes"], entry["name"]
-    except (KeyError, TypeError):
-        raise ValueError("expected 'kind', 'nodes' and 'name'") from None
-    counts = {"merge": len(nodes), "split": 1, "rename": 1} if isinstance(nodes, list) else {}
-    integers = bool(counts) and all(type(node) is int for node in nodes)
-    if kind not in counts or not integers or len(nodes) != counts[kind] or not isinstance(name, str):
-        raise ValueError(f"expected a merge, a split or a rename, got {entry}")
-    return Operation(kind, tuple(nodes), name)
-
-
-def _digest(tree: Tree) -> str:
-    """A number that tells trees apart."""
-    arrays = (tree.parents.astype("<i8", copy=False), tree.heights.astype("<f4", copy=False))
-    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()

@@ -1,4 +1,4 @@
-"""What supports each merge of a tree: the edges of the graph across the border that it closed."""
+"""Support of each merge of a tree: the edges of the graph across the border that it closed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from .graph import AffinityGraph
-from .linkage import check_graph
-from .queries import lowest_common_ancestor
+from .nodes import lowest_common_ancestor
 from .tree import Tree
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class MergeEvidence:
     """Support of every merge; row i belongs to node n + i.
 
@@ -24,9 +23,12 @@ class MergeEvidence:
     edges: np.ndarray
     evidence: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"MergeEvidence(merges={len(self.edges)}, edges={self.edges.sum()}, evidence={self.evidence.sum():.4g})"
+
 
 def merge_evidence(tree: Tree, graph: AffinityGraph) -> MergeEvidence:
-    """How many edges, and how much evidence, cross the border between each merge's two regions.
+    """Count the edges, and sum the evidence, across the border between each merge's two regions.
 
     An edge crosses exactly one of these borders: that of its ends' lowest common ancestor. The tree may come from any
     linkage of the graph, or have been edited.
@@ -39,7 +41,7 @@ def merge_evidence(tree: Tree, graph: AffinityGraph) -> MergeEvidence:
         Counts and sums per merge.
 
     Raises:
-        ValueError: The graph has another number of nodes, or is one that `build_tree` refuses.
+        ValueError: The graph has another number of nodes.
 
     >>> import numpy as np
     >>> from ultrafield.ultrametric import build_tree
@@ -52,7 +54,6 @@ def merge_evidence(tree: Tree, graph: AffinityGraph) -> MergeEvidence:
     n = tree.num_leaves
     if graph.num_nodes != n:
         raise ValueError(f"graph: expected the tree's {n} leaves as nodes, got {graph.num_nodes}")
-    check_graph(graph)
     merge = lowest_common_ancestor(tree, graph.edges) - n
     return MergeEvidence(
         np.bincount(merge, minlength=n - 1), np.bincount(merge, np.asarray(graph.evidence, np.float64), minlength=n - 1)

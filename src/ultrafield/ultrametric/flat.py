@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from ..errors import check_choice
 from .condense import CondensedTree, condense
-from .tree import Tree
+
+if TYPE_CHECKING:
+    from .tree import Tree
 
 
 def flat(
@@ -25,7 +27,7 @@ def flat(
         min_size: Leaves a cluster needs, as for `condense`.
         selection: "stability" takes the disjoint clusters whose stabilities have the largest sum (excess of mass),
             "leaf" the smallest ones, those with no cluster inside.
-        density: What stability is measured in, as for `condense`; "inverse" on a tree of distances gives HDBSCAN's
+        density: The measure of stability, as for `condense`; "inverse" on a tree of distances gives HDBSCAN's
             clusters.
 
     Returns:

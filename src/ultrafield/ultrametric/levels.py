@@ -1,29 +1,32 @@
-"""Which cuts of a tree to show: the few that persist, and many that miss nothing."""
+"""Heights at which to cut a tree: the few that persist, and many that miss nothing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from . import CondensedTree, condense
+from .condense import CondensedTree, condense
 from .substantial import cluster_of_nodes, substantial_size
-from .tree import Tree
+
+if TYPE_CHECKING:
+    from .tree import Tree
 
 _FEWEST, _MOST = 3, 6
-_GAIN = 0.005  # a further level must raise the expected covering by so much
+_GAIN = 0.005  # least gain in expected covering of a further level
 _COVERED = 0.5  # part of the leaves that must lie in substantial segments before a cut is worth showing
-_BINS = 128  # at most so many candidates, evenly along the logarithm of the number of segments
+_BINS = 128  # most candidates, evenly along the logarithm of the number of segments
 _NEIGHBORHOOD = 0.35  # of that logarithm: a factor of √2 either way
 _TRANSIENCE = 0.01  # expected covering that a level may lose by lying in the widest gap of its neighbourhood
 
 
 def levels(tree: Tree, *, min_size: int | None = None) -> np.ndarray:
-    """The three to six heights that together show best what the tree holds, so that nobody has to guess a threshold.
+    """The three to six heights that together show the tree best, so that nobody has to guess a threshold.
 
     Only merges of two *substantial* regions change what one sees; between two such merges the segmentation persists.
-    Suppose that somebody looks for a segment of one of those segmentations and does not say which: all orders of
-    magnitude of the number of segments are equally likely. The levels are the heights with the best expected covering
+    Suppose that the user looks for a segment of an unknown one of those segmentations, where all orders of magnitude
+    of the number of segments are equally likely. The levels are the heights with the best expected covering
     (`metrics.normalized_covering`) of that segment, found exactly by dynamic programming, and as few as come close to
     the best; where others do nearly as well, those that persist longest. So a level is far from the next one in what
     it shows, however close in height. Only the order of heights matters, and which of neighbouring gaps is the wider:
@@ -105,7 +108,7 @@ def substantial_merges(tree: Tree, min_size: int | None = None) -> tuple[np.ndar
     return tree.heights[merges], smaller[merges]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Gaps:
     """Intervals of heights in which no two substantial regions merge, the last one being the root alone.
 
@@ -133,8 +136,8 @@ class _Gaps:
 def _gaps(tree: Tree, clusters: CondensedTree, min_size: int) -> _Gaps:
     top = float(tree.heights[-1])
     merges = np.sort(clusters.death[1:])[::2].astype(np.float64)  # every merge ends two clusters
-    joined, held = _joining(tree, min_size)
-    half = np.searchsorted(held, _COVERED)
+    joined, share = _joining(tree, min_size)
+    half = np.searchsorted(share, _COVERED)
     lowest = float(joined[half]) if half < len(joined) else 0.0
     below, above = np.concatenate([[0.0], merges]), np.append(merges, top)
     below = np.maximum(below, lowest)
@@ -142,9 +145,10 @@ def _gaps(tree: Tree, clusters: CondensedTree, min_size: int) -> _Gaps:
     middle = (0.5 * (below + above)).astype(np.float32)
     real = (middle >= below) & (middle < above)  # else no float32 lies between the two
     real[-1] = True
-    held = np.concatenate([[0.0], held])[np.searchsorted(joined, middle, side="right")]
+    alone = float(min_size <= 1)  # part of the leaves that are substantial by themselves
+    covered = np.concatenate([[alone], share])[np.searchsorted(joined, middle, side="right")]
     segments = len(merges) + 1 - np.arange(len(merges) + 1)
-    return _Gaps(below[real], above[real], middle[real], segments[real], held[real])
+    return _Gaps(below[real], above[real], middle[real], segments[real], covered[real])
 
 
 def _joining(tree: Tree, min_size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -174,7 +178,7 @@ def _persistence(gaps: _Gaps, candidates: np.ndarray) -> np.ndarray:
 
 
 def _weights(clusters: CondensedTree, gaps: _Gaps) -> np.ndarray:
-    """How likely each cluster is the segment looked for [C], float64: in each gap all segments are equally likely."""
+    """Probability that each cluster is the segment looked for [C], float64; equal for all segments of a gap."""
     likely = np.concatenate([[0.0], np.cumsum(gaps.likelihood / gaps.segments)])
     first = np.searchsorted(gaps.middle, clusters.birth)
     beyond = np.searchsorted(gaps.middle, clusters.death)
@@ -183,7 +187,7 @@ def _weights(clusters: CondensedTree, gaps: _Gaps) -> np.ndarray:
 
 
 def _coverings(tree: Tree, clusters: CondensedTree, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How well cuts cover the clusters: the mean over a cluster's leaves of their segment's IoU with it.
+    """Covering of the clusters by cuts: the mean over a cluster's leaves of their segment's IoU with it.
 
     Args:
         tree: A merge tree over n leaves.
@@ -198,23 +202,23 @@ def _coverings(tree: Tree, clusters: CondensedTree, heights: np.ndarray) -> tupl
     first = np.searchsorted(heights, tree.heights)  # a node is a segment from its own height to its parent's
     beyond = np.searchsorted(heights, tree.heights[tree.parents])
     beyond[-1] = cuts
-    shown = np.flatnonzero(beyond > first)
-    square = tree.sizes[shown].astype(np.float64) ** 2
-    row = cluster_of_nodes(tree, clusters)[shown] * (cuts + 1)
-    change = np.bincount(row + first[shown], square, count * (cuts + 1))
-    change -= np.bincount(row + beyond[shown], square, count * (cuts + 1))
+    visible = np.flatnonzero(beyond > first)  # nodes that are a segment of some cut
+    square = tree.sizes[visible].astype(np.float64) ** 2
+    row = cluster_of_nodes(tree, clusters)[visible] * (cuts + 1)
+    change = np.bincount(row + first[visible], square, count * (cuts + 1))
+    change -= np.bincount(row + beyond[visible], square, count * (cuts + 1))
     pieces = np.cumsum(change.reshape(count, cuts + 1), axis=1)[:, :cuts]
     for cluster in range(count - 1, 0, -1):  # children after their parents, so each is complete by its turn
         pieces[clusters.parents[cluster]] += pieces[cluster]
     sizes = clusters.sizes.astype(np.float64)
-    pieces /= sizes[:, None] ** 2
+    inside = pieces / sizes[:, None] ** 2
 
     death = np.searchsorted(heights, clusters.death)
     death[0] = cuts
     holder = np.repeat(sizes[:, None], cuts, axis=1)  # size of the segment that holds the cluster at each cut
     for cluster in range(1, count):
         holder[cluster, death[cluster] :] = holder[clusters.parents[cluster], death[cluster] :]
-    return pieces, sizes[:, None] / holder, death
+    return inside, sizes[:, None] / holder, death
 
 
 def _best(

@@ -59,7 +59,7 @@ def minimax(tree: BoruvkaTree, pairs: Tensor, *, check: bool = True) -> Tensor:
 
 
 def check_pairs(device: torch.device, pairs: Tensor) -> None:
-    """Check what is known of pairs without a look at their values."""
+    """Check shape, dtype and device of pairs, for which no value is read."""
     import torch
 
     check_shape("pairs", pairs, (None, 2))
@@ -74,4 +74,4 @@ def check_pair_values(num_nodes: int, pairs: Tensor) -> None:
     if len(pairs):
         low, high = (bound.item() for bound in pairs.aminmax())
         if low < 0 or high >= num_nodes:
-            raise ValueError(f"pairs: expected node indices in [0, {num_nodes}), found {low if low < 0 else high}")
+            raise ValueError(f"pairs: expected node indices in [0, {num_nodes}), got {low if low < 0 else high}")

@@ -7,12 +7,15 @@ A partition is the ascending array of its segments, nodes of the tree that are d
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .queries import ancestors, check_node, cut, leaves
+from .checks import own_integers
+from .cuts import cut
+from .nodes import ancestors, check_node, leaves
 from .tree import Tree
 
 
-def mixed_cut(tree: Tree, nodes: np.ndarray) -> np.ndarray:
+def mixed_cut(tree: Tree, nodes: ArrayLike) -> np.ndarray:
     """The segment of every leaf in a partition.
 
     Args:
@@ -25,14 +28,12 @@ def mixed_cut(tree: Tree, nodes: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: An id is out of range, two nodes overlap, or a leaf is in none of them.
 
-    >>> import numpy as np
-    >>> tree = Tree(np.array([3, 3, 4, 4, 4]), np.array([0, 0, 0, 0.2, 0.7], np.float32), np.array([1, 1, 1, 2, 3]))
-    >>> mixed_cut(tree, np.array([3, 2])).tolist()
+    >>> mixed_cut(Tree([3, 3, 4, 4, 4], [0, 0, 0, 0.2, 0.7], [1, 1, 1, 2, 3]), [3, 2]).tolist()
     [3, 3, 2]
     """
     from .kernels.tree_cpu import highest_marked
 
-    nodes = np.asarray(nodes, np.int64).ravel()
+    nodes = own_integers("nodes", nodes).ravel()
     for node in (nodes.min(), nodes.max()) if nodes.size else ():
         check_node(tree, node, "nodes")
     marked = np.zeros(len(tree.parents), bool)

@@ -1,20 +1,24 @@
-"""Which regions of a tree are large enough to be worth a name, and which of them holds a node."""
+"""Regions of a tree that are large enough to be worth a name."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .condense import CondensedTree
-from .tree import Tree
 
-_PART, _FEWEST = 1000, 2  # a substantial region holds a thousandth of the leaves, and at least two
+if TYPE_CHECKING:
+    from .tree import Tree
+
+_PART, _FEWEST = 1000, 2  # a substantial region has a thousandth of the leaves, and at least two
 
 
 def substantial_size(tree: Tree, min_size: int | None = None) -> int:
     """Leaves that make a region substantial: `min_size`, or by default a thousandth of all, but at least 2.
 
-    >>> import numpy as np
-    >>> pair = Tree(np.array([2, 2, 2]), np.array([0, 0, 0.5], np.float32), np.array([1, 1, 2]))
+    >>> from ultrafield.ultrametric import Tree
+    >>> pair = Tree([2, 2, 2], [0, 0, 0.5], [1, 1, 2])
     >>> substantial_size(pair), substantial_size(pair, 7)
     (2, 7)
     """
@@ -22,7 +26,7 @@ def substantial_size(tree: Tree, min_size: int | None = None) -> int:
 
 
 def cluster_of_nodes(tree: Tree, condensed: CondensedTree) -> np.ndarray:
-    """The smallest cluster that is or holds each node of the tree.
+    """The smallest cluster that contains each node of the tree, or is that node.
 
     Args:
         tree: A merge tree over n leaves.

@@ -81,7 +81,7 @@ def _lightest(left, right, values, best, place, begin, end):
 
 @njit(cache=True, nogil=True)
 def _fold(best, place, later_best, later_place):
-    """Take into the first table what is lighter in the table of a later stretch."""
+    """Merge the table of a later stretch into the first one: the lighter edge of each component stays."""
     for component in range(len(best)):
         if later_place[component] >= 0 and not later_best[component] >= best[component]:
             best[component] = later_best[component]

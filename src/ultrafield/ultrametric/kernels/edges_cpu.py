@@ -43,19 +43,6 @@ def sort_edges(
 
 
 @njit(cache=True, nogil=True)
-def faulty_edges(edges, num_nodes):
-    """The first edge with an end outside [0, n), and the first that joins a node with itself; -1 for none."""
-    outside = loop = -1
-    for edge in range(len(edges) - 1, -1, -1):
-        a, b = edges[edge, 0], edges[edge, 1]
-        if min(a, b) < 0 or max(a, b) >= num_nodes:
-            outside = edge
-        if a == b:
-            loop = edge
-    return outside, loop
-
-
-@njit(cache=True, nogil=True)
 def canonical_ends(edges, ends):
     """The smaller and the larger end of each edge, each an array of the dtype of `ends`."""
     left, right = np.empty(len(edges), ends.dtype), np.empty(len(edges), ends.dtype)

@@ -1,4 +1,4 @@
-"""What a choice of levels leaves uncovered, and the choice that leaves least, compiled."""
+"""Loss of a choice of levels, and the choice with the least loss, compiled."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def uncovered_cpu(pieces, whole, death, weights):
-    """How much of the clusters is lost if two levels follow each other.
+    """Loss of covering, summed over the clusters, if two levels follow each other.
 
-    A cluster is lost or found between the last level below its death and the first one from there on, whatever the
-    other levels are: the first shows it in pieces (or whole), the second as part of something larger.
+    The covering of a cluster depends on two levels only: the last one below its death, which shows it in pieces or
+    whole, and the next one, which shows it as part of a larger segment.
 
     Args:
         pieces: Covering of each cluster by its pieces at each of T candidate levels, finest first [C, T], float64.

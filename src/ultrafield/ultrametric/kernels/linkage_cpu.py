@@ -65,7 +65,7 @@ def average_linkage(
 
     Rounds of mutually nearest regions run over all borders, on several threads, as long as a round merges enough; what
     remains is small, or a chain in which one region takes up the others, and goes through a heap. Both find the same
-    merges; their order by (mean, key) is the order in which a heap alone would have found them.
+    merges; their order by (mean, key) is the order in which a heap alone would make them.
 
     Args:
         num_nodes: Number of nodes n.
@@ -82,17 +82,17 @@ def average_linkage(
     worth = len(borders) > 0
     while worth:
         regions = len(top)
-        top, borders, found = merge_mutual(top, borders, following, threads=threads)
-        following += len(found[0])
-        merges.append(found)
-        worth = len(borders) > 0 and len(found[0]) >= bulk * regions
+        top, borders, merged = merge_mutual(top, borders, following, threads=threads)
+        following += len(merged[0])
+        merges.append(merged)
+        worth = len(borders) > 0 and len(merged[0]) >= bulk * regions
     ends = np.stack([borders.left, borders.right], axis=1).astype(np.int64)
     merges.append(_merge_rest(top, following, ends, *borders.arrays[2:]))
     return _in_order(num_nodes, *(np.concatenate(parts) for parts in zip(*merges, strict=True)))
 
 
 def _in_order(num_nodes: int, joined: np.ndarray, means: np.ndarray, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Number merges by (mean, key) instead of in the order they were found; parents and heights."""
+    """Number merges by (mean, key) instead of in the order of discovery; parents and heights."""
     order = _by_mean_and_key(means, keys)
     new = np.arange(num_nodes + len(order))
     new[num_nodes + order] = num_nodes + np.arange(len(order))

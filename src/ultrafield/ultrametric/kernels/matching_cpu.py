@@ -22,7 +22,7 @@ from .edges_cpu import sort_edges
 from .spans import even_spans, on_threads, row_spans, thread_count
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Borders:
     """Borders between regions.
 
@@ -44,6 +44,9 @@ class Borders:
 
     def __len__(self) -> int:
         return len(self.left)
+
+    def __repr__(self) -> str:
+        return f"Borders({len(self)})"
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
