@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .checks import check_depths
 from .depth import surface_from_depth
+from .discs import surface_depths
 from .frames import cameras_of
 from .mesh import surface_from_mesh
 from .points import surface_from_points
@@ -16,6 +17,7 @@ __all__ = [
     "cameras_of",
     "check_depths",
     "pack_flags",
+    "surface_depths",
     "surface_from_depth",
     "surface_from_field",
     "surface_from_mesh",
