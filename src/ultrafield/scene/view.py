@@ -22,7 +22,7 @@ class View:
     Attributes:
         name: Unique within its split; the stem of every file written for the view.
         image: [H, W, 3] uint8 sRGB at working size, blended on the background; None for a camera without a picture.
-        masks: The view's 2D masks at working size, or None.
+        masks: The view's 2D masks, of the picture's size or another one of the same proportions; or None.
         file: The picture on disk, for messages.
         alpha: Coverage [H, W] uint8 of a picture that has it, before blending; None otherwise.
 
@@ -45,18 +45,14 @@ class View:
             if array.dtype != np.uint8:
                 raise ValueError(f"view {self.name!r}: {attribute}: expected uint8, got {array.dtype}")
             object.__setattr__(self, attribute, array)
-        sizes = [item.shape[:2] for item in (self.image, self.alpha, self.masks) if item is not None]
-        if len(set(sizes)) > 1:
-            listed = " and ".join(size_text(size) for size in sizes)
-            raise ValueError(f"view {self.name!r}: image, alpha and masks must have one size, got {listed}")
+        if self.image is not None and self.alpha is not None and self.image.shape[:2] != self.alpha.shape:
+            listed = " and ".join(size_text(array.shape[:2]) for array in (self.image, self.alpha))
+            raise ValueError(f"view {self.name!r}: image and alpha must have one size, got {listed}")
 
     @property
     def shape(self) -> tuple[int, int] | None:
-        """Height and width of picture and masks; None if there are neither."""
-        for item in (self.image, self.masks):
-            if item is not None:
-                return item.shape[0], item.shape[1]
-        return None
+        """Height and width of the picture; None if there is none."""
+        return None if self.image is None else (self.image.shape[0], self.image.shape[1])
 
     def __repr__(self) -> str:
         size = "no picture" if self.shape is None else f"{self.shape[1]}×{self.shape[0]} pixels"
