@@ -155,12 +155,10 @@ def prepared_once(exact: PaddedCache | None) -> Iterator[None]:
         return SurfaceCache(run_offsets(shown.long()), exact.t[shown, 0], exact.weights[shown, 0])
 
     shared = {
-        "ultrafield.training.features.trainer.build_cache": build_cache if exact is None else exact_cache,
-        "ultrafield.training.features.trainer.build_padded_cache": build_padded_cache
-        if exact is None
-        else lambda *_: exact,
-        "ultrafield.training.features.trainer.MaskPool": MaskPool,
-        "ultrafield.training.features.trainer.vote_table": vote_table,
+        "ultrafield.training.trainers.build_cache": build_cache if exact is None else exact_cache,
+        "ultrafield.training.trainers.build_padded_cache": build_padded_cache if exact is None else lambda *_: exact,
+        "ultrafield.training.trainers.MaskPool": MaskPool,
+        "ultrafield.training.trainers.vote_table": vote_table,
         "ultrafield.lift.graph.neighbor_edges": neighbor_edges,
     }
     with ExitStack() as stack:

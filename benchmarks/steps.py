@@ -23,8 +23,7 @@ from lib.times import Times
 from ultrafield.config import preset
 from ultrafield.scene import load_scene
 from ultrafield.training import resolve_device
-from ultrafield.training.features import trainer as features
-from ultrafield.training.geometry import trainer as geometry
+from ultrafield.training.trainers import feature_trainer, geometry_trainer
 
 _BLOCK = 50
 
@@ -47,12 +46,12 @@ def main() -> int:
         geometry=replace(config.geometry, steps=options.geometry),
         features=replace(config.features, steps=options.features),
     )
-    first = geometry._trainer(scene, config, device)
+    first = geometry_trainer(scene, config, device)
     measure("geometry", first.step, options.geometry, device, results, profile=options.profile)
     if hasattr(first, "live_rays"):
         print(f"rays of the last step: {int(first.live_rays)}")
     started = time.perf_counter()
-    second = features._trainer(first.field, scene, config, device, progress=False)
+    second = feature_trainer(first.field, scene, config, device, progress=False)
     print(f"surface cache and masks: {time.perf_counter() - started:.2f} s")
     measure("features", second.step, options.features, device, results, profile=options.profile)
     results.save()

@@ -15,11 +15,11 @@ def console(*, terminal: bool) -> tuple[Console, io.StringIO]:
     return Console(file=text, force_terminal=terminal, width=100), text
 
 
-@pytest.mark.parametrize(("terminal", "wanted"), [(True, True), (False, True), (True, False)])
-def test_bars_are_drawn_on_terminals_if_wanted(terminal, wanted):
+@pytest.mark.parametrize(("terminal", "show"), [(True, True), (False, True), (True, False)])
+def test_bars_are_drawn_on_terminals_if_wanted(terminal, show):
     target, text = console(terminal=terminal)
-    assert list(track("abc", "letters", 3, wanted=wanted, console=target)) == ["a", "b", "c"]
-    assert ("letters" in text.getvalue()) == (terminal and wanted)
+    assert list(track("abc", "letters", 3, show=show, console=target)) == ["a", "b", "c"]
+    assert ("letters" in text.getvalue()) == (terminal and show)
 
 
 def test_work_done_before_counts():

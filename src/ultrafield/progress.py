@@ -14,20 +14,20 @@ _Item = TypeVar("_Item")
 
 @contextmanager
 def progress_bar(
-    name: str, total: int, *, wanted: bool = True, console: Console | None = None
+    name: str, total: int, *, show: bool = True, console: Console | None = None
 ) -> Iterator[Callable[[int], None]]:
     """Show a bar for the length of a block, where `console` is a terminal.
 
     Args:
         name: Text in front of the bar.
         total: Amount of work in all.
-        wanted: Whether to show the bar at all.
+        show: Whether to show the bar at all.
         console: Where to draw; stderr by default.
 
     Yields:
         A function that takes the amount of work done so far.
     """
-    if not wanted:
+    if not show:
         yield lambda done: None
         return
     from rich.console import Console
@@ -45,7 +45,7 @@ def track(
     total: int,
     *,
     done: int = 0,
-    wanted: bool = True,
+    show: bool = True,
     console: Console | None = None,
 ) -> Iterator[_Item]:
     """Iterate over `items` with a progress bar that one item moves by one.
@@ -55,10 +55,10 @@ def track(
         name: Text in front of the bar.
         total: Number of items, including the first `done` ones.
         done: Number of items that were finished before and are not in `items`.
-        wanted: Whether to show the bar at all.
+        show: Whether to show the bar at all.
         console: Where to draw; stderr by default.
     """
-    with progress_bar(name, total, wanted=wanted, console=console) as advance:
+    with progress_bar(name, total, show=show, console=console) as advance:
         advance(done)
         for count, item in enumerate(items, start=done + 1):
             yield item

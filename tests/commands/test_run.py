@@ -755,7 +755,5 @@ def test_a_device_that_is_not_there_leaves_a_run_as_it_was(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     before = snapshot(tiny_run)
     assert cli.main([command, str(tiny_scene), "--out", str(tiny_run), "--device", "cuda"]) == 1
-    assert capsys.readouterr().err == (
-        "ultrafield: error: --device cuda: this PyTorch sees no CUDA device; use --device cpu\n"
-    )
+    assert capsys.readouterr().err == ("ultrafield: error: device 'cuda': this PyTorch sees no CUDA device; use cpu\n")
     assert snapshot(tiny_run) == before

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-import ultrafield.training as training_package
-from ultrafield.errors import BackendError, RunError, SceneError
+from ultrafield.config import preset
+from ultrafield.errors import RunError, SceneError
 from ultrafield.scene import Split
-from ultrafield.training import FIELD_FILE, STATE_FILE, fit, load_fields, posed, resolve_device
+from ultrafield.training import FIELD_FILE, STATE_FILE, fit, fitting, load_fields, posed
 from ultrafield.training.checkpoint import load_state, stored_settings
 
 
@@ -40,7 +40,7 @@ def test_geometry_is_kept_when_features_are_added(balls, short, tmp_path, monkey
     lift = fit(balls, replace(short, engine="lift"), device="cpu", out=tmp_path, progress=False)
     assert lift.features is None
     assert stored_settings(tmp_path / FIELD_FILE).features is None
-    monkeypatch.setattr(training_package, "fit_geometry", lambda *a, **k: pytest.fail("trained geometry again"))
+    monkeypatch.setattr(fitting, "fit_geometry", lambda *a, **k: pytest.fail("trained geometry again"))
     both = fit(balls, short, device="cpu", out=tmp_path, progress=False)
     assert both.features is not None
     with pytest.raises(pytest.fail.Exception):
@@ -51,7 +51,7 @@ def test_geometry_is_kept_when_features_are_added(balls, short, tmp_path, monkey
 
 def test_finished_features_are_kept_too(balls, short, tmp_path, monkeypatch):
     first = fit(balls, short, device="cpu", out=tmp_path, progress=False)
-    monkeypatch.setattr(training_package, "fit_features", lambda *a, **k: pytest.fail("trained features again"))
+    monkeypatch.setattr(fitting, "fit_features", lambda *a, **k: pytest.fail("trained features again"))
     second = fit(balls, short, device="cpu", out=tmp_path, progress=False)
     assert all(torch.equal(a, b) for a, b in zip(states(first).values(), states(second).values(), strict=True))
 
@@ -73,13 +73,6 @@ def test_a_broken_state_is_named(tmp_path):
         load_state(tmp_path)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is here")
-def test_cuda_by_name_without_cuda_is_an_error():
-    assert resolve_device("auto") == torch.device("cpu")
-    with pytest.raises(BackendError, match="--device cuda: this PyTorch sees no CUDA device"):
-        resolve_device("cuda")
-
-
 def test_features_survive_a_training_that_needs_none(balls, short, tmp_path):
     both = fit(balls, short, device="cpu", out=tmp_path, progress=False)
     fit(balls, replace(short, engine="lift"), device="cpu", out=tmp_path, progress=False)
@@ -96,16 +89,21 @@ def test_refined_poses_are_kept_and_used(balls, short, tmp_path):
 
 
 def test_missing_masks_are_noticed_before_geometry_is_trained(balls, short, monkeypatch):
-    monkeypatch.setattr(training_package, "fit_geometry", lambda *a, **k: pytest.fail("trained geometry first"))
+    monkeypatch.setattr(fitting, "fit_geometry", lambda *a, **k: pytest.fail("trained geometry first"))
     views = (replace(balls.train.views[0], masks=None), *balls.train.views[1:])
     scene = replace(balls, splits={"train": Split(views, balls.train.normalised_cameras)})
     with pytest.raises(SceneError, match="training view 'r_0' has no masks"):
         fit(scene, short, device="cpu", progress=False)
 
 
-def test_cuda_needs_triton(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(training_package, "find_spec", lambda name: None)
-    assert resolve_device("auto") == torch.device("cpu")
-    with pytest.raises(BackendError, match="--device cuda: the kernels need Triton; pip install triton"):
-        resolve_device("cuda")
+def test_without_settings_the_preset_is_the_draft_on_the_cpu(balls, monkeypatch):
+    chosen = []
+
+    def stop(scene, config, **options):
+        chosen.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fitting, "fit_geometry", stop)
+    with pytest.raises(KeyboardInterrupt):
+        fit(balls, device="cpu", progress=False)
+    assert chosen == [preset("draft")]

@@ -23,14 +23,19 @@ STATE_FILE = "state.pt"
 
 @dataclass(frozen=True)
 class Fields:
-    """Trained fields of a run; `features` only with the engine that needs them."""
+    """The trained fields of a run.
+
+    Attributes:
+        geometry: Density and colour.
+        features: Features; None with the engine "lift", which needs none.
+    """
 
     geometry: RadianceField
     features: FeatureField | None = None
 
 
 def far_bound(scene: Scene) -> float:
-    """Largest distance from any camera at which the outermost box can end, normalised units."""
+    """Upper bound of the distance from any camera to the far side of the outermost box, normalised units."""
     half = 0.5 * 2 ** (scene.cascades - 1)
     reach = max(np.linalg.norm(split.normalised_cameras.c2w[:, :, 3], axis=1).max() for split in scene.splits.values())
     return float(reach + half * 3**0.5)
@@ -50,10 +55,10 @@ def new_geometry(scene: Scene, config: GeometryConfig, generator: torch.Generato
 
 
 def start_from(field: nn.Module, initial: nn.Module | None) -> None:
-    """Give `field` the parameters and buffers of `initial`, if there is one.
+    """Copy parameters and buffers of `initial`, if it is not None, into `field`.
 
     Raises:
-        RunError: They have other sizes.
+        RunError: Their shapes differ.
     """
     if initial is None:
         return
@@ -68,7 +73,7 @@ def start_from(field: nn.Module, initial: nn.Module | None) -> None:
 
 @dataclass(frozen=True)
 class StoredSettings:
-    """What a field file was trained with; `features` is None if it holds geometry only."""
+    """The settings a field file was trained with; `features` is None if it holds geometry only."""
 
     geometry: GeometryConfig
     features: FeatureConfig | None
@@ -79,7 +84,7 @@ class StoredSettings:
 
 
 def save_fields(path: Path, fields: Fields, *, seed: int = 0) -> None:
-    """Write the fields as one safetensors file that also holds what is needed to build them."""
+    """Write the fields as one safetensors file, whose metadata hold the settings needed to rebuild them."""
     from safetensors.torch import save
 
     geometry = fields.geometry
@@ -100,10 +105,10 @@ def save_fields(path: Path, fields: Fields, *, seed: int = 0) -> None:
 
 
 def stored_settings(path: Path) -> StoredSettings:
-    """Read what a field file was trained with.
+    """Read the settings that a field file was trained with.
 
     Raises:
-        RunError: A file that this version cannot read.
+        RunError: This version cannot read the file.
     """
     return _read(path)[0]
 
@@ -112,7 +117,7 @@ def load_fields(run: Path, *, device: torch.device | str = "cpu") -> Fields:
     """Read the fields of a run folder (or of a safetensors file itself).
 
     Raises:
-        RunError: No trained field, or a file that this version cannot read.
+        RunError: There is no trained field, or this version cannot read it.
     """
     run = Path(run)
     path = run / FIELD_FILE if run.is_dir() else run
@@ -128,7 +133,7 @@ def load_fields(run: Path, *, device: torch.device | str = "cpu") -> Fields:
         background=torch.zeros(3),
         generator=generator,
     )
-    # The steps follow from near and far only up to rounding: take the stored ones.
+    # Steps computed from near and far would differ from the stored ones by rounding.
     geometry.edges = tensors["geometry.edges"]
     geometry.train_poses = tensors["geometry.train_poses"]
     geometry.load_state_dict(_under("geometry.", tensors))
@@ -166,7 +171,7 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fingerprint(seed: int, *settings: GeometryConfig | FeatureConfig) -> str:
-    """What a training state must agree in to be gone on with."""
+    """Seed and settings as a text; a training continues from a state only if the texts of both are equal."""
     return json.dumps([seed, *(to_dict(part) for part in settings)])
 
 
@@ -176,13 +181,13 @@ def save_state(out: Path, state: dict[str, Any]) -> None:
         torch.save(state, file)
 
 
-def goes_on(state: dict[str, Any] | None, stage: str, settings: str) -> bool:
-    """Whether there is a training state, of this stage and of settings with this fingerprint."""
-    return state is not None and (state["stage"], state["settings"]) == (stage, settings)
+def belongs_to(state: dict[str, Any], stage: str, settings: str) -> bool:
+    """Whether a training state is one of this stage and of settings with this fingerprint."""
+    return (state["stage"], state["settings"]) == (stage, settings)
 
 
 def load_state(out: Path) -> dict[str, Any] | None:
-    """The training state of a run folder; None where there is none.
+    """Read the training state of a run folder; None if it holds none.
 
     Raises:
         RunError: The file cannot be read.

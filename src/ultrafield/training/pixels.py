@@ -1,4 +1,4 @@
-"""All training pixels on one device, drawn at random."""
+"""The pixels of all training views on one device."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from ..field.rays import RayTable, ray_table
 from ..scene import Scene
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PixelPool:
     """The pixels of the training views.
 
     Attributes:
         rays: Viewing directions of all cameras.
-        colors: [P, 3] uint8, the views' pixels one after the other, row-major.
+        colors: [P, 3] uint8, view by view, row-major.
         alpha: Coverage [P] uint8, 255 in pictures without transparency; None if no picture has any.
         starts: First pixel of each view, and P [V + 1], int64.
-        valid: Pixels with a viewing ray [Q], int64, sorted, or None if all have one.
+        valid: Sorted pool indices of the pixels that have a viewing ray [Q], int64; None if all have one.
     """
 
     rays: RayTable
@@ -37,33 +37,33 @@ class PixelPool:
         return len(self.starts) - 1
 
     def locate(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """View, and row-major index within it, of pool indices [R]."""
+        """Views [R], and row-major indices within them [R], of pool indices [R]."""
         views = torch.searchsorted(self.starts, pixels, right=True) - 1
         return views, pixels - self.starts[views]
 
-    def wanted(self, pixels: Tensor, known: Tensor | None, drawn: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What rendered pixels are compared with.
+    def target(self, pixels: Tensor, background: Tensor | None, drawn: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Colours that rendered pixels are compared with, and the background behind the rendering.
 
         Args:
             pixels: Pool indices [R].
-            known: The background of the pictures [3]; None for a real capture, through which nothing shines.
-            drawn: Random colours [R, 3] to render over, which force what is there to be opaque; needed if there is no
-                known background. None renders over the known one.
+            background: Background colour of the pictures [3]; None for a real capture, which has none.
+            drawn: Random background colours [R, 3], which force surfaces to be opaque, or None to render over
+                `background`; required where that is None.
 
         Returns:
-            Colours [R, 3], and the background to render over, [R, 3] or [3].
+            Colours [R, 3] in [0, 1], and backgrounds, [R, 3] or [3].
         """
         colors = self.colors[pixels].float() / 255.0
         if drawn is None:
-            assert known is not None
-            return colors, known
-        if known is None or self.alpha is None:
+            assert background is not None
+            return colors, background
+        if background is None or self.alpha is None:
             return colors, drawn
         clear = 1.0 - self.alpha[pixels].float()[:, None] / 255.0
-        return colors + clear * (drawn - known), drawn
+        return colors + clear * (drawn - background), drawn
 
     def draw(self, count: int, generator: torch.Generator, *, same_image: bool = False) -> Tensor:
-        """Random pool indices [count], from all pictures or from a single one."""
+        """Random pool indices [count], from all pictures or, with `same_image`, from a single one."""
         if same_image:
             view = int(torch.randint(self.num_views, (1,), generator=generator, device=generator.device))
             first, last = (int(bound) for bound in self.starts[view : view + 2])
@@ -80,7 +80,11 @@ class PixelPool:
 
 
 def pixel_pool(scene: Scene, device: torch.device) -> PixelPool:
-    """Gather the training pictures of a scene on a device."""
+    """Gather the training pictures of a scene on a device.
+
+    Raises:
+        SceneError: A training view has no picture.
+    """
     images = []
     for view in scene.train:
         if view.image is None:
@@ -106,6 +110,7 @@ def pixel_pool(scene: Scene, device: torch.device) -> PixelPool:
 
 
 def _valid_pixels(rays: RayTable, starts: np.ndarray) -> Tensor | None:
+    """Pool indices of the pixels that have a viewing ray; None if all have one."""
     finite = rays.directions.isfinite().all(-1)
     if bool(finite.all()):
         return None

@@ -16,7 +16,7 @@ from ultrafield.training.contrast.mask_pool import MaskPool
 from ultrafield.training.contrast.neighbors import border_evidence
 from ultrafield.training.contrast.pairs import Pairs
 from ultrafield.training.features.surface_cache import PaddedCache, build_cache
-from ultrafield.training.features.trainer import _FeatureTrainer
+from ultrafield.training.features.trainer import HostFeatureTrainer
 from ultrafield.training.features.vote_weights import vote_table
 from ultrafield.training.pixels import pixel_pool
 
@@ -40,7 +40,7 @@ def trainers(balls, config, geometry, kernel_device, request):
     pool, masks = pixel_pool(balls, torch.device("cpu")), MaskPool(balls)
     cache = build_cache(geometry, pool, 4, lambda done: None)
     own = vote_table(pool, masks, cache, config.features.vote_voxel) if config.features.vote_voxel > 0 else None
-    here = _FeatureTrainer(pool, masks, cache, own, config, bounded=True, device=torch.device("cpu"))
+    here = HostFeatureTrainer(pool, masks, cache, own, config, bounded=True, device=torch.device("cpu"))
     padded = padded_cache(cache, 4, device)
     pixels = pixel_pool(balls, device)
     votes = vote_table(pixels, masks, padded, config.features.vote_voxel) if config.features.vote_voxel > 0 else None

@@ -13,6 +13,7 @@ from ultrafield.field import point_features
 from ultrafield.scene import Split
 from ultrafield.training import fit_features, fit_geometry
 from ultrafield.training.contrast import euclidean_loss, sample_pairs
+from ultrafield.training.features import losses
 from ultrafield.training.features import trainer as module
 
 
@@ -44,17 +45,17 @@ def test_an_interrupted_training_goes_on(balls, config, geometry, tmp_path, monk
     states_every(8)
     short = replace(config, features=replace(config.features, steps=20))
     whole = fit_features(geometry, balls, short, progress=False).state_dict()
-    real_step = module._FeatureTrainer.step
+    real_step = module.HostFeatureTrainer.step
 
     def interrupted(self, step):
         if step == 18:
             raise KeyboardInterrupt
         return real_step(self, step)
 
-    monkeypatch.setattr(module._FeatureTrainer, "step", interrupted)
+    monkeypatch.setattr(module.HostFeatureTrainer, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit_features(geometry, balls, short, out=tmp_path, progress=False)
-    monkeypatch.setattr(module._FeatureTrainer, "step", real_step)
+    monkeypatch.setattr(module.HostFeatureTrainer, "step", real_step)
     resumed = fit_features(geometry, balls, short, out=tmp_path, progress=False).state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
@@ -79,7 +80,7 @@ def test_comparisons_are_drawn_along_borders_and_weighed(balls, config, geometry
         return euclidean_loss(features, pairs, **options)
 
     monkeypatch.setattr(module, "sample_pairs", drawn)
-    monkeypatch.setattr(module, "euclidean_loss", weighed)
+    monkeypatch.setattr(losses, "euclidean_loss", weighed)
     settings = replace(config.features, steps=1, border_negatives=borders, vote_voxel=voxel)
     fit_features(geometry, balls, replace(config, features=settings), progress=False)
     assert (near[0] is not None) == borders

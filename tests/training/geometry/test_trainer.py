@@ -14,7 +14,8 @@ from ultrafield.metrics import psnr
 from ultrafield.scene import Split
 from ultrafield.training import fit_geometry
 from ultrafield.training.checkpoint import STATE_FILE, load_state
-from ultrafield.training.geometry import trainer as module
+from ultrafield.training.geometry import losses
+from ultrafield.training.geometry.trainer import HostGeometryTrainer
 
 
 def same_parameters(one: torch.nn.Module, other: torch.nn.Module) -> bool:
@@ -40,19 +41,19 @@ def test_the_same_seed_gives_the_same_field_bit_for_bit(balls, config):
 def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(balls, config, tmp_path, monkeypatch, states_every):
     states_every(20)
     whole = fit_geometry(balls, config, progress=False)
-    real_step = module._GeometryTrainer.step
+    real_step = HostGeometryTrainer.step
 
     def interrupted(self, step):
         if step == 45:
             raise KeyboardInterrupt
         return real_step(self, step)
 
-    monkeypatch.setattr(module._GeometryTrainer, "step", interrupted)
+    monkeypatch.setattr(HostGeometryTrainer, "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit_geometry(balls, config, out=tmp_path, progress=False)
     assert (tmp_path / STATE_FILE).is_file()
     seen = []
-    monkeypatch.setattr(module._GeometryTrainer, "step", lambda self, step: seen.append(step) or real_step(self, step))
+    monkeypatch.setattr(HostGeometryTrainer, "step", lambda self, step: seen.append(step) or real_step(self, step))
     resumed = fit_geometry(balls, config, out=tmp_path, progress=False)
     assert seen == list(range(40, 60))
     assert same_parameters(whole, resumed)
@@ -68,9 +69,9 @@ def test_a_state_of_other_settings_is_not_gone_on_with(balls, config, tmp_path, 
 
 
 def test_a_loss_that_is_not_finite_names_itself_and_the_step(balls, config, monkeypatch):
-    monkeypatch.setattr(module, "smoothness_loss", lambda depth, *rest, **options: depth.sum() * torch.nan)
+    monkeypatch.setattr(losses, "smoothness_loss", lambda depth, *rest, **options: depth.sum() * torch.nan)
     config = replace(config, geometry=replace(config.geometry, depth_smooth=True, depth_smooth_from=0.0))
-    with pytest.raises(TrainingError, match=r"geometry: the smoothness loss is nan at step 0; .*--geometry.lr"):
+    with pytest.raises(TrainingError, match=r"geometry: the smoothness loss is nan at step 0; .*geometry\.lr"):
         fit_geometry(balls, config, progress=False)
 
 
@@ -79,7 +80,7 @@ def test_a_field_that_becomes_empty_is_an_error(balls, config, monkeypatch):
         self.field.occupancy.occupied.zero_()
         return {}
 
-    monkeypatch.setattr(module._GeometryTrainer, "step", emptied)
+    monkeypatch.setattr(HostGeometryTrainer, "step", emptied)
     with pytest.raises(TrainingError, match="the density field is empty"):
         fit_geometry(balls, config, progress=False)
 
@@ -125,17 +126,17 @@ def test_pictures_without_transparency_count_as_opaque(balls, config):
 @pytest.mark.parametrize("step", [5, 59])
 def test_parameters_that_are_not_finite_never_pass(balls, config, monkeypatch, tmp_path, states_every, step):
     states_every(10)
-    real_step = module._GeometryTrainer.step
+    real_step = HostGeometryTrainer.step
 
     def poisoned(self, index):
-        losses = real_step(self, index)
+        values = real_step(self, index)
         if index == step:
             with torch.no_grad():
                 self.field.grid.table.fill_(torch.nan)
-        return losses
+        return values
 
-    monkeypatch.setattr(module._GeometryTrainer, "step", poisoned)
-    with pytest.raises(TrainingError, match=r"geometry: .*(not finite|is nan).*--geometry\.lr"):
+    monkeypatch.setattr(HostGeometryTrainer, "step", poisoned)
+    with pytest.raises(TrainingError, match=r"geometry: .*(not finite|is nan).*geometry\.lr"):
         fit_geometry(balls, config, out=tmp_path, progress=False)
     state = load_state(tmp_path)
     assert state is None or all(bool(value.isfinite().all()) for value in state["field"].values())

@@ -1,4 +1,4 @@
-"""Contrast: which pixels are compared, and the losses that turn comparisons into gradients."""
+"""Contrastive learning on masks: comparisons between sampled pixels, and the losses on them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The contrastive losses: on the similarity of a pair, and on the weakest link of the best path between the two.
+"""Contrastive losses on the similarity of a pair, and on the weakest edge of the best path between the two.
 
-All of this runs on the device of the features: on the CPU numba and on CUDA Triton serves the graph operations and the
-similarities, the rest is plain PyTorch. Index arrays may be NumPy arrays or tensors on any device. If all are CUDA
-tensors nothing waits for the device, and a loss with its gradient can be captured in a CUDA graph.
+Everything runs on the device of the features: graph operations and similarities in numba on the CPU and in Triton on
+CUDA, the rest in plain PyTorch. Index arrays may be NumPy arrays or tensors on any device. If all are CUDA tensors
+nothing waits for the device, and a loss with its gradient can be captured in a CUDA graph.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def contrastive_loss(
         temperature: Divides the similarities, > 0.
         positive_valid: [K] bool; comparisons without a valid positive are dropped.
         negative_valid: [K, n] bool; such negatives are dropped, and comparisons that keep none.
-        weight: Weight of each negative [K, n], ≥ 0: those of weight 0 are dropped too, and a comparison counts with the
-            mean of its negatives'. All alike if None. Not differentiable.
+        weight: Weight of each negative [K, n], ≥ 0, not differentiable: those of weight 0 are dropped too, and a
+            comparison is weighted by the mean over its negatives. None weighs all alike.
 
     Returns:
         Scalar, differentiable in both similarities; 0 if no comparison is left, or none that has a weight.
@@ -107,10 +107,10 @@ def ultrametric_loss(
 ) -> Tensor:
     """Contrastive loss on the bottleneck similarity of each pair in a graph over neighbouring pixels.
 
-    An edge is as long as one minus the cosine of its ends. Where it crosses a mask border, it is longer: by
-    `border_factor` times its own length, and by `border_penalty` however long it is. The path whose longest edge is
-    shortest decides: the pair's similarity is the cosine of that edge's two ends, without what the border added, and
-    the gradient flows to them alone. The positives and negatives are answered together.
+    The length of an edge is one minus the cosine of its ends. An edge that crosses a mask border is longer: by
+    `border_factor` times its own length, and by the constant `border_penalty`. Among all paths between a pair, the one
+    whose longest edge is shortest decides: the pair's similarity is the cosine of that edge's two ends, without the
+    additions for borders, and the gradient flows to these two alone. Positives and negatives are answered together.
 
     The published term adds 10 to every edge that crosses any border. Where masks contradict each other, even perfect
     features then look bad: the edge that limits a pair of two parts may be one inside a part at which some mask ends,
@@ -122,12 +122,13 @@ def ultrametric_loss(
             similarity 1; a positive without a path drops its comparison, a negative without a path only itself.
         edges: Graph over the pixels [E, 2], int64, from `pixel_graph` or `pixel_neighbors`; an edge with an index of
             -1 is padding. No edge may join a pixel with itself, and edges may repeat.
-        crossings: How far each edge crosses a border [E]: bool (from `border_crossings`) or float ≥ 0 (such as from
-            `border_shares`). Multiplies the penalty and the factor.
+        crossings: Extent to which each edge crosses a border [E], bool (from `border_crossings`) or float ≥ 0 (such as
+            from `border_shares`); multiplies the penalty and the factor.
         temperature: Divides the similarities; the paper's is 0.1.
         border_penalty: Added to the length of crossing edges, ≥ 0; the paper's 10 exceeds every cosine distance.
-        border_factor: Times its own length, added to a crossing edge, ≥ 0; the paper has none.
-        component_size: Most pixels that edges connect, such as those of one picture, if known: fewer launches on CUDA.
+        border_factor: Multiple of its own length that is added to a crossing edge, ≥ 0; 0 in the paper.
+        component_size: Largest number of pixels that edges connect, such as those of one picture, if known; saves
+            launches on CUDA.
 
     Returns:
         Scalar, differentiable in `features`; 0 without comparisons, NaN if a feature at an edge is NaN.
@@ -166,9 +167,9 @@ def ultrametric_loss(
     return torch.where(broken, torch.nan, loss)  # a diverged field must not pass for a perfect one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Borders:
-    """What mask borders make of the lengths of edges: what they are multiplied by [E], and what is added [E]."""
+    """Effect of mask borders on the lengths of edges: factor [E] and addend [E]."""
 
     stretch: Tensor
     penalty: Tensor
@@ -194,9 +195,9 @@ def _compare_by_pair(
 def _compare_by_edge(
     unit: Tensor, edges: Tensor, borders: _Borders, ends: Tensor, rounds: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`_compare_by_pair`, but each edge's similarity is computed and differentiated once, whoever it limits.
+    """`_compare_by_pair`, but each edge's similarity is computed and differentiated once, however many pairs it limits.
 
-    Few edges limit most pairs: where gradients are summed by atomics, thousands of pairs would queue for the same rows.
+    A few edges limit most pairs: gradients summed by atomics would make thousands of pairs queue for the same rows.
     """
     own = torch.arange(len(unit), device=unit.device)[:, None].expand(-1, 2)
     similarity = pair_similarity(unit, torch.cat([edges, own]), padded=True)  # [E + N]
@@ -232,7 +233,7 @@ def _weight(pairs: Pairs, device: torch.device) -> Tensor | None:
 
 
 def flat_pairs(pairs: Pairs, device: torch.device) -> Tensor:
-    """Each anchor with its positive and then with every negative [K (1 + n), 2]; -1 where not valid."""
+    """Pairs of each anchor with its positive and then with every negative [K (1 + n), 2]; -1 where not valid."""
     anchor, positive, negative = (
         torch.as_tensor(indices, device=device) for indices in (pairs.anchor, pairs.positive, pairs.negative)
     )
@@ -245,6 +246,6 @@ def flat_pairs(pairs: Pairs, device: torch.device) -> Tensor:
 
 
 def split_pairs(values: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
-    """Values of `flat_pairs` as those of positives [K] and negatives [K, n]."""
+    """Split values of `flat_pairs` [K (1 + n)] into those of positives [K] and of negatives [K, n]."""
     table = values.reshape(len(pairs), 1 + pairs.negative.shape[1])
     return table[:, 0], table[:, 1:]

@@ -1,4 +1,4 @@
-"""All training masks, and the draw of pixels that see enough of each."""
+"""The masks of all training views, and random draws of pixels in which small masks are seen too."""
 
 from __future__ import annotations
 
@@ -11,25 +11,31 @@ from ...masks import MaskSet, mask_chains
 from ...scene import Scene
 
 
-def check_masks(scene: Scene) -> None:
-    """Raise `SceneError` if a training view has no masks."""
+def check_masks(scene: Scene) -> list[MaskSet]:
+    """The masks of each training view.
+
+    Raises:
+        SceneError: A training view has no masks.
+    """
+    sets = []
     for view in scene.train:
         if view.masks is None:
             raise SceneError(f"{scene.source}: training view {view.name!r} has no masks; {scene.masks_advice}")
+        sets.append(view.masks)
+    return sets
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MaskBatch:
     """The pixels of one step and the masks of their pictures.
 
     Attributes:
         pixels: Pool index of each drawn pixel [N], int64.
-        image_of_pixel: Position of its picture among the step's pictures [N], int64.
+        image_of_pixel: Index of its picture among the pictures of the step [N], int64.
         positions: Column and row of the pixel [N, 2], float64.
         bits: Its packed memberships among the masks of its own picture [N, W], uint64.
         masks_per_image: Number of masks of each picture.
-        chains: Chains of masks, each from a leaf upwards; a picture's masks are numbered after those of the pictures
-            before it.
+        chains: Chains of masks, each from a leaf upwards; masks are numbered picture after picture.
     """
 
     pixels: np.ndarray
@@ -41,7 +47,7 @@ class MaskBatch:
 
 
 class MaskPool:
-    """Masks of the training views, with what drawing pixels needs.
+    """The masks of the training views, with their chains and the tables from which pixels are drawn.
 
     Args:
         scene: A scene whose training views all have masks.
@@ -49,7 +55,7 @@ class MaskPool:
     Attributes:
         sets: The masks of each view.
         starts: First pixel of each view, and the number of pixels [V + 1], int64.
-        words: Largest number of words per pixel of any view.
+        words: Largest number of 64-bit words per pixel of any view.
         chains: Each view's chains of masks, from a leaf upwards.
         shares: Each view's running sum over its pixels [H · W] of Σ 1 / area over the masks that hold the pixel,
             float64; None without masks.
@@ -59,8 +65,7 @@ class MaskPool:
     """
 
     def __init__(self, scene: Scene) -> None:
-        check_masks(scene)
-        self.sets: list[MaskSet] = [view.masks for view in scene.train]
+        self.sets = check_masks(scene)
         self.starts = np.concatenate([[0], np.cumsum([masks.shape[0] * masks.shape[1] for masks in self.sets])])
         self.words = max(masks.bits.shape[2] for masks in self.sets)
         self.chains = [mask_chains(masks) for masks in self.sets]
@@ -72,8 +77,8 @@ class MaskPool:
         Args:
             images: Number of pictures.
             pixels: Number of pixels in all.
-            balance: Fraction of the pixels drawn by first drawing a mask, so that small ones are seen too; the rest is
-                drawn uniformly.
+            balance: Fraction of the pixels that are drawn from a randomly drawn mask, so that small masks are seen too;
+                the others are drawn uniformly.
             generator: Source of randomness.
         """
         views = generator.choice(len(self.sets), size=min(images, len(self.sets)), replace=False)
@@ -82,7 +87,8 @@ class MaskPool:
         bits = np.zeros((len(views), count, self.words), np.uint64)
         for row, view in enumerate(views):
             words = self.sets[view].bits
-            bits[row, :, : words.shape[2]] = words.reshape(-1, words.shape[2])[drawn[row]]
+            height, width, used = words.shape
+            bits[row, :, :used] = words.reshape(height * width, used)[drawn[row]]
         widths = np.array([self.sets[view].shape[1] for view in views])[:, None]
         masks_per_image = [len(self.sets[view]) for view in views]
         bases = np.cumsum([0, *masks_per_image])
@@ -100,12 +106,12 @@ class MaskPool:
         )
 
     def _draw_pixels(self, view: int, count: int, balance: float, generator: np.random.Generator) -> np.ndarray:
-        """Random pixels of a view [count], row-major; one may come up twice."""
+        """Random pixels of a view [count], row-major indices, drawn with replacement."""
         size = int(self.starts[view + 1] - self.starts[view])
         share = self.shares[view]
-        balanced = int(count * balance) if share is not None else 0
         picks = generator.integers(size, size=count)
-        if balanced:
+        balanced = int(count * balance)
+        if share is not None and balanced:
             picks[:balanced] = np.searchsorted(share, generator.random(balanced) * share[-1], side="right")
         return np.minimum(picks, size - 1)
 

@@ -1,4 +1,4 @@
-"""Which sampled pixels are neighbours, and how far mask borders run between them.
+"""Neighbours among sampled pixels, and the mask borders that run between them.
 
 Arrays in, arrays out, on the CPU; `pixel_neighbors`, `neighbor_memberships`, `border_crossings` and `border_shares`
 take tensors too, and stay on their device.
@@ -16,16 +16,16 @@ from ...errors import check_choice, check_shape
 if TYPE_CHECKING:
     from torch import Tensor
 
-ArrayOrTensor = TypeVar("ArrayOrTensor")
+ArrayOrTensor = TypeVar("ArrayOrTensor", np.ndarray, "Tensor")
 
 
 def pixel_graph(positions: np.ndarray, image_of_pixel: np.ndarray, neighbors: int = 10) -> np.ndarray:
-    """Join every sampled pixel with its nearest ones in the same picture.
+    """Join every sampled pixel with its nearest neighbours in the same picture.
 
     Args:
         positions: Pixel coordinates [N, 2] or unit ray directions [N, 3], finite.
         image_of_pixel: Picture of each pixel [N], int64.
-        neighbors: Nearest others per pixel; fewer where a picture has fewer.
+        neighbors: Neighbours per pixel; fewer where a picture has fewer pixels.
 
     Returns:
         Edges [E, 2], int64, each undirected edge once.
@@ -42,21 +42,21 @@ def pixel_graph(positions: np.ndarray, image_of_pixel: np.ndarray, neighbors: in
     table = np.full((len(positions), neighbors), -1, np.int64)
     order = np.argsort(image_of_pixel, kind="stable")
     for pixels in np.split(order, np.flatnonzero(np.diff(image_of_pixel[order])) + 1):
-        found = _nearest(positions[pixels], min(neighbors, len(pixels) - 1))
-        table[pixels, : found.shape[1]] = pixels[found]
+        nearest = _nearest(positions[pixels], min(neighbors, len(pixels) - 1))
+        table[pixels, : nearest.shape[1]] = pixels[nearest]
     return _joined(table)
 
 
 def pixel_neighbors(positions: ArrayOrTensor, neighbors: int = 10) -> ArrayOrTensor:
-    """The nearest sampled pixels of each one in the same picture, for pictures with equally many.
+    """Nearest neighbours of every sampled pixel in the same picture, for pictures with equally many samples.
 
-    A table of fixed shape: on CUDA all pixels of a picture are compared with all, in float32 and without a wait for the
+    The table has a fixed shape. CUDA compares all pixels of a picture with all, in float32 and without a wait for the
     device; elsewhere a k-d tree serves. Among equally distant pixels the choice may differ.
 
     Args:
         positions: Pixel coordinates [B, n, 2], integer or floating point. Pixels may coincide; one whose position is
-            not finite has no neighbours and is none.
-        neighbors: Nearest others per pixel k.
+            not finite has no neighbours and is nobody's neighbour.
+        neighbors: Neighbours per pixel k.
 
     Returns:
         Indices within the picture [B, n, k], int64, the nearest first; -1 where there are no more. Arrays in, array
@@ -86,8 +86,8 @@ def _neighbor_table(positions: np.ndarray, neighbors: int) -> np.ndarray:
     table = np.full((*positions.shape[:2], neighbors), -1, np.int64)
     for rows, points in zip(table, positions, strict=True):
         real = np.flatnonzero(np.isfinite(points).all(1))
-        found = _nearest(points[real], min(neighbors, len(real) - 1))
-        rows[real, : found.shape[1]] = real[found]
+        nearest = _nearest(points[real], min(neighbors, len(real) - 1))
+        rows[real, : nearest.shape[1]] = real[nearest]
     return table
 
 
@@ -115,7 +115,7 @@ def _joined(table: np.ndarray) -> np.ndarray:
 
 
 def neighbor_memberships(bits: ArrayOrTensor, neighbors: ArrayOrTensor) -> ArrayOrTensor:
-    """The masks that hold any neighbour of each pixel.
+    """Masks that hold any neighbour of each pixel.
 
     Args:
         bits: Packed memberships of B pictures with n pixels each [B · n, W]: NumPy uint64, or a tensor as int64.
@@ -130,16 +130,21 @@ def neighbor_memberships(bits: ArrayOrTensor, neighbors: ArrayOrTensor) -> Array
     check_shape("neighbors", neighbors, (None, None, None))
     pictures, count, columns = neighbors.shape
     check_shape("bits", bits, (pictures * count, None))
-    table = bits.reshape(pictures, count, -1)
-    if isinstance(bits, np.ndarray):
-        take = np.take_along_axis
-    else:
-        from torch import take_along_dim as take
-    found = 0 * table
+    table = bits.reshape(pictures, count, bits.shape[1])
+    union = 0 * table
     for column in range(columns):
         index = neighbors[:, :, column, None]  # [B, n, 1]
-        found |= take(table, index.clip(0), 1) * (index >= 0)
-    return found.reshape(bits.shape)
+        union |= _rows(table, index.clip(0)) * (index >= 0)
+    return union.reshape(bits.shape)
+
+
+def _rows(table: ArrayOrTensor, index: ArrayOrTensor) -> ArrayOrTensor:
+    """Rows [B, n, W] of each picture's table [B, n, W] at indices [B, n, 1]."""
+    if isinstance(table, np.ndarray):
+        return np.take_along_axis(table, index, 1)
+    import torch
+
+    return torch.take_along_dim(table, index, 1)
 
 
 def _nearest(points: np.ndarray, count: int) -> np.ndarray:
@@ -148,15 +153,15 @@ def _nearest(points: np.ndarray, count: int) -> np.ndarray:
 
     if count < 1:
         return np.zeros((len(points), 0), np.int64)
-    _, found = cKDTree(points).query(points, count + 1)
-    # A point finds itself, though not always first and, among many equal points, not always at all.
-    itself = found == np.arange(len(points))[:, None]
+    _, nearest = cKDTree(points).query(points, count + 1)
+    # Among the nearest is the point itself, though not always first and, among many equal points, not always at all.
+    itself: np.ndarray = nearest == np.arange(len(points))[:, None]
     itself[~itself.any(1), -1] = True
-    return found[~itself].reshape(len(points), count)
+    return np.asarray(nearest)[~itself].reshape(len(points), count)
 
 
 def border_crossings(edges: ArrayOrTensor, bits: ArrayOrTensor) -> ArrayOrTensor:
-    """Which edges cross the border of any mask.
+    """Find the edges that cross the border of any mask.
 
     Args:
         edges: Pixel indices [E, 2], int64; both ends in one picture.
@@ -173,8 +178,8 @@ def border_crossings(edges: ArrayOrTensor, bits: ArrayOrTensor) -> ArrayOrTensor
 def border_shares(edges: ArrayOrTensor, bits: ArrayOrTensor) -> ArrayOrTensor:
     """Share of the masks around an edge that have their border on it.
 
-    Where masks contradict each other, or draw one border a pixel apart, this is how much of the evidence speaks for the
-    border, while `border_crossings` says that some of it does.
+    Where masks contradict each other, or disagree by a pixel about one border, this is the part of the evidence that
+    speaks for the border, while `border_crossings` tells whether any does.
 
     Args:
         edges: Pixel indices [E, 2], int64; both ends in one picture.
@@ -200,7 +205,7 @@ def border_shares(edges: ArrayOrTensor, bits: ArrayOrTensor) -> ArrayOrTensor:
 def _bit_count(words: Tensor) -> Tensor:
     """Set bits of each int64 word.
 
-    PyTorch has no such operation. Shifts copy the sign, and each mask leaves out the places that it was copied to.
+    PyTorch has no such operation. Right shifts copy the sign bit; each mask removes the copies.
     """
     words = words - ((words >> 1) & 0x5555555555555555)  # of every 2 bits
     words = (words & 0x3333333333333333) + ((words >> 2) & 0x3333333333333333)  # of every 4
@@ -209,7 +214,7 @@ def _bit_count(words: Tensor) -> Tensor:
 
 
 def border_evidence(edges: ArrayOrTensor, bits: ArrayOrTensor, weighting: BorderWeighting) -> ArrayOrTensor:
-    """How much of the border penalty each edge gets [E]: `border_crossings` for "any", `border_shares` for "share".
+    """Extent to which each edge crosses a border [E]: `border_crossings` for "any", `border_shares` for "share".
 
     Raises:
         ConfigError: An unknown weighting.

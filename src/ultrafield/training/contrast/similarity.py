@@ -17,7 +17,7 @@ def pair_similarity(features: Tensor, pairs: Tensor, *, padded: bool = False) ->
     Args:
         features: Rows [N, D], float32 or float64.
         pairs: Row indices [P, 2], int64, on the device of `features`.
-        padded: Whether an index may be -1: such a pair has the similarity 0 and no gradient.
+        padded: Whether an index may be -1; such a pair has the similarity 0 and no gradient.
 
     Returns:
         [P], differentiable (once) in `features`. CPU tensors run through numba and CUDA tensors through Triton, which
@@ -42,7 +42,7 @@ def pair_similarity(features: Tensor, pairs: Tensor, *, padded: bool = False) ->
 
 
 def _has_padding(pairs: Tensor, rows: int, padded: bool) -> bool:
-    """Check the range first, as compiled loops read whatever an index points to."""
+    """Whether any pair has an index of −1; checks the range, as compiled loops read whatever an index points to."""
     if len(pairs) == 0:
         return False
     low, high = (bound.item() for bound in pairs.aminmax())
@@ -59,7 +59,7 @@ def pair_similarity_torch(features: Tensor, pairs: Tensor) -> Tensor:
 
 
 def take(values: Tensor, index: Tensor) -> Tensor:
-    """Values at indices, of which many may be the same; 0 and no gradient where the index is -1.
+    """Values at indices, many of which may be equal; 0 and no gradient where the index is -1.
 
     Args:
         values: [M].

@@ -19,18 +19,18 @@ _BETA1, _EPS = 0.9, 1e-15
 
 
 class FusedAdam:
-    """Adam with ε 1e-15 and β₁ 0.9 on all parameters of a field; its steps run in Triton and never wait for the device.
+    """Adam with β₁ 0.9 and ε 1e-15 on all parameters of a field, in Triton and without a wait for the device.
 
     Args:
-        field: Owner of the parameters, float32, all on one device.
-        lr: First learning rate.
+        field: Module whose parameters are optimised; float32, all on one device.
+        lr: Initial learning rate.
         beta2: Decay of squared gradients.
-        sparse: Whether a hash grid's entries, and their moments, stay as they are in steps in which their gradient is
-            exactly zero. Without it, this is `torch.optim.Adam`.
+        sparse: Whether entries of a hash grid whose gradient is exactly zero, and their moments, stay unchanged in a
+            step. Otherwise a step is that of `torch.optim.Adam`.
 
     Attributes:
         count: Steps done [1], int64, on the device.
-        lr: First learning rate [1], float64, on the device.
+        lr: Initial learning rate [1], float64, on the device.
     """
 
     def __init__(self, field: nn.Module, *, lr: float, beta2: float, sparse: bool = False) -> None:
@@ -45,11 +45,11 @@ class FusedAdam:
         self._square = {name: torch.zeros_like(value.detach()) for name, value in self._parameters.items()}
 
     def set_schedule(self, steps: int, floor: float) -> None:
-        """Let the learning rate fall to the fraction `floor` along half a cosine over so many steps."""
+        """Let the learning rate fall to the fraction `floor` of `lr` along half a cosine over `steps` steps."""
         self._steps, self._floor = steps, floor
 
     def zero_grad(self) -> None:
-        """Forget the gradients that the parameters hold."""
+        """Drop the gradients of the parameters."""
         for parameter in self._parameters.values():
             parameter.grad = None
 
@@ -58,7 +58,7 @@ class FusedAdam:
         """Update all parameters that have a gradient.
 
         Args:
-            gradients: Lasting, contiguous gradient buffers of some parameters, used instead of their `grad` and zeroed.
+            gradients: Contiguous gradient buffers of some parameters, read instead of their `grad`, and zeroed.
         """
         from .kernels.adam_gpu import adam_gpu, advance_gpu  # Triton exists only beside CUDA builds
 
@@ -80,14 +80,14 @@ class FusedAdam:
                 )
 
     def state_dict(self) -> dict[str, Any]:
-        """Step count, learning rate and moments, by the parameters' names."""
+        """Step count, learning rate, and moments by parameter name."""
         return {"step": self.count, "lr": self.lr, "average": dict(self._average), "square": dict(self._square)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a state in place: captured graphs stay valid.
+        """Return to a saved state, in place, so that captured graphs stay valid.
 
         Raises:
-            RunError: The state is not one of these parameters.
+            RunError: The state is that of other parameters.
         """
         own = self.state_dict()
         if _shapes(state) != _shapes(own):
@@ -100,7 +100,7 @@ class FusedAdam:
 
 
 def _shapes(state: dict[str, Any]) -> dict[str, Any]:
-    """What a state consists of."""
+    """Shapes of a state's tensors, nested like the state."""
     return {
         key: tuple(value.shape) if isinstance(value, Tensor) else _shapes(value) if isinstance(value, dict) else None
         for key, value in state.items()

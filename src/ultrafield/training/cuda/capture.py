@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
+
+if TYPE_CHECKING:
+    from torch.cuda import _POOL_HANDLE as PoolHandle
 
 _Result = TypeVar("_Result")
 _EAGER_CALLS = 2  # kernels are compiled and libraries warmed up before anything is recorded
 
 
+def graph_pool(device: torch.device) -> PoolHandle | None:
+    """Memory for the captured steps of one training; None for a CPU, which captures nothing."""
+    return torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+
+
 class CapturedStep(Generic[_Result]):
-    """A function that is run as it is at first, then recorded, then replayed.
+    """A function that is called as it is at first, then recorded, then replayed.
 
     The function must launch the same kernels with the same arguments every time: its inputs are tensors that are
-    changed in place, shapes never depend on data, and nothing waits for the device. Every call, also the first ones,
-    does the function's work exactly once.
+    changed in place, shapes never depend on data, and nothing waits for the device. Every call, including the first
+    ones, does the function's work exactly once.
 
     Args:
-        function: The step; what it returns are the same tensors, filled anew, after every replay.
+        function: The step; it returns tensors, which every replay fills anew.
         generator: The CUDA generator it draws from.
-        pool: Memory that captured steps share, from `torch.cuda.graph_pool_handle`; what one returns is valid until
-            another one of the pool runs. None, for a CPU, runs the function as it is every time.
+        pool: Memory that captured steps share, from `graph_pool`; the result of one is valid until another one of the
+            pool runs. None never records.
     """
 
-    def __init__(self, function: Callable[[], _Result], *, generator: torch.Generator, pool: tuple | None) -> None:
+    def __init__(self, function: Callable[[], _Result], *, generator: torch.Generator, pool: PoolHandle | None) -> None:
         self._function, self._generator, self._pool = function, generator, pool
         self._calls = 0
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -45,7 +53,7 @@ class CapturedStep(Generic[_Result]):
         return self._result  # type: ignore[return-value]
 
     def _run_aside(self) -> _Result:
-        """Run on a stream of its own, as recording will: autograd remembers streams."""
+        """Run on another stream, as recording will: autograd remembers streams."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):

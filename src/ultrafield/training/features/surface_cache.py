@@ -1,7 +1,8 @@
-"""The samples that make up each training pixel, kept once the geometry is final."""
+"""The samples that each training pixel shows, computed once when the geometry is final."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,14 +18,14 @@ _RAYS_AT_ONCE = 1 << 16
 _RAYS_AT_ONCE_CUDA = 1 << 18
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SurfaceCache:
-    """Heaviest samples of every pixel of a pool.
+    """The heaviest samples of every pixel of a pool, packed.
 
     Attributes:
         offsets: First sample of each pixel, and S [P + 1], int64.
         t: Distance along the pixel's unit ray [S], float32.
-        weights: Rendering weights [S], float32; what a pixel's weights lack to 1 counts as background.
+        weights: Rendering weights [S], float32; one minus their sum is the weight of a pixel's background.
     """
 
     offsets: Tensor
@@ -32,7 +33,7 @@ class SurfaceCache:
     weights: Tensor
 
     def gather(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Samples of some pixels [R]: their offsets [R + 1], distances [S'] and weights [S']."""
+        """Samples of pool pixels [R]: offsets [R + 1], distances [S'] and weights [S']."""
         counts = self.offsets[pixels + 1] - self.offsets[pixels]
         offsets = run_offsets(counts)
         total = int(offsets[-1])
@@ -41,9 +42,9 @@ class SurfaceCache:
         return offsets, self.t[index], self.weights[index]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PaddedCache:
-    """Heaviest samples of every pixel of a pool, as many for each: what steps of fixed shape read.
+    """The heaviest samples of every pixel of a pool, with equal room for each: for steps of fixed shape.
 
     Attributes:
         t: Distance along the pixel's unit ray [P, C], float32, near to far; 0 where a pixel has fewer samples.
@@ -55,7 +56,10 @@ class PaddedCache:
 
 
 def keep_heaviest(traced: Traced, count: int) -> SurfaceCache:
-    """The `count` heaviest samples of each ray, near to far; the sum of each ray's weights is kept."""
+    """Keep the `count` heaviest samples of each ray, near to far.
+
+    The weights of those that are kept are scaled so that they sum to the opacity of the ray.
+    """
     offsets, weights = traced.samples.offsets, traced.weights
     rays = ray_indices(offsets, len(weights))
     # Two stable sorts order the samples by ray, then by falling weight: the rank within the ray follows.
@@ -72,13 +76,13 @@ def keep_heaviest(traced: Traced, count: int) -> SurfaceCache:
 
 
 @torch.no_grad()
-def build_cache(field: RadianceField, pool: PixelPool, count: int, advance) -> SurfaceCache:
+def build_cache(field: RadianceField, pool: PixelPool, count: int, advance: Callable[[int], None]) -> SurfaceCache:
     """Trace every pixel of a pool and keep its heaviest samples.
 
     Args:
         field: Final geometry.
         pool: Training pixels.
-        count: Samples kept per pixel.
+        count: Most samples per pixel.
         advance: Called with the number of pixels done so far.
     """
     total, device = len(pool.colors), pool.colors.device
@@ -105,8 +109,10 @@ def _trace_pixels(field: RadianceField, pool: PixelPool, pixels: Tensor, has_ray
 
 
 @torch.no_grad()
-def build_padded_cache(field: RadianceField, pool: PixelPool, count: int, advance) -> PaddedCache:
-    """`build_cache` with as many places for every pixel, on a CUDA device."""
+def build_padded_cache(
+    field: RadianceField, pool: PixelPool, count: int, advance: Callable[[int], None]
+) -> PaddedCache:
+    """`build_cache` with room for `count` samples of every pixel, on a CUDA device."""
     from ...field.kernels.select_gpu import select_heaviest
 
     total, device = len(pool.colors), pool.colors.device

@@ -1,8 +1,8 @@
-"""What the masks of all views say of a comparison that was drawn from the masks of one.
+"""Weights of comparisons by the votes of all views: each comparison is drawn from the masks of a single one.
 
 A rendered feature is a function of the surface point that a pixel shows, so pixels of other views that show the same
-point add no pairs. What they add is a verdict: views meet in voxels, and the masks that hold two voxels in all views
-that show both are added up as the engine "lift" adds them; views without masks say nothing.
+point add no comparisons, but they add evidence. Pixels of all views are brought together in voxels; over all views that
+show two voxels, the masks that hold both are summed as the engine "lift" sums them. Views without masks do not vote.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from ..contrast.pairs import Pairs
 from ..pixels import PixelPool
 from .surface_cache import PaddedCache, SurfaceCache
 
-_LEAST_OPACITY = 0.5  # a pixel that shows less than this of a surface shows none
-_MOST_BYTES = 4 << 30  # of a table
+_LEAST_OPACITY = 0.5  # a less opaque pixel shows no surface
+_MOST_BYTES = 4 << 30  # size of a table
 _PIXELS_AT_ONCE = 1 << 22
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VoteTable:
     """The masks that hold each of N voxels in each of V views, and which voxel each pixel shows.
 
-    What no mask of a view holds counts as one more mask.
+    All that no mask of a view holds counts as one more mask.
 
     Attributes:
         voxel: Voxel of every pixel of the pool [P], int64; −1 where it shows no surface.
@@ -49,9 +49,9 @@ class VoteTable:
     weights: Tensor
 
     def shares(self, voxels: Tensor) -> Tensor:
-        """Σ weights of the masks that hold both voxels of each pair / Σ of those that hold either, over all views.
+        """Σ weights of the masks that hold both voxels of a pair / Σ weights of those that hold either.
 
-        Only views that show both count. Nothing waits for the device.
+        The sums are over the views that show both voxels. Nothing waits for the device.
 
         Args:
             voxels: Pairs [K, 2], int64; −1 for none.
@@ -66,21 +66,19 @@ class VoteTable:
         from .kernels.votes_cpu import vote_shares_cpu
 
         shares = torch.empty(len(voxels))
-        tables = (self.codes.view(torch.uint64), self.sums, self.weights)
-        vote_shares_cpu(voxels.numpy(), *(table.numpy() for table in tables), shares.numpy())
+        codes = self.codes.view(torch.uint64).numpy()
+        vote_shares_cpu(voxels.numpy(), codes, self.sums.numpy(), self.weights.numpy(), shares.numpy())
         return shares
 
     def weigh(self, pixels: Tensor, pairs: Pairs) -> Pairs:
-        """The comparisons, with the weight of each negative: by how much its share is below that of the positive.
-
-        A negative that belongs to the anchor no less than the positive does, by the masks of all views, has weight 0.
+        """Weigh each negative by how far its share with the anchor is below that of the positive; by 0 if it is not.
 
         Args:
             pixels: Pool index of each sampled pixel [N], int64.
-            pairs: Comparisons between these, K with n negatives each.
+            pairs: K comparisons between these pixels, with n negatives each.
         """
-        shown, ends = self.voxel[pixels], flat_pairs(pairs, self.voxel.device)
-        shares = self.shares(torch.where(ends >= 0, shown[ends.clamp(min=0)], -1))
+        voxel, ends = self.voxel[pixels], flat_pairs(pairs, self.voxel.device)
+        shares = self.shares(torch.where(ends >= 0, voxel[ends.clamp(min=0)], -1))
         positive, negative = split_pairs(shares, pairs)
         return replace(pairs, weight=(positive[:, None] - negative).clamp(min=0))
 
@@ -88,14 +86,14 @@ class VoteTable:
 def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCache, edge: float) -> VoteTable:
     """Find the voxels that each view shows, and the masks that hold them.
 
-    A view's word on a voxel is that of its last pixel there.
+    If several pixels of a view fall into a voxel, the last one counts.
 
     Args:
         pool: Training pixels.
         masks: Masks of their views.
-        cache: The pixels' samples.
-        edge: Of a voxel of the cube of half extent 0.5, normalised frame, from 1e-4 on; twice, four times … as much if
-            the table would take more than 4 GB otherwise.
+        cache: The surface samples of every pixel.
+        edge: Edge of the voxels in the cube of half extent 0.5, normalised frame, ≥ 1e-4; doubled until the table takes
+            at most 4 GiB.
 
     Returns:
         The table, on the device of the pool.
@@ -105,19 +103,19 @@ def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCac
         voxels, count = _number_voxels(_voxel_keys(pool, cache, edge))
         if count * len(masks.sets) * (8 * words + 4) <= _MOST_BYTES or edge > 1:
             break
-        edge *= 2  # surfaces of many views and fog have more voxels than say anything
+        edge *= 2  # large captures and fog occupy many voxels
     voxel = voxels.cpu().numpy()
     codes = np.zeros((count, len(masks.sets), words), np.uint64)
     sums = np.full((count, len(masks.sets)), -1, np.float32)
     weights = np.zeros((len(masks.sets), 64 * words), np.float32)
 
     def fill(index: int) -> None:
-        view, shown = masks.sets[index], voxel[masks.starts[index] : masks.starts[index + 1]]
-        if len(view) == 0:  # nothing was drawn, so nothing is said
+        view, of_pixel = masks.sets[index], voxel[masks.starts[index] : masks.starts[index + 1]]
+        if len(view) == 0:  # views without masks do not vote
             return
-        codes[shown[shown >= 0], index] = _memberships(view, words)[shown >= 0]
+        codes[of_pixel[of_pixel >= 0], index] = _memberships(view, words)[of_pixel >= 0]
         seen = np.zeros(count, bool)
-        seen[shown[shown >= 0]] = True
+        seen[of_pixel[of_pixel >= 0]] = True
         flags = unpack_bits(codes[seen, index])  # [seen, 64 W]
         sizes = flags.sum(0, dtype=np.int64)
         weights[index] = mask_weights(sizes)
@@ -132,7 +130,7 @@ def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCac
 
 
 def _memberships(masks: MaskSet, words: int) -> np.ndarray:
-    """Packed memberships of a view's pixels [H · W, W], uint64, with one more mask for what none holds."""
+    """Packed memberships of a view's pixels [H · W, W], uint64, with one more mask of the pixels that none holds."""
     bits = masks.bits.reshape(masks.shape[0] * masks.shape[1], -1)
     codes = np.zeros((len(bits), words), np.uint64)
     codes[:, : bits.shape[1]] = bits
@@ -142,11 +140,11 @@ def _memberships(masks: MaskSet, words: int) -> np.ndarray:
 
 @torch.no_grad()
 def _voxel_keys(pool: PixelPool, cache: SurfaceCache | PaddedCache, edge: float) -> Tensor:
-    """A number for the voxel that the mean sample of each pixel lies in [P], int64; −1 where no surface is shown.
+    """Key of the voxel that holds the mean sample of each pixel [P], int64; −1 where a pixel shows no surface.
 
-    Around the cube of half extent 0.5 lie boxes of twice the size each, whose voxels are twice as large.
+    The cube of half extent 0.5 is nested in boxes of twice the size each, whose voxels are twice as large.
     """
-    along = math.ceil(0.5 / edge) + 1  # voxels from the middle of a box to beyond its face
+    along = math.ceil(0.5 / edge) + 1  # voxels from the centre of a box to beyond its face
     keys = []
     for pixels in torch.arange(len(pool.colors), device=pool.colors.device).split(_PIXELS_AT_ONCE):
         opacity, reach = _opacity_and_reach(cache, pixels)
@@ -161,7 +159,7 @@ def _voxel_keys(pool: PixelPool, cache: SurfaceCache | PaddedCache, edge: float)
 
 
 def _opacity_and_reach(cache: SurfaceCache | PaddedCache, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Sums of the weights, and of weights times distances, of each pixel's samples."""
+    """Σ weight and Σ weight · distance of each pixel's samples."""
     if isinstance(cache, PaddedCache):
         weights = cache.weights[pixels]
         return weights.sum(1), (weights * cache.t[pixels]).sum(1)
@@ -171,7 +169,7 @@ def _opacity_and_reach(cache: SurfaceCache | PaddedCache, pixels: Tensor) -> tup
 
 
 def _number_voxels(keys: Tensor) -> tuple[Tensor, int]:
-    """Keys other than −1, numbered through [P], int64; and how many there are."""
-    shown = keys >= 0
-    found, numbers = torch.unique(keys[shown], return_inverse=True)
-    return torch.full_like(keys, -1).masked_scatter(shown, numbers), len(found)
+    """Consecutive number of each key [P], int64, −1 for the key −1; and the number of distinct keys."""
+    has_voxel = keys >= 0
+    distinct, numbers = torch.unique(keys[has_voxel], return_inverse=True)
+    return torch.full_like(keys, -1).masked_scatter(has_voxel, numbers), len(distinct)

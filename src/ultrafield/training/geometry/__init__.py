@@ -1,8 +1,7 @@
-"""Training of density and colour."""
+"""Training of density and colour from pictures."""
 
 from __future__ import annotations
 
 from .poses import posed
-from .trainer import fit_geometry
 
-__all__ = ["fit_geometry", "posed"]
+__all__ = ["posed"]

@@ -1,4 +1,4 @@
-"""Small corrections of the camera poses, learned with the field."""
+"""Refinement of the camera poses together with the field."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LR = 1e-6  # the published rate
 
 
 def posed(scene: Scene, field: RadianceField) -> Scene:
-    """The scene with the training poses that were refined together with a field; itself if they were not."""
+    """The scene with the training poses that were refined together with a field; the scene itself if none were."""
     if len(field.train_poses) == 0:
         return scene
     c2w = field.train_poses.cpu().numpy().astype(np.float64)
@@ -25,32 +25,32 @@ def posed(scene: Scene, field: RadianceField) -> Scene:
 
 
 class PoseRefinement:
-    """A rotation vector and a shift for each camera, with their own Adam.
+    """A rotation vector and a translation for each camera, with their own Adam.
 
     Args:
-        c2w: Poses at the start [N, 3, 4].
+        c2w: Initial poses [N, 3, 4], normalised frame.
     """
 
     def __init__(self, c2w: Tensor) -> None:
-        self._start = c2w
+        self._initial = c2w
         self._delta = torch.zeros(len(c2w), 6, device=c2w.device, requires_grad=True)
         self._optimizer = torch.optim.Adam([self._delta], lr=_LR)
 
     def poses(self) -> Tensor:
-        """Corrected poses [N, 3, 4], differentiable in the corrections."""
+        """Corrected poses [N, 3, 4], normalised frame, differentiable in the corrections."""
         x, y, z = self._delta[:, :3].unbind(1)
         zero = torch.zeros_like(x)
         cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).view(-1, 3, 3)
         rotation = torch.linalg.matrix_exp(cross)
-        centres = self._start[:, :, 3] + self._delta[:, 3:]
-        return torch.cat([rotation @ self._start[:, :, :3], centres[:, :, None]], dim=2)
+        centres = self._initial[:, :, 3] + self._delta[:, 3:]
+        return torch.cat([rotation @ self._initial[:, :, :3], centres[:, :, None]], dim=2)
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Drop the gradients of the corrections."""
         self._optimizer.zero_grad()
 
     def step(self) -> None:
-        """One step of Adam."""
+        """Do one step of Adam."""
         self._optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class PoseRefinement:
         return {"delta": self._delta.detach().clone(), "optimizer": self._optimizer.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to a saved state."""
+        """Return to a saved state."""
         with torch.no_grad():
             self._delta.copy_(state["delta"])
         self._optimizer.load_state_dict(state["optimizer"])

@@ -16,9 +16,9 @@ def smoothness_loss(depth: Tensor, opacity: Tensor, *, min_opacity: float, toler
 
     Args:
         depth: Expected z-depth [Q, 4], normalised units.
-        opacity: [Q, 4]; quadruples with one at most `min_opacity` do not count.
-        min_opacity: Least opacity; the paper's is 0.9.
-        tolerance: Third difference that costs nothing; the paper's is 0.1.
+        opacity: [Q, 4]; a quadruple counts if all four exceed `min_opacity`.
+        min_opacity: The paper's is 0.9.
+        tolerance: Scaled third difference up to which the loss is 0; the paper's is 0.1.
 
     Returns:
         Scalar, differentiable in `depth`.

@@ -1,4 +1,4 @@
-"""Training of density and colour from pictures.
+"""Geometry steps led by the host, with as many samples as the rays turn out to have.
 
 Source: Müller et al. 2022 (fields, occupancy); Barron et al. 2022 (distortion); He et al. 2024 (depth smoothness).
 """
@@ -6,43 +6,32 @@ Source: Müller et al. 2022 (fields, occupancy); Barron et al. 2022 (distortion)
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...config import Config, GeometryConfig
-from ...errors import TrainingError
+from ...config import Config
 from ...field.model import RadianceField
 from ...field.render import sample_positions, trace
 from ...field.samples import NEGLIGIBLE, Samples
 from ...field.volrend import accumulate, distortion, render_weights
 from ...scene import Scene
-from ..checkpoint import fingerprint, goes_on, new_geometry, start_from
-from ..contrast.mask_pool import check_masks
-from ..loop import run_steps
-from ..pixels import PixelPool, pixel_pool
 from ..schedule import adam, cosine_lr
+from .base import GeometryTrainer
+from .limits import FEWEST_RAYS, MOST_RAYS, PROBES, REFERENCE_STEP
+from .losses import depth_smoothness, ray_losses, spread_axis
 from .poses import PoseRefinement
-from .quadruples import find_quadruples
-from .smoothness import smoothness_loss
-
-if TYPE_CHECKING:
-    from ..cuda.geometry import DeviceGeometryTrainer
-
-REFERENCE_STEP = 3**0.5 / 1024  # over which `occupancy_opacity` is meant
-FEWEST_RAYS, MOST_RAYS = 256, 1 << 16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RayBatch:
-    """Rays of one step.
+    """Rays of one step, normalised frame.
 
     Attributes:
-        origins: [R, 3].
-        directions: [R, 3], unit length.
-        cosine: z-depth of a point at unit distance [R].
+        origins: [R, 3], float32.
+        directions: [R, 3], float32, unit length.
+        cosine: z-depth of a point at unit distance along each ray [R], float32.
     """
 
     origins: Tensor
@@ -50,16 +39,16 @@ class RayBatch:
     cosine: Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Rendered:
     """Differentiable rendering of a batch.
 
     Attributes:
         color: [R, 3], without background.
         opacity: [R].
-        depth: Expected z-depth [R], not divided by the opacity.
-        weights: [S].
-        samples: The samples behind them.
+        depth: Σ weight · z-depth [R], not divided by the opacity.
+        weights: Rendering weights of the samples [S].
+        samples: The visible samples along the rays.
     """
 
     color: Tensor
@@ -84,87 +73,44 @@ def render_rays(field: RadianceField, batch: RayBatch, jitter: Tensor) -> Render
     return Rendered(sums[:, :3], sums[:, 3], sums[:, 4] * batch.cosine, weights, samples)
 
 
-def fit_geometry(
-    scene: Scene,
-    config: Config,
-    *,
-    device: torch.device | str = "cpu",
-    out: Path | None = None,
-    initial: RadianceField | None = None,
-    progress: bool = True,
-) -> RadianceField:
-    """Train a radiance field on the training views.
+class HostGeometryTrainer(GeometryTrainer):
+    """Steps for the CPU, and for the refinement of camera poses on any device.
+
+    Only these steps have gradients with respect to rays, which refined poses need.
 
     Args:
         scene: Pictures and cameras; masks only for depth smoothness.
         config: `config.geometry` and the seed.
         device: Where to train.
-        out: Run folder for log.jsonl and the state from which an interrupted training goes on.
-        initial: Field to start from, of the same sizes; a random one if None.
-        progress: Whether to show a bar.
 
-    Returns:
-        The trained field, on `device`; its `train_poses` are the refined ones, if poses were refined.
-
-    Raises:
-        SceneError: Depth smoothness is wanted and a training view has no masks.
-        TrainingError: The loss is not finite, or the field became empty.
-        RunError: `initial` has other sizes.
+    Attributes:
+        rays: Number of rays of the next step.
+        poses: Corrections of the camera poses; None if they are not refined.
     """
-    if config.geometry.depth_smooth:
-        check_masks(scene)
-    trainer = _trainer(scene, config, torch.device(device))
-    start_from(trainer.field, initial)
-    run_steps(trainer, "geometry", config.geometry.steps, out=out, progress=progress)
-    if not bool(trainer.field.occupancy.occupied.any()):
-        raise TrainingError("geometry: the density field is empty; are poses and scale of the scene right?")
-    if isinstance(trainer, _GeometryTrainer) and trainer.poses is not None:
-        trainer.field.train_poses = trainer.poses.poses().detach()
-    return trainer.field
 
-
-def _trainer(scene: Scene, config: Config, device: torch.device) -> _GeometryTrainer | DeviceGeometryTrainer:
-    """What suits the device; only the steps of the CPU have gradients towards poses."""
-    if device.type == "cuda" and not config.geometry.refine_poses:
-        from ..cuda.geometry import DeviceGeometryTrainer
-
-        return DeviceGeometryTrainer(scene, config, device)
-    return _GeometryTrainer(scene, config, device)
-
-
-class _GeometryTrainer:
-    """Steps with as many samples as the rays happen to have; for the CPU, and for refined poses anywhere."""
+    optimizer: torch.optim.Adam
 
     def __init__(self, scene: Scene, config: Config, device: torch.device) -> None:
-        settings: GeometryConfig = config.geometry
-        self.scene, self.settings, self.device = scene, settings, device
-        self.fingerprint = fingerprint(config.seed, settings)
-        self.field = new_geometry(scene, settings, torch.Generator().manual_seed(config.seed)).to(device)
-        self.pool: PixelPool = pixel_pool(scene, device)
-        self.generator = torch.Generator(device=device).manual_seed(config.seed)
+        super().__init__(scene, config, device)
+        settings = self.settings
         self.rays = settings.rays
         self.optimizer = adam(self.field, lr=settings.lr, beta2=settings.beta2)
         self.poses = PoseRefinement(self.pool.rays.c2w) if settings.refine_poses else None
-        self.smooth_from = int(settings.depth_smooth_from * settings.steps)
-        self.quadruples = find_quadruples(scene.train, device) if settings.depth_smooth else None
+
+    def finished(self) -> RadianceField:
+        """The field, after the last step, with the refined poses if there are any."""
+        if self.poses is not None:
+            self.field.train_poses = self.poses.poses().detach()
+        return self.field
 
     def step(self, step: int) -> dict[str, Tensor]:
-        """One optimiser step; returns the losses."""
+        """Do one optimiser step; returns the losses."""
         settings = self.settings
         if step % settings.occupancy_every == 0:
-            self.field.occupancy.update(
-                self.field.density,
-                everywhere=step < settings.occupancy_warmup,
-                threshold=settings.occupancy_opacity / REFERENCE_STEP,
-                decay=settings.occupancy_decay,
-                generator=self.generator,
-            )
+            self._refresh_occupancy(step)
         pixels = self.pool.draw(self.rays, self.generator, same_image=settings.ray_sampling == "same_image")
-        batch = self._batch(*self.pool.locate(pixels))
-        rendered = render_rays(self.field, batch, self._uniform(len(pixels)))
-        target, background = self._target(pixels)
-        losses = {"color": (rendered.color + (1 - rendered.opacity)[:, None] * background - target).square().mean()}
-        losses |= self._regularisers(rendered, step)
+        rendered = render_rays(self.field, self._batch(*self.pool.locate(pixels)), self.uniform(len(pixels)))
+        losses = self.losses(rendered, *self.target(pixels), step)
         total = torch.stack(list(losses.values())).sum()
         cosine_lr(self.optimizer, step, settings.steps, floor=settings.lr_floor)
         self.optimizer.zero_grad(set_to_none=True)
@@ -177,86 +123,71 @@ class _GeometryTrainer:
         self._adapt_rays(len(rendered.samples))
         return losses
 
-    def _regularisers(self, rendered: Rendered, step: int) -> dict[str, Tensor]:
-        settings, losses = self.settings, {}
-        opacity = rendered.opacity.clamp(1e-6, 1.0)
-        losses["opacity"] = settings.opacity_weight * -(opacity * opacity.log()).mean()
-        if settings.distortion_weight > 0:
-            losses["distortion"] = settings.distortion_weight * self._distortion(rendered).mean()
-        if settings.density_weight > 0 and step % settings.density_every == 0:
-            half = self.field.occupancy.half_extent
-            positions = (self._uniform(4096, 3) * 2 - 1) * half
-            losses["density"] = settings.density_weight * self.field.density(positions).mean()
-        if settings.depth_smooth and step >= self.smooth_from:
-            losses["smoothness"] = settings.depth_smooth_weight * self._smoothness()
+    def losses(self, rendered: Rendered, target: Tensor, background: Tensor, step: int) -> dict[str, Tensor]:
+        """Every loss of a step, weighted.
+
+        Args:
+            rendered: Rendering of R rays.
+            target: Colours of the picture [R, 3].
+            background: Colours behind the rendering, [R, 3] or [3].
+            step: Steps done before this one.
+        """
+        settings = self.settings
+        spread = self._distortion(rendered) if settings.distortion_weight > 0 else None
+        losses = ray_losses(rendered.color, rendered.opacity, target, background, settings, spread=spread)
+        if self.presses_density(step):
+            density = self.field.density(self.random_positions(PROBES))
+            losses["density"] = settings.density_weight * density.mean()
+        if self.smooths_depth(step):
+            losses["smoothness"] = self._smoothness()
         return losses
 
+    def _refresh_occupancy(self, step: int) -> None:
+        settings = self.settings
+        self.field.occupancy.update(
+            self.field.density,
+            everywhere=step < settings.occupancy_warmup,
+            threshold=settings.occupancy_opacity / REFERENCE_STEP,
+            decay=settings.occupancy_decay,
+            generator=self.generator,
+        )
+
     def _distortion(self, rendered: Rendered) -> Tensor:
-        t, delta = rendered.samples.t, rendered.samples.delta
-        if not self.field.bounded:  # far samples count by disparity, or the background would rule the loss
-            t, delta = t / (1 + t), delta / (1 + t).square()
-        return distortion(rendered.weights, t, delta, rendered.samples.offsets)
+        """Distortion of each ray [R]."""
+        samples = rendered.samples
+        t, delta = spread_axis(samples.t, samples.delta, bounded=self.field.bounded)
+        return distortion(rendered.weights, t, delta, samples.offsets)
 
     def _smoothness(self) -> Tensor:
-        settings, rays = self.settings, self.pool.rays
+        """Depth smoothness in the quadruples of a random picture, weighted."""
+        rays = self.pool.rays
         assert self.quadruples is not None
         view = torch.randint(self.pool.num_views, (1,), generator=self.generator, device=self.device)
-        drawn, live = self.quadruples.draw(view, settings.depth_smooth_pixels, self.generator)
+        drawn, live = self.quadruples.draw(view, self.settings.depth_smooth_pixels, self.generator)
         quadruples = drawn[: int(live)]
         has_ray = rays.directions[rays.starts[view] + quadruples].isfinite().all(-1).all(-1)
         quadruples = quadruples[has_ray]
         if len(quadruples) == 0:
             return torch.zeros((), device=self.device)
         pixels = quadruples.reshape(-1)
-        batch = self._batch(view.expand(len(pixels)), pixels)
-        rendered = render_rays(self.field, batch, self._uniform(len(pixels)))
-        depth = rendered.depth / rendered.opacity.clamp(min=1e-6)
-        return smoothness_loss(
-            depth.view(-1, 4),
-            rendered.opacity.view(-1, 4),
-            min_opacity=settings.depth_smooth_opacity,
-            tolerance=settings.depth_smooth_tolerance,
-        )
+        rendered = render_rays(self.field, self._batch(view.expand(len(pixels)), pixels), self.uniform(len(pixels)))
+        return depth_smoothness(rendered.depth, rendered.opacity, self.settings)
 
     def _batch(self, views: Tensor, pixels: Tensor) -> RayBatch:
         return RayBatch(*self.pool.rays.rays(views, pixels, None if self.poses is None else self.poses.poses()))
 
-    def _target(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Colours wanted [R, 3] and the background behind the rendering [R, 3] or [3]."""
-        known = None if self.scene.background is None else self.field.background
-        drawn = self._uniform(len(pixels), 3) if known is None or self.settings.random_background else None
-        return self.pool.wanted(pixels, known, drawn)
-
     def _adapt_rays(self, samples: int) -> None:
+        """Move half of the way to the number of rays that has as many samples as aimed for, to damp swings."""
         if self.settings.samples is not None:
-            wanted = self.rays * self.settings.samples / max(1, samples)
-            # Half-way steps damp the swing that a fresh occupancy grid causes.
-            self.rays = int(min(max(FEWEST_RAYS, 0.5 * (self.rays + wanted)), MOST_RAYS))
+            needed = self.rays * self.settings.samples / max(1, samples)
+            self.rays = int(min(max(FEWEST_RAYS, 0.5 * (self.rays + needed)), MOST_RAYS))
 
-    def _uniform(self, *shape: int) -> Tensor:
-        return torch.rand(shape, generator=self.generator, device=self.device)
+    def own_state(self) -> dict[str, Any]:
+        """Number of rays, and corrections of the poses."""
+        return {"rays": self.rays, "poses": None if self.poses is None else self.poses.state_dict()}
 
-    def state(self, step: int) -> dict[str, Any]:
-        """All that `restore` needs to go on from `step` as if nothing had happened."""
-        return {
-            "stage": "geometry",
-            "settings": self.fingerprint,
-            "step": step,
-            "rays": self.rays,
-            "field": self.field.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "poses": None if self.poses is None else self.poses.state_dict(),
-        }
-
-    def restore(self, state: dict[str, Any] | None) -> int:
-        """Go back to a saved state; returns the step to go on with."""
-        if state is None or not goes_on(state, "geometry", self.fingerprint):
-            return 0
-        self.field.load_state_dict(state["field"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
+    def restore_own(self, state: dict[str, Any]) -> None:
+        """Take number of rays and corrections from a saved state."""
         self.rays = state["rays"]
         if self.poses is not None and state["poses"] is not None:
             self.poses.load_state_dict(state["poses"])
-        return int(state["step"])

@@ -8,10 +8,10 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def draw_members(words, cumulative, rows, ranks):
-    """The member of a given rank of a packed set.
+    """Members of given ranks of packed sets.
 
     Args:
-        words: Packed sets [R, W], uint64; bit k % 64 of word k // 64 says whether the set holds k.
+        words: Packed sets [R, W], uint64; bit k % 64 of word k // 64 is set if the set holds k.
         cumulative: Members up to and including each word [R, W], int64.
         rows: Sets to draw from [T], int64.
         ranks: Ranks below the size of the set [T, P], int64.
@@ -46,14 +46,14 @@ def _lowest_bit(bits):
 
 @njit(cache=True, nogil=True)
 def first_mentions(neighbors):
-    """Which entries of a neighbour table [N, K] name a pair for the first time [N, K] bool; -1 names none."""
+    """Mark the entries of a neighbour table [N, K] that name a pair for the first time [N, K] bool; -1 names none."""
     fresh = np.empty(neighbors.shape, np.bool_)
     for node in range(neighbors.shape[0]):
         for column in range(neighbors.shape[1]):
             other = neighbors[node, column]
-            known = other < 0
+            repeated = other < 0
             if 0 <= other < node:
                 for back in neighbors[other]:
-                    known |= back == node
-            fresh[node, column] = not known
+                    repeated |= back == node
+            fresh[node, column] = not repeated
     return fresh

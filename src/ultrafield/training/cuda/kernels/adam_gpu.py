@@ -13,16 +13,16 @@ _TAU = tl.constexpr(6.283185307179586)
 def advance_gpu(
     step: Tensor, lr: Tensor, rates: Tensor, *, betas: tuple[float, float], steps: int, floor: float
 ) -> None:
-    """Count a step and work out what all parameters share.
+    """Count a step and compute the rates that all parameters share.
 
     Args:
         step: Steps done so far [1], int64; incremented.
-        lr: First learning rate [1], float64.
-        rates: Written [2], float32: the learning rate over the first moment's bias correction, and one over the square
+        lr: Initial learning rate [1], float64.
+        rates: Output [2], float32: the learning rate over the first moment's bias correction, and one over the square
             root of the second's.
         betas: Decays of the moments.
-        steps: Steps over which the rate falls along half a cosine; 0 keeps it.
-        floor: Fraction of it that is left in the end.
+        steps: Steps over which the rate falls along half a cosine; 0 keeps it constant.
+        floor: Fraction of the initial rate at the end.
     """
     _advance_kernel[(1,)](step, lr, rates, BETA1=betas[0], BETA2=betas[1], STEPS=steps, FLOOR=floor, num_warps=1)
 

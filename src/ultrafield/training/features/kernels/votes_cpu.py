@@ -9,7 +9,7 @@ from ....kernels.bits_cpu import weigh_bits
 
 @njit(cache=True, nogil=True, parallel=True)
 def vote_shares_cpu(pairs, codes, sums, weights, shares):
-    """Fill `shares` [K]; for the other arguments see `vote_shares_gpu`, whose int64 codes are uint64 here."""
+    """Write `shares` [K], float32; the other arguments are those of `vote_shares_gpu`, with codes as uint64."""
     for pair in prange(len(pairs)):
         first, second = pairs[pair]
         both = around = 0.0

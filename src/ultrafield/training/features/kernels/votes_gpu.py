@@ -11,12 +11,12 @@ _BLOCK = 128
 
 
 def vote_shares_gpu(pairs: Tensor, codes: Tensor, sums: Tensor, weights: Tensor) -> Tensor:
-    """Weights of the masks that hold both voxels of a pair / of those that hold either, over views that show both.
+    """Σ weights of the masks that hold both voxels of a pair / Σ of those that hold either, over views that show both.
 
     Args:
         pairs: Voxels [K, 2], int64; −1 for none.
         codes: Packed memberships [N, V, W], int64.
-        sums: Summed weights of the masks that hold the voxel [N, V], float32; negative where it is not shown.
+        sums: Summed weights of the masks that hold the voxel [N, V], float32; negative where a view does not show it.
         weights: Weight of every mask, zero-padded [V, 64 W], float32.
 
     Returns:
@@ -38,12 +38,12 @@ def _shares_kernel(pairs, codes, sums, weights, shares, count, views, WORDS: tl.
     real = pair < count
     first = tl.load(pairs + 2 * pair, mask=real, other=-1)
     second = tl.load(pairs + 2 * pair + 1, mask=real, other=-1)
-    held = (first >= 0) & (second >= 0)
+    present = (first >= 0) & (second >= 0)
     both = tl.zeros([BLOCK], tl.float32)
     around = tl.zeros([BLOCK], tl.float32)
     for view in range(views):
-        one = tl.load(sums + first * views + view, mask=held, other=-1.0)
-        other = tl.load(sums + second * views + view, mask=held, other=-1.0)
+        one = tl.load(sums + first * views + view, mask=present, other=-1.0)
+        other = tl.load(sums + second * views + view, mask=present, other=-1.0)
         voting = (one >= 0) & (other >= 0)
         if tl.max(voting.to(tl.int32), axis=0) > 0:  # few views show both voxels of a pair
             common = tl.zeros([BLOCK], tl.float32)

@@ -1,4 +1,4 @@
-"""Runs of a view's masks along its rows, compiled."""
+"""Runs of a view's masks along its rows."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def find_runs(
-    bits: np.ndarray, wanted: np.ndarray, shortest: int, places: np.ndarray, firsts: np.ndarray, lengths: np.ndarray
+    bits: np.ndarray, selected: np.ndarray, shortest: int, places: np.ndarray, firsts: np.ndarray, lengths: np.ndarray
 ) -> None:
     """Count the runs of each mask along the second axis, or write them.
 
-    In one thread: whoever looks at many views gives each one a thread of its own.
+    Single-threaded: callers give each of many views a thread of its own.
 
     Args:
         bits: Packed memberships [H, W, words], uint64, as in `MaskSet`.
-        wanted: Bits of the masks that are looked at [words], uint64.
-        shortest: Pixels that a run has at least.
-        places: Where each mask's next run goes [64 · words], int64; one is added for each run.
+        selected: Bits of the masks whose runs are sought [words], uint64.
+        shortest: Least number of pixels of a run.
+        places: Index at which each mask's next run is written [64 · words], int64; incremented for each run.
         firsts: Output: row-major index of the first pixel of each run [N], int32; empty if runs are only counted.
-        lengths: Output: its pixels [N], int32.
+        lengths: Output: number of pixels of each run [N], int32.
     """
     height, width, words = bits.shape
     begun = np.zeros(len(places), np.int64)
@@ -28,7 +28,7 @@ def find_runs(
         for word in range(words):
             before = np.uint64(0)
             for column in range(width + 1):
-                here = bits[row, column, word] & wanted[word] if column < width else np.uint64(0)
+                here = bits[row, column, word] & selected[word] if column < width else np.uint64(0)
                 changed = here ^ before
                 before = here
                 if changed == 0:

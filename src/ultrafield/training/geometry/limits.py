@@ -1,0 +1,8 @@
+"""Constants that geometry training has in common on every device."""
+
+from __future__ import annotations
+
+FEWEST_RAYS = 256  # of a step whose number of rays follows the samples they need
+MOST_RAYS = 1 << 16
+REFERENCE_STEP = 3**0.5 / 1024  # length over which `occupancy_opacity` is meant, normalised units
+PROBES = 4096  # random positions whose density is pressed down
