@@ -59,11 +59,11 @@ def test_trimesh_reads_the_same_points(tmp_path: Path, surface: Surface, tree: T
 
 
 def test_geographic_coordinates_keep_their_millimetres(tmp_path: Path, surface: Surface, tree: Tree) -> None:
-    shifted = replace(surface, points=surface.points.astype(np.float64) + np.array([5e5, 4.6e6, 0.0]))
+    shifted = replace(surface, to_user=Similarity(1.0, np.eye(3), np.array([5e5, 4.6e6, 0.0])))
     write_points(tmp_path / "points.ply", shifted, tree, np.array([0.5], np.float32))
     assert vertex_data(trimesh.load(tmp_path / "points.ply"))["y"].dtype == np.float64
     columns = read_ply(tmp_path / "points.ply").columns
-    np.testing.assert_array_equal(np.stack([columns[name] for name in "xyz"], axis=1), shifted.points)
+    np.testing.assert_array_equal(np.stack([columns[name] for name in "xyz"], axis=1), shifted.points_user)
 
 
 def vertex_data(cloud: trimesh.PointCloud) -> np.ndarray:

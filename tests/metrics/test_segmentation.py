@@ -358,8 +358,10 @@ class TestErrors:
             evaluate_segmentation([ONE], [ONE], truth, None, two, cameras)
         with pytest.raises(ValueError, match="cameras_rotate: expected 1, one per validation view, got 2"):
             evaluate_segmentation([ONE], [ONE], truth, None, cameras, two)
+        both = {"parts": truth.parts[[0, 0]], "objects": truth.objects[[0, 0]], "depth": None, "visible": None}
+        twice = replace(truth, names=("a", "b"), **both)
         with pytest.raises(ValueError, match="truth_rotate: expected 1, one per validation view, got 2"):
-            evaluate_segmentation([ONE], [ONE], truth, replace(truth, names=("a", "b")), cameras, cameras)
+            evaluate_segmentation([ONE], [ONE], truth, twice, cameras, cameras)
 
     def test_consistency_needs_cameras(self) -> None:
         with pytest.raises(ValueError, match="view consistency needs cameras_val and cameras_rotate"):

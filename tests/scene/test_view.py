@@ -41,7 +41,7 @@ def scene(**changes: Any) -> Scene:
     [
         ({"image": np.zeros((6, 8, 3), np.float32)}, "view 'a': image: expected uint8, got float32"),
         ({"image": np.zeros((6, 8), np.uint8)}, "view 'a': image: expected shape [*, *, 3], got [6, 8]"),
-        ({"image": np.zeros((3, 4, 3), np.uint8)}, "image, alpha and masks must have one size, got 4x3"),
+        ({"alpha": np.zeros((3, 4), np.uint8)}, "view 'a': image and alpha must have one size, got 8x6 pixels and 4x3"),
         ({"alpha": np.zeros((6, 8), bool)}, "view 'a': alpha: expected uint8, got bool"),
     ],
 )

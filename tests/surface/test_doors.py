@@ -391,7 +391,7 @@ def test_cameras_that_see_nothing_are_named(toy: Toy, tmp_path: Path) -> None:
         surface_from_points(scattered(50), cameras[[]])
     broken = cameras.c2w.copy()
     broken[3, 0, 0] = np.nan
-    with pytest.raises(ValueError, match="cameras: expected finite numbers, got others in camera 3"):
+    with pytest.raises(ValueError, match="c2w: camera 3: expected finite numbers"):
         surface_from_points(scattered(50), replace(cameras, c2w=broken))
 
 

@@ -61,4 +61,4 @@ def feature_trainer(
 def _votes(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCache, config: Config) -> VoteTable | None:
     """The votes of all views on comparisons; None if the settings ask for none."""
     voxel = config.features.vote_voxel
-    return vote_table(pool, masks, cache, voxel) if voxel else None
+    return None if voxel is None else vote_table(pool, masks, cache, voxel)
