@@ -25,30 +25,34 @@ def pyplot():
 
 @settings(deadline=None, max_examples=15)
 @given(trees(most=15))
-def test_every_cluster_has_a_line_from_birth_to_death(tree):
+def test_every_lasting_cluster_has_a_line_from_birth_to_death(tree):
     figure = pytest.importorskip("matplotlib.figure", reason="needs matplotlib")
     clusters = condense(tree, 1)
+    lasting = clusters.death - clusters.birth >= 0.01 * clusters.birth[0]
+    shown = sorted({0}.union(*(path_up(clusters, cluster) for cluster in np.flatnonzero(lasting))))
+    parents = np.array([shown.index(clusters.parents[cluster]) for cluster in shown[1:]], int)
     ax = tree.plot(ax=figure.Figure().subplots(), min_size=1)
     (lines,) = [collection for collection in ax.collections if type(collection).__name__ == "LineCollection"]
     segments = np.array([path.vertices for path in lines.get_paths()])
-    across, upright = segments[: len(clusters) - 1], segments[len(clusters) - 1 :]
-    np.testing.assert_allclose(upright[:, 0, 1], clusters.birth)
-    np.testing.assert_allclose(upright[1:, 1, 1], clusters.death[1:])
+    across, upright = segments[: len(shown) - 1], segments[len(shown) - 1 :]
+    np.testing.assert_allclose(upright[:, 0, 1], clusters.birth[shown])
+    np.testing.assert_allclose(upright[1:, 1, 1], clusters.death[shown[1:]])
     np.testing.assert_array_equal(upright[:, 0, 0], upright[:, 1, 0])
     # Crossbars lead from each cluster's upper end to its parent's lower end.
     np.testing.assert_array_equal(across[:, 0], upright[1:, 1])
-    np.testing.assert_array_equal(across[:, 1], upright[clusters.parents[1:], 0])
+    np.testing.assert_array_equal(across[:, 1], upright[parents, 0])
     # No two of the smallest clusters share a place, and the clusters inside one stand side by side.
-    smallest = np.setdiff1d(np.arange(len(clusters)), clusters.parents)
+    smallest = np.setdiff1d(np.arange(len(shown)), parents)
     assert sorted(upright[smallest, 0, 0]) == list(range(len(smallest)))
-    for cluster in range(len(clusters)):
-        inside = [x for x, c in zip(upright[smallest, 0, 0], smallest, strict=True) if cluster in path_up(clusters, c)]
+    ids = np.array(shown)[smallest]
+    for cluster in shown:
+        inside = [x for x, c in zip(upright[smallest, 0, 0], ids, strict=True) if cluster in path_up(clusters, c)]
         assert max(inside) - min(inside) == len(inside) - 1
 
 
 def path_up(clusters, cluster):
     while cluster >= 0:
-        yield cluster
+        yield int(cluster)
         cluster = clusters.parents[cluster]
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _MOST_NAMES = 40  # more ids than this along the axis cannot be read
 _UPRIGHT = 12  # more than this do not fit side by side unless they are turned
 _THIN, _THICK = 1.2, 7.0  # widths of lines, points
+_BRIEF = 0.01  # lifetime, as a fraction of the tree's height, below which a cluster is not drawn
 _TRUNK = "#41464f"
 
 
@@ -28,7 +29,8 @@ def plot(
     """Draw a dendrogram of a tree's substantial clusters.
 
     A cluster is a vertical line from the height at which it is complete to the height at which it is merged. A dot
-    marks the foot of each cluster without smaller ones. Line widths and dots grow with the number of leaves.
+    marks the foot of each cluster without smaller ones. Line widths and dots grow with the number of leaves. Smallest
+    clusters that last for less than a hundredth of the tree's height are left out.
 
     Args:
         tree: A merge tree.
@@ -44,7 +46,7 @@ def plot(
         BackendError: Matplotlib is not installed.
         ValueError: `min_size` is below 1.
     """
-    clusters = condense(tree, substantial_size(tree, min_size))
+    clusters = _lasting(condense(tree, substantial_size(tree, min_size)))
     if ax is None:
         ax = _new_axes(len(clusters) // 2 + 1)
     order, x = _places(clusters)
@@ -58,6 +60,26 @@ def plot(
     ax.spines[["top", "right", "bottom"]].set_visible(False)
     ax.tick_params(axis="x", length=0)
     return ax
+
+
+def _lasting(clusters: CondensedTree) -> CondensedTree:
+    """The clusters without those that merge almost as soon as they are complete and have nothing lasting inside."""
+    keep = clusters.death - clusters.birth >= _BRIEF * clusters.birth[0]
+    keep[0] = True
+    for cluster in range(len(clusters) - 1, 0, -1):  # children come after their parents
+        keep[clusters.parents[cluster]] |= keep[cluster]
+    number = np.cumsum(keep) - 1
+    for cluster in np.flatnonzero(~keep):
+        number[cluster] = number[clusters.parents[cluster]]  # what it holds is its parent's
+    return CondensedTree(
+        nodes=clusters.nodes[keep],
+        parents=np.append(-1, number[clusters.parents[keep][1:]]),
+        birth=clusters.birth[keep],
+        death=clusters.death[keep],
+        sizes=clusters.sizes[keep],
+        stability=clusters.stability[keep],
+        of_leaf=number[clusters.of_leaf],
+    )
 
 
 def _new_axes(columns: int) -> Axes:
