@@ -26,7 +26,7 @@ def geometry(balls, config):
     return fit_geometry(balls, replace(config, geometry=replace(config.geometry, steps=100)), progress=False)
 
 
-@pytest.fixture(params=[(0.0, 1), (0.05, 1), (0.05, 3)], ids=["alike", "votes", "votes, 3 negatives"])
+@pytest.fixture(params=[(None, 1), (0.05, 1), (0.05, 3)], ids=["alike", "votes", "votes, 3 negatives"])
 def trainers(balls, config, geometry, kernel_device, request):
     from ultrafield.training.cuda.features import DeviceFeatureTrainer
     from ultrafield.training.cuda.masks import DeviceMasks
@@ -39,11 +39,15 @@ def trainers(balls, config, geometry, kernel_device, request):
     device = torch.device(kernel_device)
     pool, masks = pixel_pool(balls, torch.device("cpu")), MaskPool(balls)
     cache = build_cache(geometry, pool, 4, lambda done: None)
-    own = vote_table(pool, masks, cache, config.features.vote_voxel) if config.features.vote_voxel > 0 else None
+    own = vote_table(pool, masks, cache, config.features.vote_voxel) if config.features.vote_voxel is not None else None
     here = HostFeatureTrainer(pool, masks, cache, own, config, bounded=True, device=torch.device("cpu"))
     padded = padded_cache(cache, 4, device)
     pixels = pixel_pool(balls, device)
-    votes = vote_table(pixels, masks, padded, config.features.vote_voxel) if config.features.vote_voxel > 0 else None
+    votes = (
+        vote_table(pixels, masks, padded, config.features.vote_voxel)
+        if config.features.vote_voxel is not None
+        else None
+    )
     there = DeviceFeatureTrainer(
         pixels, DeviceMasks(masks, config.features, device), padded, votes, config, bounded=True, device=device
     )
