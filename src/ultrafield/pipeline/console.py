@@ -12,6 +12,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from ..progress import track
+
 _Item = TypeVar("_Item")
 
 
@@ -55,10 +57,7 @@ class Report:
 
     def track(self, items: Iterable[_Item], total: int, name: str) -> Iterator[_Item]:
         """Go through `items` with a progress bar where stderr is a terminal."""
-        from rich.progress import Progress
-
-        with Progress(console=self.notes, transient=True, disable=not self.notes.is_terminal) as bar:
-            yield from bar.track(items, total=total, description=name)
+        return track(items, name, total, console=self.notes)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from ..io import read_image
 from ..masks import MaskSet
 from ..masks.read import find_masks, read_masks, same_aspect, size_text
 from ..parallel import in_threads, workers_for
+from ..progress import progress_bar
 from .frames import Frame, Listing, check_listed_size
 from .images import Color, blend, read_picture, resize
 from .view import View
@@ -88,7 +88,7 @@ def read_views(listing: Listing, options: ViewOptions, *, progress: bool) -> dic
     """
     tasks = [_task(listing, split, frame, options) for split, frames in listing.splits.items() for frame in frames]
     loaded: dict[int, LoadedView] = {}
-    with _progress_bar(len(tasks), wanted=progress) as advance:
+    with progress_bar("Reading pictures", len(tasks), show=progress) as advance:
         for masked in (True, False):
             sizes = {item.native: item.working for item in loaded.values()}
             chosen = [index for index, task in enumerate(tasks) if (task.mask_file is not None) == masked]
@@ -96,7 +96,7 @@ def read_views(listing: Listing, options: ViewOptions, *, progress: bool) -> dic
             items = in_threads(read, (tasks[index] for index in chosen), workers=workers_for(0))
             for index, item in zip(chosen, items, strict=True):
                 loaded[index] = item
-                advance()
+                advance(len(loaded))
     _check_mask_sizes([loaded[index] for index in range(len(tasks))])
     in_order = iter(range(len(tasks)))
     return {split: [loaded[next(in_order)] for _ in frames] for split, frames in listing.splits.items()}
@@ -176,15 +176,3 @@ def _check_mask_sizes(loaded: Sequence[LoadedView]) -> None:
                 f"{item.mask_file}: expected {size_text(other.mask_size[::-1])} as in {other.mask_file}, "
                 f"found {size_text(item.mask_size[::-1])}"
             )
-
-
-@contextmanager
-def _progress_bar(total: int, *, wanted: bool) -> Iterator[Callable[[], None]]:
-    """A bar of `total` steps on stderr if that is a terminal; yields the function that advances it."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not (wanted and console.is_terminal)) as bar:
-        task = bar.add_task("Reading pictures", total=total)
-        yield lambda: bar.advance(task)

@@ -11,6 +11,7 @@ from ..errors import ConfigError, SceneError
 from ..io import fresh_folder, read_json, write_image, write_json, write_npz
 from ..masks import write_masks
 from ..parallel import in_threads
+from ..progress import track
 from ..removal import check_ours, kinds
 from .raycast import Raycaster
 from .sam_like import clean_masks, sam_like_masks
@@ -128,8 +129,6 @@ class _Writer:
 
     def write(self, poses: dict[str, np.ndarray], *, progress: bool) -> None:
         """Render and write every split, then the files that describe them."""
-        from rich.progress import track
-
         jobs = [(split, index) for split in SPLITS for index in range(len(poses[split]))]
         seen: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
         origins: dict[str, list[str]] = {}
@@ -138,7 +137,7 @@ class _Writer:
             return self._view(*job, poses[job[0]][job[1]])
 
         views = in_threads(render, jobs, workers=self.config.threads)
-        tracked = track(views, "Rendering", len(jobs), disable=not progress)
+        tracked = track(views, "Rendering", len(jobs), show=progress)
         for job, (parts, depth, notes) in zip(jobs, tracked, strict=True):
             seen[job] = parts, depth
             origins.update(notes)

@@ -69,7 +69,7 @@ def _lasting(clusters: CondensedTree) -> CondensedTree:
     for cluster in range(len(clusters) - 1, 0, -1):  # children come after their parents
         keep[clusters.parents[cluster]] |= keep[cluster]
     number = np.cumsum(keep) - 1
-    for cluster in np.flatnonzero(~keep):
+    for cluster in np.flatnonzero(~keep).tolist():
         number[cluster] = number[clusters.parents[cluster]]  # what it holds is its parent's
     return CondensedTree(
         nodes=clusters.nodes[keep],
