@@ -21,8 +21,10 @@ from ultrafield.published.checkpoint import Checkpoint, read_checkpoint, write_c
 from ultrafield.published.evaluate import evaluate_main
 from ultrafield.published.masks import hierarchy_main
 from ultrafield.published.options import parse_options
+from ultrafield.published.parsing import PARSING_THRESHOLDS, below, parse_view
+from ultrafield.published.stored import read_view_list
 from ultrafield.published.train import render_main, train_main
-from ultrafield.published.views import PARSING_THRESHOLDS, Quality, below, parse_view, read_view_list, write_views
+from ultrafield.published.views import Quality, write_views
 
 pytestmark = pytest.mark.usefixtures("small_paper")
 

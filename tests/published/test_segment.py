@@ -30,7 +30,7 @@ from ultrafield.published.segment import (
     without_loners,
     write_cloud,
 )
-from ultrafield.published.views import PublishedView
+from ultrafield.published.stored import PublishedView
 
 
 def slow_labels(points: np.ndarray, numbers: np.ndarray, query: np.ndarray, k: int, threshold: float) -> int:

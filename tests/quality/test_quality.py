@@ -16,17 +16,11 @@ from ultrafield.labels import label_points, view_points
 from ultrafield.labels.stack import LabelStack
 from ultrafield.lift import build_graph
 from ultrafield.lift.kernels.votes_cpu import count_members
-from ultrafield.quality.agreement import (
-    PixelCounts,
-    ViewMaps,
-    _first_bits,
-    _same_ids,
-    broken_segments,
-    common_pixels,
-    count_pixels,
-)
 from ultrafield.quality.kernels.quality_cpu import best_nodes_cpu, crossings_cpu, seen_tree_cpu
+from ultrafield.quality.masks import _first_bits
+from ultrafield.quality.nesting import PixelCounts, broken_segments, count_pixels
 from ultrafield.quality.quality import Quality, assess
+from ultrafield.quality.views import ViewMaps, _same_ids, common_pixels
 from ultrafield.scene import Scene, Split, View
 from ultrafield.surface import Surface
 from ultrafield.ultrametric import AffinityGraph, Tree, build_tree, cut, leaves, levels, spread_cuts

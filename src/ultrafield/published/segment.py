@@ -23,8 +23,9 @@ from ..pipeline.console import Report
 from ..pipeline.guard import guarded
 from ..removal import check_ours, kinds, remove_ours
 from ..surface import Surface
+from .parsing import below
 from .segment_ids import largest_first, segment_palette
-from .views import PublishedView, below, epoch_folders, read_to_user, read_view, read_view_list
+from .stored import PublishedView, epoch_folders, read_to_user, read_view, read_view_list
 
 THRESHOLDS = np.arange(1, 51) / 100.0
 NUM_SEGMENTS = 200

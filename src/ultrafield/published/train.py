@@ -33,7 +33,8 @@ from ..scene import Scene, Split
 from ..scene.options import SceneOptions
 from .checkpoint import Checkpoint, build_fields, read_checkpoint, write_checkpoint
 from .options import PUBLISHED_SIZE, PublishedOptions, parse_options, published_config, remarks, scene_remarks
-from .views import VIEW_FILES, epoch_folders, write_views
+from .stored import VIEW_FILES, epoch_folders
+from .views import write_views
 
 if TYPE_CHECKING:
     from ..training import Fields

@@ -29,18 +29,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..cameras import Cameras, RenderedView, Similarity
+from ..cameras import Cameras, RenderedView
 from ..cameras.projection import back_project
-from ..errors import RunError, SceneError
 from ..export.renderings import FeatureColors, color_picture, depth_picture
-from ..io import atomic_write, read_json, write_image, write_json, write_npy
+from ..io import atomic_write, write_image, write_json, write_npy
 from ..parallel import in_threads, workers_for
 from ..pipeline.console import Report
-from ..removal import kinds
 from ..scene import Scene, View
-from ..ultrametric import AffinityGraph
 from .options import PublishedOptions
-from .segment_ids import largest_first, segment_palette
+from .parsing import parse_view
+from .segment_ids import segment_palette
+from .stored import similarity_matrix
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,16 +47,7 @@ if TYPE_CHECKING:
     from ..field import RadianceField
     from ..training import Fields
 
-VIEW_FILES = kinds(
-    r"(train_)?\d{3,}(_d|_f)?\.png",
-    r"(train_)?\d{3,}_(d|surface|p)\.npy",
-    r"(train_)?\d{3,}_f\.pth",
-    r"\d{3,}_s/\d\.\d{3}\.png",
-    r"(intrinsic|to_user)\.npy",
-    r"views\.json",
-)
 PARTNET_DENSITY = 5.0  # factor on the density when PartNet is rendered, as published
-PARSING_THRESHOLDS = np.arange(1, 101) / 100.0
 # Bytes of a view that exist at once, per pixel and per channel: comparing and parsing, and the features, their half and
 # differences of neighbours, of the view that is written and of those that wait.
 _PER_PIXEL, _PER_CHANNEL = 450, 4 * 8
@@ -103,24 +93,6 @@ class Quality:
         return f"test/psnr {psnr}{some}  test/ssim {self.ssim:.4f}"
 
 
-@dataclass(frozen=True)
-class ViewList:
-    """Stems of the views in a folder: those of `--render_train`, and the test views in order."""
-
-    training: tuple[str, ...]
-    test: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class PublishedView:
-    """What 3D segmentation needs of one view: depth [H·W], surface points [H·W, 3], features [H·W, D], and its size."""
-
-    depth: np.ndarray
-    surface: np.ndarray
-    features: np.ndarray | None
-    shape: tuple[int, int]
-
-
 def jobs_of(scene: Scene, options: PublishedOptions) -> list[Job]:
     """The views to render, in published order: training, validation and rotated ones, as far as asked for."""
     jobs = []
@@ -150,7 +122,7 @@ def write_views(
 
     writer = None if folder is None else _Writer(folder, fields, options)
     if folder is not None:
-        write_npy(folder / "to_user.npy", _matrix(scene.to_user))
+        write_npy(folder / "to_user.npy", similarity_matrix(scene.to_user))
     geometry = denser(fields.geometry, PARTNET_DENSITY if options.dataset_name == "partnet" else 1.0)
     jobs = jobs_of(posed(scene, fields.geometry), options)
 
@@ -260,45 +232,6 @@ class _Writer:
         return self._folder / f"{job.stem}{ending}"
 
 
-def parse_view(features: np.ndarray, keep: int) -> Iterator[tuple[float, np.ndarray]]:
-    """Segment one view by itself at every threshold.
-
-    Neighbouring pixels whose features are nearer than the threshold belong together.
-
-    Args:
-        features: [H, W, D], float32.
-        keep: Segments kept, the largest; pixels of all others get the id `keep`.
-
-    Yields:
-        Threshold and labels [H, W], int64, the largest segment being 0.
-    """
-    from ..ultrametric import build_tree, cut
-
-    height, width, _ = features.shape
-    tree = build_tree(_pixel_graph(features), linkage="single")
-    for threshold in PARSING_THRESHOLDS:
-        nodes = cut(tree, below(threshold))
-        yield float(threshold), largest_first(nodes, keep).reshape(height, width)
-
-
-def below(threshold: float) -> float:
-    """The largest float32 under `threshold`: a cut there joins what is strictly nearer, as published."""
-    return float(np.nextafter(np.float32(threshold), np.float32(0.0)))
-
-
-def _pixel_graph(features: np.ndarray) -> AffinityGraph:
-    """4-neighbouring pixels and the distances of their features."""
-    height, width, _ = features.shape
-    ids = np.arange(height * width).reshape(height, width)
-    down = np.stack([ids[:-1].ravel(), ids[1:].ravel()], axis=1)
-    right = np.stack([ids[:, :-1].ravel(), ids[:, 1:].ravel()], axis=1)
-    vertical = np.linalg.norm(features[1:] - features[:-1], axis=-1).ravel()
-    horizontal = np.linalg.norm(features[:, 1:] - features[:, :-1], axis=-1).ravel()
-    distance = np.minimum(np.concatenate([vertical, horizontal]), 2.0).astype(np.float32)
-    edges = np.concatenate([down, right]).astype(np.int64)
-    return AffinityGraph(height * width, edges, distance, np.ones(len(edges), np.float32), 2.0)
-
-
 def _intrinsic_matrix(cameras: Cameras, index: int) -> np.ndarray:
     fx, fy, cx, cy = cameras.intrinsics[index]
     return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]], np.float32)
@@ -311,73 +244,3 @@ def _save_tensor(path: Path, array: np.ndarray) -> None:
     torch.save(torch.from_numpy(array), buffer)
     with atomic_write(path) as file:
         file.write(buffer.getbuffer())
-
-
-def epoch_folders(root: Path) -> list[Path]:
-    """The folders of rendered views of an experiment, by ascending epoch."""
-    found = (entry for entry in root.glob("*") if entry.is_dir() and entry.name.isdecimal())
-    return sorted(found, key=lambda entry: int(entry.name))
-
-
-def read_view_list(folder: Path) -> ViewList:
-    """The views that the last `write_views` into a folder wrote.
-
-    Raises:
-        RunError: The list is missing or broken.
-    """
-    file = folder / "views.json"
-    if not file.is_file():
-        raise RunError(f"{file}: missing, so the views in this folder cannot be trusted; run train.py again")
-    try:
-        names = read_json(file)
-        return ViewList(tuple(names["training"]), tuple(names["test"]))
-    except (SceneError, KeyError, TypeError) as error:
-        raise RunError(f"{file}: cannot be used ({error}); run train.py again") from None
-
-
-def read_view(folder: Path, stem: str, *, features: bool) -> PublishedView:
-    """Read one view that `write_views` wrote.
-
-    Raises:
-        RunError: A file is missing or broken.
-    """
-    surface = _read_npy(folder / f"{stem}_surface.npy")
-    if surface.ndim != 3 or surface.shape[2] != 3:
-        raise RunError(f"{folder / stem}_surface.npy: expected shape [H, W, 3], got {list(surface.shape)}")
-    depth = _read_npy(folder / f"{stem}_d.npy").ravel()
-    pixels = surface.shape[0] * surface.shape[1]
-    if depth.size != pixels:
-        raise RunError(f"{folder / stem}_d.npy: expected {pixels} values, got {depth.size}")
-    found = _load_tensor(folder / f"{stem}_f.pth") if features else None
-    return PublishedView(depth, surface.reshape(-1, 3), found, surface.shape[:2])
-
-
-def read_to_user(folder: Path) -> Similarity:
-    """The map from the normalised to the user's frame that `write_views` stored."""
-    matrix = _read_npy(folder / "to_user.npy")
-    scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
-    return Similarity(scale, matrix[:3, :3] / scale, matrix[:3, 3])
-
-
-def _matrix(similarity: Similarity) -> np.ndarray:
-    """A similarity as [4, 4]."""
-    matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = similarity.scale * similarity.rotation, similarity.translation
-    return matrix
-
-
-def _read_npy(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise RunError(f"{path}: no such file") from None
-    except (ValueError, EOFError) as error:
-        raise RunError(f"{path}: cannot be read ({error})") from None
-
-
-def _load_tensor(path: Path) -> np.ndarray:
-    import torch
-
-    if not path.is_file():
-        raise RunError(f"{path}: no features; train with --ultrametric_weight and --euclidean_weight above 0")
-    return torch.load(path, map_location="cpu", weights_only=True).float().numpy()

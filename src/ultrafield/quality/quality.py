@@ -14,21 +14,14 @@ from ..scene import Scene
 from ..surface import Surface
 from ..ultrametric import Tree, condense, cut
 from ..ultrametric.substantial import substantial_size
-from .agreement import (
-    MaskAgreement,
-    Nesting,
-    ViewAgreement,
-    broken_segments,
-    count_pixels,
-    mask_agreement,
-    read_maps,
-    view_agreement,
-)
+from .masks import MaskAgreement, mask_agreement
+from .nesting import Nesting, broken_segments, count_pixels
+from .views import ViewAgreement, read_maps, view_agreement
 
-_FOUND = 0.5  # IoU from which on a mask counts as found
+_MATCHED = 0.5  # IoU from which on a mask counts as matched
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Quality:
     """A report without ground truth.
 
@@ -60,7 +53,7 @@ class Quality:
         """The figures that matter most, as a sentence."""
         parts = []
         if self.masks is not None and len(self.masks.best) > 0:
-            found, mean, level = _found(self.masks.best), self.masks.best.mean(), self.masks.best_level.mean()
+            found, mean, level = _share_matched(self.masks.best), self.masks.best.mean(), self.masks.best_level.mean()
             parts.append(
                 f"{found:.0%} of {len(self.masks.best)} masks match a node of the tree "
                 f"(mean IoU {mean:.2f}, at the levels {level:.2f})"
@@ -177,23 +170,23 @@ def _mask_figures(agreement: MaskAgreement) -> dict[str, Any]:
         "views": agreement.views,
         "count": len(agreement.best),
         "mean_iou": _number(agreement.best.mean()),
-        "found": _number(_found(agreement.best)),
+        "found": _number(_share_matched(agreement.best)),
         "iou": _quantiles(agreement.best),
         "mean_iou_levels": _number(agreement.best_level.mean()),
-        "found_levels": _number(_found(agreement.best_level)),
+        "found_levels": _number(_share_matched(agreement.best_level)),
         "overlapping_pairs": int(agreement.overlapping),
         "crossing_pairs": int(agreement.crossing),
     }
 
 
-def _found(iou: np.ndarray) -> float:
-    return float((iou >= _FOUND).mean())
+def _share_matched(iou: np.ndarray) -> float:
+    return float((iou >= _MATCHED).mean())
 
 
 def _quantiles(values: np.ndarray) -> dict[str, float] | None:
     if len(values) == 0:
         return None
-    return {f"p{rank}": _number(np.percentile(values, rank)) for rank in (10, 50, 90)}
+    return {f"p{rank}": float(np.percentile(values, rank)) for rank in (10, 50, 90)}
 
 
 def _number(value: float) -> float | None:

@@ -5,14 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, uint64
 
-
-@njit(cache=True, nogil=True, inline="always")
-def _popcount(word):
-    """Set bits of a uint64; LLVM recognises the pattern and emits one instruction where the CPU has it."""
-    word = word - ((word >> uint64(1)) & uint64(0x5555555555555555))
-    word = (word & uint64(0x3333333333333333)) + ((word >> uint64(2)) & uint64(0x3333333333333333))
-    word = (word + (word >> uint64(4))) & uint64(0x0F0F0F0F0F0F0F0F)
-    return (word * uint64(0x0101010101010101)) >> uint64(56)
+from ...kernels.bits_cpu import popcount
 
 
 @njit(cache=True, nogil=True)
@@ -116,7 +109,7 @@ def crossings_cpu(codes, counted, least):
     sizes = np.zeros(len(counted), np.int64)
     for mask in range(len(counted)):
         for block in rows[mask]:
-            sizes[mask] += np.int64(_popcount(block))
+            sizes[mask] += np.int64(popcount(block))
     overlapping, crossing = 0, 0
     for mask in range(len(counted)):
         for other in range(mask):
@@ -124,7 +117,7 @@ def crossings_cpu(codes, counted, least):
                 continue
             shared = 0
             for block in range(rows.shape[1]):
-                shared += np.int64(_popcount(rows[mask, block] & rows[other, block]))
+                shared += np.int64(popcount(rows[mask, block] & rows[other, block]))
             smaller = min(sizes[mask], sizes[other])
             overlapping += shared > least * smaller
             crossing += least * smaller < shared < (1.0 - least) * smaller

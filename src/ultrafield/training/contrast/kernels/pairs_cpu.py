@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from ....kernels.bits_cpu import lowest_bit
+
 
 @njit(cache=True, nogil=True)
 def draw_members(words, cumulative, rows, ranks):
@@ -29,19 +31,8 @@ def draw_members(words, cumulative, rows, ranks):
             bits = words[row, word]
             for _ in range(rank - before):
                 bits &= bits - np.uint64(1)  # clears the lowest bit
-            members[task, draw] = 64 * word + _lowest_bit(bits)
+            members[task, draw] = 64 * word + lowest_bit(bits)
     return members
-
-
-@njit(cache=True, nogil=True)
-def _lowest_bit(bits):
-    """Position of the lowest bit set, by halving."""
-    position = 0
-    for width in (32, 16, 8, 4, 2, 1):
-        if bits & ((np.uint64(1) << np.uint64(width)) - np.uint64(1)) == 0:
-            bits >>= np.uint64(width)
-            position += width
-    return position
 
 
 @njit(cache=True, nogil=True)

@@ -1,0 +1,110 @@
+"""Views that the published validation wrote, as `3dseg.py` and the evaluation scripts read them; see `views`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..cameras import Similarity
+from ..errors import RunError, SceneError
+from ..io import read_json
+from ..removal import kinds
+
+VIEW_FILES = kinds(
+    r"(train_)?\d{3,}(_d|_f)?\.png",
+    r"(train_)?\d{3,}_(d|surface|p)\.npy",
+    r"(train_)?\d{3,}_f\.pth",
+    r"\d{3,}_s/\d\.\d{3}\.png",
+    r"(intrinsic|to_user)\.npy",
+    r"views\.json",
+)
+
+
+@dataclass(frozen=True)
+class ViewList:
+    """Stems of the views in a folder: those of `--render_train`, and the test views in order."""
+
+    training: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PublishedView:
+    """What 3D segmentation needs of one view: depth [H·W], surface points [H·W, 3], features [H·W, D], and its size."""
+
+    depth: np.ndarray
+    surface: np.ndarray
+    features: np.ndarray | None
+    shape: tuple[int, int]
+
+
+def epoch_folders(root: Path) -> list[Path]:
+    """The folders of rendered views of an experiment, by ascending epoch."""
+    found = (entry for entry in root.glob("*") if entry.is_dir() and entry.name.isdecimal())
+    return sorted(found, key=lambda entry: int(entry.name))
+
+
+def read_view_list(folder: Path) -> ViewList:
+    """The views that the last `write_views` into a folder wrote.
+
+    Raises:
+        RunError: The list is missing or broken.
+    """
+    file = folder / "views.json"
+    if not file.is_file():
+        raise RunError(f"{file}: missing, so the views in this folder cannot be trusted; run train.py again")
+    try:
+        names = read_json(file)
+        return ViewList(tuple(names["training"]), tuple(names["test"]))
+    except (SceneError, KeyError, TypeError) as error:
+        raise RunError(f"{file}: cannot be used ({error}); run train.py again") from None
+
+
+def read_view(folder: Path, stem: str, *, features: bool) -> PublishedView:
+    """Read one view that `write_views` wrote.
+
+    Raises:
+        RunError: A file is missing or broken.
+    """
+    surface = _read_npy(folder / f"{stem}_surface.npy")
+    if surface.ndim != 3 or surface.shape[2] != 3:
+        raise RunError(f"{folder / stem}_surface.npy: expected shape [H, W, 3], got {list(surface.shape)}")
+    depth = _read_npy(folder / f"{stem}_d.npy").ravel()
+    pixels = surface.shape[0] * surface.shape[1]
+    if depth.size != pixels:
+        raise RunError(f"{folder / stem}_d.npy: expected {pixels} values, got {depth.size}")
+    found = _load_tensor(folder / f"{stem}_f.pth") if features else None
+    return PublishedView(depth, surface.reshape(-1, 3), found, surface.shape[:2])
+
+
+def read_to_user(folder: Path) -> Similarity:
+    """The map from the normalised to the user's frame that `write_views` stored."""
+    matrix = _read_npy(folder / "to_user.npy")
+    scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
+    return Similarity(scale, matrix[:3, :3] / scale, matrix[:3, 3])
+
+
+def similarity_matrix(similarity: Similarity) -> np.ndarray:
+    """A similarity as [4, 4]."""
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = similarity.scale * similarity.rotation, similarity.translation
+    return matrix
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such file") from None
+    except (ValueError, EOFError) as error:
+        raise RunError(f"{path}: cannot be read ({error})") from None
+
+
+def _load_tensor(path: Path) -> np.ndarray:
+    import torch
+
+    if not path.is_file():
+        raise RunError(f"{path}: no features; train with --ultrametric_weight and --euclidean_weight above 0")
+    return torch.load(path, map_location="cpu", weights_only=True).float().numpy()
