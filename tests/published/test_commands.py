@@ -230,7 +230,8 @@ def test_partnet_is_rendered_with_five_times_the_density(
     monkeypatch.setattr(field, "render_view", lambda model, *more: shown.append(model) or plain(model, *more))
     root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--num_epochs", "0.005", "--batch_size", "64"]
     assert train_main([*root, "--no_save_test"]) == 0
-    model, positions = shown[-1], torch.rand(9, 3) - 0.5
+    model = shown[-1]
+    positions = torch.rand(9, 3, device=model.device) - 0.5
     density, vector = model.geometry(positions)
     options = ["--root_dir", "R", "--dataset_name", "partnet"]
     scene = load_scene(tiny_scene, progress=False)
