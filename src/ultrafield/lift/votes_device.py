@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..cameras import Cameras, Lens
 from ..masks import MaskSet
-from ..masks.weights import POWER
+from ..masks.weights import mask_weights
 from ..parallel import in_threads
 from ..scene import Scene
 from ..surface import Surface, cameras_of
@@ -63,6 +63,7 @@ def device_votes(surface: Surface, scene: Scene, device: str) -> Iterator[Device
 
     Where a lens distorts, the pixels of the points are found on the host.
     """
+    table = weight_table(len(surface), device)
     cameras, points = cameras_of(surface, scene), torch.from_numpy(surface.points).to(device)
 
     def prepared(view: tuple[int, MaskSet]) -> tuple[MaskSet, Tensor, Tensor, Tensor | None]:
@@ -82,12 +83,12 @@ def device_votes(surface: Surface, scene: Scene, device: str) -> Iterator[Device
             height, width = masks.shape
             where = pinhole_cells_gpu(points, where, camera.to(device, non_blocking=True), width, height)
         codes, seen, members = cell_codes_gpu(where, bits.to(device, non_blocking=True), len(masks))
-        yield DeviceVotes(len(masks), codes, seen, members, device_weights(members))
+        yield DeviceVotes(len(masks), codes, seen, members, table[members.long()])
 
 
-def device_weights(members: Tensor) -> Tensor:
-    """`mask_weights` of the points in each mask [M], integer; [M], float32."""
-    return torch.where(members > 0, members.clamp(min=1).double() ** -POWER, 0.0).float()
+def weight_table(count: int, device: str) -> Tensor:
+    """`mask_weights` of masks that hold 0, 1, … `count` points [count + 1], float32, for the device to look up."""
+    return torch.from_numpy(mask_weights(np.arange(count + 1)).astype(np.float32)).to(device)
 
 
 def flat_camera(cameras: Cameras, index: int, shape: tuple[int, int]) -> np.ndarray:

@@ -3,11 +3,48 @@
 from __future__ import annotations
 
 import heapq
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 
 _ROUNDING = 1e-12  # regions that lie in the same masks everywhere are equal, whatever the order of the sums
+
+
+class _Regions(NamedTuple):
+    """R regions: which one each is part of now, and sums over its points; those of parts are out of date."""
+
+    leader: np.ndarray  # [R]
+    seen: np.ndarray  # [R, V]
+    held: np.ndarray  # [R, V]
+    sizes: np.ndarray  # [R]
+    computed: np.ndarray  # sizes when a region's pairs were last computed [R]
+    stamps: np.ndarray  # how often they were [R]
+
+
+class _Rows(NamedTuple):
+    """Where the row of each region lies in the arrays of columns and counts, which grow."""
+
+    first: np.ndarray  # [R]
+    length: np.ndarray  # [R]
+    room: np.ndarray  # what the row may grow to [R]
+    weights: np.ndarray  # of the masks [K]
+    slots: np.ndarray  # scratch, -1 [K]
+
+
+class _Network(NamedTuple):
+    """E pairs of regions, each region's as a linked list of half-edges: half 2e + s is pair e seen from its end s."""
+
+    edges: np.ndarray  # [E, 2]
+    guesses: np.ndarray  # [E]
+    borders: np.ndarray  # [E]
+    heads: np.ndarray  # [R]
+    tails: np.ndarray  # [R]
+    links: np.ndarray  # [2 E]
+    into: np.ndarray  # the pair that each one was pooled into, itself if it was not [E]
+    heights: np.ndarray  # [E]
+    marks: np.ndarray  # the last merge that met a region [R]
+    places: np.ndarray  # and in which pair [R]
 
 
 @njit(cache=True, nogil=True)
@@ -35,23 +72,123 @@ def join_heights(pairs, guesses, borders, starts, columns, counts, weights, seen
     Returns:
         Height at which the two regions of each pair become one [E], float64. Heights do not fall towards the root.
     """
-    num, edges = len(sizes), pairs.copy()
-    seen, held, sizes, guesses, borders = seen.copy(), held.copy(), sizes.copy(), guesses.copy(), borders.copy()
-    columns, counts = columns.copy(), counts.copy()
-    first, length, room = starts[:-1].copy(), np.diff(starts), np.diff(starts)  # rows and the space they own
-    used = len(columns)
-    leader = np.arange(num)
-    stamps, computed = np.zeros(num, np.int64), sizes.copy()  # sizes when a region's pairs were last computed
-    heads, tails, links = _half_edges(num, edges)
-    into = np.arange(len(edges))  # the pair that each one was pooled into
-    heights = np.zeros(len(edges))
-    marks, places = np.full(num, -1, np.int64), np.full(num, -1, np.int64)  # last merge that met it, and in which pair
-    row, slots = np.zeros(len(weights)), np.full(len(weights), -1, np.int64)
+    regions = _Regions(np.arange(len(sizes)), seen.copy(), held.copy(), sizes.copy(), sizes.copy(), _zeros(sizes))
+    rows = _Rows(starts[:-1].copy(), np.diff(starts), np.diff(starts), weights, np.full(len(weights), -1, np.int64))
+    columns, counts, used = columns.copy(), counts.copy(), len(columns)
+    network = _network(len(sizes), pairs, guesses, borders)
+    row, heap, height, merge = np.zeros(len(weights)), _empty_heap(), 0.0, 0
+    _push_all(heap, network, regions, rows, columns, counts, row)
+    while len(heap) > 0:
+        value, kept, gone, kept_stamp, gone_stamp = heapq.heappop(heap)
+        if not _valid(regions, kept, kept_stamp) or not _valid(regions, gone, gone_stamp):
+            continue
+        height, merge = max(height, value), merge + 1
+        if rows.length[kept] < rows.length[gone]:
+            kept, gone = gone, kept
+        columns, counts, used = _add_row(columns, counts, used, rows, kept, gone)
+        renewed = _unite(regions, kept, gone, slack)
+        last_own = _pool(network, regions.leader, kept, gone, merge, height)
+        first = network.heads[kept] if renewed or last_own < 0 else network.links[last_own]
+        _push_from(heap, first, network, regions, rows, columns, counts, row, kept)
+    return _pooled_heights(network)
 
-    heap = [(0.0, 0, 0, 0, 0) for _ in range(0)]  # typed, and empty
-    for region in range(num):
-        _spread(row, columns, counts, weights, first[region], length[region])
-        half = heads[region]
+
+@njit(cache=True, nogil=True)
+def _zeros(sizes):
+    return np.zeros(len(sizes), np.int64)
+
+
+@njit(cache=True, nogil=True)
+def _empty_heap():
+    """A heap of dissimilarity, two regions, and the stamps that both carried."""
+    return [(0.0, 0, 0, 0, 0) for _ in range(0)]
+
+
+@njit(cache=True, nogil=True)
+def _network(num, pairs, guesses, borders):
+    """The pairs of `num` regions, each region's as a linked list of half-edges."""
+    heads, tails, links = _half_edges(num, pairs)
+    into, heights = np.arange(len(pairs)), np.zeros(len(pairs))
+    marks, places = np.full(num, -1, np.int64), np.full(num, -1, np.int64)
+    return _Network(pairs, guesses.copy(), borders.copy(), heads, tails, links, into, heights, marks, places)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _valid(regions, region, stamp):
+    """Whether a region still exists, with the pairs that it had when it was given this stamp."""
+    return regions.leader[region] == region and regions.stamps[region] == stamp
+
+
+@njit(cache=True, nogil=True)
+def _unite(regions, kept, gone, slack):
+    """Add one region's sums to another's; whether that has grown so much that its pairs are computed anew."""
+    regions.leader[gone] = kept
+    regions.seen[kept] += regions.seen[gone]
+    regions.held[kept] += regions.held[gone]
+    regions.sizes[kept] += regions.sizes[gone]
+    renewed = regions.sizes[kept] > (1.0 + slack) * regions.computed[kept]
+    if renewed:
+        regions.computed[kept] = regions.sizes[kept]
+        regions.stamps[kept] += 1
+    return renewed
+
+
+@njit(cache=True, nogil=True)
+def _pool(network, leader, kept, gone, merge, height):
+    """Join the lists of two regions' half-edges, those of the kept one first; what is one or double now leaves.
+
+    Pairs between the two get `height`. Where both had a pair with a third region, the later pair is pooled into the
+    earlier one.
+
+    Returns:
+        The last half-edge that stays of those that the kept region had before; -1 if none does.
+    """
+    # Fields of a tuple are counted references: taken once here, not in the loop.
+    edges, heads, tails, links, into = network.edges, network.heads, network.tails, network.links, network.into
+    heights, marks, places = network.heights, network.marks, network.places
+    last = tails[kept]
+    links[last] = heads[gone]
+    before, half, last_own = -1, heads[kept], -1
+    while half >= 0:
+        edge, after = half >> 1, links[half]
+        other = _find(leader, edges[edge, 1 - (half & 1)])
+        stays = into[edge] == edge and other != kept and marks[other] != merge
+        if stays:
+            marks[other], places[other] = merge, edge
+            before = half
+        else:
+            if before < 0:
+                heads[kept] = after
+            else:
+                links[before] = after
+            if into[edge] == edge and other == kept:
+                heights[edge] = height
+            elif into[edge] == edge:
+                into[edge] = places[other]
+                _pool_guess(network.guesses, network.borders, edge, places[other])
+        if half == last:
+            last_own = before
+        half = after
+    tails[kept] = before
+    return last_own
+
+
+@njit(cache=True, nogil=True)
+def _pool_guess(guesses, borders, edge, pooled):
+    """Add a pair's guess to that of the pair that it is pooled into, both weighed by their borders."""
+    total = borders[pooled] + borders[edge]
+    guesses[pooled] = (guesses[pooled] * borders[pooled] + guesses[edge] * borders[edge]) / total
+    borders[pooled] = total
+
+
+@njit(cache=True, nogil=True)
+def _push_all(heap, network, regions, rows, columns, counts, row):
+    """Put every pair on the heap once, from its first region."""
+    first, length, seen, held = rows.first, rows.length, regions.seen, regions.held
+    edges, links, guesses = network.edges, network.links, network.guesses
+    for region in range(len(regions.sizes)):
+        _spread(row, columns, counts, rows, region)
+        half = network.heads[region]
         while half >= 0:
             edge = half >> 1
             if half & 1 == 0:
@@ -59,66 +196,37 @@ def join_heights(pairs, guesses, borders, starts, columns, counts, weights, seen
                 value = _dissimilarity(row, columns, counts, first[other], length[other], seen, held, region, other)
                 heap.append((guesses[edge] if value < 0 else value, region, other, 0, 0))
             half = links[half]
-        _clear(row, columns, first[region], length[region])
+        _clear(row, columns, rows, region)
     heapq.heapify(heap)
 
-    height, merge = 0.0, 0
-    while len(heap) > 0:
-        value, kept, gone, kept_stamp, gone_stamp = heapq.heappop(heap)
-        alive = leader[kept] == kept and leader[gone] == gone
-        if not alive or stamps[kept] != kept_stamp or stamps[gone] != gone_stamp:
-            continue
-        height, merge = max(height, value), merge + 1
-        if length[kept] < length[gone]:
-            kept, gone = gone, kept
-        leader[gone] = kept
-        columns, counts, used = _add_row(columns, counts, used, first, length, room, slots, kept, gone)
-        seen[kept] += seen[gone]
-        held[kept] += held[gone]
-        sizes[kept] += sizes[gone]
-        renew = sizes[kept] > (1.0 + slack) * computed[kept]
-        if renew:
-            computed[kept] = sizes[kept]
-            stamps[kept] += 1
 
-        # Neighbours of both, those of the kept one first; what has become one or double leaves the list.
-        last, links[tails[kept]] = tails[kept], heads[gone]
-        before, half, known = -1, heads[kept], -1  # known: the last half-edge whose neighbour the kept one had before
-        while half >= 0:
-            edge, after = half >> 1, links[half]
-            other = _find(leader, edges[edge, 1 - (half & 1)])
-            stays = into[edge] == edge and other != kept
-            if into[edge] == edge and other == kept:
-                heights[edge] = height
-            elif stays and marks[other] == merge:
-                stays = False
-                pooled = places[other]
-                total = borders[pooled] + borders[edge]
-                guesses[pooled] = (guesses[pooled] * borders[pooled] + guesses[edge] * borders[edge]) / total
-                borders[pooled], into[edge] = total, pooled
-            if stays:
-                marks[other], places[other] = merge, edge
-                before = half
-            elif before < 0:
-                heads[kept] = after
-            else:
-                links[before] = after
-            if half == last:
-                known = before
-            half = after
-        tails[kept] = before
+@njit(cache=True, nogil=True)
+def _push_from(heap, half, network, regions, rows, columns, counts, row, kept):
+    """Put a region's pairs on the heap, from one half-edge of its list on."""
+    first, length, seen, held = rows.first, rows.length, regions.seen, regions.held
+    leader, edges, links, guesses, stamps = (
+        regions.leader,
+        network.edges,
+        network.links,
+        network.guesses,
+        regions.stamps,
+    )
+    _spread(row, columns, counts, rows, kept)
+    while half >= 0:
+        other = _find(leader, edges[half >> 1, 1 - (half & 1)])
+        value = _dissimilarity(row, columns, counts, first[other], length[other], seen, held, kept, other)
+        value = guesses[half >> 1] if value < 0 else value
+        low, high = min(kept, other), max(kept, other)
+        heapq.heappush(heap, (value, low, high, stamps[low], stamps[high]))
+        half = links[half]
+    _clear(row, columns, rows, kept)
 
-        _spread(row, columns, counts, weights, first[kept], length[kept])
-        half = heads[kept] if renew or known < 0 else links[known]
-        while half >= 0:
-            other = _find(leader, edges[half >> 1, 1 - (half & 1)])
-            value = _dissimilarity(row, columns, counts, first[other], length[other], seen, held, kept, other)
-            low, high = min(kept, other), max(kept, other)
-            value = guesses[half >> 1] if value < 0 else value
-            heapq.heappush(heap, (value, low, high, stamps[low], stamps[high]))
-            half = links[half]
-        _clear(row, columns, first[kept], length[kept])
-    for edge in range(len(edges)):
+
+@njit(cache=True, nogil=True)
+def _pooled_heights(network):
+    """Heights of all pairs: a pooled one has that of the pair that it went into."""
+    into, heights = network.into, network.heights
+    for edge in range(len(into)):
         pooled = edge
         while into[pooled] != pooled:
             pooled = into[pooled]
@@ -143,6 +251,7 @@ def _half_edges(num, edges):
 
 @njit(cache=True, nogil=True)
 def _find(leader, region):
+    """The region that a region is part of now; paths are halved."""
     while leader[region] != region:
         leader[region] = leader[leader[region]]
         region = leader[region]
@@ -150,14 +259,17 @@ def _find(leader, region):
 
 
 @njit(cache=True, nogil=True)
-def _spread(row, columns, counts, weights, first, length):
-    for at in range(first, first + length):
+def _spread(row, columns, counts, rows, region):
+    """Write a region's weighted counts to the places of its masks."""
+    weights, first = rows.weights, rows.first[region]
+    for at in range(first, first + rows.length[region]):
         row[columns[at]] = weights[columns[at]] * counts[at]
 
 
 @njit(cache=True, nogil=True)
-def _clear(row, columns, first, length):
-    for at in range(first, first + length):
+def _clear(row, columns, rows, region):
+    first = rows.first[region]
+    for at in range(first, first + rows.length[region]):
         row[columns[at]] = 0.0
 
 
@@ -177,11 +289,12 @@ def _dissimilarity(row, columns, counts, first, length, seen, held, one, other):
 
 
 @njit(cache=True, nogil=True)
-def _add_row(columns, counts, used, first, length, room, slots, kept, gone):
+def _add_row(columns, counts, used, rows, kept, gone):
     """Add one region's row to another's, which moves to the end of the arrays when its room is used up.
 
     Room doubles and the arrays grow by half at least, so that all moves together cost no more than the rows.
     """
+    first, length, room, slots = rows.first, rows.length, rows.room, rows.slots
     total = length[kept] + length[gone]
     if total > room[kept]:
         if used + 2 * total > len(columns):
