@@ -5,7 +5,7 @@ Public functions only, from arrays: exact depth maps, or points.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +71,7 @@ def covering(surface: Surface, scene: Scene, root: Path) -> float:
         (
             normalized_covering(labels, parts),
             normalized_covering(labels, objects),
-            normalized_covering(labels, (parts > 0).astype(np.int64), background=True),
+            normalized_covering(labels, (objects > 0).astype(np.int64), background=True),
         )
         for labels, parts, objects in zip(maps, held_out.parts, held_out.objects, strict=True)
     ]
@@ -81,10 +81,9 @@ def covering(surface: Surface, scene: Scene, root: Path) -> float:
 @pytest.mark.slow
 def test_exact_depth_covers_the_parts(pickplace: Path, train: Exact, scene: Scene) -> None:
     surface = surface_from_depth(train.depth, train.cameras)
-    score = covering(surface, scene, pickplace)
-    print(f"depth: {len(surface)} points, NC {score:.4f}")
-    assert len(surface) > 30_000
-    assert score > 0.97
+    assert len(surface) > 100_000
+    # 0.9727; from 0.9697 to 0.9733 as the grid of voxels happens to lie.
+    assert covering(surface, scene, pickplace) > 0.97
 
 
 @pytest.mark.slow
@@ -94,7 +93,18 @@ def test_the_same_scene_as_points_covers_the_parts(pickplace: Path, train: Exact
     points = np.concatenate([part[np.isfinite(part).all(axis=1)] for part in shown])
     points = points[rng.choice(len(points), 60_000, replace=False)]
     surface = surface_from_points(points, train.cameras)
-    score = covering(surface, scene, pickplace)
-    print(f"points: NC {score:.4f}")
     assert len(surface) == len(points)
-    assert score > 0.95
+    assert covering(surface, scene, pickplace) > 0.95
+
+
+@pytest.mark.slow
+def test_a_capture_in_utm_coordinates_gives_the_same_tree(pickplace: Path, train: Exact, scene: Scene) -> None:
+    shift = Similarity(translation=np.array([5e5, 4.6e6, 0.0]))
+    there = surface_from_depth(train.depth, train.cameras.moved(shift))
+    here = surface_from_depth(train.depth, train.cameras)
+    assert len(there) == len(here)  # positions of cameras are rounded to a nanometre, and no pixel changes its voxel
+    np.testing.assert_allclose(there.points_user - shift.translation, here.points_user, rtol=0, atol=1e-3)
+    moved = replace(scene, to_user=replace(scene.to_user, translation=shift.translation))
+    trees = [build_tree(lift_graph(surface, of)) for surface, of in ((here, scene), (there, moved))]
+    np.testing.assert_array_equal(trees[0].parents, trees[1].parents)
+    np.testing.assert_array_equal(trees[0].heights, trees[1].heights)

@@ -15,7 +15,7 @@ from ..cameras import Cameras, Similarity
 from ..cameras.projection import back_project
 
 _TRIMMED = 0.01  # part of the points on either side that does not decide the extent: strays and sky
-_STEPS = 16  # the middle is rounded to this part of the scale
+_STEPS = 4  # the middle is rounded to this part of the scale: coarsely, as rounded coordinates must not change it
 _MOST_PIXELS = 1 << 18  # that tell the extent of depth maps
 
 
