@@ -46,7 +46,7 @@ def test_region_sums_are_those_of_all_pairs_of_points(toy: Toy, toy_surface: Sur
     dense = table(more)[:, added]
     found = float((dense[2] * dense[5] * more.weights[added]).sum())
     assert found == pytest.approx(both, rel=1e-5)  # float32 features, summed in another order
-    product = more.held[2, -1] * more.seen[5, -1] + more.seen[2, -1] * more.held[5, -1]
+    product = more.weighted[2, -1] * more.seen[5, -1] + more.seen[2, -1] * more.weighted[5, -1]
     assert product - found == pytest.approx(either, rel=1e-5)
 
 

@@ -93,7 +93,7 @@ def test_regions_join_by_the_mean_of_all_their_pairs(seed: int) -> None:
         rows.counts,
         rows.weights,
         rows.seen,
-        rows.held,
+        rows.weighted,
         rows.sizes,
         0.0,
     )[pair.reshape(-1)]
@@ -233,7 +233,7 @@ def test_memberships_count_every_mask_of_every_view(toy: Toy, toy_surface: Surfa
     for region in range(3):
         row = slice(rows.starts[region], rows.starts[region + 1])
         np.add.at(held[region], rows.columns[row] // 64, rows.counts[row] * rows.weights[rows.columns[row]])
-    np.testing.assert_allclose(rows.held, held, rtol=1e-12)
+    np.testing.assert_allclose(rows.weighted, held, rtol=1e-12)
 
 
 def test_a_scene_whose_views_have_empty_lists_of_masks(toy: Toy, toy_surface: Surface) -> None:

@@ -1,4 +1,4 @@
-"""Label maps of any view: neighbours are found once per view, every cut is a table look-up."""
+"""Label maps of any view: neighbours are looked up once per view, and every cut is a table look-up."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ class ViewLabeller:
         check_shape("points", points, (None, None, 3))
         height, width, _ = points.shape
         seen = np.isfinite(points).all(axis=2)
-        found = np.full((height, width, self._voters), -1, np.int32)
+        voters = np.full((height, width, self._voters), -1, np.int32)
         _, index = self._points.query(
             points[seen], k=np.arange(1, self._voters + 1), distance_upper_bound=self._radius, workers=self._workers
         )
-        found[seen] = np.where(index < self._points.n, index, -1)
-        return found
+        voters[seen] = np.where(index < self._points.n, index, -1)
+        return voters
 
 
 def label_views(
@@ -127,7 +127,7 @@ def label_views(
 
 
 def depth_points(depths: Sequence[np.ndarray], cameras: Cameras, scale: float) -> Iterator[np.ndarray]:
-    """What each pixel of V depth maps sees [H, W, 3], float32, frame of `cameras`; NaN for nothing.
+    """Points that the pixels of V depth maps see [H, W, 3], float32, frame of `cameras`; NaN for nothing.
 
     Args:
         depths: z-depth [H, W], user's units.
@@ -170,7 +170,7 @@ def label_points(
 
 
 def view_points(view: RenderedView, cameras: Cameras, index: int) -> np.ndarray:
-    """What each pixel of a rendered view sees [H, W, 3], float32, normalised frame; NaN for nothing.
+    """Points that the pixels of a rendered view see [H, W, 3], float32, normalised frame; NaN for nothing.
 
     Args:
         view: As rendered with camera `index`, perhaps at another size.

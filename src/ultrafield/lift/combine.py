@@ -155,6 +155,6 @@ def with_features(rows: Memberships, labels: np.ndarray, view: FeatureView) -> M
         counts=counts,
         weights=np.concatenate([rows.weights, weights]),
         seen=np.concatenate([rows.seen, sizes], axis=1),
-        held=np.concatenate([rows.held, view.weight * sizes], axis=1),
+        weighted=np.concatenate([rows.weighted, view.weight * sizes], axis=1),
         sizes=rows.sizes,
     )

@@ -37,7 +37,7 @@ class Memberships:
         counts: How many [nnz], float64.
         weights: Weight of every mask [K], float64.
         seen: Points of each region that each view sees [R, V], float64.
-        held: The weights of the masks that hold them, summed [R, V], float64.
+        weighted: The same points, each with the summed weights of the masks that hold it [R, V], float64.
         sizes: Points of each region [R], float64.
     """
 
@@ -46,7 +46,7 @@ class Memberships:
     counts: np.ndarray
     weights: np.ndarray
     seen: np.ndarray
-    held: np.ndarray
+    weighted: np.ndarray
     sizes: np.ndarray
 
 
@@ -54,7 +54,7 @@ def superpoints(graph: AffinityGraph, count: int) -> np.ndarray:
     """Divide the surface into many small patches that no border crosses: a low cut of the edges' own tree.
 
     Args:
-        graph: N points and what is known of each edge.
+        graph: Edges between N points with a dissimilarity each.
         count: How many patches; N if there are fewer points.
 
     Returns:
@@ -114,7 +114,7 @@ def join_regions(graph: AffinityGraph, labels: np.ndarray, rows: Memberships) ->
         rows.counts,
         rows.weights,
         rows.seen,
-        rows.held,
+        rows.weighted,
         rows.sizes,
         _SLACK,
     )
@@ -142,7 +142,7 @@ def memberships(surface: Surface, scene: Scene, labels: np.ndarray, regions: int
         visible = np.bincount(labels[view.seen], minlength=regions).astype(np.float64)
         return row, column, count, view.weights, visible, np.bincount(row, count * view.weights[column], regions)
 
-    rows, columns, counts, weights, seen, held, masks = [], [], [], [], [], [], 0
+    rows, columns, counts, weights, seen, weighted, masks = [], [], [], [], [], [], 0
     workers = code_workers(surface, scene)
     for row, column, count, weight, visible, whole in in_threads(counted, view_votes(surface, scene), workers=workers):
         rows.append(row)
@@ -150,10 +150,10 @@ def memberships(surface: Surface, scene: Scene, labels: np.ndarray, regions: int
         counts.append(count)
         weights.append(weight)
         seen.append(visible)
-        held.append(whole)
+        weighted.append(whole)
         masks += len(weight)
     if not seen:  # every view has an empty list of masks
-        seen, held, weights = [np.zeros(regions)], [np.zeros(regions)], [np.zeros(1)]
+        seen, weighted, weights = [np.zeros(regions)], [np.zeros(regions)], [np.zeros(1)]
         rows, columns, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)], [np.zeros(0)]
     row = np.concatenate(rows)
     order = np.argsort(row, kind="stable")
@@ -163,6 +163,6 @@ def memberships(surface: Surface, scene: Scene, labels: np.ndarray, regions: int
         counts=np.concatenate(counts)[order],
         weights=np.concatenate(weights),
         seen=np.stack(seen, axis=1),
-        held=np.stack(held, axis=1),
+        weighted=np.stack(weighted, axis=1),
         sizes=np.bincount(labels, minlength=regions).astype(np.float64),
     )

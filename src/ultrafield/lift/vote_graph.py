@@ -34,7 +34,7 @@ def fill_unseen(num_nodes: int, edges: np.ndarray, dissimilarity: np.ndarray, ev
 
     Missing evidence is neither evidence of a border nor of its absence. A node's value is the evidence-weighted mean
     of its edges, or of its neighbours' values where it has none with evidence, and so on outwards; an edge takes the
-    mean of its ends. Parts of the graph without any evidence take the mean of all that is known.
+    mean of its ends. Parts of the graph without any evidence take the mean of all edges with evidence.
 
     Args:
         num_nodes: Number of nodes N.
@@ -51,11 +51,11 @@ def fill_unseen(num_nodes: int, edges: np.ndarray, dissimilarity: np.ndarray, ev
     values = _node_means(num_nodes, edges[~unseen], dissimilarity[~unseen], evidence[~unseen])
     guesses = edges[unseen]
     while True:
-        known = np.isfinite(values)
-        rim = guesses[known[guesses[:, 0]] != known[guesses[:, 1]]]  # one end known
+        valued = np.isfinite(values)
+        rim = guesses[valued[guesses[:, 0]] != valued[guesses[:, 1]]]  # edges with a value at one end
         if len(rim) == 0:
             break
-        source = np.where(known[rim[:, 0]], rim[:, 0], rim[:, 1])
+        source = np.where(valued[rim[:, 0]], rim[:, 0], rim[:, 1])
         target = rim.sum(axis=1) - source
         total, count = np.bincount(target, values[source], num_nodes), np.bincount(target, minlength=num_nodes)
         values[count > 0] = total[count > 0] / count[count > 0]

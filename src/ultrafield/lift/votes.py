@@ -19,7 +19,7 @@ from .masked_views import masked_views
 
 @dataclass(frozen=True)
 class ViewVotes:
-    """What the masks of one view say about N surface points.
+    """Memberships of N surface points in the masks of one view.
 
     What none of its M masks holds counts as mask M: points that lie side by side there were seen together, and nothing
     was drawn between them.
@@ -81,7 +81,7 @@ def _add_up(surface: Surface, edges: np.ndarray, scene: Scene) -> tuple[np.ndarr
 
 
 def view_votes(surface: Surface, scene: Scene) -> Iterator[ViewVotes]:
-    """What each training view that has masks says about the surface's points, one view after the other.
+    """Memberships of the surface's points in the masks of each training view that has any, view by view.
 
     Args:
         surface: N points.

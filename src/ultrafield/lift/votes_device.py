@@ -23,7 +23,7 @@ from .masked_views import masked_views
 
 @dataclass(frozen=True)
 class DeviceVotes:
-    """What the M masks of one view say about N surface points, as in `ViewVotes` but on a device.
+    """Memberships of N surface points in the M masks of one view: `ViewVotes` on a device.
 
     Attributes:
         masks: Number of masks M.
@@ -43,7 +43,7 @@ class DeviceVotes:
 def add_up_on_device(
     surface: Surface, edges: np.ndarray, scene: Scene, device: str
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """What `mask_votes` returns, and whether any mask holds a point; sums of all views in float32.
+    """The sums of `mask_votes`, in float32, and whether any mask holds a point.
 
     Memory on the device: 16 bytes an edge (24 from 2³¹ points on), about 32 a point, and the masks of a few views.
     """
@@ -61,7 +61,7 @@ def add_up_on_device(
 def device_votes(surface: Surface, scene: Scene, device: str) -> Iterator[DeviceVotes]:
     """`view_votes` on a device, with the same codes; nothing waits for the device.
 
-    Where a lens distorts, the pixels of the points are found on the host.
+    Where a lens distorts, points are projected on the host.
     """
     table = weight_table(len(surface), device)
     cameras, points = cameras_of(surface, scene), torch.from_numpy(surface.points).to(device)

@@ -1,4 +1,4 @@
-"""What can be said of a segmentation without ground truth: a report of how far it agrees with its own evidence."""
+"""Quality of a segmentation without ground truth: its agreement with its own evidence."""
 
 from __future__ import annotations
 

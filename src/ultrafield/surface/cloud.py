@@ -29,7 +29,7 @@ _BYTES_PER_POINT, _BYTES_PER_PIXEL = 150, 80
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
-    """N points with what is known of them, normalised frame.
+    """N points with normals, colours and spacing, normalised frame.
 
     Attributes:
         points: [N, 3], float64.
@@ -62,7 +62,7 @@ def make_cloud(
     sided: bool,
     sizes: np.ndarray,
 ) -> Cloud:
-    """Find out what is not known of points.
+    """Estimate the spacing of points, and their normals if none are given.
 
     Args:
         points: [N, 3], float64, normalised frame.

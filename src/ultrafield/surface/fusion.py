@@ -19,14 +19,14 @@ from .voxels import SPARE, VoxelSums, fuse, thin, voxel_keys
 MAX_POINTS = 250_000  # the automatic voxel grows until no more points remain
 _PIXELS_TO_ESTIMATE = 1 << 22  # pixels from which the number of occupied voxels is estimated
 FOOTPRINTS_PER_VOXEL = 0.6  # many views see each spot, so points may lie denser than the pixels of one of them
-_COMPANY = 2.0  # a point without another one so many voxels around it is noise
+_COMPANY = 2.0  # voxels; a point without another one within that distance is noise
 _DISTRUST = 2  # a point goes unless this many times as many views see it as see through it
 _BYTES_PER_PIXEL, _BYTES_PER_POINT = 200, 150  # working memory of `surface_samples` and `look`
 
 
 @dataclass(frozen=True, eq=False)
 class DepthMap:
-    """What one view adds: z-depth [H, W] float32, 0 for none, and colour [H, W, 3] in 0 … 255."""
+    """Depth map of one view: z-depth [H, W] float32, 0 for none, and colour [H, W, 3] in 0 … 255."""
 
     depth: np.ndarray
     color: np.ndarray

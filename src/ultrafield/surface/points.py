@@ -91,7 +91,7 @@ def cloud_in(
         cameras: User's frame.
         voxel: Edge of the voxels that thin, normalised units; None keeps every point, if there are at most `most`.
         sided: Whether normals, if given, tell the outside.
-        sizes: Radius of what each point stands for [N], user's units, if known.
+        sizes: Radius of what each point stands for [N], user's units; None where unknown.
         most: How many points may be left; None for any number.
     """
     points = frame.points(points)

@@ -13,7 +13,7 @@ from .samples import STEEPEST, focal_length
 
 @dataclass(frozen=True)
 class Sight:
-    """What one view says about each of N points.
+    """Visibility of N points in one view.
 
     Attributes:
         sees: The point lies on the surface that the view shows there [N] bool.

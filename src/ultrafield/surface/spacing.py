@@ -7,7 +7,7 @@ import numpy as np
 from .surface import Surface
 
 _RANK = 3
-_RANK_DISTANCE = 1.5  # on a densely sampled surface the third nearest point is at most about so many voxels away
+_RANK_DISTANCE = 1.5  # voxels from a point to its third nearest one on a densely sampled surface, at most about
 
 
 def nearest_points(points: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -15,7 +15,7 @@ def nearest_points(points: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarr
 
     Args:
         points: [N, 3], N ≥ 1.
-        count: How many, N at most are found.
+        count: Number of nearest points; no more than N are returned.
 
     Returns:
         Distances, ascending, and indices [N, min(count, N)].

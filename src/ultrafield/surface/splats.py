@@ -24,7 +24,8 @@ from .spacing import nearest_points
 from .surface import Surface
 
 _CONSTANT_HARMONIC = 0.28209479177387814  # 1 / (2 √π), the spherical harmonic of degree 0
-_NEIGHBORS, _STRAY = 4, 8.0  # a stray is farther from these than so many median spacings, and so many of its own sizes
+_NEIGHBORS = 4
+_STRAY = 8.0  # distance of a stray from its neighbours, in median spacings and in sizes of its own, at least
 
 
 @dataclass(frozen=True, eq=False)

@@ -54,7 +54,7 @@ class Surface:
 
     @classmethod
     def _trusted(cls, **arrays: Any) -> Self:
-        """A surface of arrays that are known to be right, unchecked; for the functions of this package."""
+        """A surface without checks, for functions of this package that make valid arrays."""
         surface = object.__new__(cls)
         for name, value in arrays.items():
             object.__setattr__(surface, name, value)
@@ -97,7 +97,7 @@ def pack_flags(flags: np.ndarray) -> np.ndarray:
 
 def _checked(name: str, array: object, dtype: type, shape: tuple[int | None, ...]) -> np.ndarray:
     if not isinstance(array, np.ndarray) or array.dtype != dtype:
-        found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-        raise TypeError(f"{name}: expected an array of {np.dtype(dtype)}, got {found}")
+        kind = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+        raise TypeError(f"{name}: expected an array of {np.dtype(dtype)}, got {kind}")
     check_shape(name, array, shape)
     return np.ascontiguousarray(array)

@@ -12,7 +12,7 @@ from ..parallel import in_threads, workers_for
 COLUMNS = 11  # x y z, nx ny nz, r g b, footprint, count
 _CELLS = 1 << 20  # 21 bits per axis, half of them on either side of the origin
 _ROWS_BEFORE_MERGE = 1 << 21
-_SAMPLE = 1 << 12  # about so many voxels tell how to divide all of them evenly
+_SAMPLE = 1 << 12  # voxels, about, that tell how to divide all of them evenly
 SPARE = 2  # times as many voxels as wanted are kept while views are still to come
 
 

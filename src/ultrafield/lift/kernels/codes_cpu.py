@@ -1,6 +1,6 @@
 """Where one view sees every surface point, and the masks that hold it there, compiled.
 
-In one thread each: whoever looks from many views gives each one a thread of its own.
+In one thread each: callers that look from many views give each one a thread of its own.
 """
 
 from __future__ import annotations
@@ -59,10 +59,10 @@ def cell_codes_cpu(cells: np.ndarray, bits: np.ndarray, masks: int) -> tuple[np.
         cell = cells[point]
         if cell >= 0:
             seen[point] = True
-            held = uint64(0)
+            covered = uint64(0)
             for word in range(bits.shape[1]):
                 codes[point, word] = bits[cell, word]
-                held |= bits[cell, word]
-            if held == 0:
+                covered |= bits[cell, word]
+            if covered == 0:
                 codes[point, masks // 64] = uncovered
     return codes, seen

@@ -85,14 +85,14 @@ def _codes_kernel(cells, bits, codes, seen, members, count, masks, given, BLOCK:
     tl.store(seen + point, visible, mask=real)
     words = masks // 64 + 1
     lane = tl.arange(0, 64)
-    held = tl.zeros([BLOCK], tl.int64)
+    covered = tl.zeros([BLOCK], tl.int64)
     for word in range(words):
         place = word + tl.zeros([BLOCK], tl.int32)
         code = tl.load(bits + cell * given + place, mask=visible & (place < given), other=0)
-        held = held | code
-        uncovered = visible & (held == 0) & (place == words - 1)
+        covered = covered | code
+        uncovered = visible & (covered == 0) & (place == words - 1)
         code = tl.where(uncovered, code | (tl.full([BLOCK], 1, tl.int64) << (masks % 64)), code)
         tl.store(codes + point * words + word, code, mask=real)
         # Few masks hold any of the points of one program, which lie side by side.
-        found = tl.sum(((code[:, None] >> lane[None, :].to(tl.int64)) & 1).to(tl.int32), axis=0)
-        tl.atomic_add(members + 64 * word + lane, found, mask=found > 0, sem="relaxed")
+        points = tl.sum(((code[:, None] >> lane[None, :].to(tl.int64)) & 1).to(tl.int32), axis=0)
+        tl.atomic_add(members + 64 * word + lane, points, mask=points > 0, sem="relaxed")

@@ -16,7 +16,7 @@ class _Regions(NamedTuple):
 
     leader: np.ndarray  # [R]
     seen: np.ndarray  # [R, V]
-    held: np.ndarray  # [R, V]
+    weighted: np.ndarray  # [R, V]
     sizes: np.ndarray  # [R]
     computed: np.ndarray  # sizes when a region's pairs were last computed [R]
     stamps: np.ndarray  # how often they were [R]
@@ -48,7 +48,7 @@ class _Network(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def join_heights(pairs, guesses, borders, starts, columns, counts, weights, seen, held, sizes, slack):
+def join_heights(pairs, guesses, borders, starts, columns, counts, weights, seen, weighted, sizes, slack):
     """Merge neighbouring regions by the mean dissimilarity of all their pairs of points, nearest first.
 
     A region's row says how many of its points each mask holds; the sums over all pairs of points of two regions are
@@ -65,14 +65,14 @@ def join_heights(pairs, guesses, borders, starts, columns, counts, weights, seen
         counts: How many [nnz], float64.
         weights: Weight of every mask [K], float64.
         seen: Points of each region that each view sees [R, V], float64.
-        held: Weights of the masks that hold them, summed over these points [R, V], float64.
+        weighted: The same points, each with the summed weights of the masks that hold it [R, V], float64.
         sizes: Points per region [R], float64.
         slack: Growth up to which a region's pairs are kept, as a fraction; 0 computes every pair anew.
 
     Returns:
         Height at which the two regions of each pair become one [E], float64. Heights do not fall towards the root.
     """
-    regions = _Regions(np.arange(len(sizes)), seen.copy(), held.copy(), sizes.copy(), sizes.copy(), _zeros(sizes))
+    regions = _Regions(np.arange(len(sizes)), seen.copy(), weighted.copy(), sizes.copy(), sizes.copy(), _zeros(sizes))
     rows = _Rows(starts[:-1].copy(), np.diff(starts), np.diff(starts), weights, np.full(len(weights), -1, np.int64))
     columns, counts, used = columns.copy(), counts.copy(), len(columns)
     network = _network(len(sizes), pairs, guesses, borders)
@@ -124,7 +124,7 @@ def _unite(regions, kept, gone, slack):
     """Add one region's sums to another's; whether that has grown so much that its pairs are computed anew."""
     regions.leader[gone] = kept
     regions.seen[kept] += regions.seen[gone]
-    regions.held[kept] += regions.held[gone]
+    regions.weighted[kept] += regions.weighted[gone]
     regions.sizes[kept] += regions.sizes[gone]
     renewed = regions.sizes[kept] > (1.0 + slack) * regions.computed[kept]
     if renewed:
@@ -184,7 +184,7 @@ def _pool_guess(guesses, borders, edge, pooled):
 @njit(cache=True, nogil=True)
 def _push_all(heap, network, regions, rows, columns, counts, row):
     """Put every pair on the heap once, from its first region."""
-    first, length, seen, held = rows.first, rows.length, regions.seen, regions.held
+    first, length, seen, weighted = rows.first, rows.length, regions.seen, regions.weighted
     edges, links, guesses = network.edges, network.links, network.guesses
     for region in range(len(regions.sizes)):
         _spread(row, columns, counts, rows, region)
@@ -193,7 +193,7 @@ def _push_all(heap, network, regions, rows, columns, counts, row):
             edge = half >> 1
             if half & 1 == 0:
                 other = edges[edge, 1]
-                value = _dissimilarity(row, columns, counts, first[other], length[other], seen, held, region, other)
+                value = _dissimilarity(row, columns, counts, first[other], length[other], seen, weighted, region, other)
                 heap.append((guesses[edge] if value < 0 else value, region, other, 0, 0))
             half = links[half]
         _clear(row, columns, rows, region)
@@ -203,7 +203,7 @@ def _push_all(heap, network, regions, rows, columns, counts, row):
 @njit(cache=True, nogil=True)
 def _push_from(heap, half, network, regions, rows, columns, counts, row, kept):
     """Put a region's pairs on the heap, from one half-edge of its list on."""
-    first, length, seen, held = rows.first, rows.length, regions.seen, regions.held
+    first, length, seen, weighted = rows.first, rows.length, regions.seen, regions.weighted
     leader, edges, links, guesses, stamps = (
         regions.leader,
         network.edges,
@@ -214,7 +214,7 @@ def _push_from(heap, half, network, regions, rows, columns, counts, row, kept):
     _spread(row, columns, counts, rows, kept)
     while half >= 0:
         other = _find(leader, edges[half >> 1, 1 - (half & 1)])
-        value = _dissimilarity(row, columns, counts, first[other], length[other], seen, held, kept, other)
+        value = _dissimilarity(row, columns, counts, first[other], length[other], seen, weighted, kept, other)
         value = guesses[half >> 1] if value < 0 else value
         low, high = min(kept, other), max(kept, other)
         heapq.heappush(heap, (value, low, high, stamps[low], stamps[high]))
@@ -274,13 +274,13 @@ def _clear(row, columns, rows, region):
 
 
 @njit(cache=True, nogil=True)
-def _dissimilarity(row, columns, counts, first, length, seen, held, one, other):
+def _dissimilarity(row, columns, counts, first, length, seen, weighted, one, other):
     """1 - the weight of masks holding both points over those holding either, over all pairs; -1 where there is none."""
     both, either = 0.0, 0.0
     for at in range(first, first + length):
         both += row[columns[at]] * counts[at]
     for view in range(seen.shape[1]):
-        either += held[one, view] * seen[other, view] + seen[one, view] * held[other, view]
+        either += weighted[one, view] * seen[other, view] + seen[one, view] * weighted[other, view]
     either -= both
     if either <= 0:
         return -1.0

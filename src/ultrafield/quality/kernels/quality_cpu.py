@@ -9,17 +9,17 @@ from ...kernels.bits_cpu import popcount
 
 
 @njit(cache=True, nogil=True)
-def seen_tree_cpu(parents, seen, shown):
+def seen_tree_cpu(parents, seen, special):
     """The tree as one view sees it: its nodes told apart only by the leaves that are seen.
 
     Args:
         parents: [2n − 1], int64; a parent's id is larger than its children's, the root is its own.
         seen: Which leaves the view sees [n], bool.
-        shown: Which nodes are of special interest [2n − 1], bool.
+        special: Which nodes are of special interest [2n − 1], bool.
 
     Returns:
         Parents [2v − 1], int32, the v seen leaves first, in their order, and the root last; seen leaves below each
-        node [2v − 1], int32; and which of them stand for a node that is `shown` [2v − 1], bool. Empty if none is seen.
+        node [2v − 1], int32; and which of them stand for a `special` node [2v − 1], bool. Empty if none is seen.
     """
     total = len(parents)
     first, second = np.full(total, -1, np.int32), np.full(total, -1, np.int32)
@@ -42,7 +42,7 @@ def seen_tree_cpu(parents, seen, shown):
             above[first[node]] = above[second[node]] = own
             count[own] = count[first[node]] + count[second[node]]
             following += 1
-        marked[own] |= shown[node]
+        marked[own] |= special[node]
         if parents[node] == node:
             above[own] = own
         elif first[parents[node]] < 0:
@@ -56,7 +56,7 @@ def seen_tree_cpu(parents, seen, shown):
 def best_nodes_cpu(parents, counts, marked, codes, best, best_marked, sizes):
     """Best IoU of every mask with a node, over the leaves that the view sees.
 
-    In one thread: whoever looks at many views gives each one a thread of its own.
+    In one thread: callers that look at many views give each one a thread of its own.
 
     Args:
         parents, counts, marked: From `seen_tree_cpu`, of at least one leaf.
@@ -65,19 +65,19 @@ def best_nodes_cpu(parents, counts, marked, codes, best, best_marked, sizes):
         best_marked: Output, the same over the marked nodes [M], float64.
         sizes: Output, leaves in each mask [M], int64.
     """
-    leaves, held = len(codes), np.zeros(len(parents), np.int32)
+    leaves, inside = len(codes), np.zeros(len(parents), np.int32)
     for mask in range(len(best)):
         word, bit = mask // 64, uint64(mask % 64)
-        held[leaves:] = 0
+        inside[leaves:] = 0
         for leaf in range(leaves):
-            held[leaf] = np.int32((codes[leaf, word] >> bit) & uint64(1))
+            inside[leaf] = np.int32((codes[leaf, word] >> bit) & uint64(1))
         for node in range(len(parents) - 1):
-            held[parents[node]] += held[node]
-        size = held[-1]
+            inside[parents[node]] += inside[node]
+        size = inside[-1]
         most, most_marked = 0.0, 0.0
         for node in range(len(parents)):
-            if held[node] > 0:
-                iou = held[node] / (size + counts[node] - held[node])
+            if inside[node] > 0:
+                iou = inside[node] / (size + counts[node] - inside[node])
                 most = max(most, iou)
                 if marked[node]:
                     most_marked = max(most_marked, iou)

@@ -1,4 +1,4 @@
-"""What one view says about every surface point, compiled."""
+"""Points against the depth map of one view, compiled."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sight_cpu(
         column, row = pixels[point]
         if not (column >= 0 and row >= 0 and column < width and row < height):
             continue
-        found = np.float64(depth[np.int64(row), np.int64(column)])
+        surface = np.float64(depth[np.int64(row), np.int64(column)])
         product, normal_square, distance_square = 0.0, 0.0, 0.0
         for axis in range(3):
             towards = camera[axis] - points[point, axis]
@@ -55,5 +55,5 @@ def sight_cpu(
         cosine = min(max(facing, 1.0 / steepest), 1.0)
         half_pixel = np.sqrt(0.5) * z[point] / focal
         tolerance = room[point] + half_pixel * np.sqrt(1.0 - cosine * cosine) / cosine
-        sees[point] = found > 0 and facing > 0 and abs(z[point] - found) <= tolerance
-        passes[point] = found == 0 or z[point] < found - 3.0 * tolerance
+        sees[point] = surface > 0 and facing > 0 and abs(z[point] - surface) <= tolerance
+        passes[point] = surface == 0 or z[point] < surface - 3.0 * tolerance
