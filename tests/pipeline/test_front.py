@@ -1,0 +1,159 @@
+"""The front door: from a surface to a segmentation, to label maps, to a folder and back; a whole run from arrays."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from toy_scene import Toy
+
+import ultrafield as uf
+from ultrafield.config import SegmentConfig
+from ultrafield.errors import RunError
+from ultrafield.pipeline.console import Report
+from ultrafield.pipeline.folder import RunFolder
+from ultrafield.pipeline.job import reopen_job
+
+
+@pytest.fixture(scope="module")
+def segmentation(toy: Toy) -> uf.Segmentation:
+    depths = [view.depth * toy.scene.to_user.scale for view in toy.views]
+    surface = uf.surface_from_depth(depths, toy.scene.train.cameras)
+    return uf.segment(surface, toy.scene, SegmentConfig(superpoints=200))
+
+
+def most_frequent(ids: np.ndarray) -> tuple[int, float]:
+    values, counts = np.unique(ids, return_counts=True)
+    return int(values[counts.argmax()]), float(counts.max() / counts.sum())
+
+
+def agreement(labels: np.ndarray, things: np.ndarray) -> tuple[int, float]:
+    """How many different labels the things of a view have, and the smallest share of one in a thing."""
+    labels_of = [most_frequent(labels[things == number]) for number in (1, 2, 3) if (things == number).any()]
+    return len({node for node, _ in labels_of}), min(share for _, share in labels_of)
+
+
+def test_a_cut_into_three_is_the_three_boxes(toy: Toy, segmentation: uf.Segmentation) -> None:
+    assert len(np.unique(segmentation.cut_into(3))) == 3
+    heights = [float(segmentation.tree.heights[-3])]  # the highest cut with three segments
+    depths = [view.depth * toy.scene.to_user.scale for view in toy.views]
+    views = segmentation.label(toy.scene.train.cameras, depths=depths, heights=heights)
+    for labels, things in zip(views, toy.ids, strict=True):
+        assert labels.dtype == np.int32
+        assert labels.shape == (1, *things.shape)
+        different, share = agreement(labels[0], things)
+        assert different == len(np.unique(things[things > 0]))
+        assert share > 0.9
+
+
+def test_without_depth_the_points_themselves_tell_what_pixels_show(toy: Toy, segmentation: uf.Segmentation) -> None:
+    heights = [float(segmentation.tree.heights[-3])]
+    labels = next(segmentation.label(toy.scene.train.cameras[[0]], heights=heights))
+    different, share = agreement(labels[0], toy.ids[0])
+    assert different == 3
+    assert share > 0.8
+    assert (labels[0][toy.ids[0] == 0] == -1).mean() > 0.9
+
+
+def test_levels_are_the_default_heights(toy: Toy, segmentation: uf.Segmentation) -> None:
+    labels = next(segmentation.label(toy.scene.train.cameras[[0]]))
+    assert len(labels) == len(segmentation.levels)
+    assert set(np.unique(labels[-1])) == {-1, len(segmentation.tree.parents) - 1}
+
+
+def test_what_is_saved_opens_again(segmentation: uf.Segmentation, tmp_path: Path) -> None:
+    folder = segmentation.save(tmp_path / "saved")
+    assert {path.name for path in folder.iterdir()} == {"surface.npz", "tree.npz", "tree.json", "points.ply"}
+    again = uf.open_run(folder)
+    np.testing.assert_array_equal(again.tree.parents, segmentation.tree.parents)
+    np.testing.assert_array_equal(again.surface.points_user, segmentation.surface.points_user)
+    np.testing.assert_array_equal(again.levels, segmentation.levels)
+    segmentation.save(folder)  # an earlier one is replaced
+
+
+def test_a_folder_with_other_files_is_not_saved_into(segmentation: uf.Segmentation, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match=r"neither empty nor a saved segmentation \(it holds notes\.txt\)"):
+        segmentation.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_what_is_no_run_does_not_open(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"none: no such folder"):
+        uf.open_run(tmp_path / "none")
+    with pytest.raises(RunError, match=r"tree\.npz: missing"):
+        uf.open_run(tmp_path)
+
+
+def test_a_run_that_is_not_segmented_does_not_open(tmp_path: Path) -> None:
+    from ultrafield.scene.options import SceneOptions
+
+    RunFolder(tmp_path / "run").write_config(tmp_path / "scene", SceneOptions(), uf.Config())
+    with pytest.raises(RunError, match=r"not segmented yet; next: ultrafield segment"):
+        uf.open_run(tmp_path / "run")
+
+
+def test_one_line_and_a_picture(segmentation: uf.Segmentation) -> None:
+    assert len(repr(segmentation).splitlines()) == 1
+    assert f"{len(segmentation.surface)} points" in repr(segmentation)
+    assert segmentation._repr_html_().startswith("<figure><img alt=")
+
+
+def test_features_alone_make_a_tree(segmentation: uf.Segmentation) -> None:
+    surface = segmentation.surface
+    features = np.eye(2, dtype=np.float32)[(surface.points[:, 0] > 0).astype(int)]
+    halves = uf.segment(surface, features=features).cut_into(2)
+    assert len({(int(node), bool(side)) for node, side in zip(halves, surface.points[:, 0] > 0, strict=True)}) == 2
+
+
+def test_missing_evidence_is_named(segmentation: uf.Segmentation) -> None:
+    with pytest.raises(ValueError, match="scene: engine 'lift' needs it"):
+        uf.segment(segmentation.surface)
+
+
+def test_a_tree_of_other_points_is_refused(segmentation: uf.Segmentation) -> None:
+    other = uf.Tree([2, 2, 2], [0, 0, 0.5], [1, 1, 2])
+    with pytest.raises(ValueError, match=r"tree: expected \d+ leaves, one per surface point, got 2"):
+        replace(segmentation, tree=other)
+
+
+def test_no_torch_is_asked_for(tmp_path: Path) -> None:
+    program = """
+import sys
+import numpy as np, ultrafield as uf
+points = np.random.default_rng(0).random((60, 3)) + [-0.5, -0.5, 2]
+poses = np.stack([np.eye(4)[:3]] * 2)
+poses[1, 0, 3] = 0.1
+cameras = uf.Cameras.pinhole(poses, [40.0, 40.0, 32.0, 32.0], [64, 64])
+masks = [np.arange(64 * 64).reshape(1, 64, 64) % 64 < 32] * 2
+scene = uf.Scene.from_arrays(np.zeros((2, 64, 64, 3), np.uint8), cameras, masks, background=(1, 1, 1))
+seg = uf.segment(uf.surface_from_points(points, cameras), scene)
+next(seg.label(cameras))
+seg.save(sys.argv[1])
+print("torch" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "saved")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.slow
+def test_a_scene_in_memory_runs_like_a_folder(toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = uf.preset(
+        "draft",
+        geometry={"steps": 120, "rays": 256, "samples": 4096, "occupancy_resolution": 32, "max_samples_per_ray": 128},
+        segment={"cuts": 5},
+    )
+    seg = uf.run(toy.scene, tmp_path / "run", config, device="cpu", progress=False)
+    assert capsys.readouterr() == ("", "")
+    assert len(next(seg.label(toy.scene.train.cameras[[0]]))) == len(seg.levels)
+    kept = uf.run(toy.scene, tmp_path / "run", config, device="cpu")
+    assert "segment: done before, kept" in capsys.readouterr().err
+    np.testing.assert_array_equal(kept.tree.parents, seg.tree.parents)
+    with pytest.raises(RunError, match="a run on a scene in memory, which only Python can go on with"):
+        reopen_job(RunFolder(tmp_path / "run"), device="cpu", report=Report.silent())
