@@ -25,12 +25,12 @@ def check_name(name: str, where: str, error: type[UltrafieldError] = SceneError)
     """
     fault = _fault(name)
     if fault is not None:
-        shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
-        raise error(f"{where}: {shown!r} cannot be a file name: it {fault}")
+        quoted = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+        raise error(f"{where}: {quoted!r} cannot be a file name: it {fault}")
 
 
 def _fault(name: str) -> str | None:
-    """What is wrong with a name, None if nothing is."""
+    """The fault of a name, None if it has none."""
     if not name:
         return "is empty"
     if name in (".", ".."):

@@ -1,4 +1,4 @@
-"""What the program may remove: files of the kinds that it writes itself, and the folders that these leave empty.
+"""Safe removal: only files of the kinds that the program writes itself, and the folders that these leave empty.
 
 Kinds are patterns of paths relative to the folder that is cleared. What matches none of them is the user's, as is every
 link: links are never followed.
@@ -27,8 +27,8 @@ def kinds(*patterns: str) -> Kinds:
 def files_below(folder: Path) -> Iterator[Path]:
     """Everything below a folder that is no folder itself, in the order of the names; a link counts as a file."""
     with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
+        children = sorted(entries, key=lambda entry: entry.name)
+    for entry in children:
         if entry.is_dir(follow_symlinks=False):
             yield from files_below(Path(entry.path))
         else:

@@ -68,18 +68,18 @@ class Demo:
         from ..synth import SynthConfig, synthesize
 
         folder, record = self.out / "scene", self.out / "scene.json"
-        known = self._read_record(record)
+        earlier = self._read_record(record)
         for engine in ENGINES:
             RunFolder(self.out / engine).claim(folder)
         options = SynthConfig(size=self.size, train_views=self.train_views, val_views=self.val_views, seed=self.seed)
         made = (folder / "transforms_train.json").is_file()
-        if made and not self.overwrite and known == asdict(options):
+        if made and not self.overwrite and earlier == asdict(options):
             report.note("scene: done before, kept")
             return folder, False
-        if made and known is not None and not self.overwrite:
+        if made and earlier is not None and not self.overwrite:
             report.note("scene: there is one of other options; it is built anew, and all that follows done again")
         with report.stage("scene"):
-            synthesize(None, folder, options, overwrite=self.overwrite or known is not None)
+            synthesize(None, folder, options, overwrite=self.overwrite or earlier is not None)
         write_json(record, asdict(options))
         return folder, True
 
@@ -96,9 +96,9 @@ class Demo:
 
     def _print(self, metrics: dict[str, dict[str, Any] | None], report: Report) -> None:
         quality = [["", "PSNR", "SSIM", "NC", "NC-dense", "VC", "VC of the truth"]]
-        for engine, found in metrics.items():
+        for engine, values in metrics.items():
             names = ("psnr", "ssim", "nc", "nc_dense", "vc", "vc_truth")
-            means = [None if found is None or found[name] is None else found[name]["mean"] for name in names]
+            means = [None if values is None or values[name] is None else values[name]["mean"] for name in names]
             digits = (2, 4, 3, 3, 3, 3)
             quality.append([engine, *(figure(mean, count) for mean, count in zip(means, digits, strict=True))])
         report.table("Quality", quality[0], quality[1:])

@@ -43,7 +43,7 @@ class SceneOptions(scene_options.SceneOptions):
 
 @dataclass(frozen=True)
 class MethodOptions:
-    """What is computed, and how.
+    """Engine, preset and settings.
 
     Attributes:
         engine: Where dissimilarity comes from: a trained feature field, votes of lifted masks (no training), or both.

@@ -53,8 +53,8 @@ def oklch_to_srgb(lightness: np.ndarray, chroma: float, hue: np.ndarray) -> np.n
     for _ in range(12):  # bisection, to less than what 8 bits tell apart
         middle = 0.5 * (within + beyond)
         linear = _oklch_to_linear(lightness, middle, hue)
-        shown = ((linear >= -_ROUNDING) & (linear <= 1.0 + _ROUNDING)).all(axis=1)
-        within, beyond = np.where(shown, middle, within), np.where(shown, beyond, middle)
+        displayable = ((linear >= -_ROUNDING) & (linear <= 1.0 + _ROUNDING)).all(axis=1)
+        within, beyond = np.where(displayable, middle, within), np.where(displayable, beyond, middle)
     linear = np.clip(_oklch_to_linear(lightness, within, hue), 0.0, 1.0)
     srgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return np.rint(255.0 * srgb).astype(np.uint8)

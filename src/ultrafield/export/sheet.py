@@ -85,9 +85,9 @@ def _text(text: str, width: int) -> np.ndarray:
     font, line = cv2.FONT_HERSHEY_DUPLEX, np.full((_LINE, width, 3), _PAPER, np.uint8)
     scale = cv2.getFontScaleFromHeight(font, _TEXT_HEIGHT, 1)
     text = text.encode("ascii", "replace").decode()
-    shown = text
-    while shown and cv2.getTextSize(shown, font, scale, 1)[0][0] > width:
+    caption = text
+    while caption and cv2.getTextSize(caption, font, scale, 1)[0][0] > width:
         text = text[:-1]
-        shown = text.rstrip() + "..." if text else ""
-    cv2.putText(line, shown, (0, _LINE - 8), font, scale, _INK, 1, cv2.LINE_AA)
+        caption = text.rstrip() + "..." if text else ""
+    cv2.putText(line, caption, (0, _LINE - 8), font, scale, _INK, 1, cv2.LINE_AA)
     return line

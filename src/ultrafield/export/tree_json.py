@@ -137,7 +137,7 @@ def _level(tree: Tree, condensed: CondensedTree, height: float, picture: str | N
     labels, leaf, sizes = np.unique(cut(tree, height), return_index=True, return_counts=True)
     order = np.argsort(-sizes, kind="stable")
     order = order[sizes[order] >= smallest]
-    shown = sizes[order]
+    largest_first = sizes[order]
     segments = [
         {
             "label": int(labels[item]),
@@ -148,9 +148,9 @@ def _level(tree: Tree, condensed: CondensedTree, height: float, picture: str | N
     ]
     return {
         "height": _short(height),
-        "count": len(shown),
-        "typical_size": float(np.median(shown)) if len(shown) else None,
-        "covered": _short(shown.sum() / tree.num_leaves),
+        "count": len(largest_first),
+        "typical_size": float(np.median(largest_first)) if len(largest_first) else None,
+        "covered": _short(largest_first.sum() / tree.num_leaves),
         "picture": picture,
         "segments": segments,
     }

@@ -1,4 +1,4 @@
-"""What commands print: stages with their seconds on stderr, results on stdout."""
+"""Printing of commands: stages with their seconds on stderr, results on stdout."""
 
 from __future__ import annotations
 

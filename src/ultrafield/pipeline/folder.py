@@ -54,7 +54,7 @@ _SIMILARITY = ("scale", "rotation", "translation")
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What config.json holds.
+    """The content of config.json.
 
     Attributes:
         scene: The scene folder; None for a scene in memory.
@@ -123,15 +123,15 @@ class RunFolder:
         return self.root / "masks"
 
     def render_file(self, split: str, name: str) -> Path:
-        """What the field shows to one camera."""
+        """File of the rendering of one view."""
         return self._of_view("renders", split, name, ".npz")
 
     def label_file(self, split: str, name: str) -> Path:
-        """Label maps of one view."""
+        """File of the label maps of one view."""
         return self._of_view("labels", split, name, ".npz")
 
     def view_folder(self, split: str, name: str) -> Path:
-        """Pictures of one view's automatic levels."""
+        """Folder of the pictures of one view's automatic levels."""
         return self._of_view("views", split, name)
 
     def _of_view(self, folder: str, split: str, name: str, ending: str = "") -> Path:
@@ -255,12 +255,12 @@ class RunFolder:
     def read_surface(self) -> Surface:
         """Read surface.npz; one of version 0.1, which has no `to_user`, is refused."""
         file = self.root / "surface.npz"
-        found = self._load(file, (*_SURFACE, *(f"to_user_{name}" for name in _SIMILARITY)))
-        scale, rotation, translation = (found[f"to_user_{name}"] for name in _SIMILARITY)
-        arrays = {name: found[name] for name in _SURFACE if name != "voxel"}
+        stored = self._load(file, (*_SURFACE, *(f"to_user_{name}" for name in _SIMILARITY)))
+        scale, rotation, translation = (stored[f"to_user_{name}"] for name in _SIMILARITY)
+        arrays = {name: stored[name] for name in _SURFACE if name != "voxel"}
         try:
             to_user = Similarity(float(scale), rotation, translation)
-            return Surface(**arrays, voxel=float(found["voxel"]), to_user=to_user)
+            return Surface(**arrays, voxel=float(stored["voxel"]), to_user=to_user)
         except (ValueError, TypeError) as error:
             raise RunError(f"{file}: cannot be used ({error}); make it anew with: ultrafield segment") from None
 
@@ -284,9 +284,9 @@ class RunFolder:
 
     def read_render(self, split: str, name: str) -> RenderedView:
         """Read a rendered view."""
-        found = self._load(self.render_file(split, name), ("color", "depth", "opacity"))
-        color = found["color"].astype(np.float32) / 255.0
-        return RenderedView(color, found["depth"], found["opacity"].astype(np.float32))
+        stored = self._load(self.render_file(split, name), ("color", "depth", "opacity"))
+        color = stored["color"].astype(np.float32) / 255.0
+        return RenderedView(color, stored["depth"], stored["opacity"].astype(np.float32))
 
     def write_labels(self, split: str, name: str, view: ViewLabels) -> None:
         """Store the label maps of one view: each pixel's column, and the node ids of every column at all cuts."""
@@ -313,11 +313,11 @@ class RunFolder:
         return f"ultrafield segment {self.root}"
 
     def _load(self, file: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-        found = read_npz(self._existing(file), names)
+        arrays = read_npz(self._existing(file), names)
         for name in names:
-            if name not in found:
+            if name not in arrays:
                 raise self._lacking(file, name)
-        return {name: found[name] for name in names}
+        return {name: arrays[name] for name in names}
 
     def _lacking(self, file: Path, name: str) -> RunError:
         return RunError(f"{file}: holds no array {name!r}; make it anew with: ultrafield segment {self.root}")

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What every stage of a run is given.
+    """The inputs that every stage of a run shares.
 
     Attributes:
         run: The run folder.
         scene: The scene, as read by this command.
         source: The files it was read from, and how.
         config: Every setting.
-        stages: What each stage depends on.
+        stages: Fingerprints of everything that each stage depends on.
         device: Where to compute: "auto", "cpu" or "cuda".
         report: Where progress is printed and seconds are kept.
     """

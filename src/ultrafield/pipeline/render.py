@@ -146,7 +146,7 @@ class _Video:
         """OpenCV says nothing of frames that a full disk swallowed, so count them."""
         import cv2
 
-        found = int(cv2.VideoCapture(str(self._temporary)).get(cv2.CAP_PROP_FRAME_COUNT))
-        if found != self._frames:
-            reason = f"only {found} of {self._frames} frames could be written; is the disk full?"
+        written = int(cv2.VideoCapture(str(self._temporary)).get(cv2.CAP_PROP_FRAME_COUNT))
+        if written != self._frames:
+            reason = f"only {written} of {self._frames} frames could be written; is the disk full?"
             raise OSError(errno.EIO, reason, str(self.path))

@@ -24,8 +24,8 @@ def write_contact_sheet(run: RunFolder, scene: Scene, tree: Tree) -> None:
     for view in (views[index] for index in chosen):
         rendered, labelled = color_picture(run.read_render(split, view.name)), run.read_labels(split, view.name)
         photo, heights = view.image if view.image is not None else rendered, labelled.heights[labelled.is_level]
-        shown = labelled.levels
-        maps = [shown.map(level) for level in range(len(heights))]
+        levelled = labelled.levels
+        maps = [levelled.map(level) for level in range(len(heights))]
         levels = [label_picture(labels, colors) for labels in maps]
         rows.append([photo, rendered, *levels, overlay(photo, maps[len(levels) // 2], colors)])
     contact_sheet(

@@ -32,7 +32,7 @@ class ViewList:
 
 @dataclass(frozen=True)
 class PublishedView:
-    """What 3D segmentation needs of one view: depth [H·W], surface points [H·W, 3], features [H·W, D], and its size."""
+    """One view as 3D segmentation reads it: depth [H·W], surface points [H·W, 3], features [H·W, D], and its size."""
 
     depth: np.ndarray
     surface: np.ndarray
@@ -42,8 +42,8 @@ class PublishedView:
 
 def epoch_folders(root: Path) -> list[Path]:
     """The folders of rendered views of an experiment, by ascending epoch."""
-    found = (entry for entry in root.glob("*") if entry.is_dir() and entry.name.isdecimal())
-    return sorted(found, key=lambda entry: int(entry.name))
+    folders = (entry for entry in root.glob("*") if entry.is_dir() and entry.name.isdecimal())
+    return sorted(folders, key=lambda entry: int(entry.name))
 
 
 def read_view_list(folder: Path) -> ViewList:
@@ -75,8 +75,8 @@ def read_view(folder: Path, stem: str, *, features: bool) -> PublishedView:
     pixels = surface.shape[0] * surface.shape[1]
     if depth.size != pixels:
         raise RunError(f"{folder / stem}_d.npy: expected {pixels} values, got {depth.size}")
-    found = _load_tensor(folder / f"{stem}_f.pth") if features else None
-    return PublishedView(depth, surface.reshape(-1, 3), found, surface.shape[:2])
+    rows = _load_tensor(folder / f"{stem}_f.pth") if features else None
+    return PublishedView(depth, surface.reshape(-1, 3), rows, surface.shape[:2])
 
 
 def read_to_user(folder: Path) -> Similarity:

@@ -1,4 +1,4 @@
-"""What the published validation writes for every view, and what `3dseg.py` reads.
+"""Files that the published validation writes for every view and `3dseg.py` reads.
 
 Training views are `train_<i>`, test views `<i>` with three digits; rotated views are counted on after the validation
 views.
@@ -126,15 +126,15 @@ def write_views(
     geometry = denser(fields.geometry, PARTNET_DENSITY if options.dataset_name == "partnet" else 1.0)
     jobs = jobs_of(posed(scene, fields.geometry), options)
 
-    def rendered() -> Iterator[tuple[Job, RenderedView, Shown | None]]:
+    def rendered() -> Iterator[tuple[Job, RenderedView, ViewContent | None]]:
         for job in jobs:
             view = render_view(geometry, job.cameras, job.index)
-            yield job, view, None if writer is None else writer.shown(job, view)
+            yield job, view, None if writer is None else writer.content(job, view)
 
-    def finish(item: tuple[Job, RenderedView, Shown | None]) -> tuple[float, float] | None:
-        job, view, shown = item
-        if writer is not None and shown is not None:
-            writer.write(job, view, shown)
+    def finish(item: tuple[Job, RenderedView, ViewContent | None]) -> tuple[float, float] | None:
+        job, view, content = item
+        if writer is not None and content is not None:
+            writer.write(job, view, content)
         image = job.view.image if job.test else None
         return None if image is None else (psnr(view.color, image), ssim(view.color, image))
 
@@ -170,14 +170,14 @@ def denser(field: RadianceField, factor: float) -> RadianceField:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What one view shows.
+class ViewContent:
+    """The content of one rendered view, as the published files hold it.
 
     Attributes:
         points: Surface points [H, W, 3], normalised frame; NaN where nothing is seen.
         seen: Where something is [H, W], bool.
         features: [H, W, D], float32; those of the background where nothing is seen. None without a feature field.
-        colors: How features are shown; None before the first view with a surface.
+        colors: Colours of features; None before the first view with a surface.
     """
 
     points: np.ndarray
@@ -193,36 +193,36 @@ class _Writer:
         self._folder, self._fields, self._options = folder, fields, options
         self._colors: FeatureColors | None = None
 
-    def shown(self, job: Job, view: RenderedView) -> Shown:
-        """What a view shows, asked of one view after the other."""
+    def content(self, job: Job, view: RenderedView) -> ViewContent:
+        """Points, features and colours of a rendered view; called for one view after the other."""
         from ..field import point_features
 
         points = back_project(job.cameras, job.index, view.depth)  # [H, W, 3]
         seen, field = np.isfinite(points).all(axis=-1), self._fields.features
         if field is None:
-            return Shown(points, seen)
+            return ViewContent(points, seen)
         features = np.full((*seen.shape, field.dim), field.dim**-0.5, np.float32)
         features[seen] = point_features(field, points[seen])
         if self._colors is None and seen.any():
             self._colors = FeatureColors.fitted([features[seen]])
-        return Shown(points, seen, features, self._colors)
+        return ViewContent(points, seen, features, self._colors)
 
-    def write(self, job: Job, view: RenderedView, shown: Shown) -> None:
+    def write(self, job: Job, view: RenderedView, content: ViewContent) -> None:
         """Write all files of a view; several threads may, each of another view."""
         pose = job.cameras.c2w[job.index].astype(np.float32)
         path = self._folder / job.stem
         write_image(path.with_suffix(".png"), color_picture(view))
         write_image(self._path(job, "_d.png"), depth_picture(view.depth))
-        write_npy(self._path(job, "_d.npy"), np.where(shown.seen, view.depth, 0.0).astype(np.float32).ravel())
-        write_npy(self._path(job, "_surface.npy"), np.where(shown.seen[..., None], shown.points, pose[:, 3]))
+        write_npy(self._path(job, "_d.npy"), np.where(content.seen, view.depth, 0.0).astype(np.float32).ravel())
+        write_npy(self._path(job, "_surface.npy"), np.where(content.seen[..., None], content.points, pose[:, 3]))
         write_npy(self._path(job, "_p.npy"), pose)
-        if shown.features is not None:
-            self._write_features(job, shown.features, shown)
+        if content.features is not None:
+            self._write_features(job, content.features, content)
 
-    def _write_features(self, job: Job, features: np.ndarray, shown: Shown) -> None:
+    def _write_features(self, job: Job, features: np.ndarray, content: ViewContent) -> None:
         _save_tensor(self._path(job, "_f.pth"), features.reshape(-1, features.shape[2]).astype(np.float16))
-        if shown.colors is not None:
-            write_image(self._path(job, "_f.png"), shown.colors.picture(features[shown.seen], shown.seen))
+        if content.colors is not None:
+            write_image(self._path(job, "_f.png"), content.colors.picture(features[content.seen], content.seen))
         if job.test and self._options.run_seg_inference:
             palette = segment_palette(self._options.num_seg_test)
             for threshold, labels in parse_view(features, self._options.num_seg_test):

@@ -26,7 +26,7 @@ _TILES = 99 << 10  # bytes of shared memory that the rows of a program may take,
 
 @dataclass(frozen=True)
 class _Device:
-    """What a launch needs to know of a device.
+    """Limits of a device that decide how a kernel is launched.
 
     Attributes:
         processors: Multiprocessors, each of which runs some programs at a time.

@@ -143,7 +143,7 @@ def _slab(o, d, half, enter, leave):
 
 @triton.jit
 def _spacing(edges, steps, jitter):
-    """What `_guess` needs to invert the bounds of the steps in closed form.
+    """Coefficients with which `_guess` inverts the bounds of the steps in closed form.
 
     They are constant up to a knee and grow geometrically from there on (`step_edges`).
     """

@@ -25,15 +25,15 @@ def vote(nearest, distance, numbers, none, k, reach):
     labels = np.empty(count, np.int64)
     for pixel in prange(count):
         votes = np.empty(k, np.int64)
-        found = 0
+        voters = 0
         last = 0
-        while last < candidates and distance[pixel, last] <= reach and found < k:
+        while last < candidates and distance[pixel, last] <= reach and voters < k:
             number = numbers[nearest[pixel, last]]
             if number != none:
-                votes[found] = number
-                found += 1
+                votes[voters] = number
+                voters += 1
             last += 1
-        if found == k:
+        if voters == k:
             labels[pixel] = _most_frequent(votes)
         elif last < candidates:
             labels[pixel] = none

@@ -1,4 +1,4 @@
-"""What the kernels on pairs of indices share."""
+"""Shared parts of the kernels on pairs of indices."""
 
 from __future__ import annotations
 
