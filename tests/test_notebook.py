@@ -14,10 +14,13 @@ NOTEBOOK = Path(__file__).parents[1] / "docs" / "arrays_to_tree.ipynb"
 def test_the_notebook_goes_from_arrays_to_a_tree_to_a_picture() -> None:
     matplotlib = pytest.importorskip("matplotlib", reason="needs matplotlib")
     matplotlib.use("Agg")
+    from matplotlib import pyplot
+
     names: dict[str, object] = {}
     for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
         if cell["cell_type"] == "code":
             exec(compile("".join(cell["source"]), str(NOTEBOOK), "exec"), names)
+    pyplot.close("all")
     things, labels, depths = names["things"], names["labels"], names["depths"]
     # Labels agree with the things that the pixels show: one id each, but for a few pixels along borders.
     fine, coarse = ([_most_frequent(ids[things[2] == number]) for number in (1, 2, 3, 4)] for ids in labels)
