@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ultrafield.errors import RunError, SceneError
-from ultrafield.io import Blocks, fresh_folder, read_npz, read_npz_blocks, write_npy, write_npz
+from ultrafield.errors import SceneError
+from ultrafield.io import fresh_folder, read_npz, write_npy, write_npz
 from ultrafield.removal import kinds
 
 
@@ -95,41 +95,3 @@ def test_a_fresh_folder_never_replaces_files_of_other_kinds(tmp_path: Path) -> N
         replace()
     assert sorted(path.name for path in target.iterdir()) == ["late", "old"]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
-
-
-@pytest.mark.parametrize("step", [1, 3, 4, 100])
-@pytest.mark.parametrize("shape", [(2, 3, 8), (5, 0), (4,)])
-def test_an_array_is_written_and_read_in_blocks(tmp_path: Path, shape: tuple[int, ...], step: int) -> None:
-    whole = np.arange(np.prod(shape), dtype=np.int16).reshape(shape)
-    blocks = (whole[..., first : first + step] for first in range(0, shape[-1], step))
-    write_npz(tmp_path / "a.npz", a=Blocks(shape, whole.dtype, blocks), b=np.zeros(2))
-    found = read_npz(tmp_path / "a.npz")
-    assert found["a"].dtype == np.int16
-    np.testing.assert_array_equal(found["a"], whole)
-    parts = list(read_npz_blocks(tmp_path / "a.npz", "a", step=step))
-    assert [part.shape[-1] for part in parts] == [min(step, shape[-1] - first) for first in range(0, shape[-1], step)]
-    np.testing.assert_array_equal(np.concatenate([whole[..., :0], *parts], axis=-1), whole)
-    assert read_npz(tmp_path / "a.npz", ("b", "c")).keys() == {"b"}
-
-
-def test_an_array_in_c_order_is_a_single_block(tmp_path: Path) -> None:
-    array = np.arange(6).reshape(2, 3)
-    write_npz(tmp_path / "a.npz", a=array)
-    (found,) = read_npz_blocks(tmp_path / "a.npz", "a", step=1)
-    np.testing.assert_array_equal(found, array)
-
-
-def test_blocks_of_a_broken_file(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"a\.npz: no such file"):
-        next(read_npz_blocks(tmp_path / "a.npz", "a", step=1))
-    (tmp_path / "a.npz").write_bytes(b"no archive")
-    with pytest.raises(RunError, match=r"a\.npz: cannot be read"):
-        next(read_npz_blocks(tmp_path / "a.npz", "a", step=1))
-    write_npz(tmp_path / "a.npz", a=np.asfortranarray(np.arange(4000).reshape(2, 2000)))
-    with open(tmp_path / "a.npz", "r+b") as file:
-        file.seek(1000)
-        file.write(b"xxxxxxxxxxxx")
-    with pytest.raises(RunError, match=r"a\.npz: cannot be read"):
-        list(read_npz_blocks(tmp_path / "a.npz", "a", step=100))
-    with pytest.raises(KeyError):
-        next(read_npz_blocks(tmp_path / "a.npz", "b", step=1))

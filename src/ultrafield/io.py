@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import io as bytes_io
 import json
-import math
 import os
 import shutil
 import tempfile
 import zlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
 
 import numpy as np
@@ -98,22 +96,7 @@ def write_npy(path: str | Path, array: np.ndarray) -> None:
         file.write(buffer.getbuffer())
 
 
-@dataclass(frozen=True)
-class Blocks:
-    """An array in Fortran order that is written block by block and is never there as a whole.
-
-    Attributes:
-        shape: Of the whole.
-        dtype: Of the whole.
-        blocks: Arrays of consecutive indices of the last axis; in Fortran order, they need not be copied.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    blocks: Iterable[np.ndarray]
-
-
-def write_npz(path: str | Path, **arrays: np.ndarray | Blocks) -> None:
+def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
     """Write a compressed `.npz`, atomically.
 
     The lowest level of compression costs a third of the time of NumPy's own choice and a tenth to a sixth more bytes.
@@ -122,44 +105,7 @@ def write_npz(path: str | Path, **arrays: np.ndarray | Blocks) -> None:
     with atomic_write(path) as file, ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                if isinstance(array, Blocks):
-                    _write_blocks(member, array)
-                else:
-                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
-
-
-def _write_blocks(file: IO[bytes], array: Blocks) -> None:
-    descr = np.lib.format.dtype_to_descr(array.dtype)
-    header = {"descr": descr, "fortran_order": True, "shape": array.shape}
-    np.lib.format.write_array_header_1_0(file, header)
-    for block in array.blocks:
-        file.write(np.ascontiguousarray(block.T, array.dtype).data)
-
-
-def read_npz_blocks(path: str | Path, name: str, *, step: int) -> Iterator[np.ndarray]:
-    """Read one array of an `.npz`, `step` indices of its last axis at a time, each block in Fortran order.
-
-    An array that was stored in C order comes as a single block. Errors are those of `read_npz`, and `KeyError` if the
-    file has no array of this name.
-    """
-    path = Path(path)
-    try:
-        with ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
-            if np.lib.format.read_magic(member) != (1, 0):
-                raise ValueError(f"{name}: not written by write_npz")
-            shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(member)
-            if not shape:
-                raise ValueError(f"{name}: expected an array, got a single number")
-            if not fortran_order:
-                step = max(shape[-1], 1)
-            for first in range(0, shape[-1], step):
-                part = (*shape[:-1], min(step, shape[-1] - first))
-                flat = np.frombuffer(member.read(math.prod(part) * dtype.itemsize), dtype)
-                yield flat.reshape(part, order="F" if fortran_order else "C")
-    except FileNotFoundError:
-        raise RunError(f"{path}: no such file") from None
-    except (ValueError, OSError, EOFError, BadZipFile, zlib.error) as error:
-        raise RunError(f"{path}: cannot be read ({error})") from None
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
 def read_npz(path: str | Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
