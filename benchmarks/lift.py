@@ -21,7 +21,6 @@ from lib.results import Results, print_header, print_row
 
 from ultrafield.cameras import RenderedView
 from ultrafield.config import SegmentConfig
-from ultrafield.io import read_npz
 from ultrafield.labels import label_points, view_points
 from ultrafield.lift.edges import neighbor_edges
 from ultrafield.lift.superpoints import join_superpoints, superpoints
@@ -30,6 +29,7 @@ from ultrafield.lift.votes import ViewVotes, view_votes
 from ultrafield.masks.weights import mask_weights
 from ultrafield.metrics import SegmentationScores, evaluate_segmentation
 from ultrafield.pipeline.folder import RunFolder
+from ultrafield.reading import read_npz
 from ultrafield.scene import Scene, load_ground_truth, load_scene
 from ultrafield.surface import Surface, surface_from_views
 from ultrafield.ultrametric import AffinityGraph, build_tree, levels, spread_cuts

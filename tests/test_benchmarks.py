@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from ultrafield.config import FeatureConfig
-from ultrafield.io import read_json
+from ultrafield.reading import read_json
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = ("borders", "both", "curves", "features", "lift", "ops", "pipeline", "steps", "trees", "votes")

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from ultrafield.errors import SceneError
-from ultrafield.io import fresh_folder, read_npz, write_npy, write_npz
+from ultrafield.io import fresh_folder, write_npy, write_npz
+from ultrafield.reading import read_npz
 from ultrafield.removal import kinds
 
 

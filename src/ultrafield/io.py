@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and pictures read with errors that name them."""
+"""Files and folders written whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import json
 import os
 import shutil
 import tempfile
-import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
-from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
-from .errors import RunError, SceneError
 from .removal import Kinds, check_ours, remove_ours
 
 
@@ -77,17 +75,6 @@ def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:
         file.write(text.encode() + b"\n")
 
 
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file; `SceneError` names the file and the place if it is missing or malformed."""
-    path = Path(path)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise SceneError(f"{path}: no such file") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise SceneError(f"{path}: not valid JSON ({error})") from None
-
-
 def write_npy(path: str | Path, array: np.ndarray) -> None:
     """Write an array as `.npy`, atomically."""
     buffer = bytes_io.BytesIO()  # NumPy writing to the file itself would not say that the disk is full
@@ -106,23 +93,6 @@ def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
-
-
-def read_npz(path: str | Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-    """Read the arrays of an `.npz` written by `write_npz`, all or those of some names that it holds.
-
-    Raises:
-        RunError: The file is missing or broken.
-    """
-    path = Path(path)
-    try:
-        # NumPy leaves the file open if the archive turns out to be broken; this does not.
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files if names is None or name in names}
-    except FileNotFoundError:
-        raise RunError(f"{path}: no such file") from None
-    except (ValueError, OSError, KeyError, EOFError, BadZipFile, zlib.error) as error:
-        raise RunError(f"{path}: cannot be read ({error})") from None
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
@@ -151,25 +121,3 @@ def encode_image(ending: str, image: np.ndarray) -> bytes:
     if not done:
         raise ValueError(f"cannot encode an array of shape {list(image.shape)}, {image.dtype}")
     return encoded.tobytes()
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """Read a picture as stored: grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4], uint8 or uint16.
-
-    Raises:
-        SceneError: The file is missing or is no picture.
-    """
-    import cv2
-
-    path = Path(path)
-    try:
-        data = np.fromfile(path, dtype=np.uint8)
-    except FileNotFoundError:
-        raise SceneError(f"{path}: no such file") from None
-    # Unlike IMREAD_COLOR, IMREAD_UNCHANGED ignores the EXIF turn, so that pixels stay where the poses expect them.
-    image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-    if image is None:
-        raise SceneError(f"{path}: not a readable picture")
-    if image.ndim == 3:
-        image = np.concatenate([image[..., 2::-1], image[..., 3:]], axis=-1)
-    return image

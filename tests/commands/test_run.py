@@ -13,12 +13,13 @@ import pytest
 from ultrafield import cli
 from ultrafield.config import Config
 from ultrafield.export.ply import read_ply
-from ultrafield.io import read_image, write_image
+from ultrafield.io import write_image
 from ultrafield.masks import read_masks, write_masks
 from ultrafield.pipeline.console import Report
 from ultrafield.pipeline.folder import RunFolder
 from ultrafield.pipeline.job import reopen_job
 from ultrafield.pipeline.segment import height_names
+from ultrafield.reading import read_image
 from ultrafield.scene import load_scene
 from ultrafield.scene.options import SceneOptions
 from ultrafield.ultrametric import cut

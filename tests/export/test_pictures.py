@@ -9,7 +9,7 @@ import pytest
 
 from ultrafield.export import label_picture, overlay, side_by_side, write_label_picture
 from ultrafield.export.pictures import label_borders, scaled_to_height
-from ultrafield.io import read_image
+from ultrafield.reading import read_image
 
 COLORS = np.array([[10, 0, 0], [0, 20, 0], [0, 0, 30]], np.uint8)
 LABELS = np.array([[0, 0, 2], [0, -1, 2]])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ultrafield.export import contact_sheet
-from ultrafield.io import read_image
+from ultrafield.reading import read_image
 
 RED, BLUE = (np.broadcast_to(np.array(color, np.uint8), (20, 30, 3)) for color in ((200, 0, 0), (0, 0, 200)))
 

@@ -13,11 +13,11 @@ import pytest
 
 from ultrafield.cameras import Cameras, Similarity
 from ultrafield.cameras.projection import back_project
-from ultrafield.io import read_json
 from ultrafield.labels import label_views
 from ultrafield.lift import lift_graph
 from ultrafield.masks import read_masks
 from ultrafield.metrics import normalized_covering
+from ultrafield.reading import read_json
 from ultrafield.scene import Scene, Split, View
 from ultrafield.surface import Surface, surface_from_depth, surface_from_points
 from ultrafield.ultrametric import build_tree, levels, spread_cuts

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ultrafield.io import read_image
 from ultrafield.masks.watershed import watershed_masks
+from ultrafield.reading import read_image
 
 
 def best_iou(masks: np.ndarray, truth: np.ndarray) -> float:

@@ -373,7 +373,7 @@ class TestErrors:
 
 
 def _pickplace_split(root: Path, split: str, visible: str) -> tuple[GroundTruth, Cameras]:
-    from ultrafield.io import read_image
+    from ultrafield.reading import read_image
 
     data = json.loads((root / f"transforms_{split}.json").read_text())
     names = tuple(Path(frame["file_path"]).name for frame in data["frames"])

@@ -12,7 +12,7 @@ import pytest
 
 from ultrafield.config import Config
 from ultrafield.errors import RunError
-from ultrafield.io import read_image, write_image, write_npy
+from ultrafield.io import write_image, write_npy
 from ultrafield.masks import build_mask_set, read_masks
 from ultrafield.pipeline.console import Report
 from ultrafield.published import segment as published_segment
@@ -25,6 +25,7 @@ from ultrafield.published.parsing import PARSING_THRESHOLDS, below, parse_view
 from ultrafield.published.stored import read_view_list
 from ultrafield.published.train import render_main, train_main
 from ultrafield.published.views import Quality, write_views
+from ultrafield.reading import read_image
 
 pytestmark = pytest.mark.usefixtures("small_paper")
 

@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from ultrafield.errors import RunError
 from ultrafield.export.ply import read_ply
-from ultrafield.io import read_image, write_json, write_npy
+from ultrafield.io import write_json, write_npy
 from ultrafield.pipeline.console import Report
 from ultrafield.published import segment as published_segment
 from ultrafield.published.segment import (
@@ -31,6 +31,7 @@ from ultrafield.published.segment import (
     write_cloud,
 )
 from ultrafield.published.stored import PublishedView
+from ultrafield.reading import read_image
 
 
 def slow_labels(points: np.ndarray, numbers: np.ndarray, query: np.ndarray, k: int, threshold: float) -> int:

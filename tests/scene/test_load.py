@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from ultrafield.errors import ConfigError, SceneError
-from ultrafield.io import read_image, write_image
+from ultrafield.io import write_image
 from ultrafield.masks import write_masks
+from ultrafield.reading import read_image
 from ultrafield.scene import load_scene
 from ultrafield.scene.load import detect_layout
 
@@ -111,7 +112,7 @@ def test_picture_of_floats(make_blender: Make, edit: Callable) -> None:
     root = make_blender()
     (root / "train/r_1.png").unlink()
     shutil.copy(root / "train/r_0.png", root / "train/r_2.png")
-    cv2.imwrite(str(root / "train/r_1.tif"), np.zeros((8, 8, 3), np.float32))
+    cv2.imwrite(str(root / "train/r_1.tif"), np.zeros((8, 8), np.float32))
     (root / "train/r_1.tif").rename(root / "train/r_1.png")
     with pytest.raises(SceneError, match=r"r_1\.png: expected 8 or 16 bits per channel, found float32"):
         load_scene(root)

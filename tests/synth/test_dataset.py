@@ -12,7 +12,7 @@ import pytest
 import trimesh
 
 from ultrafield.errors import ConfigError, SceneError
-from ultrafield.io import read_image
+from ultrafield.reading import read_image
 from ultrafield.synth import dataset as synthetic
 from ultrafield.synth.dataset import SynthConfig, synthesize
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from ..config import Config, Engine, preset
 from ..errors import RunError
-from ..io import read_json, write_json
+from ..io import write_json
 from ..pipeline.console import Report, figure
 from ..pipeline.folder import RunFolder
 from ..pipeline.run import run_stages, start_afresh
 from ..pipeline.stages import STAGES
+from ..reading import read_json
 from .options import Device, SceneOptions, Switch
 
 ENGINES: tuple[Engine, ...] = ("lift", "field")  # the first one trains the geometry that both use

@@ -19,8 +19,9 @@ import numpy as np
 
 from ..cameras.pixels import resize_nearest
 from ..errors import SceneError
-from ..io import fresh_folder, read_image, write_image, write_npy
+from ..io import fresh_folder, write_image, write_npy
 from ..names import check_name
+from ..reading import read_image
 from ..removal import check_ours, files_below, kinds
 from .hierarchy import build_mask_set
 from .mask_set import MaskSet

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ConfigError, RunError
-from ..io import read_json, write_json
+from ..io import write_json
 from ..labels.stack import LabelStack
 from ..parallel import in_threads, workers_for
+from ..reading import read_json
 from ..scene import Scene
 from .folder import RunFolder, Stored
 from .job import Job

@@ -26,9 +26,10 @@ from .. import __version__
 from ..cameras import RenderedView, Similarity
 from ..config import Config, from_dict, to_dict
 from ..errors import ConfigError, RunError, SceneError
-from ..io import read_json, read_npz, write_json, write_npz
+from ..io import write_json, write_npz
 from ..labels.stack import LabelStack
 from ..names import check_name
+from ..reading import read_json, read_npz
 from ..removal import check_ours, find_link, find_stranger, kinds, remove_ours
 from ..scene.options import SceneOptions
 from ..surface import Surface

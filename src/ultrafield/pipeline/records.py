@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..io import read_json, write_json
+from ..io import write_json
+from ..reading import read_json
 
 
 @dataclass(frozen=True)

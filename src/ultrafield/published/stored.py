@@ -9,7 +9,7 @@ import numpy as np
 
 from ..cameras import Similarity
 from ..errors import RunError, SceneError
-from ..io import read_json
+from ..reading import read_json
 from ..removal import kinds
 
 VIEW_FILES = kinds(

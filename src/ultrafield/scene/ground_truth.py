@@ -9,8 +9,8 @@ import numpy as np
 
 from ..cameras.projection import PUBLISHED_DEPTH_RANGE
 from ..errors import RunError, SceneError
-from ..io import read_image, read_npz
 from ..masks.read import size_text
+from ..reading import read_image, read_npz
 from .blender import split_file
 from .nerfstudio import frame_names, read_transforms
 from .normalize import PUBLISHED_RADIUS

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SceneError
-from ..io import read_image
+from ..reading import read_image
 
 Color = tuple[float, float, float]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..cameras import Lens
 from ..errors import SceneError
-from ..io import read_json
+from ..reading import read_json
 from .frames import (
     Frame,
     Listing,

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SceneError
-from ..io import read_image
 from ..masks import MaskSet
 from ..masks.read import find_masks, read_masks, same_aspect, size_text
 from ..parallel import in_threads, workers_for
 from ..progress import progress_bar
+from ..reading import read_image
 from .frames import Frame, Listing, check_listed_size
 from .images import Color, blend, read_picture, resize
 from .view import View

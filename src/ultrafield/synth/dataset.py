@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import ConfigError, SceneError
-from ..io import fresh_folder, read_json, write_image, write_json, write_npz
+from ..io import fresh_folder, write_image, write_json, write_npz
 from ..masks import write_masks
 from ..parallel import in_threads
 from ..progress import track
+from ..reading import read_json
 from ..removal import check_ours, kinds
 from .raycast import Raycaster
 from .sam_like import clean_masks, sam_like_masks

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError, SceneError
-from ..io import read_json, read_npz, write_json, write_npz
+from ..io import write_json, write_npz
+from ..reading import read_json, read_npz
 from .edits import EditedTree, Operation
 from .tree import Tree
 

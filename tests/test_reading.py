@@ -1,0 +1,176 @@
+"""Files of any origin are read with checks first; errors name the file."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
+
+import numpy as np
+import pytest
+
+from ultrafield import budget
+from ultrafield.errors import ConfigError, RunError, SceneError
+from ultrafield.io import write_image, write_npy, write_npz
+from ultrafield.reading import picture_size, read_bytes, read_image, read_json, read_npy, read_npz
+
+
+@pytest.fixture
+def memory() -> Iterator[None]:
+    """The limit of the process is put back afterwards."""
+    yield
+    budget.limit_memory(None)
+
+
+def png(file: Path, width: int, height: int) -> Path:
+    """A PNG file that declares a size and holds hardly any data."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 99)), (b"IEND", b"")]
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    return file
+
+
+def test_json_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_bytes(b"\xef\xbb\xbf[1, 2]")
+    assert read_json(file) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[1" + b"0" * 5000 + b"]", "integer string conversion"),
+        (b"{", "Expecting property name"),
+        (b"\xff\xfe[\x00", "codec can't decode"),
+        (b"", "Expecting value"),
+    ],
+)
+def test_json_that_cannot_be_read(tmp_path: Path, text: bytes, reason: str) -> None:
+    file = tmp_path / "a.json"
+    file.write_bytes(text)
+    with pytest.raises(SceneError, match=rf"a\.json: not valid JSON \(.*{reason}"):
+        read_json(file)
+
+
+def test_what_is_no_regular_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for name, reason in (
+        ("fifo", "neither a file nor a folder"),
+        ("", "it is a folder"),
+        ("loop", "symbolic links"),
+        ("a" * 300, "too long"),
+        ("none", "no such file"),
+        ("nul\0l", "null"),
+    ):
+        with pytest.raises(RunError, match=reason):
+            read_bytes(tmp_path / name, error=RunError)
+
+
+def test_a_file_larger_than_the_limit(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_bytes(b"12345")
+    with pytest.raises(SceneError, match=r"a: takes 0 MB, more than 0; a larger --memory raises the limit"):
+        read_bytes(file, most=4)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("shape", [(), (0, 3), (2, 3), (2, 3, 4)])
+def test_arrays_come_back(tmp_path: Path, order: str, shape: tuple[int, ...]) -> None:
+    array = np.asarray(np.random.default_rng(0).integers(0, 99, shape), np.int16, order=order)  # type: ignore[call-overload]
+    np.save(tmp_path / "a.npy", array)
+    found = read_npy(tmp_path / "a.npy")
+    assert found.dtype == array.dtype
+    assert found.flags.writeable
+    np.testing.assert_array_equal(found, array)
+
+
+def test_arrays_that_cannot_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.npy"
+    write_npz(tmp_path / "a.npz", a=np.zeros(3))
+    np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
+    write_npy(tmp_path / "whole.npy", np.zeros(100))
+    whole = (tmp_path / "whole.npy").read_bytes()
+    huge = whole.replace(b"(100,), }            ", b"(100000000000000,), }")
+    large = whole.replace(b"(100,), }            ", b"(10000000,), }       ")
+    for content, reason in (
+        ((tmp_path / "a.npz").read_bytes(), "an .npz archive, expected a single array"),
+        ((tmp_path / "objects.npy").read_bytes(), "Python objects"),
+        (whole[:-1], "more than the file holds|cut short"),
+        (whole[:9], "unexpected end|EOF|reading"),
+        (huge, "more than 1,074; a larger --memory"),
+        (large, "more than the file holds"),
+        (b"\x93NUMPY\x09\x00" + whole[8:], "format version 9.0"),
+        (b"", "does not begin"),
+    ):
+        file.write_bytes(content)
+        with pytest.raises(SceneError, match=rf"a\.npy: not a readable array \(.*({reason})"):
+            read_npy(file)
+
+
+def test_an_archive_of_zeros_is_not_decoded(tmp_path: Path) -> None:
+    file = tmp_path / "bomb.npz"
+    with (
+        ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("a.npy", "w", force_zip64=True) as member,
+    ):
+        for _ in range(1200):
+            member.write(b"\0" * 1_000_000)
+    with pytest.raises(RunError, match=r"bomb\.npz: cannot be read \(takes 1,200 MB, more than 1,074; .*--memory"):
+        read_npz(file)
+
+
+def test_archives_that_cannot_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.npz"
+    write_npz(file, a=np.arange(1000))
+    whole = file.read_bytes()
+    for content in (whole[:-30], whole[:100], b"x", whole.replace(whole[200:260], bytes(60)), b""):
+        file.write_bytes(content)
+        with pytest.raises(RunError, match=r"a\.npz: cannot be read"):
+            read_npz(file)
+    with pytest.raises(RunError, match=r"none\.npz: no such file"):
+        read_npz(tmp_path / "none.npz")
+
+
+def test_the_size_of_a_picture_is_read_from_its_header(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", np.zeros((3, 5, 3), np.uint8))
+    assert picture_size(tmp_path / "a.png") == (5, 3)
+    assert picture_size(png(tmp_path / "b.png", 7000, 6000)) == (7000, 6000)
+
+
+def test_pictures_that_cannot_be_read(tmp_path: Path) -> None:
+    for width, height in ((60_000, 60_000), (9000, 9000)):
+        for read in (read_image, picture_size):
+            with pytest.raises(SceneError, match=r"a\.png: (\d+x\d+ pixels, more than 64 million|Image size)"):
+                read(png(tmp_path / "a.png", width, height))
+    (tmp_path / "b.png").write_text("no picture")
+    with pytest.raises(SceneError, match=r"b\.png: not a readable picture"):
+        read_image(tmp_path / "b.png")
+    with pytest.raises(SceneError, match=r"a\.png: not a readable picture"):
+        read_image(png(tmp_path / "a.png", 100, 100))
+
+
+@pytest.mark.usefixtures("memory")
+def test_more_memory_allows_larger_pictures(tmp_path: Path) -> None:
+    file = png(tmp_path / "a.png", 9000, 9000)
+    budget.limit_memory(4)
+    assert picture_size(file) == (9000, 9000)
+    budget.limit_memory(1)
+    with pytest.raises(SceneError, match="more than 45 million"):
+        picture_size(file)
+    assert budget.memory() == 1 << 30
+
+
+@pytest.mark.usefixtures("memory")
+@pytest.mark.parametrize("gibibytes", [0.4, -1.0, float("nan"), float("inf"), 1e12])
+def test_memory_that_cannot_be_chosen(gibibytes: float) -> None:
+    with pytest.raises(ConfigError, match=r"^memory: expected from 0.5"):
+        budget.limit_memory(gibibytes)
