@@ -1,8 +1,6 @@
 """The published 3D segmentation command; see `ultrafield.published.segment`."""
 
-import sys
-
-from ultrafield.published.segment import main
+from ultrafield.start import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start("3dseg.py", "ultrafield.published.segment", "main")

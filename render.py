@@ -1,8 +1,6 @@
 """The published rendering command; see `ultrafield.published.train`."""
 
-import sys
-
-from ultrafield.published.train import render_main
+from ultrafield.start import start
 
 if __name__ == "__main__":
-    sys.exit(render_main())
+    start("render.py", "ultrafield.published.train", "render_main")

@@ -1,8 +1,6 @@
 """The published training command; see `ultrafield.published.train`."""
 
-import sys
-
-from ultrafield.published.train import train_main
+from ultrafield.start import start
 
 if __name__ == "__main__":
-    sys.exit(train_main())
+    start("train.py", "ultrafield.published.train", "train_main")

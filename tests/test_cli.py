@@ -196,14 +196,14 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     assert list((tmp_path / "run").iterdir()) == []
 
 
-def test_ctrl_c_is_one_line_and_exit_code_1(
+def test_ctrl_c_is_one_line_and_exit_code_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(self: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Train, "execute", interrupted)
-    assert run_main("train", "scene", "--out", "run", "--device", "cpu") == 1
+    assert run_main("train", "scene", "--out", "run", "--device", "cpu") == 130
     assert capsys.readouterr().err == "ultrafield: interrupted\n"
 
 

@@ -1,6 +1,6 @@
 """`python -m ultrafield`: the command line."""
 
-from .cli import program
+from .start import program
 
 if __name__ == "__main__":
     program()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import pairwise
-from typing import Annotated, Any, NoReturn, Protocol, Self, Union, get_args
+from typing import Annotated, Any, Protocol, Self, Union, get_args
 
 import tyro
 
@@ -24,6 +22,7 @@ from .commands.train import Train
 from .commands.warmup import Warmup
 from .config import Preset
 from .pipeline.guard import guarded
+from .start import program as program
 
 PROGRAM = "ultrafield"
 DESCRIPTION = """Photographs with known cameras and 2D masks in, a tree of view-consistent 3D segments out.
@@ -61,19 +60,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM} {__version__}")
         return 0
     return guarded(PROGRAM, lambda: parse(arguments).execute())
-
-
-def program() -> NoReturn:
-    """`main` as a process of its own.
-
-    It ends at once: taking apart what PyTorch, numba and CUDA have set up costs up to a second and changes nothing.
-    """
-    code = main()
-    for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # it is None if the descriptor was closed
-            with suppress(OSError):
-                stream.flush()
-    os._exit(code)
 
 
 def parse(arguments: Sequence[str]) -> Command:

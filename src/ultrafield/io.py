@@ -6,16 +6,17 @@ import io as bytes_io
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 
-from .removal import Kinds, check_ours, remove_ours
+from .interruption import cleaned_up
+from .removal import Kinds, check_ours, remove_ours, temporaries, temporary_name
 
 
 @contextmanager
@@ -27,17 +28,17 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = temporary_name(path)
+    remove = partial(temporary.unlink, missing_ok=True)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with cleaned_up(remove), open(temporary, "xb") as file:
             yield file
             file.flush()
-        os.chmod(temporary, 0o644)
         os.replace(temporary, path)
     except BaseException as error:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        if isinstance(error, OSError) and error.filename is None:
+        with suppress(OSError):
+            remove()
+        if isinstance(error, OSError) and (error.filename is None or Path(error.filename) == temporary):
             error.filename = str(path)  # a full disk does not say which file it was full for
         raise
 
@@ -45,6 +46,10 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 @contextmanager
 def fresh_folder(target: str | Path, ours: Kinds) -> Iterator[Path]:
     """A folder to fill, which replaces `target` if the block ends without an error and vanishes otherwise.
+
+    An earlier folder is renamed, then the new one takes its name, then the earlier one is removed. If the process is
+    killed in between, the next call puts the earlier one back first. The caller must own the place, as what an earlier
+    call left there is removed.
 
     Args:
         target: Where the folder is to appear.
@@ -54,18 +59,49 @@ def fresh_folder(target: str | Path, ours: Kinds) -> Iterator[Path]:
         SceneError: `target` holds something else.
     """
     target = Path(os.path.abspath(target))
+    recover_folder(target, ours)
     check_ours(target, ours)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    temporary = temporary_name(target)
+    temporary.mkdir()
     try:
-        temporary.chmod(0o755)
-        yield temporary
-        check_ours(target, ours)  # again, as much may have happened since
-        remove_ours(target, ours)
-        temporary.rename(target)
+        with cleaned_up(partial(shutil.rmtree, temporary, ignore_errors=True)):
+            yield temporary
+            check_ours(target, ours)  # again, as much may have happened since
+        _replace_folder(target, temporary, ours)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def recover_folder(target: Path, ours: Kinds) -> None:
+    """Undo or complete what a killed `fresh_folder` of the same place began; the caller must own the place."""
+    for earlier in temporaries(target, "old"):
+        if target.exists():
+            remove_ours(earlier, ours)
+        else:
+            earlier.rename(target)
+    for unfinished in temporaries(target):
+        remove_ours(unfinished, ours)
+
+
+def _replace_folder(target: Path, new: Path, ours: Kinds) -> None:
+    earlier = temporary_name(target, "old")
+    if target.exists():
+        target.rename(earlier)
+    try:
+        new.rename(target)
+    except OSError:
+        if earlier.exists():
+            earlier.rename(target)
+        raise
+    remove_ours(earlier, ours)
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, atomically."""
+    with open(source, "rb") as original, atomic_write(target) as file:
+        shutil.copyfileobj(original, file)
 
 
 def write_json(path: str | Path, value: Any, *, indent: int | None = 2) -> None:

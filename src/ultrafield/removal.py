@@ -1,13 +1,15 @@
 """Safe removal: only files of the kinds that the program writes itself, and the folders that these leave empty.
 
 Kinds are patterns of paths relative to the folder that is cleared. What matches none of them is the user's, as is every
-link: links are never followed.
+link: links are never followed. Temporary files and folders are called `.NAME.xxxxxxxx.tmp`, folders that are being
+replaced `.NAME.xxxxxxxx.old`, with eight hexadecimal digits; they are of the kind of what they stand for.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,12 +18,25 @@ from .errors import SceneError
 
 Kinds = re.Pattern[str]
 
-_TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}\.tmp")  # what `io.atomic_write` leaves when the process is killed
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-z_]{8}\.(?:tmp|old)", re.DOTALL)
 
 
 def kinds(*patterns: str) -> Kinds:
     """Files whose path below a folder, with / between its parts, is one of some regular expressions."""
-    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns))
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.DOTALL)
+
+
+def temporary_name(path: Path, ending: str = "tmp") -> Path:
+    """A new name beside `path` for what is to become it (`tmp`) or what it was before (`old`)."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{ending}")
+
+
+def temporaries(path: Path, ending: str = "tmp") -> list[Path]:
+    """Whatever stands beside `path` under one of its temporary names."""
+    if not path.parent.is_dir():
+        return []
+    named = ((entry, _TEMPORARY.fullmatch(entry.name)) for entry in path.parent.iterdir() if entry.name[0] == ".")
+    return [entry for entry, match in named if match and match[1] == path.name and entry.name.endswith(ending)]
 
 
 def files_below(folder: Path) -> Iterator[Path]:
@@ -44,7 +59,7 @@ def find_link(folder: Path) -> Path | None:
 
 def find_stranger(folder: Path, ours: Kinds) -> Path | None:
     """The first thing below a folder that the program did not write; the folder itself if it is a link or a file."""
-    if folder.is_symlink() or folder.is_file():
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         return folder
     if not folder.is_dir():
         return None
@@ -70,11 +85,31 @@ def remove_ours(folder: Path, ours: Kinds) -> None:
             os.rmdir(place)
 
 
+def sweep(folder: Path, ours: Kinds) -> None:
+    """Remove temporary files and folders that a killed process left below a folder; the caller must own the folder."""
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    left = [file for file in files_below(folder) if _is_temporary(file, folder) and _is_ours(file, folder, ours)]
+    for file in left:
+        file.unlink(missing_ok=True)
+    for place, _, _ in os.walk(folder, topdown=False):
+        if _is_temporary(Path(place), folder):
+            with suppress(OSError):  # not empty
+                os.rmdir(place)
+
+
 def _is_ours(file: Path, folder: Path, ours: Kinds) -> bool:
-    if file.is_symlink():
+    if file.is_symlink() or not file.is_file():  # a FIFO or a device is the user's too
         return False
-    path = file.relative_to(folder)
-    temporary = _TEMPORARY.fullmatch(path.name)
-    if temporary is not None and ours.fullmatch(path.with_name(temporary[1]).as_posix()):
-        return True
-    return ours.fullmatch(path.as_posix()) is not None
+    final = "/".join(_final_name(part) for part in file.relative_to(folder).parts)
+    return ours.fullmatch(final) is not None
+
+
+def _is_temporary(path: Path, folder: Path) -> bool:
+    return any(_TEMPORARY.fullmatch(part) for part in path.relative_to(folder).parts)
+
+
+def _final_name(part: str) -> str:
+    """What a temporary name stands for; other names stand for themselves."""
+    match = _TEMPORARY.fullmatch(part)
+    return part if match is None else match[1]

@@ -83,7 +83,7 @@ def test_views_of_epochs_may_lie_beside_a_published_run(run: RunFolder, tmp_path
 def test_a_broken_config_names_its_file(run: RunFolder, text: str) -> None:
     run.root.mkdir()
     run.config_file.write_text(text)
-    with pytest.raises(RunError, match=r"config\.json: cannot be used"):
+    with pytest.raises(RunError, match=r"config\.json: (cannot be used|not valid JSON)"):
         run.read_config()
 
 
@@ -92,23 +92,81 @@ def test_no_run_folder(run: RunFolder) -> None:
         run.read_config()
 
 
+def write(run: RunFolder, name: str, content: bytes = b"content") -> None:
+    (run.root / name).parent.mkdir(parents=True, exist_ok=True)
+    (run.root / name).write_bytes(content)
+
+
 def test_stages_count_only_when_finished_with_the_same_settings(run: RunFolder) -> None:
-    assert not run.records.begun("train", "a")
+    assert not run.records.matches("train", "a")
     run.records.begin("train", "a")
-    assert run.records.begun("train", "a")
+    assert run.records.matches("train", "a")
     assert not run.records.finished("train", "a")
     assert run.records.seconds() == {}
-    run.records.finish("train", "a", 1.23456)
-    assert run.records.finished("train", "a")
-    assert not run.records.finished("train", "b")
-    assert run.records.seconds() == {"train": 1.235}
+    write(run, "field.safetensors")
+    run.finish("train", "a", 1.23456)
+    for records in (run.records, RunFolder(run.root).records):
+        assert records.finished("train", "a")
+        assert not records.finished("train", "b")
+        assert not records.finished("train", "a", {"geometry": "x"})
+        assert records.seconds() == {"train": 1.235}
     run.records.begin("train", "a")
     assert not run.records.finished("train", "a")
+
+
+def test_a_stage_counts_only_while_its_files_are_as_it_wrote_them(run: RunFolder) -> None:
+    write(run, "renders/val/r_0.npz")
+    write(run, "renders/val/r_1.npz")
+    write(run, "renders/val/r_0_color.png")  # of `ultrafield render`, not of the stage
+    run.finish("render", "a", 1.0)
+    first = RunFolder(run.root).records.content("render")
+    (run.root / "renders/val/r_0_color.png").unlink()
+    assert run.records.finished("render", "a")
+    write(run, "renders/val/r_1.npz", b"Content")
+    for records in (run.records, RunFolder(run.root).records):
+        assert not records.finished("render", "a")
+        assert records.damaged("render") == ["renders/val/r_1.npz"]
+        assert "renders/val/r_1.npz: not as it was written" in str(records.damage("render"))
+    (run.root / "renders/val/r_1.npz").unlink()
+    (run.root / "renders/val/r_0.npz").unlink()
+    assert "renders/val/r_0.npz (and 1 more): missing" in str(run.records.damage("render"))
+    write(run, "renders/val/r_0.npz")
+    write(run, "renders/val/r_1.npz")
+    assert run.records.finished("render", "a")
+    assert run.records.content("render") == first
+    write(run, "renders/val/r_1.npz", b"other")
+    run.finish("render", "a", 1.0)
+    assert run.records.content("render") != first
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "null",
+        '"x"',
+        "{",
+        "{}",
+        '{"stages": []}',
+        '{"stages": {"train": 5}}',
+        '{"stages": {"train": {}}}',
+        '{"stages": {"train": {"settings": "a", "seconds": "x", "made_from": {}, "files": {}}}}',
+        '{"stages": {"train": {"settings": "a", "seconds": 1, "made_from": {}, "files": {"../x": [1, "a"]}}}}',
+        '{"train": {"settings": "a", "seconds": 1.0}}',
+    ],
+)
+def test_garbled_records_are_named_and_not_believed(run: RunFolder, text: str) -> None:
+    write(run, "stages.json", text.encode())
+    assert not run.records.finished("train", "a")
+    assert run.records.seconds() == {}
+    assert "stages.json: " in str(run.records.fault)
 
 
 def test_forgotten_stages_are_not_finished(run: RunFolder) -> None:
+    write(run, "field.safetensors")
+    write(run, "metrics.json")
     for stage in ("train", "render", "eval"):
-        run.records.finish(stage, "a", 1.0)
+        run.finish(stage, "a", 1.0)
     run.records.forget("render", "eval", "segment")
     assert run.records.seconds() == {"train": 1.0}
 
@@ -117,16 +175,26 @@ def test_adopted_geometry_counts_as_done(run: RunFolder, tmp_path: Path) -> None
     other = RunFolder(tmp_path / "other")
     other.write_config(tmp_path / "a", SceneOptions(), Config())
     other.write_render("val", "r_0", RenderedView(np.zeros((2, 3, 3)), np.ones((2, 3)), np.ones((2, 3))))
-    (other.root / "field.safetensors").write_bytes(b"field")
-    for stage in ("source", "render", "segment"):
-        other.records.finish(stage, "a", 1.0)
+    write(other, "field.safetensors", b"field")
+    for stage in ("train", "render"):
+        other.finish(stage, "a", 1.0, {"geometry": "g"})
     run.adopt_geometry(other)
     run.claim(tmp_path / "a")
-    assert run.records.finished("source", "a")
-    assert run.records.finished("render", "a")
-    assert not run.records.finished("segment", "a")
+    assert run.records.finished("render", "a", {"geometry": "g"})
+    assert not run.records.finished("train", "a", {"geometry": "g"})
     assert (run.root / "field.safetensors").read_bytes() == b"field"
     assert run.read_render("val", "r_0").depth.shape == (2, 3)
+
+
+def test_an_owned_folder_is_swept_of_what_a_killed_process_left(run: RunFolder) -> None:
+    names = (".tree.npz.0123abcd.tmp", "labels/val/.r_0.npz.0123abcd.tmp", "masks/train_seg/.r_0.0123abcd.tmp/1.png")
+    for name in (*names, ".notes.txt.0123abcd.tmp", "labels/val/.mine", "tree.npz"):
+        write(run, name)
+    with run.owned():
+        assert (run.root / ".ultrafield.lock").is_file()
+    left = sorted(path.relative_to(run.root).as_posix() for path in run.root.rglob("*") if path.is_file())
+    assert left == [".notes.txt.0123abcd.tmp", "labels/val/.mine", "tree.npz"]
+    assert not (run.root / "masks/train_seg/.r_0.0123abcd.tmp").exists()
 
 
 def test_surface_comes_back(run: RunFolder, surface: Surface) -> None:

@@ -41,7 +41,7 @@ def raising(error: BaseException) -> Callable[[], None]:
             "try --preset draft or --device cpu",
         ),
         (KeyError("x"), 1, "error: KeyError: 'x' (a defect of ultrafield; ULTRAFIELD_DEBUG=1 shows where)"),
-        (KeyboardInterrupt(), 1, "interrupted"),
+        (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )
 def test_every_end_is_one_line(

@@ -40,7 +40,7 @@ def test_geometry_is_kept_when_features_are_added(balls, short, tmp_path, monkey
     lift = fit(balls, replace(short, engine="lift"), device="cpu", out=tmp_path, progress=False)
     assert lift.features is None
     assert stored_settings(tmp_path / FIELD_FILE).features is None
-    monkeypatch.setattr(fitting, "fit_geometry", lambda *a, **k: pytest.fail("trained geometry again"))
+    monkeypatch.setattr(fitting, "_fit_geometry", lambda *a, **k: pytest.fail("trained geometry again"))
     both = fit(balls, short, device="cpu", out=tmp_path, progress=False)
     assert both.features is not None
     with pytest.raises(pytest.fail.Exception):
@@ -69,7 +69,7 @@ def test_a_broken_field_is_named(tmp_path):
 
 def test_a_broken_state_is_named(tmp_path):
     (tmp_path / STATE_FILE).write_bytes(b"not a state")
-    with pytest.raises(RunError, match=r"state.pt: cannot be read"):
+    with pytest.raises(RunError, match=r"state.pt: damaged, or not a training state"):
         load_state(tmp_path)
 
 
@@ -89,7 +89,7 @@ def test_refined_poses_are_kept_and_used(balls, short, tmp_path):
 
 
 def test_missing_masks_are_noticed_before_geometry_is_trained(balls, short, monkeypatch):
-    monkeypatch.setattr(fitting, "fit_geometry", lambda *a, **k: pytest.fail("trained geometry first"))
+    monkeypatch.setattr(fitting, "_fit_geometry", lambda *a, **k: pytest.fail("trained geometry first"))
     views = (replace(balls.train.views[0], masks=None), *balls.train.views[1:])
     scene = replace(balls, splits={"train": Split(views, balls.train.normalised_cameras)})
     with pytest.raises(SceneError, match="training view 'r_0' has no masks"):
@@ -99,11 +99,11 @@ def test_missing_masks_are_noticed_before_geometry_is_trained(balls, short, monk
 def test_without_settings_the_preset_is_the_draft_on_the_cpu(balls, monkeypatch):
     chosen = []
 
-    def stop(scene, config, **options):
+    def stop(scene, config, *options):
         chosen.append(config)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fitting, "fit_geometry", stop)
+    monkeypatch.setattr(fitting, "_fit_geometry", stop)
     with pytest.raises(KeyboardInterrupt):
         fit(balls, device="cpu", progress=False)
     assert chosen == [preset("draft")]

@@ -9,9 +9,10 @@ from typing import Any
 from ..config import Config, Engine, preset
 from ..errors import RunError
 from ..io import write_json
+from ..owner import owned
 from ..pipeline.console import Report, figure
 from ..pipeline.folder import RunFolder
-from ..pipeline.run import run_stages, start_afresh
+from ..pipeline.run import run_stages
 from ..pipeline.stages import STAGES
 from ..reading import read_json
 from .options import Device, SceneOptions, Switch
@@ -50,6 +51,13 @@ class Demo:
 
     def execute(self) -> None:
         """Run everything, then print the tables."""
+        for engine in ENGINES:
+            RunFolder(self.out / engine).claim(self.out / "scene")
+        self._read_record(self.out / "scene.json")
+        with owned(self.out):
+            self._run()
+
+    def _run(self) -> None:
         report = Report()
         scene, built = self._scene(report)
         metrics: dict[str, dict[str, Any] | None] = {}
@@ -57,11 +65,18 @@ class Demo:
             run = RunFolder(self.out / engine)
             config = replace(demo_config(), engine=engine, seed=self.seed)
             report.note(f"engine {engine}")
-            if built:
-                start_afresh(run, scene, SceneOptions())
-            if engine != ENGINES[0] and not (run.root / "stages.json").is_file():
-                run.adopt_geometry(RunFolder(self.out / ENGINES[0]))
-            metrics[engine] = run_stages(run, scene, SceneOptions(), config, device=self.device, report=Report())
+            if engine != ENGINES[0] and (built or not (run.root / "stages.json").is_file()):
+                with run.owned():
+                    run.adopt_geometry(RunFolder(self.out / ENGINES[0]))
+            metrics[engine] = run_stages(
+                run,
+                scene,
+                SceneOptions(),
+                config,
+                device=self.device,
+                report=Report(),
+                overwrite=built and engine == ENGINES[0],
+            )
         self._print(metrics, report)
 
     def _scene(self, report: Report) -> tuple[Path, bool]:
@@ -70,8 +85,6 @@ class Demo:
 
         folder, record = self.out / "scene", self.out / "scene.json"
         earlier = self._read_record(record)
-        for engine in ENGINES:
-            RunFolder(self.out / engine).claim(folder)
         options = SynthConfig(size=self.size, train_views=self.train_views, val_views=self.val_views, seed=self.seed)
         made = (folder / "transforms_train.json").is_file()
         if made and not self.overwrite and earlier == asdict(options):

@@ -9,9 +9,10 @@ import tyro
 
 from ..errors import RunError
 from ..pipeline.console import Report, figure
-from ..pipeline.evaluate import evaluate
+from ..pipeline.evaluate import evaluate, evaluate_once
 from ..pipeline.folder import RunFolder
-from ..pipeline.job import reopen_job
+from ..pipeline.job import Job, reopen_job
+from ..pipeline.segment import is_segmented
 from .options import RunArgument, Switch
 
 
@@ -38,11 +39,23 @@ class Evaluate:
         """Write metrics.json and print the table."""
         report, run = Report(), RunFolder(self.run)
         job = reopen_job(run, device="cpu", report=report)
-        if not run.records.finished("segment", job.stages.segment):
-            raise RunError(f"{run.root}: not segmented with its settings; next: ultrafield segment {run.root}")
-        metrics = evaluate(job, sampling=self.sampling, seed=self.seed, published=self.published)
-        print_metrics(metrics, report)
-        report.result(f"{run.root / 'metrics.json'}")
+        if not is_segmented(job):
+            reason = (
+                run.records.damage("segment")
+                or run.records.damage("render")
+                or f"{run.root}: not segmented with its settings"
+            )
+            raise RunError(f"{reason}; next: ultrafield segment {run.root}")
+        metrics = self._metrics(job)
+        if metrics is not None:
+            print_metrics(metrics, report)
+            report.result(f"{run.root / 'metrics.json'}")
+
+    def _metrics(self, job: Job) -> dict[str, Any] | None:
+        if (self.sampling, self.seed, self.published) == (None, 0, False):
+            return evaluate_once(job)
+        with job.run.owned():
+            return evaluate(job, sampling=self.sampling, seed=self.seed, published=self.published)
 
 
 def print_metrics(metrics: dict[str, Any], report: Report) -> None:

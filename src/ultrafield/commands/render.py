@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..errors import ConfigError
 from ..pipeline.console import Report
 from ..pipeline.folder import RunFolder
-from ..pipeline.job import reopen_job
+from ..pipeline.job import Job, reopen_job
 from ..pipeline.render import render_views, write_orbit, write_pictures
 from ..pipeline.train import check_trained
 from .options import Device, RunArgument
+
+if TYPE_CHECKING:
+    from ..training import Fields
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,11 @@ class Render:
         check_trained(job)
         fields = job.load_fields()
         job = replace(job, scene=posed(job.scene, fields.geometry))
+        with job.run.owned():
+            self._render(job, fields)
+
+    def _render(self, job: Job, fields: Fields) -> None:
+        report = job.report
         render_views(job, fields)
         with report.stage("pictures"):
             write_pictures(job, fields)

@@ -10,7 +10,7 @@ import tyro
 from ..parallel import in_background
 from ..pipeline.console import Report, figure
 from ..pipeline.folder import RunFolder
-from ..pipeline.run import run_stages, start_afresh
+from ..pipeline.run import run_stages
 from ..pipeline.stages import STAGES
 from .evaluate import print_metrics
 from .options import (
@@ -59,11 +59,11 @@ class Run:
         """Do what is not done yet, then print tables and paths."""
         report, run = Report(), RunFolder(self.out)
         config = announced_config(self.method, self.device, report)
-        if self.overwrite:
-            start_afresh(run, self.scene, self.data)
         with in_background() as submit:
             submit(wake, self.device)  # while the scene is read
-            metrics = run_stages(run, self.scene, self.data, config, device=self.device, report=report)
+            metrics = run_stages(
+                run, self.scene, self.data, config, device=self.device, report=report, overwrite=self.overwrite
+            )
         if metrics is not None:
             print_metrics(metrics, report)
         print_seconds(run, report)

@@ -11,7 +11,7 @@ from ..config import Engine, SegmentConfig
 from ..pipeline.console import Report
 from ..pipeline.folder import RunFolder
 from ..pipeline.job import reopen_job
-from ..pipeline.segment import check_evidence, segment
+from ..pipeline.segment import check_evidence, is_segmented, segment
 from ..pipeline.train import check_trained
 from .options import CutsOption, Device, LinkageOption, RunArgument, with_shorthands
 
@@ -50,8 +50,12 @@ class Segment:
         fields = job.load_fields()
         job = job.with_config(replace(stored, engine=self.engine or stored.engine, segment=settings))
         check_evidence(job.scene, fields, job.config.engine)  # before these settings become the run's
-        job.write_config()
-        segment(job, fields)
+        if is_segmented(job):
+            report.note("segment: done before with these settings, kept")
+        else:
+            with run.owned():
+                job.write_config()
+                segment(job, fields)
         report.result(
             f"{run.root}: segmented; look at {run.root / 'contact_sheet.png'}, load {run.root / 'points.ply'}"
         )

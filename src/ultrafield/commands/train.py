@@ -10,7 +10,7 @@ import tyro
 from ..pipeline.console import Report
 from ..pipeline.folder import RunFolder
 from ..pipeline.job import open_job
-from ..pipeline.train import check_masks, train
+from ..pipeline.train import check_masks, is_trained, train
 from .options import Device, MethodOptions, RunOption, SceneArgument, SceneOptions, Unprefixed, announced_config
 
 
@@ -48,6 +48,10 @@ class Train:
         config = announced_config(self.method, self.device, report)
         job = open_job(self.scene, self.data, run, config, device=self.device, report=report)
         check_masks(job.scene, config.engine)
-        job.write_config()
-        train(job)
+        if is_trained(job):
+            report.note(f"train: done before with these settings, kept (delete {run.root} to train anew)")
+        else:
+            with run.owned():
+                job.write_config()
+                train(job)
         report.result(f"{run.root}: trained; next: ultrafield segment {run.root}")

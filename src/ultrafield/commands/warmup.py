@@ -62,7 +62,8 @@ class Warmup:
         runs: dict[Engine, RunFolder] = {"lift": lift, "field": field}
         for engine, run in runs.items():
             if run is field:
-                run.adopt_geometry(lift)
+                with run.owned():
+                    run.adopt_geometry(lift)
             report = Report(notes=Console(quiet=True))
             run_stages(run, scene, SceneOptions(), replace(config, engine=engine), device=self.device, report=report)
             whole = {stage: value for stage, value in report.seconds.items() if "/" not in stage}

@@ -29,23 +29,28 @@ _EXACT = {"sampling": None, "seed": 0, "published": False}
 
 def evaluate_once(job: Job) -> dict[str, Any] | None:
     """Metrics with the default settings, computed unless they are stored; None if there is nothing to compare with."""
-    run, report, settings = job.run, job.report, job.stages.evaluate
     if not can_evaluate(job.scene):
-        report.note("eval: there are no held-out views to compare with")
+        job.report.note("eval: there are no held-out views to compare with")
         return None
-    if run.records.finished("eval", settings) and (run.root / "metrics.json").is_file():
-        metrics: dict[str, Any] = read_json(run.root / "metrics.json")
-        if is_exact(metrics):  # not what `ultrafield eval --sampling` or `--published` left
-            report.note("eval: done before, kept")
-            return metrics
-    run.records.begin("eval", settings)
-    metrics = evaluate(job)
-    run.records.finish("eval", settings, report.seconds["eval"])
-    return metrics
+    if is_evaluated(job):
+        job.report.note("eval: done before, kept")
+        metrics: dict[str, Any] = read_json(job.run.root / "metrics.json", error=RunError)
+        return metrics
+    with job.run.owned():
+        return evaluate(job)
+
+
+def is_evaluated(job: Job) -> bool:
+    """Whether the folder holds metrics with the default settings of the segmentation that it holds."""
+    return job.run.records.finished("eval", job.stages.evaluate, _made_from(job))
+
+
+def _made_from(job: Job) -> dict[str, str]:
+    return {stage: job.run.records.content(stage) for stage in ("render", "segment")}
 
 
 def evaluate(job: Job, *, sampling: int | None = None, seed: int = 0, published: bool = False) -> dict[str, Any]:
-    """Compute whatever the scene allows, and write metrics.json.
+    """Compute whatever the scene allows, and write metrics.json; the caller owns the run folder.
 
     Returns:
         What metrics.json holds: `psnr` (mean, per view, and which views are capped at the limit that 8 bits set),
@@ -59,13 +64,11 @@ def evaluate(job: Job, *, sampling: int | None = None, seed: int = 0, published:
     with job.report.stage("eval"):
         metrics |= _pictures(run, scene, metrics["missing"])
         metrics |= _segmentation(run, scene, metrics["missing"], sampling=sampling, seed=seed, published=published)
+        run.records.forget("eval")
         write_json(run.root / "metrics.json", metrics)
+    if metrics["settings"] == _EXACT:
+        run.finish("eval", job.stages.evaluate, job.report.seconds["eval"], _made_from(job))
     return metrics
-
-
-def is_exact(metrics: dict[str, Any]) -> bool:
-    """Whether metrics are exact expectations with our own rounding, the defaults of `evaluate`."""
-    return metrics.get("settings") == _EXACT
 
 
 def can_evaluate(scene: Scene) -> bool:

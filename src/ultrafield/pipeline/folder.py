@@ -14,10 +14,12 @@ Rendered depth and surface.npz are in the normalised frame; everything else that
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,11 +28,12 @@ from .. import __version__
 from ..cameras import RenderedView, Similarity
 from ..config import Config, from_dict, to_dict
 from ..errors import ConfigError, RunError, SceneError
-from ..io import write_json, write_npz
+from ..io import copy_file, write_json, write_npz
 from ..labels.stack import LabelStack
 from ..names import check_name
+from ..owner import LOCK_NAME, owned
 from ..reading import read_json, read_npz
-from ..removal import check_ours, find_link, find_stranger, kinds, remove_ours
+from ..removal import check_ours, files_below, find_link, find_stranger, kinds, remove_ours, sweep
 from ..scene.options import SceneOptions
 from ..surface import Surface
 from ..ultrametric import Tree
@@ -39,16 +42,21 @@ from .records import StageRecords
 _Artefact = TypeVar("_Artefact")
 
 # Files in the folders of a run that a stage may empty.
-_KINDS = {
-    "masks": kinds(r"train_seg/[^/]+/\d+\.png", r"train_seg_hierarchy/[^/]+_(inside|same)\.npy"),
-    "renders": kinds(
-        r"[^/]+/[^/]+(\.npz|_(color|depth|feature)\.png)", r"(\.orbit\.tmp|orbit)\.mp4", r"orbit/\d+\.png"
-    ),
-    "labels": kinds(r"[^/]+/[^/]+\.npz"),
-    "views": kinds(r"[^/]+/[^/]+/[\d.]+\.png"),
+_PATTERNS = {
+    "masks": r"train_seg/[^/]+/\d+\.png|train_seg_hierarchy/[^/]+_(inside|same)\.npy|train_seg/\.ultrafield\.json",
+    "renders": r"[^/]+/[^/]+(\.npz|_(color|depth|feature)\.png)|(\.orbit\.tmp|orbit)\.mp4|orbit/\d+\.png",
+    "labels": r"[^/]+/[^/]+\.npz",
+    "views": r"[^/]+/[^/]+/[\d.]+\.png",
 }
-_UNCLAIMED = kinds(r"config\.json")  # a folder with nothing else counts as empty: at most, half a config.json is in it
-_PUBLISHED = kinds(r"config\.json", r"\d+/.+")  # or with the views of epochs, which the published commands look after
+_KINDS = {name: kinds(pattern) for name, pattern in _PATTERNS.items()}
+_RESULTS = ("surface.npz", "tree.npz", "tree.json", "points.ply", "quality.json", "contact_sheet.png")  # of `segment`
+_OTHERS = ("config.json", "stages.json", "state.pt", "field.safetensors", "metrics.json")
+_EVERYTHING = kinds(
+    *map(re.escape, (*_RESULTS, *_OTHERS)), *(f"{name}/(?:{pattern})" for name, pattern in _PATTERNS.items())
+)
+# A folder with nothing else counts as empty: a process was killed before config.json was whole.
+_UNCLAIMED = kinds(r"config\.json", re.escape(LOCK_NAME))
+_PUBLISHED = kinds(r"config\.json", re.escape(LOCK_NAME), r"\d+/.+")  # or with views of the published commands
 _SURFACE = ("points", "normals", "colors", "visible", "voxel")  # arrays of surface.npz, and after `to_user_`:
 _SIMILARITY = ("scale", "rotation", "translation")
 
@@ -109,9 +117,29 @@ class RunFolder:
 
     Attributes:
         root: The folder; it is made when the first file is written.
+        records: Which stages are done, with which settings.
     """
 
     root: Path
+    records: StageRecords = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "records", StageRecords(self.root))
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Own the folder, which must be claimed, for the length of a block that writes into it.
+
+        What was killed before leaves temporary files; they are swept. Records are read anew.
+
+        Raises:
+            BusyError: Another process owns it.
+        """
+        with owned(self.root) as outermost:
+            if outermost:
+                sweep(self.root, _EVERYTHING)
+                self.records.refresh()
+            yield
 
     @property
     def config_file(self) -> Path:
@@ -189,6 +217,29 @@ class RunFolder:
         for name in names:
             remove_ours(self.root / name, _KINDS[name])
 
+    def clear_results(self) -> None:
+        """Remove what a segmentation wrote, so that nothing of it is taken for the next one's."""
+        for name in (*_RESULTS, "metrics.json"):
+            (self.root / name).unlink(missing_ok=True)
+        self.clear("labels", "views")
+
+    def files_of(self, stage: str) -> list[Path]:
+        """Files that a stage has written."""
+        if stage == "masks":
+            return self._below("masks")
+        if stage == "train":
+            return [self.root / "field.safetensors"]
+        if stage == "render":
+            return [file for file in self._below("renders") if file.suffix == ".npz"]
+        if stage == "segment":
+            return [*(self.root / name for name in _RESULTS), *self._below("labels"), *self._below("views")]
+        return [self.root / "metrics.json"]
+
+    def _below(self, name: str) -> list[Path]:
+        folder, ours = self.root / name, _KINDS[name]
+        files = files_below(folder) if folder.is_dir() else iter(())
+        return [file for file in files if ours.fullmatch(file.relative_to(folder).as_posix())]
+
     def clear_masks(self, given: Path | None) -> None:
         """Remove the masks that the run made.
 
@@ -209,6 +260,8 @@ class RunFolder:
     def write_config(self, scene: Path | None, data: SceneOptions, config: Config, *, takeover: bool = False) -> None:
         """Store what the run works on and how; errors and `takeover` are those of `claim`."""
         self.claim(scene, takeover=takeover)
+        if self.config_file.is_file() and self.read_config() == RunConfig(_resolved(scene), data.resolved(), config):
+            return
         place = None if scene is None else str(scene.resolve())
         content = {"version": __version__, "scene": place, "data": data.to_json(), "config": to_dict(config)}
         write_json(self.config_file, content)
@@ -218,19 +271,20 @@ class RunFolder:
         if not self.config_file.is_file():
             raise RunError(f"{self.root}: no run folder (no config.json); make one: ultrafield train SCENE --out RUN")
         try:
-            content = read_json(self.config_file)
+            content = read_json(self.config_file, error=RunError)
             data = SceneOptions.from_json(content["data"])
             scene = None if content["scene"] is None else Path(content["scene"])
             return RunConfig(scene, data, from_dict(Config, content["config"]))
-        except (KeyError, TypeError, AttributeError, ConfigError, SceneError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ConfigError, SceneError) as error:
             raise RunError(f"{self.config_file}: cannot be used ({error})") from None
 
     # Records
 
-    @property
-    def records(self) -> StageRecords:
-        """Which stages are done, with which settings."""
-        return StageRecords(self.root / "stages.json")
+    def finish(
+        self, stage: str, settings: str, seconds: float, made_from: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Record that a stage is done, with the files that it has written."""
+        self.records.finish(stage, settings, seconds, self.files_of(stage), made_from)
 
     def log(self, line: dict[str, Any]) -> None:
         """Add a line to log.jsonl, which training writes too."""
@@ -240,10 +294,10 @@ class RunFolder:
 
     def adopt_geometry(self, other: RunFolder) -> None:
         """Start from the field and the rendered views of another run on the same scene, in a folder that is claimed."""
-        write_json(self.config_file, read_json(other.config_file))  # from here on it is known as a run
-        shutil.copyfile(other.root / "field.safetensors", self.root / "field.safetensors")
-        shutil.copytree(other.root / "renders", self.root / "renders", dirs_exist_ok=True)
-        self.records.adopt(other.records, "source", "render")
+        write_json(self.config_file, read_json(other.config_file, error=RunError))  # from here on it is known as a run
+        for file in (*other.files_of("train"), *other.files_of("render")):
+            copy_file(file, self.root / file.relative_to(other.root))
+        self.records.adopt(other.records, "render")
 
     # Artefacts
 
@@ -327,6 +381,10 @@ class RunFolder:
         if not file.is_file():
             raise RunError(f"{file}: missing; make it with: ultrafield segment {self.root}")
         return file
+
+
+def _resolved(scene: Path | None) -> Path | None:
+    return None if scene is None else scene.resolve()
 
 
 def _named(scene: Path | None) -> str:

@@ -114,14 +114,13 @@ def run(
     """
     from .console import Report
     from .folder import RunFolder
-    from .run import run_stages, start_afresh
+    from .run import run_stages
 
     folder, source = RunFolder(Path(out)), Path(scene) if isinstance(scene, str) else scene
     options = data or SceneOptions()
-    if overwrite:
-        start_afresh(folder, source.root if isinstance(source, Scene) else source, options)
     report = Report() if progress else Report.silent()
-    run_stages(folder, source, options, config or default_config(device), device=device, report=report)
+    settings = config or default_config(device)
+    run_stages(folder, source, options, settings, device=device, report=report, overwrite=overwrite)
     return open_run(folder.root)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from ..errors import UltrafieldError
+from ..interruption import exit_code
 from ..parallel import respect_quota
 
 INPUT_ERROR = 2
@@ -21,7 +24,7 @@ def guarded(program: str, action: Callable[[], None]) -> int:
         action: The command.
 
     Returns:
-        The exit code: 0, 2 for input that cannot be used, 1 for every other failure, Ctrl-C included.
+        The exit code: 0, 2 for input that cannot be used, 130 for Ctrl-C, 1 for every other failure.
 
     With ULTRAFIELD_DEBUG=1 in the environment, exceptions pass through.
     """
@@ -32,21 +35,32 @@ def guarded(program: str, action: Callable[[], None]) -> int:
     respect_quota()
     try:
         action()
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full device says so only now
         return 0
-    except KeyboardInterrupt:
-        line, code = "interrupted", FAILURE
+    except KeyboardInterrupt:  # in a process of its own, signals are answered before they become exceptions
+        line, code = "interrupted", exit_code(signal.SIGINT)
     except BrokenPipeError:
         # The reader of our output has gone (`ultrafield eval RUN | head`). What Python still wants to flush at exit
         # must go somewhere, or it complains after all.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return FAILURE
     except Exception as error:
         if os.environ.get("ULTRAFIELD_DEBUG") == "1":
             raise
         text, code = _explain(error)
         line = f"error: {text}"
-    print(f"{program}: {line}", file=sys.stderr)
+        if isinstance(error, OSError):
+            _discard_output()  # it may be what the error is about
+    with suppress(OSError):
+        print(f"{program}: {line}", file=sys.stderr)
     return code
+
+
+def _discard_output() -> None:
+    """Let what Python still wants to write to stdout go nowhere."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explain(error: Exception) -> tuple[str, int]:

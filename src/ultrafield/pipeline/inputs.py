@@ -1,4 +1,4 @@
-"""Digests of a scene: of its files, or of its arrays if it is in memory."""
+"""Digests of the files of a scene."""
 
 from __future__ import annotations
 
@@ -6,10 +6,6 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-
-import numpy as np
-
-from ..scene import Scene
 
 # Pictures, masks, depth and id maps; cameras and hierarchies. What else lies in a scene folder is nobody's input.
 _ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".exr", ".json", ".txt", ".npy", ".npz")
@@ -45,19 +41,3 @@ def _files(folder: Path, run: Path, visited: set[str]) -> Iterator[str]:
             elif entry.name.lower().endswith(_ENDINGS) and entry.is_file():
                 status = entry.stat()
                 yield f"{entry.path}\0{status.st_size}\0{status.st_mtime_ns}\n"
-
-
-def digest_arrays(scene: Scene) -> str:
-    """A short digest of the pictures, masks and cameras of a scene, and of the box to model."""
-    digest = hashlib.sha256(repr((scene.half_extent, scene.near, scene.to_user.scale)).encode())
-    arrays = [scene.to_user.rotation, scene.to_user.translation, scene.background]
-    for name, split in sorted(scene.splits.items()):
-        cameras = split.normalised_cameras
-        arrays += [cameras.c2w, cameras.intrinsics, cameras.sizes, cameras.lenses, cameras.distortion]
-        for view in split:
-            digest.update(f"{name}/{view.name}".encode())
-            arrays += [view.image, view.alpha, None if view.masks is None else view.masks.bits]
-    for array in arrays:
-        digest.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode())
-        digest.update(b"" if array is None else np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:16]

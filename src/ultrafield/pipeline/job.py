@@ -25,7 +25,7 @@ class Job:
     Attributes:
         run: The run folder.
         scene: The scene, as read by this command.
-        source: The files it was read from, and how.
+        source: Where it was read from, and digests of it.
         config: Every setting.
         stages: Fingerprints of everything that each stage depends on.
         device: Where to compute: "auto", "cpu" or "cuda".
@@ -58,17 +58,15 @@ class Job:
 def open_job(
     scene: Path | Scene, data: SceneOptions, run: RunFolder, config: Config, *, device: str, report: Report
 ) -> Job:
-    """A job on a scene folder, or on a scene in memory; nothing is written yet.
-
-    Files are digested before they are read: what changes in between counts as changed the next time.
-    """
+    """A job on a scene folder, or on a scene in memory; nothing is written yet."""
     if isinstance(scene, Scene):
         run.claim(None)
         source = Source.in_memory(scene)
         return Job(run, scene, source, config, Stages.of(source, config), device, report)
     run.claim(scene)
-    source = Source.of(scene, data, run=run.root)
-    return Job(run, open_scene(scene, data, report), source, config, Stages.of(source, config), device, report)
+    loaded = open_scene(scene, data, report)
+    source = Source.of(scene, data, loaded, run=run.root)
+    return Job(run, loaded, source, config, Stages.of(source, config), device, report)
 
 
 def reopen_job(run: RunFolder, *, device: str, report: Report, config: Config | None = None) -> Job:

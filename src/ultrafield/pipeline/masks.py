@@ -23,23 +23,30 @@ def with_masks(job: Job) -> Job:
     """
     if job.scene.has_masks:
         return job
-    run, settings = job.run, fingerprint(job.stages.source, "watershed")
-    written = all((run.masks / "train_seg" / view.name).is_dir() for view in job.scene.train)
-    if run.records.finished("masks", settings) and written:
+    settings = _settings(job)
+    if job.run.records.finished("masks", settings):
         job.report.note("masks: done before, kept")
     else:
-        _make_missing(job, settings)
-    source = job.source.with_masks(run.masks, run=run.root)
-    scene = attach_masks(job.scene, run.masks)
+        with job.run.owned():
+            _make_missing(job, settings)
+    scene = attach_masks(job.scene, job.run.masks)
+    source = job.source.with_masks(job.run.masks, scene)
     return replace(job, scene=scene, source=source, stages=Stages.of(source, job.config))
+
+
+def _settings(job: Job) -> str:
+    return fingerprint(job.stages.source, "watershed")
 
 
 def _make_missing(job: Job, settings: str) -> None:
     run, views = job.run, job.scene.train.views
     if not run.config_file.is_file():
         job.write_config()  # from here on the folder is known as a run, even if this is cut short
+    damage = run.records.damage("masks")
+    if damage is not None and run.records.matches("masks", settings):
+        job.report.note(f"masks: {damage}; made again")
+    run.records.forget("masks")
     run.clear_masks(job.source.data.masks)
-    run.records.begin("masks", settings)
     lacking = [view for view in views if view.masks is None]
     if len(lacking) < len(views):
         job.report.note(
@@ -48,7 +55,7 @@ def _make_missing(job: Job, settings: str) -> None:
         )
         copy_masks(views, run.masks)
     make_masks(lacking, run.masks, job.report)
-    run.records.finish("masks", settings, job.report.seconds["masks"])
+    run.finish("masks", settings, job.report.seconds["masks"])
 
 
 def make_masks(views: Sequence[View], out: Path, report: Report) -> int:

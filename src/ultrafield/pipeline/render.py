@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,14 @@ import numpy as np
 from ..cameras import RenderedView
 from ..cameras.orbit import orbit
 from ..cameras.projection import back_project
+from ..errors import RunError
 from ..export.renderings import FeatureColors, color_picture, depth_picture
 from ..io import write_image
 from ..parallel import in_threads
 from ..scene import Scene
 from .folder import Stored
 from .job import Job
+from .train import made_from_geometry
 
 if TYPE_CHECKING:
     from ..field import FeatureField, RadianceField
@@ -29,29 +32,58 @@ _FITTED_VIEWS = 4
 
 
 def render_views(job: Job, fields: Fields) -> None:
-    """Render every view of every split and store the result, unless the same field was rendered before."""
+    """Render every view of every split and store the result; views that were rendered before by the same field stay."""
     run, report, settings = job.run, job.report, job.stages.geometry
-    if run.records.finished("render", settings):
+    made_from = made_from_geometry(job)
+    if run.records.finished("render", settings, made_from):
         report.note("render: done before, kept")
         return
-    run.records.begin("render", settings)
-    run.clear("renders")
-    total = sum(len(views) for views in job.scene.splits.values())
+    _prepare(job, made_from)
+    views = [(split, index) for split, views in job.scene.splits.items() for index in range(len(views))]
+    whole = list(in_threads(partial(_is_rendered, job), views))
+    lacking = [view for view, kept in zip(views, whole, strict=True) if not kept]
     with report.stage("render"):
-        written = in_threads(lambda view: run.write_render(*view), _rendered(job.scene, fields))
-        for _ in report.track(written, total, "render"):
+        written = in_threads(lambda view: run.write_render(*view), _rendered(job.scene, fields, lacking))
+        for _ in report.track(written, len(lacking), "render"):
             pass
-    run.records.finish("render", settings, report.seconds["render"])
+    run.finish("render", settings, report.seconds["render"], made_from)
 
 
-def _rendered(scene: Scene, fields: Fields) -> Iterator[tuple[str, str, RenderedView]]:
-    """Split, name and rendering of every view."""
+def _prepare(job: Job, made_from: dict[str, str]) -> None:
+    """Remove renderings of another field, and damaged ones; those that a killed process had finished stay."""
+    run, settings = job.run, job.stages.geometry
+    if not run.records.matches("render", settings, made_from):
+        run.records.forget("render")
+        run.clear("renders")
+    elif run.records.ended("render"):
+        job.report.note(f"render: {run.records.damage('render')}; made again")
+        for name in run.records.damaged("render"):
+            (run.root / name).unlink(missing_ok=True)
+    run.records.begin("render", settings, made_from)
+
+
+def _is_rendered(job: Job, view: tuple[str, int]) -> bool:
+    """Whether the folder holds a whole rendering of a view."""
+    split, index = view
+    views = job.scene.splits[split]
+    width, height = views.normalised_cameras.sizes[index]
+    try:
+        return job.run.read_render(split, views.views[index].name).depth.shape == (height, width)
+    except RunError:
+        return False
+
+
+def _rendered(
+    scene: Scene, fields: Fields, views: Sequence[tuple[str, int]]
+) -> Iterator[tuple[str, str, RenderedView]]:
+    """Split, name and rendering of some views."""
     from ..field.render import render_views
 
-    for split, views in scene.splits.items():
-        pictures = render_views(fields.geometry, views.normalised_cameras, range(len(views)))
-        for view, picture in zip(views, pictures, strict=True):
-            yield split, view.name, picture
+    for split, members in scene.splits.items():
+        chosen = [index for name, index in views if name == split]
+        pictures = render_views(fields.geometry, members.normalised_cameras, chosen)
+        for index, picture in zip(chosen, pictures, strict=True):
+            yield split, members.views[index].name, picture
 
 
 def write_pictures(job: Job, fields: Fields) -> None:

@@ -17,10 +17,11 @@ from ..parallel import in_background, in_threads, workers_for
 from ..scene import Scene
 from ..surface import Surface
 from ..ultrametric import AffinityGraph, Tree
-from .folder import RunFolder, Stored, ViewLabels
+from .folder import Stored, ViewLabels
 from .job import Job
 from .render import render_views
 from .sheet import write_contact_sheet
+from .train import is_trained, made_from_fields
 
 if TYPE_CHECKING:
     from ..quality import Quality
@@ -52,15 +53,19 @@ class CutTree:
 
 
 def segment(job: Job, fields: Fields) -> None:
-    """Everything from trained fields to label maps; the stage counts as done only when all of it is written."""
+    """Everything from trained fields to label maps; the stage counts as done only when all of it is written.
+
+    The caller owns the run folder.
+    """
     from ..training import posed
 
     check_evidence(job.scene, fields, job.config.engine)
     job = replace(job, scene=posed(job.scene, fields.geometry))
     run, report = job.run, job.report
-    run.records.begin("segment", job.stages.segment)
-    _forget(run)
+    run.records.forget("segment", "eval")
+    run.clear_results()
     render_views(job, fields)
+    made_from = made_from_fields(job)
     with report.stage("segment"), in_background() as submit:
         with report.stage("surface"):
             surface = _surface(job)
@@ -81,7 +86,15 @@ def segment(job: Job, fields: Fields) -> None:
             write_json(run.root / "quality.json", quality.to_json())
     report.table("Levels", *quality.table())
     report.result(f"Without ground truth: {quality.summary()}.")
-    run.records.finish("segment", job.stages.segment, report.seconds["segment"])
+    run.finish("segment", job.stages.segment, report.seconds["segment"], made_from)
+
+
+def is_segmented(job: Job) -> bool:
+    """Whether the folder holds the segmentation of the job's settings, made from the fields and renderings it holds."""
+    records = job.run.records
+    if not is_trained(job) or records.damaged("render"):
+        return False
+    return records.finished("segment", job.stages.segment, made_from_fields(job))
 
 
 def check_evidence(scene: Scene, fields: Fields, engine: Engine) -> None:
@@ -94,21 +107,6 @@ def check_evidence(scene: Scene, fields: Fields, engine: Engine) -> None:
         raise SceneError(
             f"{scene.source}: --engine {engine} needs masks; make them, then train again: ultrafield masks {scene.root}"
         )
-
-
-def _forget(run: RunFolder) -> None:
-    """Remove what an earlier segmentation wrote, so that nothing of it is taken for this one's."""
-    for name in (
-        "surface.npz",
-        "tree.npz",
-        "tree.json",
-        "points.ply",
-        "quality.json",
-        "metrics.json",
-        "contact_sheet.png",
-    ):
-        (run.root / name).unlink(missing_ok=True)
-    run.clear("labels", "views")
 
 
 def _surface(job: Job) -> Surface:

@@ -146,8 +146,10 @@ def open_run(folder: str | Path) -> Segmentation:
         raise RunError(f"{run.root}: no such folder")
     if run.config_file.is_file():
         config = run.read_config().config.segment
-        if not run.records.ended("segment"):
-            raise RunError(f"{run.root}: not segmented yet; next: ultrafield segment {run.root}")
+        damage = run.records.damage("segment")
+        if damage is not None or not run.records.ended("segment"):
+            reason = damage or f"{run.root}: not segmented yet"
+            raise RunError(f"{reason}; next: ultrafield segment {run.root}")
     tree = run.read_tree()
     return Segmentation(
         tree=tree,

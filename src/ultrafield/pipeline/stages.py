@@ -10,11 +10,12 @@ from typing import Any, Self
 
 from ..config import Config, to_dict
 from ..scene import Scene
+from ..scene.digest import digest_scene
 from ..scene.options import SceneOptions
-from .inputs import digest_arrays, digest_inputs
+from .inputs import digest_inputs
 
 STAGES = ("masks", "train", "render", "segment", "eval")  # as recorded in the run folder
-_FORMAT = 2  # of surfaces and label maps; those of another format are made anew
+_FORMAT = 3  # of surfaces and label maps; those of another format are made anew
 
 
 def fingerprint(*settings: Any) -> str:
@@ -24,45 +25,34 @@ def fingerprint(*settings: Any) -> str:
 
 @dataclass(frozen=True)
 class Source:
-    """The inputs of a run: a scene's files, as they were when the command began, and how they are read.
+    """The inputs of a run, digested once when the command begins.
 
     Attributes:
         scene: The scene folder; None for a scene in memory.
-        files: Digest of its files, or of its arrays.
         data: How it is read.
-        masks: Digest of the files in the folder of masks that `data` names, None if it names none.
+        content: Digest of the pictures, masks and cameras as read, which is all that training and segmentation see.
+        files: Digest of the names, sizes and times of the scene's files, ground truth included.
     """
 
     scene: Path | None
-    files: str
     data: SceneOptions
-    masks: str | None
+    content: str
+    files: str
 
     @classmethod
-    def of(cls, scene: Path, data: SceneOptions, *, run: Path) -> Self:
-        """Digest a scene; the folder `run` is no input, even where it lies inside the scene folder."""
-        files = digest_inputs(scene, run=run) if scene.is_dir() else ""
-        return cls(scene, files, data, _digest_masks(data, run))
+    def of(cls, path: Path, data: SceneOptions, scene: Scene, *, run: Path) -> Self:
+        """Digest a scene folder and what was read from it; the folder `run` is no input, even inside the scene."""
+        files = digest_inputs(path, run=run) if path.is_dir() else ""
+        return cls(path, data, digest_scene(scene), files)
 
     @classmethod
     def in_memory(cls, scene: Scene) -> Self:
         """Digest a scene by its arrays."""
-        return cls(None, digest_arrays(scene), SceneOptions(), None)
+        return cls(None, SceneOptions(), digest_scene(scene), "")
 
-    def with_masks(self, masks: Path, *, run: Path) -> Self:
-        """The same scene with the masks below another folder."""
-        data = replace(self.data, masks=masks)
-        return replace(self, data=data, masks=_digest_masks(data, run))
-
-    @property
-    def fingerprint(self) -> str:
-        """A digest of everything."""
-        place = None if self.scene is None else str(self.scene.resolve())
-        return fingerprint(place, self.data.to_json(), self.files, self.masks)
-
-
-def _digest_masks(data: SceneOptions, run: Path) -> str | None:
-    return digest_inputs(data.masks, run=run) if data.masks is not None and data.masks.is_dir() else None
+    def with_masks(self, masks: Path, scene: Scene) -> Self:
+        """The same source whose masks lie below another folder; `scene` has them."""
+        return replace(self, data=replace(self.data, masks=masks), content=digest_scene(scene))
 
 
 @dataclass(frozen=True)
@@ -70,7 +60,7 @@ class Stages:
     """Fingerprint of each stage of one run: its settings, and those and the inputs of all stages before it.
 
     Attributes:
-        source: The scene's files and how they are read.
+        source: The scene's content.
         geometry: Training of the radiance field, and its renderings.
         train: All training that the engine needs.
         train_with_features: Training of geometry and features, which also serves the engine `lift`.
@@ -88,8 +78,8 @@ class Stages:
     @classmethod
     def of(cls, source: Source, config: Config) -> Self:
         """The fingerprints of a run with settings `config` on the inputs `source`."""
-        geometry = fingerprint(source.fingerprint, config.seed, to_dict(config.geometry))
+        geometry = fingerprint(source.content, config.seed, to_dict(config.geometry))
         featured = fingerprint(geometry, to_dict(config.features))
         train = fingerprint(geometry, None) if config.engine == "lift" else featured
         segment = fingerprint(train, config.engine, to_dict(config.segment), _FORMAT)
-        return cls(source.fingerprint, geometry, train, featured, segment, fingerprint(segment, "eval"))
+        return cls(source.content, geometry, train, featured, segment, fingerprint(segment, source.files, "eval"))

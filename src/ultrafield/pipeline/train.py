@@ -12,49 +12,52 @@ from .job import Job
 if TYPE_CHECKING:
     from ..training import Fields
 
-_FIELD_FILE = "field.safetensors"
-
 
 def train(job: Job, *, initial: Fields | None = None) -> Fields:
     """Train what the engine needs; what the folder holds of the same scene and settings is kept.
 
-    Of later stages' results only renderings outlive training, and these only if the geometry they show is kept.
-
     Args:
-        job: Its settings must be those in the run folder.
-        initial: Fields to start from, whatever the folder holds.
+        job: Its settings must be those in the run folder, which the caller owns.
+        initial: Fields to start from; the digest of the job's source must then tell which they are.
     """
-    if initial is None and is_trained(job):
+    if is_trained(job):
         job.report.note(f"train: done before with these settings, kept (delete {job.run.root} to train anew)")
         return job.load_fields()
     check_masks(job.scene, job.config.engine)
-    resumes = initial is None and job.run.records.begun("source", job.stages.source)
-    _forget_later_stages(job, resumes=resumes)
-    job.run.records.begin("source", job.stages.source)
-    job.run.records.begin("train", job.stages.train)
-    return _fit(job, resumes=resumes, initial=initial)
+    _say_why(job)
+    others = () if job.run.records.settings("render") == job.stages.geometry else ("render",)
+    job.run.records.forget("train", "segment", "eval", *others)
+    return _fit(job, initial=initial)
 
 
-def _forget_later_stages(job: Job, *, resumes: bool) -> None:
-    """Drop the records of results that this training makes stale; say so if it replaces an earlier one."""
-    run = job.run
-    geometry_stays = resumes and _has_fields(job) and run.records.finished("render", job.stages.geometry)
-    run.records.forget("segment", "eval", *(() if geometry_stays else ("render",)))
-    if "train" in run.records.seconds():
+def _say_why(job: Job) -> None:
+    """Say why what was trained before is not kept."""
+    records, stages = job.run.records, job.stages
+    matches = any(records.matches("train", settings) for settings in (stages.train, stages.train_with_features))
+    damage = records.damage("train")
+    if damage is not None:
+        job.report.note(f"train: {damage}; made again")
+    elif records.ended("train") and not matches:
         job.report.note(
-            "train: settings or files of the scene are others than before; training anew what depends on them"
+            "train: settings or content of the scene are others than before; training anew what depends on them"
         )
-    if not resumes:
-        (run.root / "log.jsonl").unlink(missing_ok=True)
 
 
-def _fit(job: Job, *, resumes: bool, initial: Fields | None) -> Fields:
+def _fit(job: Job, *, initial: Fields | None) -> Fields:
     """Train in the run folder and record the stage."""
     from ..training import fit
 
     with job.report.stage("train"):
-        fields = fit(job.scene, job.config, device=job.device, out=job.run.root, resume=resumes, initial=initial)
-    job.run.records.finish("train", job.stages.train, job.report.seconds["train"])
+        fields = fit(
+            job.scene,
+            job.config,
+            device=job.device,
+            out=job.run.root,
+            initial=initial,
+            source=job.source.content,
+            note=job.report.note,
+        )
+    job.run.finish("train", job.stages.train, job.report.seconds["train"])
     return fields
 
 
@@ -64,17 +67,17 @@ def is_trained(job: Job) -> bool:
     The engine `lift` uses the geometry that was trained with features as well.
     """
     stages = job.stages
-    return _has_fields(job) and any(
-        job.run.records.finished("train", settings) for settings in (stages.train, stages.train_with_features)
-    )
+    return any(job.run.records.finished("train", settings) for settings in (stages.train, stages.train_with_features))
 
 
 def check_trained(job: Job) -> None:
     """Raise `RunError` unless the fields in the folder are those of the job's settings."""
     if not is_trained(job):
+        damage = job.run.records.damage("train")
+        unfinished = f"{job.run.root}: training with its settings on the scene as it is now is not finished"
         raise RunError(
-            f"{job.run.root}: training with its settings on the scene as it is now is not finished; finish it, with "
-            f"the same options, by: ultrafield train {job.scene.root} --out {job.run.root}"
+            f"{damage or unfinished}; finish it, with the same options, by: "
+            f"ultrafield train {job.scene.root} --out {job.run.root}"
         )
 
 
@@ -89,14 +92,29 @@ def check_masks(scene: Scene, engine: Engine) -> None:
 
 
 def keep_fields(job: Job, fields: Fields) -> None:
-    """Put fields that were trained elsewhere, with the job's settings, into the run folder."""
+    """Put fields that were trained elsewhere, with the job's settings, into the run folder, which the caller owns."""
     from ..training import FIELD_FILE, save_fields
 
-    job.run.records.forget("render", "segment", "eval")
-    job.run.records.begin("source", job.stages.source)
-    save_fields(job.run.root / FIELD_FILE, fields, seed=job.config.seed)
-    job.run.records.finish("train", job.stages.train, 0.0)
+    job.run.records.forget("train", "render", "segment", "eval")
+    save_fields(job.run.root / FIELD_FILE, fields, seed=job.config.seed, source=job.source.content)
+    job.run.finish("train", job.stages.train, 0.0)
 
 
-def _has_fields(job: Job) -> bool:
-    return (job.run.root / _FIELD_FILE).is_file()
+def trained_digests(job: Job) -> dict[str, str]:
+    """Digests of the parameters that the folder's field file holds: "geometry" and, if there are any, "features"."""
+    from ..training import FIELD_FILE
+    from ..training.checkpoint import stored_settings
+
+    return stored_settings(job.run.root / FIELD_FILE).digests
+
+
+def made_from_geometry(job: Job) -> dict[str, str]:
+    """What rendered views are made from."""
+    return {"geometry": trained_digests(job)["geometry"]}
+
+
+def made_from_fields(job: Job) -> dict[str, str]:
+    """What a segmentation is made from, once the views are rendered."""
+    digests = trained_digests(job)
+    used = ("geometry",) if job.config.engine == "lift" else ("geometry", "features")
+    return {name: digests.get(name, "") for name in used} | {"render": job.run.records.content("render")}

@@ -8,6 +8,7 @@ segment, to 199; 200 is none.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,10 @@ from ..errors import ConfigError, RunError
 from ..export.ply import position_columns, write_ply
 from ..io import write_image, write_npy
 from ..names import check_name
+from ..owner import owned
 from ..pipeline.console import Report
 from ..pipeline.guard import guarded
-from ..removal import check_ours, kinds, remove_ours
+from ..removal import check_ours, kinds, remove_ours, sweep
 from ..surface import Surface
 from .parsing import below
 from .segment_ids import largest_first, segment_palette
@@ -74,7 +76,15 @@ def _run(options: PublishedSegmentOptions) -> None:
     target = vis / options.output
     for folder in _view_folders(target):
         check_ours(folder, _VIEW_FILES)  # what can be refused is refused before anything is removed
-    report, folder = Report(), find_results(options.exp)
+    folder = find_results(options.exp)
+    name = re.escape(options.output)
+    with owned(target, lock=vis / f".{options.output}.lock"):
+        sweep(vis, kinds(rf"{name}\.ply", rf"{name}/\d+/(?:{_VIEW_FILES.pattern})"))
+        _segment(options, folder, target)
+
+
+def _segment(options: PublishedSegmentOptions, folder: Path, target: Path) -> None:
+    report, vis = Report(), target.parent
     views = read_view_list(folder)
     if not views.test:
         raise RunError(f"{folder}: holds no test views")

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..cameras import Similarity
 from ..errors import RunError, SceneError
-from ..reading import read_json
+from ..reading import read_json, read_npy
 from ..removal import kinds
 
 VIEW_FILES = kinds(
@@ -94,12 +94,7 @@ def similarity_matrix(similarity: Similarity) -> np.ndarray:
 
 
 def _read_npy(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise RunError(f"{path}: no such file") from None
-    except (ValueError, EOFError) as error:
-        raise RunError(f"{path}: cannot be read ({error})") from None
+    return read_npy(path, error=RunError)
 
 
 def _load_tensor(path: Path) -> np.ndarray:
@@ -107,4 +102,7 @@ def _load_tensor(path: Path) -> np.ndarray:
 
     if not path.is_file():
         raise RunError(f"{path}: no features; train with --ultrametric_weight and --euclidean_weight above 0")
-    return torch.load(path, map_location="cpu", weights_only=True).float().numpy()
+    try:
+        return np.asarray(torch.load(path, map_location="cpu", weights_only=True).float().numpy())
+    except Exception:  # torch raises many kinds for a file that is not its own
+        raise RunError(f"{path}: not a tensor of features") from None

@@ -10,6 +10,7 @@ state.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -20,7 +21,7 @@ import numpy as np
 
 from ..cameras import Cameras
 from ..config import Config
-from ..errors import ConfigError, SceneError
+from ..errors import ConfigError, RunError, SceneError
 from ..io import fresh_folder
 from ..pipeline.console import Report
 from ..pipeline.folder import RunFolder
@@ -28,7 +29,8 @@ from ..pipeline.guard import guarded
 from ..pipeline.job import Job, open_scene
 from ..pipeline.stages import Source, Stages, fingerprint
 from ..pipeline.train import is_trained, keep_fields, train
-from ..removal import check_ours, remove_ours
+from ..reading import read_bytes
+from ..removal import check_ours, kinds, remove_ours, sweep
 from ..scene import Scene, Split
 from ..scene.options import SceneOptions
 from .checkpoint import Checkpoint, build_fields, read_checkpoint, write_checkpoint
@@ -39,6 +41,7 @@ from .views import write_views
 if TYPE_CHECKING:
     from ..training import Fields
 
+_CHECKPOINT_FILES = kinds(r"epoch=\d+(_slim)?\.ckpt")
 _CPU_SAMPLES = 1 << 17  # a step of about a second on two cores with the published sizes
 
 
@@ -61,6 +64,15 @@ def _train(options: PublishedOptions) -> None:
     scene, data = open_published(options, report)
     for line in scene_remarks(options, scene):
         report.note(line)
+    run = RunFolder(result_folder(options))
+    run.claim(Path(options.root_dir), takeover=True)
+    with run.owned():
+        _train_and_validate(options, scene, data, checkpoint, report)
+
+
+def _train_and_validate(
+    options: PublishedOptions, scene: Scene, data: SceneOptions, checkpoint: Checkpoint | None, report: Report
+) -> None:
     if options.val_only and checkpoint is not None:
         epoch, fields = checkpoint.epoch, build_fields(scene, checkpoint)
     else:
@@ -127,14 +139,15 @@ def _fit(
         check_masks(scene)
     initial = None if checkpoint is None else build_fields(scene, checkpoint)
     job = _open_job(options, scene, data, config, report)
-    _begin(job, options)
-    if checkpoint is None or initial is None:
-        return options.last_epoch, config, train(job)
-    if options.ckpt_path is not None:
-        if checkpoint.epoch >= options.last_epoch:
-            return _keep(job, options, checkpoint, initial)
+    if checkpoint is not None and options.ckpt_path is not None and checkpoint.epoch < options.last_epoch:
         job = job.with_config(_remaining(options, config, checkpoint))
-        job.write_config(takeover=True)
+    job.write_config(takeover=True)
+    if checkpoint is None or initial is None:
+        _forget_views(job)
+        return options.last_epoch, config, train(job)
+    if options.ckpt_path is not None and checkpoint.epoch >= options.last_epoch:
+        return _keep(job, options, checkpoint, initial)
+    _forget_views(job)
     report.note(
         f"{options.ckpt_path or options.weight_path}: training starts from the weights of epoch {checkpoint.epoch} for "
         f"{job.config.geometry.steps} steps; optimiser and learning rate begin anew"
@@ -143,14 +156,16 @@ def _fit(
 
 
 def _open_job(options: PublishedOptions, scene: Scene, data: SceneOptions, config: Config, report: Report) -> Job:
-    """The experiment's job, its settings stored in the run folder."""
+    """The experiment's job; weights that its training starts from are part of its source."""
     run = RunFolder(result_folder(options))
     for folder in epoch_folders(run.root):
         check_ours(folder, VIEW_FILES)
-    source = Source.of(Path(options.root_dir), data, run=run.root)
-    job = Job(run, scene, source, config, Stages.of(source, config), "auto", report)
-    job.write_config(takeover=True)
-    return job
+    source = Source.of(Path(options.root_dir), data, scene, run=run.root)
+    start = options.ckpt_path or options.weight_path
+    if start is not None:
+        weights = hashlib.sha256(read_bytes(Path(start), error=RunError)).hexdigest()
+        source = replace(source, content=fingerprint(source.content, weights))
+    return Job(run, scene, source, config, Stages.of(source, config), "auto", report)
 
 
 def _keep(job: Job, options: PublishedOptions, checkpoint: Checkpoint, fields: Fields) -> tuple[int, Config, Fields]:
@@ -181,18 +196,10 @@ def _affordable(config: Config, report: Report) -> Config:
     return replace(config, geometry=replace(config.geometry, samples=_CPU_SAMPLES))
 
 
-def _begin(job: Job, options: PublishedOptions) -> None:
-    """Forget what the run folder holds of a training on other views or from other weights, and its rendered views.
-
-    Scene and settings are compared by `train`; the views trained on and the checkpoint are in neither.
-    """
-    run, start = job.run, options.ckpt_path or options.weight_path
-    origin = fingerprint(options.split == "train", start)
-    if not run.records.begun("origin", origin):
-        run.records.forget_all()
-        run.records.begin("origin", origin)
-    if start is not None or not is_trained(job):
-        for folder in epoch_folders(run.root):
+def _forget_views(job: Job) -> None:
+    """Remove rendered views of an earlier training unless this one is done already."""
+    if not is_trained(job):
+        for folder in epoch_folders(job.run.root):
             remove_ours(folder, VIEW_FILES)
 
 
@@ -234,6 +241,7 @@ def _check_render_folder(folder: Path) -> None:
 
 def _write_checkpoints(options: PublishedOptions, epoch: int, config: Config, fields: Fields) -> None:
     folder = Path("ckpts") / options.dataset_name / options.exp_name
+    sweep(folder, _CHECKPOINT_FILES)
     features = None if fields.features is None else fields.features.state_dict()
     checkpoint = Checkpoint(epoch, config, fields.geometry.state_dict(), features)
     write_checkpoint(folder / f"epoch={epoch}.ckpt", checkpoint)

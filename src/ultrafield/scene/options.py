@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -38,6 +38,10 @@ class SceneOptions:
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of `load_scene`."""
         return vars(self) | {"allow_missing": True if self.allow_missing else None}
+
+    def resolved(self) -> Self:
+        """The options with absolute paths, as a run folder stores them."""
+        return replace(self, masks=None if self.masks is None else self.masks.resolve())
 
     def to_json(self) -> dict[str, Any]:
         """The options as JSON values; paths absolute, so that a run can be continued from any folder."""

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import ConfigError, SceneError
 from ..io import fresh_folder, write_image, write_json, write_npz
 from ..masks import write_masks
+from ..owner import owned
 from ..parallel import in_threads
 from ..progress import track
 from ..reading import read_json
@@ -113,7 +114,7 @@ def synthesize(
     out = Path(out)
     check_target(out, overwrite=overwrite)
     model, scale, centre = _placed(_load(source, config.up))
-    with fresh_folder(out, _FILES) as folder:
+    with owned(out, lock=out.parent / f".{out.name}.lock"), fresh_folder(out, _FILES) as folder:
         writer = _Writer(folder, Raycaster(model), make_lights(config.light_samples, config.sky_samples), config)
         writer.write(_camera_poses(config), progress=progress)
         write_json(folder / "tree.json", _tree(model, scale, centre, config))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,18 @@ def start_from(field: nn.Module, initial: nn.Module | None) -> None:
 
 @dataclass(frozen=True)
 class StoredSettings:
-    """The settings a field file was trained with; `features` is None if it holds geometry only."""
+    """The settings a field file was trained with.
+
+    Attributes:
+        geometry: Settings of the radiance field.
+        features: Settings of the feature field; None if the file holds geometry only.
+        seed: Seed of every random draw.
+        cascades: Nested boxes.
+        near: Where rays begin.
+        far: Where rays end.
+        source: Digest of the scene that the fields were trained on.
+        digests: Digest of the parameters of "geometry" and, if there are any, "features".
+    """
 
     geometry: GeometryConfig
     features: FeatureConfig | None
@@ -81,10 +93,15 @@ class StoredSettings:
     cascades: int
     near: float
     far: float
+    source: str
+    digests: dict[str, str]
 
 
-def save_fields(path: Path, fields: Fields, *, seed: int = 0) -> None:
-    """Write the fields as one safetensors file, whose metadata hold the settings needed to rebuild them."""
+def save_fields(path: Path, fields: Fields, *, seed: int = 0, source: str = "") -> None:
+    """Write the fields as one safetensors file.
+
+    Its metadata hold the settings needed to rebuild them, the digest `source` of the scene, and digests of parameters.
+    """
     from safetensors.torch import save
 
     geometry = fields.geometry
@@ -99,18 +116,21 @@ def save_fields(path: Path, fields: Fields, *, seed: int = 0) -> None:
     }
     if fields.features is not None:
         tensors |= {f"features.{name}": value.contiguous() for name, value in fields.features.state_dict().items()}
-    payload = save({name: value.cpu() for name, value in tensors.items()}, metadata={"ultrafield": json.dumps(meta)})
+    tensors = {name: value.cpu() for name, value in tensors.items()}
+    parts = ("geometry",) if fields.features is None else ("geometry", "features")
+    meta |= {"source": source, "digests": {part: content_digest(_under(f"{part}.", tensors)) for part in parts}}
+    payload = save(tensors, metadata={"ultrafield": json.dumps(meta)})
     with atomic_write(path) as file:
         file.write(payload)
 
 
 def stored_settings(path: Path) -> StoredSettings:
-    """Read the settings that a field file was trained with.
+    """Read the settings that a field file was trained with; its parameters are not looked at.
 
     Raises:
         RunError: This version cannot read the file.
     """
-    return _read(path)[0]
+    return _read(path, parameters=False)[0]
 
 
 def load_fields(run: Path, *, device: torch.device | str = "cpu") -> Fields:
@@ -134,24 +154,29 @@ def load_fields(run: Path, *, device: torch.device | str = "cpu") -> Fields:
         generator=generator,
     )
     # Steps computed from near and far would differ from the stored ones by rounding.
-    geometry.edges = tensors["geometry.edges"]
-    geometry.train_poses = tensors["geometry.train_poses"]
-    geometry.load_state_dict(_under("geometry.", tensors))
-    features = None
-    if stored.features is not None:
-        features = FeatureField(stored.features, bounded=geometry.bounded, generator=generator)
-        features.load_state_dict(_under("features.", tensors))
-        features = features.to(device)
-    return Fields(geometry.to(device), features)
+    try:
+        geometry.edges = tensors["geometry.edges"]
+        geometry.train_poses = tensors["geometry.train_poses"]
+        geometry.load_state_dict(_under("geometry.", tensors))
+        features = None
+        if stored.features is not None:
+            features = FeatureField(stored.features, bounded=geometry.bounded, generator=generator)
+            features.load_state_dict(_under("features.", tensors))
+    except (KeyError, RuntimeError) as error:
+        raise RunError(
+            f"{path}: its parameters do not fit its settings ({str(error).splitlines()[-1].strip()})"
+        ) from None
+    return Fields(geometry.to(device), None if features is None else features.to(device))
 
 
-def _read(path: Path) -> tuple[StoredSettings, dict[str, Tensor]]:
+def _read(path: Path, *, parameters: bool = True) -> tuple[StoredSettings, dict[str, Tensor]]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as archive:
             meta = json.loads((archive.metadata() or {})["ultrafield"])
-            tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118
+            names = archive.keys() if parameters else ()
+            tensors = {name: archive.get_tensor(name) for name in names}
         features = meta["features"]
         stored = StoredSettings(
             from_dict(GeometryConfig, meta["geometry"], where=str(path)),
@@ -160,9 +185,23 @@ def _read(path: Path) -> tuple[StoredSettings, dict[str, Tensor]]:
             int(meta["cascades"]),
             float(meta["near"]),
             float(meta["far"]),
+            str(meta["source"]),
+            {part: str(digest) for part, digest in meta["digests"].items()},
         )
-    except (SafetensorError, KeyError, ValueError, ConfigError) as error:
-        raise RunError(f"{path}: not a field of this version ({error})") from None
+        for part, digest in stored.digests.items():
+            if parameters and content_digest(_under(f"{part}.", tensors)) != digest:
+                raise ValueError(f"the parameters of its {part} are not those that were written")
+    except (
+        SafetensorError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OSError,
+        RecursionError,
+        ConfigError,
+    ) as error:
+        raise RunError(f"{path}: not a field of this version, or damaged ({error})") from None
     return stored, tensors
 
 
@@ -170,32 +209,57 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def fingerprint(seed: int, *settings: GeometryConfig | FeatureConfig) -> str:
+def settings_text(seed: int, *settings: GeometryConfig | FeatureConfig) -> str:
     """Seed and settings as a text; a training continues from a state only if the texts of both are equal."""
     return json.dumps([seed, *(to_dict(part) for part in settings)])
 
 
+def content_digest(content: Any) -> str:
+    """Digest of nested dictionaries and lists of tensors, arrays and JSON values; the order of keys does not count."""
+    digest = hashlib.sha256()
+    _add(digest, content)
+    return digest.hexdigest()[:32]
+
+
+def _add(digest: hashlib._Hash, content: Any) -> None:
+    if isinstance(content, dict):
+        digest.update(f"dict{len(content)}".encode())
+        for key, value in sorted(content.items(), key=lambda item: repr(item[0])):
+            digest.update(repr(key).encode())
+            _add(digest, value)
+    elif isinstance(content, list | tuple):
+        digest.update(f"list{len(content)}".encode())
+        for value in content:
+            _add(digest, value)
+    elif isinstance(content, Tensor):
+        array = content.detach().cpu().contiguous()
+        digest.update(f"{array.dtype}{tuple(array.shape)}".encode())
+        digest.update(array.reshape(-1).view(torch.uint8).numpy().data)
+    else:
+        digest.update(repr(content).encode())
+
+
 def save_state(out: Path, state: dict[str, Any]) -> None:
-    """Write a training state, atomically."""
+    """Write a training state with a digest of its content, atomically."""
     with atomic_write(out / STATE_FILE) as file:
-        torch.save(state, file)
-
-
-def belongs_to(state: dict[str, Any], stage: str, settings: str) -> bool:
-    """Whether a training state is one of this stage and of settings with this fingerprint."""
-    return (state["stage"], state["settings"]) == (stage, settings)
+        torch.save(state | {"digest": content_digest(state)}, file)
 
 
 def load_state(out: Path) -> dict[str, Any] | None:
     """Read the training state of a run folder; None if it holds none.
 
     Raises:
-        RunError: The file cannot be read.
+        RunError: The file cannot be read, or is not what `save_state` wrote.
     """
     path = out / STATE_FILE
     if not path.is_file():
         return None
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a broken archive
-        raise RunError(f"{path}: cannot be read ({error}); delete it to start afresh") from None
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        digest = state.pop("digest")
+        intact = digest == content_digest(state)
+    except Exception:  # torch raises many kinds for a broken archive
+        intact = False
+    if not intact:
+        raise RunError(f"{path}: damaged, or not a training state of this version")
+    return state

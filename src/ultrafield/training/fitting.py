@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from ..config import Config, preset
 from ..devices import current_device, resolve_device
-from ..errors import TrainingError
+from ..errors import RunError, TrainingError
 from ..field.model import FeatureField, RadianceField
 from ..scene import Scene
+from ..scene.digest import digest_scene
 from .checkpoint import FIELD_FILE, STATE_FILE, Fields, load_fields, save_fields, start_from, stored_settings
 from .contrast.mask_pool import check_masks
+from .features.base import FeatureTrainer
+from .geometry.base import GeometryTrainer
 from .geometry.poses import posed
-from .loop import run_steps
+from .loop import Journal, begin, run_steps
 from .trainers import feature_trainer, geometry_trainer
+
+_SMALL_SPREAD = 1e-3  # variance of pictures below which their colours say nothing about learning
 
 
 def fit(
@@ -26,6 +35,8 @@ def fit(
     out: Path | None = None,
     resume: bool = True,
     initial: Fields | None = None,
+    source: str | None = None,
+    note: Callable[[str], None] | None = None,
     progress: bool = True,
 ) -> Fields:
     """Train what `config.engine` needs: geometry, and features for the engines "field" and "both".
@@ -36,9 +47,9 @@ def fit(
         device: Where to train, as `resolve_device` takes it.
         out: Run folder, which receives field.safetensors, log.jsonl and, while training, state.pt; None keeps
             everything in memory.
-        resume: Whether to continue from what `out` holds of the same settings and seed: finished fields are kept, an
-            interrupted training continues from its last state. The folder must belong to this scene. If False, fields
-            and state in `out` are deleted first.
+        resume: Whether to continue from what `out` holds of the same scene, settings and seed: finished fields are
+            kept, an interrupted training continues from its last state. If False, fields and state in `out` are deleted
+            first.
         initial: Fields of the same sizes to start from instead of random ones. Pass `resume=False` with them, as what
             `out` holds would take precedence.
         progress: Whether to show progress bars.
@@ -56,26 +67,21 @@ def fit(
     config = config or preset("standard" if target.type == "cuda" else "draft")
     if config.engine != "lift":
         check_masks(scene)  # now, not after the geometry is trained
+    journal = Journal(out, digest_scene(scene) if source is None else source, note or (lambda text: None), progress)
     if out is not None:
         _prepare(out, resume=resume)
-    fields = _stored_fields(out, config, target)
+    fields = _stored_fields(journal, config, target)
     if fields is None:
         start = None if initial is None else initial.geometry
-        fields = Fields(fit_geometry(scene, config, device=target, out=out, initial=start, progress=progress))
+        fields = Fields(_fit_geometry(scene, config, target, start, journal))
     if config.engine != "lift" and fields.features is None:
-        _save(out, fields, config)
-        geometry, start_features = fields.geometry, None if initial is None else initial.features
-        features = fit_features(
-            geometry,
-            posed(scene, geometry),
-            config,
-            device=target,
-            out=out,
-            initial=start_features,
-            progress=progress,
+        _save(journal, fields, config)
+        start_features = None if initial is None else initial.features
+        features = _fit_features(
+            fields.geometry, posed(scene, fields.geometry), config, target, start_features, journal
         )
-        fields = Fields(geometry, features)
-    _save(out, fields, config)
+        fields = Fields(fields.geometry, features)
+    _save(journal, fields, config)
     if out is not None:
         (out / STATE_FILE).unlink(missing_ok=True)
     return fields
@@ -86,7 +92,6 @@ def fit_geometry(
     config: Config,
     *,
     device: str | torch.device = "cpu",
-    out: Path | None = None,
     initial: RadianceField | None = None,
     progress: bool = True,
 ) -> RadianceField:
@@ -96,7 +101,6 @@ def fit_geometry(
         scene: Pictures and cameras; masks only for depth smoothness.
         config: `config.geometry` and the seed.
         device: Where to train, as `resolve_device` takes it.
-        out: Run folder for log.jsonl and the state from which an interrupted training continues.
         initial: Field to start from, of the same sizes; a random one if None.
         progress: Whether to show a progress bar.
 
@@ -108,15 +112,7 @@ def fit_geometry(
         TrainingError: A loss or a parameter is not finite, or the field became empty.
         RunError: `initial` has other sizes.
     """
-    target = resolve_device(device)
-    with current_device(target):
-        trainer = geometry_trainer(scene, config, target)
-        start_from(trainer.field, initial)
-        run_steps(trainer, config.geometry.steps, out=out, progress=progress)
-        field = trainer.finished()
-    if not bool(field.occupancy.occupied.any()):
-        raise TrainingError("geometry: the density field is empty; are poses and scale of the scene right?")
-    return field
+    return _fit_geometry(scene, config, resolve_device(device), initial, Journal(progress=progress))
 
 
 def fit_features(
@@ -125,7 +121,6 @@ def fit_features(
     config: Config,
     *,
     device: str | torch.device = "cpu",
-    out: Path | None = None,
     initial: FeatureField | None = None,
     progress: bool = True,
 ) -> FeatureField:
@@ -137,7 +132,6 @@ def fit_features(
             masks.
         config: `config.features` and the seed.
         device: Where to train, as `resolve_device` takes it; that of `geometry`.
-        out: Run folder for log.jsonl and the state from which an interrupted training continues.
         initial: Field to start from, of the same sizes; a random one if None.
         progress: Whether to show progress bars.
 
@@ -149,11 +143,58 @@ def fit_features(
         TrainingError: A loss or a parameter is not finite.
         RunError: `initial` has other sizes.
     """
-    target = resolve_device(device)
-    with current_device(target):
-        trainer = feature_trainer(geometry, scene, config, target, progress=progress)
+    return _fit_features(geometry, scene, config, resolve_device(device), initial, Journal(progress=progress))
+
+
+def _fit_geometry(
+    scene: Scene, config: Config, device: torch.device, initial: RadianceField | None, journal: Journal
+) -> RadianceField:
+    def make() -> GeometryTrainer:
+        trainer = geometry_trainer(scene, config, device)
         start_from(trainer.field, initial)
-        run_steps(trainer, config.features.steps, out=out, progress=progress)
+        return trainer
+
+    steps = config.geometry.steps
+    with current_device(device):
+        trainer, first = begin(make, steps, journal)
+        losses = run_steps(trainer, first, steps, journal)
+        field = trainer.finished()
+    if not bool(field.occupancy.occupied.any()):
+        raise TrainingError("geometry: the density field is empty; are poses and scale of the scene right?")
+    _check_learned(scene, losses, journal)
+    return field
+
+
+def _check_learned(scene: Scene, losses: Mapping[str, Tensor], journal: Journal) -> None:
+    """Say so if pictures are reproduced no better than by one colour: then training has diverged, finite as it is."""
+    pictures = [view.image for view in scene.train if view.image is not None]
+    error = float(losses["color"].detach())
+    spread = float(np.mean([picture.reshape(-1, 3).var(axis=0).mean() for picture in pictures])) / 255.0**2
+    if error > max(spread, _SMALL_SPREAD):
+        found, plain = (-10.0 * math.log10(value) for value in (error, max(spread, _SMALL_SPREAD)))
+        journal.note(
+            f"warning: geometry: training pictures are reproduced at {found:.1f} dB, no better than by one colour "
+            f"({plain:.1f} dB): training has diverged; a smaller learning rate (geometry.lr) may help"
+        )
+
+
+def _fit_features(
+    geometry: RadianceField,
+    scene: Scene,
+    config: Config,
+    device: torch.device,
+    initial: FeatureField | None,
+    journal: Journal,
+) -> FeatureField:
+    def make() -> FeatureTrainer:
+        trainer = feature_trainer(geometry, scene, config, device, progress=journal.progress)
+        start_from(trainer.field, initial)
+        return trainer
+
+    steps = config.features.steps
+    with current_device(device):
+        trainer, first = begin(make, steps, journal)
+        run_steps(trainer, first, steps, journal)
     return trainer.field
 
 
@@ -165,18 +206,22 @@ def _prepare(out: Path, *, resume: bool) -> None:
             (out / name).unlink(missing_ok=True)
 
 
-def _stored_fields(out: Path | None, config: Config, device: torch.device) -> Fields | None:
-    """Fields in `out` that were trained with these settings, without features that were trained with others."""
-    if out is None or not (out / FIELD_FILE).is_file():
+def _stored_fields(journal: Journal, config: Config, device: torch.device) -> Fields | None:
+    """Fields in the run folder that were trained on this scene with these settings, without features of other ones."""
+    if journal.out is None or not (journal.out / FIELD_FILE).exists():
         return None
-    stored = stored_settings(out / FIELD_FILE)
-    if (stored.geometry, stored.seed) != (config.geometry, config.seed):
+    try:
+        stored = stored_settings(journal.out / FIELD_FILE)
+        if (stored.geometry, stored.seed, stored.source) != (config.geometry, config.seed, journal.source):
+            return None
+        fields = load_fields(journal.out, device=device)
+    except RunError as error:
+        journal.note(f"{error}; trained again")
         return None
-    fields = load_fields(out, device=device)
     # "lift" needs no features: those of an earlier "field" training stay, whatever their settings.
     return fields if config.engine == "lift" or stored.features == config.features else Fields(fields.geometry)
 
 
-def _save(out: Path | None, fields: Fields, config: Config) -> None:
-    if out is not None:
-        save_fields(out / FIELD_FILE, fields, seed=config.seed)
+def _save(journal: Journal, fields: Fields, config: Config) -> None:
+    if journal.out is not None:
+        save_fields(journal.out / FIELD_FILE, fields, seed=config.seed, source=journal.source)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...config import Config
 from ...field.model import FeatureField
-from ..checkpoint import fingerprint
+from ..checkpoint import settings_text
 from ..contrast import Pairs
 from ..loop import Trainer
 from ..pixels import PixelPool
@@ -22,7 +22,7 @@ class FeatureTrainer(Trainer[FeatureField]):
     Args:
         pool: Training pixels.
         votes: The votes of all views on comparisons; None weighs all comparisons alike.
-        config: `config.features` and the seed; `config.geometry` is part of the fingerprint.
+        config: `config.features` and the seed; `config.geometry` is part of `settings_text`.
         bounded: Whether the scene is bounded.
         device: Where to train.
 
@@ -36,7 +36,7 @@ class FeatureTrainer(Trainer[FeatureField]):
         self, pool: PixelPool, votes: VoteTable | None, config: Config, *, bounded: bool, device: torch.device
     ) -> None:
         self.pool, self.votes, self.settings = pool, votes, config.features
-        self.fingerprint = fingerprint(config.seed, config.geometry, config.features)
+        self.settings_text = settings_text(config.seed, config.geometry, config.features)
         generator = torch.Generator().manual_seed(config.seed)
         self.field = FeatureField(config.features, bounded=bounded, generator=generator).to(device)
 

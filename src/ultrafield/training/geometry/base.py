@@ -8,7 +8,7 @@ from torch import Tensor
 from ...config import Config
 from ...field.model import RadianceField
 from ...scene import Scene
-from ..checkpoint import fingerprint, new_geometry
+from ..checkpoint import new_geometry, settings_text
 from ..loop import Trainer
 from ..pixels import pixel_pool
 from .quadruples import find_quadruples
@@ -33,7 +33,7 @@ class GeometryTrainer(Trainer[RadianceField]):
 
     def __init__(self, scene: Scene, config: Config, device: torch.device) -> None:
         self.settings, self.device = config.geometry, device
-        self.fingerprint = fingerprint(config.seed, config.geometry)
+        self.settings_text = settings_text(config.seed, config.geometry)
         self.field = new_geometry(scene, config.geometry, torch.Generator().manual_seed(config.seed)).to(device)
         self.pool = pixel_pool(scene, device)
         self.generator = torch.Generator(device=device).manual_seed(config.seed)

@@ -1,0 +1,102 @@
+"""SIGINT and SIGTERM of a program: one line, at once, wherever the process is; work that wants to end well is asked to.
+
+Everything on disk is written so that a kill at any moment does no harm. A signal thus needs no unwinding: a thread of
+its own removes the temporary files that are open, prints the line and ends the process, even while the main thread is
+in a long call of compiled code. Only a training asks for delay, to save its state after the current step.
+
+This module is the first that a program imports; it imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SHOW_CURSOR = "\x1b[?25h"  # progress bars hide it
+
+_program = ""
+_pending: int | None = None  # the signal that waits for the main thread to end well
+_delays = 0
+_cleanups: dict[int, Callable[[], None]] = {}
+
+
+def watch(program: str) -> None:
+    """Answer SIGINT and SIGTERM from now on, for the rest of the process; to be called by the main thread."""
+    global _program
+    _program = program
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    for number in SIGNALS:
+        signal.signal(number, _nothing)
+    signal.set_wakeup_fd(writer)  # written to by the C handler, whatever the main thread is doing
+    threading.Thread(target=_answer, args=(reader,), daemon=True, name="signals").start()
+
+
+@contextmanager
+def delayed() -> Iterator[Callable[[], bool]]:
+    """Let a block end well after the first signal; a second one ends the process at once.
+
+    Yields:
+        A function that says whether a signal has come. The block then saves what it must and calls `leave`.
+    """
+    global _delays
+    _delays += 1
+    try:
+        yield lambda: _pending is not None
+    finally:
+        _delays -= 1
+        if _delays == 0 and _pending is not None:
+            leave()
+
+
+def leave(text: str = "") -> None:
+    """End the process because of the signal that came; `text` says what was saved."""
+    if _pending is not None:
+        _end(_pending, text)
+
+
+@contextmanager
+def cleaned_up(action: Callable[[], None]) -> Iterator[None]:
+    """Call `action` if a signal ends the process within the block."""
+    key = id(action)
+    _cleanups[key] = action
+    try:
+        yield
+    finally:
+        del _cleanups[key]
+
+
+def exit_code(number: int) -> int:
+    """Exit code of a process that a signal ended: 130 for SIGINT, 143 for SIGTERM."""
+    return 128 + number
+
+
+def _nothing(number: int, frame: FrameType | None) -> None:
+    """Handler of the main thread; what is to be done is done by the other one."""
+
+
+def _answer(reader: int) -> None:
+    global _pending
+    while True:
+        for number in os.read(reader, 16):
+            if number not in SIGNALS:
+                continue
+            if _delays == 0 or _pending is not None:
+                _end(number, "")
+            _pending = number
+
+
+def _end(number: int, text: str) -> None:
+    for action in list(_cleanups.values()):
+        with suppress(OSError):  # what is left is swept at the next start
+            action()
+    said = text or "what is finished is kept, and the same command goes on from there"
+    cursor = _SHOW_CURSOR if os.isatty(2) else ""
+    with suppress(OSError):  # nobody listens
+        os.write(2, f"{cursor}{_program}: interrupted; {said}\n".encode())
+    os._exit(exit_code(number))

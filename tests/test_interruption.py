@@ -1,0 +1,82 @@
+"""SIGINT and SIGTERM end a process with one line, at once or when its work allows."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+START = "from ultrafield.interruption import cleaned_up, delayed, leave, watch\nimport sys, time\nwatch('tool')\n"
+BUSY = "import hashlib\nprint('ready', flush=True)\nhashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"  # without the GIL
+CLEANED = """
+from pathlib import Path
+file = Path(sys.argv[1]) / "open"
+file.touch()
+with cleaned_up(file.unlink):
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+DELAYED = """
+with delayed() as asked:
+    print("ready", flush=True)
+    while not asked():
+        time.sleep(0.01)
+    leave("saved")
+"""
+STUBBORN = """
+with delayed() as asked:
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
+
+def start(code: str, folder: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", START + code, str(folder)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    ("code", "said"), [(BUSY, "what is finished is kept"), (CLEANED, "what is finished is kept"), (DELAYED, "saved")]
+)
+def test_one_line_and_the_signals_exit_code(number: signal.Signals, code: str, said: str, tmp_path: Path) -> None:
+    process = start(code, tmp_path)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == CODES[number]
+    assert err.startswith(f"tool: interrupted; {said}")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
+    process = start(STUBBORN, tmp_path)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("pause", [0.1, 0.25, 0.5])
+def test_the_program_answers_from_its_start(pause: float, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ultrafield", "synth", "still-life", str(tmp_path / "scene"), "--size", "300"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(pause)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    # Before the first line of the program the interpreter itself ends, without a word.
+    assert process.returncode in (143, -signal.SIGTERM)
+    assert "Traceback" not in err
+    assert not (tmp_path / "scene").exists()
