@@ -9,14 +9,15 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from numba import get_num_threads, njit, prange, uint32
+from numba import get_num_threads, prange, uint32
 
+from ...kernels.compile import compiled
 from ..layout import HASH_PRIMES, GridLayout
 
 _PRIME_Y, _PRIME_Z = HASH_PRIMES[1:]
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def _cell(value, resolution):
     """Cell index and the position inside it along one axis."""
     scaled = min(max(value, np.float32(0.0)), np.float32(1.0)) * np.float32(resolution)
@@ -24,7 +25,7 @@ def _cell(value, resolution):
     return index, scaled - np.float32(index)
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def _row(i, j, k, resolution, offset, mask, hashed):
     """Table row of vertex (i, j, k)."""
     if hashed:
@@ -37,7 +38,7 @@ def _row(i, j, k, resolution, offset, mask, hashed):
 def _kernels(features: int):
     """The three kernels for one row width; a constant width lets the compiler unroll and vectorise the channel loop."""
 
-    @njit(parallel=True, nogil=True, cache=True)
+    @compiled(parallel=True)
     def forward(x, table, resolutions, offsets, hashed, blocks, out):
         samples, levels = x.shape[0], resolutions.shape[0]
         for block in prange(blocks):
@@ -60,7 +61,7 @@ def _kernels(features: int):
                         for f in range(features):
                             out[s, column + f] += weight * table[row, f]
 
-    @njit(parallel=True, nogil=True, cache=True)
+    @compiled(parallel=True)
     def backward_table(x, grad, resolutions, offsets, hashed, order, out):
         samples = x.shape[0]
         for task in prange(order.shape[0]):
@@ -79,7 +80,7 @@ def _kernels(features: int):
                     for f in range(features):
                         out[row, f] += weight * grad[s, level * features + f]
 
-    @njit(parallel=True, nogil=True, cache=True)
+    @compiled(parallel=True)
     def backward_x(x, table, grad, resolutions, offsets, hashed, out):
         levels = resolutions.shape[0]
         for s in prange(x.shape[0]):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from ...kernels.compile import compiled
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def _span(o, d, half):
     """Distances at which a ray enters and leaves the cube [-half, half]³; the second is smaller if it misses."""
     enter, leave = np.float32(0), np.float32(np.inf)
@@ -20,7 +22,7 @@ def _span(o, d, half):
     return enter, leave
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def _cell(o, d, t, cascades, resolution):
     """Cascade and cell of the position at distance t."""
     x, y, z = o[0] + t * d[0], o[1] + t * d[1], o[2] + t * d[2]
@@ -36,7 +38,7 @@ def _cell(o, d, t, cascades, resolution):
     return cascade, half, i, j, k
 
 
-@njit(inline="always")
+@compiled(inline="always")
 def _exit(o, d, half, i, j, k, resolution):
     """Distance at which the ray leaves a cell."""
     edge = half * np.float32(2) / np.float32(resolution)
@@ -50,7 +52,7 @@ def _exit(o, d, half, i, j, k, resolution):
     return leave
 
 
-@njit(nogil=True, cache=True)
+@compiled()
 def _walk(o, d, occupied, edges, jitter, first, limit, resolution, t_out, delta_out, write):
     """Visit one ray's samples from step `first` on; returns their number and the step after the last."""
     cascades, steps = occupied.shape[0], len(edges) - 1
@@ -81,7 +83,7 @@ def _walk(o, d, occupied, edges, jitter, first, limit, resolution, t_out, delta_
     return count, step
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@compiled(parallel=True)
 def _count(rays_o, rays_d, occupied, edges, jitter, first, limit, resolution, counts, after):
     nothing = np.empty(0, np.float32)
     for ray in prange(len(rays_o)):
@@ -100,7 +102,7 @@ def _count(rays_o, rays_d, occupied, edges, jitter, first, limit, resolution, co
         )
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@compiled(parallel=True)
 def _fill(rays_o, rays_d, occupied, edges, jitter, first, limit, resolution, offsets, t, delta):
     for ray in prange(len(rays_o)):
         a, b = offsets[ray], offsets[ray + 1]

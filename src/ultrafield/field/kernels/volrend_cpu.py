@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from ...kernels.compile import compiled
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@compiled(parallel=True)
 def weights_forward(sigma, delta, offsets, weights):
     for ray in prange(len(offsets) - 1):
         depth = np.float32(0)  # optical depth so far
@@ -16,7 +18,7 @@ def weights_forward(sigma, delta, offsets, weights):
             depth += step
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@compiled(parallel=True)
 def weights_backward(grad, sigma, delta, offsets, weights, grad_sigma):
     # ∂wᵢ/∂σᵢ = δᵢ Tᵢ exp(−σᵢ δᵢ) and ∂wⱼ/∂σᵢ = −δᵢ wⱼ for every j behind i.
     for ray in prange(len(offsets) - 1):
@@ -30,7 +32,7 @@ def weights_backward(grad, sigma, delta, offsets, weights, grad_sigma):
             behind += grad[s] * weights[s]
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@compiled(parallel=True)
 def accumulate_forward(weights, values, offsets, out):
     channels = values.shape[1]
     for ray in prange(len(offsets) - 1):
@@ -41,7 +43,7 @@ def accumulate_forward(weights, values, offsets, out):
                 out[ray, c] += weights[s] * values[s, c]
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@compiled(parallel=True)
 def accumulate_backward(grad, weights, values, offsets, grad_weights, grad_values):
     channels = values.shape[1]
     for ray in prange(len(offsets) - 1):
@@ -53,7 +55,7 @@ def accumulate_backward(grad, weights, values, offsets, grad_weights, grad_value
             grad_weights[s] = dot
 
 
-@njit(parallel=True, nogil=True, cache=True)
+@compiled(parallel=True)
 def distortion_forward(weights, position, delta, offsets, loss, slope):
     """Loss per ray and its derivative in each weight; prefix sums make the double sum linear in the samples."""
     for ray in prange(len(offsets) - 1):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ...kernels.compile import compiled
 from .rows_cpu import number_row_cpu
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _majority(table, voters, cut):
     """The most frequent segment of the voters; on a tie, the one whose first voter comes first."""
     winner, winner_votes = table[voters[0], cut], 0
@@ -25,7 +25,7 @@ def _majority(table, voters, cut):
     return winner
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def vote_cpu(point_columns: np.ndarray, table: np.ndarray, neighbors: np.ndarray, index: np.ndarray) -> np.ndarray:
     """Fill `index` with the column of the most frequent segments among each pixel's neighbours.
 
@@ -67,7 +67,7 @@ def vote_cpu(point_columns: np.ndarray, table: np.ndarray, neighbors: np.ndarray
     return columns[:count].copy()
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _vote_row(table, voters, differences, row):
     """Fill `row` [L] with the majority at every cut; `differences` [L] is overwritten."""
     nearest = table[voters[0]]

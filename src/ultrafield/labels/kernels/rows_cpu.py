@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
+
+from ...kernels.compile import compiled
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _equal(first, second):
     """Whether two rows of one length are equal; without an early exit the loop becomes vector instructions."""
     different = first[0] ^ first[0]
@@ -15,7 +17,7 @@ def _equal(first, second):
     return different == 0
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _hash(row):
     """A number between 0 and 2^32 that depends on all items of a row."""
     code = uint64(14695981039346656037)
@@ -24,7 +26,7 @@ def _hash(row):
     return np.int64(code >> uint64(32))
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def find_row_cpu(row, distinct, count, slots):
     """The number of a row among the distinct ones, or −1 − slot for the empty slot in which its number belongs.
 
@@ -42,7 +44,7 @@ def find_row_cpu(row, distinct, count, slots):
     return -1 - slot
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def add_row_cpu(row, distinct, count, slots, slot):
     """Append a row that `find_row_cpu` did not find; the distinct rows and the slots, grown if they were full."""
     if count == len(distinct):
@@ -61,7 +63,7 @@ def add_row_cpu(row, distinct, count, slots, slot):
     return distinct, slots
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def number_row_cpu(row, distinct, count, slots):
     """The number of a row among the distinct ones, to which it is added if new; and their state from now on."""
     number = find_row_cpu(row, distinct, count, slots)
@@ -72,7 +74,7 @@ def number_row_cpu(row, distinct, count, slots):
     return number, distinct, count, slots
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def number_rows_cpu(rows, index):
     """The distinct rows, in the order in which they first occur.
 
@@ -94,7 +96,7 @@ def number_rows_cpu(rows, index):
     return distinct[:count].copy()
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def group_cpu(ids: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Sort pixels by their ids, and find where each id's pixels begin.
 
@@ -117,7 +119,7 @@ def group_cpu(ids: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     return order, bounds
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def number_pairs_cpu(order, bounds, second, seconds, inverse):
     """The distinct pairs of two numbers per item.
 

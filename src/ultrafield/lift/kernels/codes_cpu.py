@@ -6,10 +6,12 @@ In one thread each: callers that look from many views give each one a thread of 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
+
+from ...kernels.compile import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def pinhole_cells_cpu(
     points: np.ndarray, visible: np.ndarray, pose: np.ndarray, intrinsics: np.ndarray, width: int, height: int
 ) -> np.ndarray:
@@ -40,7 +42,7 @@ def pinhole_cells_cpu(
     return cells
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def cell_codes_cpu(cells: np.ndarray, bits: np.ndarray, masks: int) -> tuple[np.ndarray, np.ndarray]:
     """The masks that hold each point, by the pixel that holds it.
 

@@ -6,7 +6,8 @@ import heapq
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from ...kernels.compile import compiled
 
 _ROUNDING = 1e-12  # regions that lie in the same masks everywhere are equal, whatever the order of the sums
 
@@ -47,7 +48,7 @@ class _Network(NamedTuple):
     places: np.ndarray  # and in which pair [R]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def join_heights(pairs, guesses, borders, starts, columns, counts, weights, seen, weighted, sizes, slack):
     """Merge neighbouring regions by the mean dissimilarity of all their pairs of points, nearest first.
 
@@ -93,18 +94,18 @@ def join_heights(pairs, guesses, borders, starts, columns, counts, weights, seen
     return _pooled_heights(network)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _zeros(sizes):
     return np.zeros(len(sizes), np.int64)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _empty_heap():
     """A heap of dissimilarity, two regions, and the stamps that both carried."""
     return [(0.0, 0, 0, 0, 0) for _ in range(0)]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _network(num, pairs, guesses, borders):
     """The pairs of `num` regions, each region's as a linked list of half-edges."""
     heads, tails, links = _half_edges(num, pairs)
@@ -113,13 +114,13 @@ def _network(num, pairs, guesses, borders):
     return _Network(pairs, guesses.copy(), borders.copy(), heads, tails, links, into, heights, marks, places)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _valid(regions, region, stamp):
     """Whether a region still exists, with the pairs that it had when it was given this stamp."""
     return regions.leader[region] == region and regions.stamps[region] == stamp
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _unite(regions, kept, gone, slack):
     """Add one region's sums to another's; whether that has grown so much that its pairs are computed anew."""
     regions.leader[gone] = kept
@@ -133,7 +134,7 @@ def _unite(regions, kept, gone, slack):
     return renewed
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _pool(network, leader, kept, gone, merge, height):
     """Join the lists of two regions' half-edges, those of the kept one first; what is one or double now leaves.
 
@@ -173,7 +174,7 @@ def _pool(network, leader, kept, gone, merge, height):
     return last_own
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _pool_guess(guesses, borders, edge, pooled):
     """Add a pair's guess to that of the pair that it is pooled into, both weighed by their borders."""
     total = borders[pooled] + borders[edge]
@@ -181,7 +182,7 @@ def _pool_guess(guesses, borders, edge, pooled):
     borders[pooled] = total
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _push_all(heap, network, regions, rows, columns, counts, row):
     """Put every pair on the heap once, from its first region."""
     first, length, seen, weighted = rows.first, rows.length, regions.seen, regions.weighted
@@ -200,7 +201,7 @@ def _push_all(heap, network, regions, rows, columns, counts, row):
     heapq.heapify(heap)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _push_from(heap, half, network, regions, rows, columns, counts, row, kept):
     """Put a region's pairs on the heap, from one half-edge of its list on."""
     first, length, seen, weighted = rows.first, rows.length, regions.seen, regions.weighted
@@ -222,7 +223,7 @@ def _push_from(heap, half, network, regions, rows, columns, counts, row, kept):
     _clear(row, columns, rows, kept)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _pooled_heights(network):
     """Heights of all pairs: a pooled one has that of the pair that it went into."""
     into, heights = network.into, network.heights
@@ -234,7 +235,7 @@ def _pooled_heights(network):
     return heights
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _half_edges(num, edges):
     """Each region's pairs as a linked list of half-edges: half 2e + s is pair e seen from its end s."""
     heads, tails = np.full(num, -1, np.int64), np.full(num, -1, np.int64)
@@ -249,7 +250,7 @@ def _half_edges(num, edges):
     return heads, tails, links
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _find(leader, region):
     """The region that a region is part of now; paths are halved."""
     while leader[region] != region:
@@ -258,7 +259,7 @@ def _find(leader, region):
     return region
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _spread(row, columns, counts, rows, region):
     """Write a region's weighted counts to the places of its masks."""
     weights, first = rows.weights, rows.first[region]
@@ -266,14 +267,14 @@ def _spread(row, columns, counts, rows, region):
         row[columns[at]] = weights[columns[at]] * counts[at]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _clear(row, columns, rows, region):
     first = rows.first[region]
     for at in range(first, first + rows.length[region]):
         row[columns[at]] = 0.0
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _dissimilarity(row, columns, counts, first, length, seen, weighted, one, other):
     """1 - the weight of masks holding both points over those holding either, over all pairs; -1 where there is none."""
     both, either = 0.0, 0.0
@@ -288,7 +289,7 @@ def _dissimilarity(row, columns, counts, first, length, seen, weighted, one, oth
     return value if value > _ROUNDING else 0.0
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _add_row(columns, counts, used, rows, kept, gone):
     """Add one region's row to another's, which moves to the end of the arrays when its room is used up.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange, uint64
+from numba import prange, uint64
 
 from ...kernels.bits_cpu import lowest_bit, weigh_bits
+from ...kernels.compile import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def count_members(codes: np.ndarray, seen: np.ndarray, labels: np.ndarray, members: np.ndarray) -> None:
     """Add the points of each region that each mask of one view holds to `members`, in place.
 
@@ -28,7 +29,7 @@ def count_members(codes: np.ndarray, seen: np.ndarray, labels: np.ndarray, membe
                     bits &= bits - uint64(1)
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@compiled(parallel=True)
 def add_votes_cpu(
     edges: np.ndarray, codes: np.ndarray, seen: np.ndarray, weights: np.ndarray, both: np.ndarray, either: np.ndarray
 ) -> None:

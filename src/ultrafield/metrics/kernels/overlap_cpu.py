@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ...kernels.compile import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def overlap_iou_cpu(regions, counts, order, bounds, sizes, shared, iou) -> None:
     """Fill `iou` [Q] with the IoU of the region and the group that hold each item.
 
@@ -35,7 +36,7 @@ def overlap_iou_cpu(regions, counts, order, bounds, sizes, shared, iou) -> None:
         sizes[regions[item]] = 0
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def best_overlap_cpu(
     segments: np.ndarray,
     counts: np.ndarray,
@@ -78,7 +79,7 @@ def best_overlap_cpu(
                 best[item], cut[item] = value, index
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def rank_cpu(values: np.ndarray, lowest: int, rank: np.ndarray, numbers: np.ndarray) -> None:
     """Fill `numbers` with the rank of each value among the distinct ones, `lowest` counting as one of them.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from ...kernels.compile import compiled
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@compiled(parallel=True)
 def vote(nearest, distance, numbers, none, k, reach):
     """Most frequent number among the k nearest points that have one.
 
@@ -42,7 +44,7 @@ def vote(nearest, distance, numbers, none, k, reach):
     return labels
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _most_frequent(votes):
     """The most frequent of a few numbers, the smallest of equals."""
     best, most = np.int64(-1), 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, uint64
+from numba import uint64
 
 from ...kernels.bits_cpu import popcount
+from ...kernels.compile import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def seen_tree_cpu(parents, seen, special):
     """The tree as one view sees it: its nodes told apart only by the leaves that are seen.
 
@@ -52,7 +53,7 @@ def seen_tree_cpu(parents, seen, special):
     return above, count, marked
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def best_nodes_cpu(parents, counts, marked, codes, best, best_marked, sizes):
     """Best IoU of every mask with a node, over the leaves that the view sees.
 
@@ -84,7 +85,7 @@ def best_nodes_cpu(parents, counts, marked, codes, best, best_marked, sizes):
         best[mask], best_marked[mask], sizes[mask] = most, most_marked, size
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def crossings_cpu(codes, counted, least):
     """Pairs of masks that overlap, and those among them that cross: neither lies inside the other, so no tree has both.
 

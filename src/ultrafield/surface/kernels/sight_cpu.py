@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ...kernels.compile import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def sight_cpu(
     points: np.ndarray,
     normals: np.ndarray,

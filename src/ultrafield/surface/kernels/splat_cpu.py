@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ...kernels.compile import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def splat_cpu(
     local: np.ndarray,
     normals: np.ndarray,
@@ -48,7 +49,7 @@ def splat_cpu(
                 depth[y, x] = min(depth[y, x], z)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _slope(point, normal, steepest):
     """Whether the disc is drawn along its surface: the angle at which it is seen is below the steepest one."""
     product = point[0] * normal[0] + point[1] * normal[1] + point[2] * normal[2]
@@ -56,7 +57,7 @@ def _slope(point, normal, steepest):
     return product * product * (1.0 + steepest * steepest) > square
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _meet(ray, point, normal, slope, radius):
     """z-depth at which a ray meets the disc around a point; infinite where it passes by."""
     z = point[2]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ...kernels.compile import compiled
 from .spans import even_spans, on_threads, thread_count
 
 
@@ -62,7 +62,7 @@ def rounds(
     return parents, chosen
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _lightest(left, right, values, best, place, begin, end):
     """Weight and place of the lightest edge at each component among edges `begin` to `end`.
 
@@ -79,7 +79,7 @@ def _lightest(left, right, values, best, place, begin, end):
             place[right[position]] = position
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _fold(best, place, later_best, later_place):
     """Merge the table of a later stretch into the first one: the lighter edge of each component stays."""
     for component in range(len(best)):
@@ -88,7 +88,7 @@ def _fold(best, place, later_best, later_place):
             place[component] = later_place[component]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _join(place, left, right, ids, toward, choice, parent):
     """Take every component's edge; returns how many components are left.
 
@@ -120,7 +120,7 @@ def _join(place, left, right, ids, toward, choice, parent):
     return following
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _contract(left, right, ids, values, parent, begin, end):
     """Rename the ends of edges `begin` to `end`, drop those inside one component, and return where they now end."""
     kept = begin

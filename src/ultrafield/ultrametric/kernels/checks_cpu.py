@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ...kernels.compile import compiled
 
 # Promises that a node (first line) or an edge (second line) can break.
 NONE, PARENT, CHILDREN, HEIGHT, SIZE, ORDER = range(6)
 ENDS, LOOP, DISSIMILARITY, EVIDENCE = range(1, 5)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def faulty_node(parents, heights, sizes, below):
     """The first leaf or else the first merge that breaks a promise of `Tree`, and which one: `PARENT` … `ORDER`.
 
@@ -50,14 +51,14 @@ def faulty_node(parents, heights, sizes, below):
     return -1, NONE
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _report(below, merge, leaves):
     """Add one child, and 4 × its leaves, to the report of a merge."""
     total = below[merge] + leaves
     below[merge] = total + 1 if total & 3 < 3 else total
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def faulty_edge(edges, dissimilarity, evidence, num_nodes, limit):
     """The first edge that breaks a promise of `AffinityGraph`, and which one: `ENDS` … `EVIDENCE`.
 

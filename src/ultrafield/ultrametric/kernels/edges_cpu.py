@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ...kernels.compile import compiled
 from .spans import on_threads, row_spans, thread_count
 
 _SHORT = 32  # rows up to this length are sorted by insertion
@@ -42,7 +42,7 @@ def sort_edges(
     return offsets, order
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def canonical_ends(edges, ends):
     """The smaller and the larger end of each edge, each an array of the dtype of `ends`."""
     left, right = np.empty(len(edges), ends.dtype), np.empty(len(edges), ends.dtype)
@@ -53,7 +53,7 @@ def canonical_ends(edges, ends):
     return left, right
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _count_left(left, offsets):
     """Where each left end's edges begin, and their number, into `offsets` [n + 1], which comes filled with zeros."""
     for edge in range(len(left)):
@@ -63,7 +63,7 @@ def _count_left(left, offsets):
         offsets[node + 1] += offsets[node]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _place_by_left(left, following, order):
     """Put every edge at the next place of its left end; `following` [n] is overwritten."""
     for edge in range(len(left)):
@@ -73,7 +73,7 @@ def _place_by_left(left, following, order):
             following[node] += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _sort_rows(offsets, order, right, first, second, begin, end):
     for row in range(begin, end):
         low, high = offsets[row], offsets[row + 1]
@@ -91,7 +91,7 @@ def _sort_rows(offsets, order, right, first, second, begin, end):
             order[place] = entry
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _precedes(a, b, right, first, second):
     if right[a] != right[b]:
         return right[a] < right[b]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ...kernels.compile import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def uncovered_cpu(pieces, whole, death, weights):
     """Loss of covering, summed over the clusters, if two levels follow each other.
 
@@ -34,7 +35,7 @@ def uncovered_cpu(pieces, whole, death, weights):
     return loss
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def best_paths_cpu(loss, most):
     """For every number of levels up to `most` the choice with the least loss, by dynamic programming.
 

@@ -7,8 +7,8 @@ height; a forest is left open at its roots (their parent is -1).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from ...kernels.compile import compiled
 from .matching_cpu import Borders, merge_mutual, pool_into
 
 # A bulk round costs a pass over all borders; the heap costs about as much for every twentieth of them.
@@ -26,7 +26,7 @@ def single_linkage(num_nodes: int, edges: np.ndarray, dissimilarity: np.ndarray)
     return parents[:count], heights[:count]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _unite(edges, dissimilarity, regions, parents, heights):
     following = len(regions)
     for edge in range(len(edges)):
@@ -45,7 +45,7 @@ def _unite(edges, dissimilarity, regions, parents, heights):
     return following
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _leader(regions, node):
     following = regions[node, 0]
     while following >= 0:
@@ -146,7 +146,7 @@ def _merge_rest(
     return nodes, merged_means, merged_keys
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _merge_nearest(
     top,
     following,
@@ -220,7 +220,7 @@ def _merge_nearest(
     return merges
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _list_halves(edges, heads, links, degree):
     """Each node's edges as a linked list of half-edges: half 2e + s is edge e seen from its end s."""
     for edge in range(len(edges)):
@@ -234,18 +234,18 @@ def _list_halves(edges, heads, links, degree):
 # A hash table from pairs of regions to edges: open addressing, linear probing, at most half full; -1 is a free place.
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _key(a, b, num_nodes):
     return min(a, b) * num_nodes + max(a, b)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _home(key, mask):
     mixed = np.uint64(key) * np.uint64(0x9E3779B97F4A7C15)  # Fibonacci hashing: the high bits are well mixed
     return np.int64(mixed >> np.uint64(32)) & mask
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _insert(keys, slots, mask, key, edge):
     at = _home(key, mask)
     while keys[at] >= 0:
@@ -254,7 +254,7 @@ def _insert(keys, slots, mask, key, edge):
     slots[at] = edge
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _lookup(keys, slots, mask, key):
     at = _home(key, mask)
     while keys[at] >= 0:
@@ -264,7 +264,7 @@ def _lookup(keys, slots, mask, key):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _delete(keys, slots, mask, key):
     at = _home(key, mask)
     while keys[at] != key:
@@ -284,12 +284,12 @@ def _delete(keys, slots, mask, key):
 # A binary heap of edges by (mean, key) that knows where each edge is.
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _before(means, keys, a, b):
     return means[a] < means[b] or (means[a] == means[b] and keys[a] < keys[b])
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _sift_up(heap, place, means, keys, position):
     edge = heap[position]
     while position > 0:
@@ -303,7 +303,7 @@ def _sift_up(heap, place, means, keys, position):
     place[edge] = position
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _sift_down(heap, place, means, keys, position, size):
     edge = heap[position]
     while True:
@@ -321,7 +321,7 @@ def _sift_down(heap, place, means, keys, position, size):
     place[edge] = position
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _remove(heap, place, means, keys, edge, size):
     """Take an edge out of the heap and return the new size."""
     position = place[edge]

@@ -16,8 +16,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
+from ...kernels.compile import compiled
 from .edges_cpu import sort_edges
 from .spans import even_spans, on_threads, row_spans, thread_count
 
@@ -102,7 +102,7 @@ def merge_mutual(
     return tops, left_over, (joined, borders.means[merged], borders.keys[merged])
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _nearest(left, right, means, keys, best, place, begin, end):
     """Mean and place of each region's first border, in the order (mean, key), among borders `begin` to `end`.
 
@@ -116,7 +116,7 @@ def _nearest(left, right, means, keys, best, place, begin, end):
                 place[region] = position
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _fold(best, place, other_best, other_place, keys):
     for region in range(len(best)):
         if other_best[region] < best[region] or (
@@ -128,7 +128,7 @@ def _fold(best, place, other_best, other_place, keys):
             place[region] = other_place[region]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _match(place, left, right, top, following, number, tops, joined, merged):
     """Find new number of every region, tree nodes of the new regions, joined nodes and the border of each merge.
 
@@ -153,7 +153,7 @@ def _match(place, left, right, top, following, number, tops, joined, merged):
     return regions, merges
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _rename(left, right, number, renamed_left, renamed_right, begin, end):
     """The ends of borders `begin` to `end` by their new numbers, the smaller first; -1 for what is inside a region."""
     for position in range(begin, end):
@@ -162,7 +162,7 @@ def _rename(left, right, number, renamed_left, renamed_right, begin, end):
         renamed_right[position] = max(a, b)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _count_pairs(offsets, order, right, begin, end):
     count = 0
     for row in range(begin, end):
@@ -172,7 +172,7 @@ def _count_pairs(offsets, order, right, begin, end):
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _pool_rows(
     offsets,
     order,
@@ -209,7 +209,7 @@ def _pool_rows(
                 pool_into(to_means, to_totals, to_weights, to_keys, at, means, totals, weights, keys, source)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def pool_into(to_means, to_totals, to_weights, to_keys, at, means, totals, weights, keys, source):
     """Add border `source` to border `at`.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ...kernels.compile import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def minimax_cpu(parents, choices, mst_edges, pairs):
     """Limiting edge of each pair [P], int64, -1 where there is none; arguments as in `minimax`."""
     limits = np.empty(len(pairs), np.int64)

@@ -6,7 +6,8 @@ Where they are asked most, NumPy makes the arrays: on huge pages, as in `matchin
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ...kernels.compile import compiled
 
 
 def leaf_counts(parents: np.ndarray, num_leaves: int) -> np.ndarray:
@@ -17,7 +18,7 @@ def leaf_counts(parents: np.ndarray, num_leaves: int) -> np.ndarray:
     return counts
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _add_to_parents(parents, counts):
     for node in range(len(parents)):
         if parents[node] > node:
@@ -34,14 +35,14 @@ def below_split(parents: np.ndarray, split: np.ndarray, num_leaves: int) -> np.n
     return top[:num_leaves].astype(np.int64)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _inherit(parents, split, top):
     for node in range(len(parents) - 1, -1, -1):
         parent = parents[node]
         top[node] = node if split[parent] or parent == node else top[parent]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def below(parents, root):
     """Which nodes are `root` or lie below it [root + 1] bool; all of them have smaller ids."""
     inside = np.zeros(root + 1, np.bool_)
@@ -51,7 +52,7 @@ def below(parents, root):
     return inside
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def children_of(parents, num_leaves):
     """The two children of every merge [n − 1, 2], the smaller id first."""
     children = np.full((len(parents) - num_leaves, 2), -1, np.int64)
@@ -61,7 +62,7 @@ def children_of(parents, num_leaves):
     return children
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def chain_heads(parents, sizes):
     """Top node of each node's heavy chain (the path that always descends to the larger child) [2n − 1]."""
     heavy = np.full(len(parents), -1, np.int64)
@@ -76,7 +77,7 @@ def chain_heads(parents, sizes):
     return heads
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def common_ancestors(parents, heads, pairs):
     """Lowest common ancestor of each pair [P]; at most log2 n chains are climbed per pair.
 
@@ -95,7 +96,7 @@ def common_ancestors(parents, heads, pairs):
     return answers
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def condense_cpu(parents, heights, density, sizes, children, min_size):
     """Clusters of at least `min_size` leaves; see `condense` for what is returned.
 
@@ -152,7 +153,7 @@ def condense_cpu(parents, heights, density, sizes, children, min_size):
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def renumber(parents, heights, alive, num_leaves, num_old):
     """Number the nodes that are alive so that children come before their parents.
 
@@ -192,7 +193,7 @@ def renumber(parents, heights, alive, num_leaves, num_old):
     return number[parents[ids]], heights[ids], ids
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def excess_of_mass(parents, stability):
     """The disjoint clusters [C] bool whose stabilities have the largest sum; on a tie the larger cluster.
 
@@ -209,7 +210,7 @@ def excess_of_mass(parents, stability):
     return chosen & ~covered
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def inherit(parents, label):
     """Each cluster's label, or that of the nearest one above it that has any (is not -1); parents come first."""
     inherited = label.copy()
@@ -219,7 +220,7 @@ def inherit(parents, label):
     return inherited
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def highest_marked(parents, marked):
     """The highest marked node that is or holds each node, or -1 [2n − 1] int32."""
     label = np.full(len(parents), -1, np.int32)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from ....kernels.bits_cpu import lowest_bit
+from ....kernels.compile import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def draw_members(words, cumulative, rows, ranks):
     """Members of given ranks of packed sets.
 
@@ -35,7 +35,7 @@ def draw_members(words, cumulative, rows, ranks):
     return members
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def first_mentions(neighbors):
     """Mark the entries of a neighbour table [N, K] that name a pair for the first time [N, K] bool; -1 names none."""
     fresh = np.empty(neighbors.shape, np.bool_)

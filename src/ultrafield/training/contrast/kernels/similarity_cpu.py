@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ....kernels.compile import compiled
 
 # Sums may be reordered, so that they vectorise; NaN and infinity keep their meaning.
 _SUMS = {"reassoc", "contract"}
 
 
-@njit(cache=True, nogil=True, fastmath=_SUMS)
+@compiled(fastmath=_SUMS)
 def similarity_cpu(features, pairs):
     """Scalar product of the two rows of each pair [P]."""
     products = np.empty(len(pairs), features.dtype)
@@ -22,7 +23,7 @@ def similarity_cpu(features, pairs):
     return products
 
 
-@njit(cache=True, nogil=True, fastmath=_SUMS)
+@compiled(fastmath=_SUMS)
 def similarity_gradient_cpu(features, pairs, gradient):
     """Gradient with respect to the features [N, D], from that with respect to the products [P]."""
     result = np.zeros_like(features)

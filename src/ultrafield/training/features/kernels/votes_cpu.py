@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from numba import njit, prange
+from numba import prange
 
 from ....kernels.bits_cpu import weigh_bits
+from ....kernels.compile import compiled
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@compiled(parallel=True)
 def vote_shares_cpu(pairs, codes, sums, weights, shares):
     """Write `shares` [K], float32; the other arguments are those of `vote_shares_gpu`, with codes as uint64."""
     for pair in prange(len(pairs)):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from ....kernels.compile import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def find_runs(
     bits: np.ndarray, selected: np.ndarray, shortest: int, places: np.ndarray, firsts: np.ndarray, lengths: np.ndarray
 ) -> None:
