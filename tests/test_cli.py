@@ -6,15 +6,19 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ultrafield import __version__, cli
+from ultrafield.budget import limit_memory
 from ultrafield.commands.run import Run
 from ultrafield.commands.segment import Segment
 from ultrafield.commands.train import Train
 from ultrafield.config import Config, GeometryConfig, SegmentConfig, preset
+from ultrafield.pipeline.folder import RunFolder
+from ultrafield.scene.options import SceneOptions
 
 HEAVY = ("torch", "numba", "matplotlib", "cv2", "higra", "trimesh", "scipy")
 OPTIONS = {
@@ -128,14 +132,31 @@ def test_segment_starts_from_the_settings_of_the_run(tmp_path: Path) -> None:
     [
         (["run", "/no/scene", "--out", "{tmp}/run"], "/no/scene: no such folder"),
         (["train", "{tmp}", "--out", "{tmp}/run"], "no camera poses found"),
-        (["train", "{tmp}", "--out", "{tmp}/run", "--downsample", "2"], "--downsample: expected a factor in (0, 1]"),
-        (["train", "{tmp}", "--out", "{tmp}/run", "--width", "0"], "--width: expected at least 1 pixel"),
-        (["train", "{tmp}", "--out", "{tmp}/run", "--hold-out", "1"], "--hold-out: expected None or at least 2"),
-        (["train", "{tmp}", "--out", "{tmp}/run", "--cuts", "0"], "--cuts: expected at least 1, got 0"),
+        (["train", "{tmp}", "--out", "{tmp}/run", "--downsample", "2"], "--downsample: expected a number more than 0"),
+        (
+            ["train", "{tmp}", "--out", "{tmp}/run", "--width", "0"],
+            "--width: expected None, or a whole number from 1 to 65536",
+        ),
+        (
+            ["train", "{tmp}", "--out", "{tmp}/run", "--hold-out", "1"],
+            "--hold-out: expected None, or a whole number from 2",
+        ),
+        (
+            ["train", "{tmp}", "--out", "{tmp}/run", "--cuts", "0"],
+            "--cuts: expected None, or a whole number from 1 to 1000, got 0",
+        ),
         (["segment", "{tmp}"], "no run folder (no config.json)"),
         (["render", "{tmp}"], "no run folder (no config.json)"),
         (["eval", "{tmp}"], "no run folder (no config.json)"),
-        (["render", "{tmp}", "--frames", "-1"], "--frames: expected 0 or more, got -1"),
+        (["render", "{tmp}", "--frames", "-1"], "--frames: expected a whole number from 0 to 10000, got -1"),
+        (["eval", "{tmp}", "--sampling", "0"], "--sampling: expected None, or a whole number from 1"),
+        (["eval", "{tmp}", "--seed", "-1"], "--seed: expected a whole number from 0"),
+        (["demo", "--out", "{tmp}/demo", "--size", "1000000000000"], "--size: expected a whole number from 16 to 8192"),
+        (["synth", "still-life", "{tmp}/out", "--least-turn", "nan"], "--least-turn: expected a number from 0 to 180"),
+        (["synth", "still-life", "{tmp}/out", "--lowest", "70"], "--lowest: expected at most highest (67), got 70"),
+        (["train", "{tmp}", "--out", "{tmp}/run", "--geometry.grid.levels", "0"], "--geometry.grid.levels: expected"),
+        (["train", "{tmp}", "--out", "{tmp}/run", "--features.grid.levels", "0"], "--features.grid.levels: expected"),
+        (["train", "{tmp}", "--out", "{tmp}/run", "--seed", "-1"], "--seed: expected a whole number from 0"),
         (["masks", "/no/scene"], "/no/scene: no such folder"),
         (["synth", "/no/model.glb", "{tmp}/out"], "/no/model.glb"),
     ],
@@ -245,4 +266,40 @@ def test_a_setting_is_switched_off_by_none_or_zero(value: str) -> None:
 def test_errors_of_settings_name_the_option(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     arguments = ["train", "s", "--out", str(tmp_path / "run"), "--geometry.max-samples-per-ray", "0"]
     assert cli.main(arguments) == 2
-    assert "error: --geometry.max-samples-per-ray: expected at least 1, got 0" in capsys.readouterr().err
+    assert (
+        "error: --geometry.max-samples-per-ray: expected a whole number from 1 to 16384, got 0"
+        in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize("command", sorted(cli.COMMANDS))
+@pytest.mark.parametrize("value", ["nan", "-1", "1e308"])
+def test_every_command_refuses_a_senseless_memory(
+    command: str, value: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    places = {"run": ["s", "-o", "r"], "train": ["s", "-o", "r"], "demo": [], "warmup": [], "synth": ["s", "r"]}
+    run = RunFolder(tmp_path / "run")
+    run.write_config(tmp_path, SceneOptions(), Config())
+    assert cli.main([command, *places.get(command, [str(run.root)]), "--memory", value]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("ultrafield: error: --memory: expected ")
+    assert "from 0.5 to 1048576" in line
+
+
+@pytest.fixture
+def default_memory() -> Iterator[None]:
+    yield
+    limit_memory(None)
+
+
+@pytest.mark.usefixtures("default_memory")
+def test_settings_that_need_more_memory_than_there_may_be(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    large = ["--geometry.samples", "16000000", "--geometry.hidden", "512"]
+    arguments = ["train", str(tmp_path), "--out", str(tmp_path / "run"), "--device", "cpu", "--memory", "1", *large]
+    assert cli.main(arguments) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("ultrafield: error: --geometry.samples: takes about ")
+    assert line.endswith("GiB, more than the 1.0 that may be taken; a larger --memory raises the limit")
+    assert cli.main(["synth", "still-life", str(tmp_path / "out"), "--memory", "1", "--size", "8192"]) == 2
+    assert "error: --size: takes about " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

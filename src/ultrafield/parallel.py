@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .budget import memory
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -27,7 +29,7 @@ def cpu_count() -> int:
     """
     for name in _THREAD_VARIABLES:
         first = os.environ.get(name, "").split(",")[0]  # OpenMP's may list a number per nesting level
-        if first.isdigit() and int(first) > 0:
+        if first.isdecimal() and len(first) < 10 and int(first) > 0:
             return int(first)
     return available_cpus()
 
@@ -48,8 +50,10 @@ def respect_quota() -> None:
 
 
 def workers_for(bytes_each: int, *, most: int = _MOST_WORKERS) -> int:
-    """Worker count: one per CPU, fewer if `bytes_each` × workers would exceed 2 GiB; `most` at most, 1 at least."""
-    return max(1, min(most, cpu_count(), _MEMORY // max(1, bytes_each)))
+    """Worker count: one per CPU, `most` at most, 1 at least; fewer if `bytes_each` × workers would exceed 2 GiB, or a
+    quarter of the memory that the program may take.
+    """
+    return max(1, min(most, cpu_count(), min(_MEMORY, memory() // 4) // max(1, bytes_each)))
 
 
 def in_threads(
@@ -133,7 +137,7 @@ def _folder_quota(folder: Path) -> float:
     """CPUs of one cgroup: `cpu.max` in version 2, `cpu.cfs_quota_us` and `cpu.cfs_period_us` in version 1."""
     words = _text(folder / "cpu.max").split()
     words = words or [*_text(folder / "cpu.cfs_quota_us").split(), *_text(folder / "cpu.cfs_period_us").split()]
-    if len(words) != 2 or not all(word.isdigit() for word in words) or int(words[1]) == 0:  # "max" or -1: no quota
+    if len(words) != 2 or not all(word.isdecimal() for word in words) or int(words[1]) == 0:  # "max" or -1: no quota
         return math.inf
     return max(1, math.ceil(int(words[0]) / int(words[1])))
 

@@ -38,7 +38,7 @@ def test_shorthands_only_where_given() -> None:
 
 
 def test_no_cut_is_refused() -> None:
-    with pytest.raises(ConfigError, match="--cuts: expected at least 1, got 0"):
+    with pytest.raises(ConfigError, match="cuts: expected None, or a whole number from 1 to 1000, got 0"):
         with_shorthands(SegmentConfig(), None, 0)
 
 

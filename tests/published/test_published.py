@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ultrafield.budget import limit_memory
 from ultrafield.cameras import Cameras, Similarity
 from ultrafield.config import preset
 from ultrafield.errors import ConfigError
@@ -178,9 +179,16 @@ def test_without_contrastive_losses_no_features_are_trained() -> None:
     ("arguments", "text"),
     [
         (["--val_only"], "--val_only: needs --ckpt_path"),
-        (["--num_epochs", "0"], "--num_epochs: expected a number above 0, got 0"),
-        (["--downsample", "-1"], "--downsample: expected a number above 0, got -1"),
-        (["--euclidean_weight", "-1", "--load_seg"], "--euclidean_weight: expected a weight of at least 0, got -1"),
+        (["--num_epochs", "0"], "--num_epochs: expected a number more than 0 and at most 10000, got 0"),
+        (["--downsample", "-1"], "--downsample: expected a number more than 0 and at most 16, got -1.0"),
+        (["--euclidean_weight", "-1", "--load_seg"], "--euclidean_weight: expected a number from 0 to 1000000, got -1"),
+        (["--lr", "nan"], "--lr: expected a number more than 0 and at most 100, got nan"),
+        (["--scale", "inf"], "--scale: expected a number from 0.125 to 64, got inf"),
+        (["--feature_dim", "0"], "--feature_dim: expected None, or a whole number from 1 to 1024, got 0"),
+        (
+            ["--batch_size", "4000000", "--accumulate_grad_batches", "2"],
+            "--batch_size: expected at most 4194304 rays in all batches of a step, got 4000000 in each of 2",
+        ),
     ],
 )
 def test_values_that_cannot_be_used(arguments: list[str], text: str) -> None:
@@ -296,3 +304,19 @@ def test_a_script_reports_errors_as_one_line(tmp_path: Path) -> None:
         "3dseg.py: error: results/nerf/nothing: no results; run train.py with --exp_name nothing --render_train first\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--batch_size", "4000000"], "--batch_size: takes about "),
+        (["--num_seg_samples", "16384", "--neg_sample_ratio", "1024"], "--num_seg_samples: takes about "),
+    ],
+)
+def test_values_that_take_too_much_memory(arguments: list[str], text: str) -> None:
+    limit_memory(2)
+    try:
+        with pytest.raises(ConfigError, match=f"^{text}"):
+            published_config(parsed("--load_seg", "--ultrametric_weight", "1", *arguments))
+    finally:
+        limit_memory(None)

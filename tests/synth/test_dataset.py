@@ -260,10 +260,14 @@ def test_a_point_is_not_a_scene(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"size": 4}, "size: expected at least 16, got 4"),
-        ({"train_views": 0}, "train_views: expected at least 1, got 0"),
-        ({"mask_noise": -1.0}, "mask_noise: expected at least 0"),
-        ({"lowest": 50.0, "highest": 20.0}, "lowest, highest: expected -89 to 89 degrees in order"),
+        ({"size": 4}, "size: expected a whole number from 16 to 8192, got 4"),
+        ({"train_views": 0}, "train_views: expected a whole number from 1 to 10000, got 0"),
+        ({"mask_noise": -1.0}, "mask_noise: expected a number from 0 to 10, got -1.0"),
+        ({"seed": -1}, "seed: expected a whole number from 0 to 9223372036854775807, got -1"),
+        ({"lowest": float("nan")}, "lowest: expected a number from -89 to 89, got nan"),
+        ({"up": "x"}, "up: expected one of auto, y, z, got 'x'"),
+        ({"least_turn": 31.0}, r"least_turn: expected at most most_turn \(30\), got 31"),
+        ({"lowest": 50.0, "highest": 20.0}, r"lowest: expected at most highest \(20\), got 50"),
     ],
 )
 def test_settings_out_of_range(values: dict[str, float], text: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config, Engine, preset
+from ..config.ranges import check_settings
 from ..errors import RunError
 from ..io import write_json
 from ..owner import owned
@@ -15,7 +16,8 @@ from ..pipeline.folder import RunFolder
 from ..pipeline.run import run_stages
 from ..pipeline.stages import STAGES
 from ..reading import read_json
-from .options import Device, SceneOptions, Switch
+from ..synth.dataset import LIMITS
+from .options import MEMORY, Device, MemoryLimit, SceneOptions, Switch
 
 ENGINES: tuple[Engine, ...] = ("lift", "field")  # the first one trains the geometry that both use
 
@@ -25,7 +27,7 @@ _CUTS = 30
 
 
 @dataclass(frozen=True)
-class Demo:
+class Demo(MemoryLimit):
     """Build a small scene, turn it into a tree of 3D segments with both engines, and show numbers and pictures.
 
     Attributes:
@@ -46,10 +48,13 @@ class Demo:
     train_views: int = 40
     val_views: int = 4
 
+    def __post_init__(self) -> None:
+        check_settings(self, MEMORY | LIMITS)
+
     def informed(self) -> None:
         """Nothing that is parsed changes the defaults."""
 
-    def execute(self) -> None:
+    def carry_out(self) -> None:
         """Run everything, then print the tables."""
         for engine in ENGINES:
             RunFolder(self.out / engine).claim(self.out / "scene")

@@ -7,17 +7,20 @@ from typing import Annotated, Any
 
 import tyro
 
+from ..config.ranges import SEED, Range, check_settings
 from ..errors import RunError
 from ..pipeline.console import Report, figure
 from ..pipeline.evaluate import evaluate, evaluate_once
 from ..pipeline.folder import RunFolder
 from ..pipeline.job import Job, reopen_job
 from ..pipeline.segment import is_segmented
-from .options import RunArgument, Switch
+from .options import MEMORY, MemoryLimit, RunArgument, Switch
+
+_LIMITS = MEMORY | {"sampling": Range(1, 1_000_000), "seed": SEED}
 
 
 @dataclass(frozen=True)
-class Evaluate:
+class Evaluate(MemoryLimit):
     """Compare a segmented run with held-out pictures and with ground truth, where there are any.
 
     Attributes:
@@ -32,10 +35,13 @@ class Evaluate:
     seed: int = 0
     published: Switch = False
 
+    def __post_init__(self) -> None:
+        check_settings(self, _LIMITS)
+
     def informed(self) -> None:
         """Nothing that is parsed changes the defaults."""
 
-    def execute(self) -> None:
+    def carry_out(self) -> None:
         """Write metrics.json and print the table."""
         report, run = Report(), RunFolder(self.run)
         job = reopen_job(run, device="cpu", report=report)

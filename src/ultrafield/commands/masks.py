@@ -11,13 +11,13 @@ import tyro
 from ..pipeline.console import Report
 from ..pipeline.job import open_scene
 from ..pipeline.masks import check_target, make_masks
-from .options import SceneArgument, SceneOptions, Switch, Unprefixed
+from .options import MemoryLimit, SceneArgument, SceneOptions, Switch, Unprefixed
 
 MaskModel = Literal["watershed"]
 
 
 @dataclass(frozen=True)
-class Masks:
+class Masks(MemoryLimit):
     """Cut every training picture into nested masks and write them with their hierarchy.
 
     Attributes:
@@ -37,7 +37,7 @@ class Masks:
     def informed(self) -> None:
         """Nothing that is parsed changes the defaults."""
 
-    def execute(self) -> None:
+    def carry_out(self) -> None:
         """Write the masks."""
         report = Report()
         scene = open_scene(self.scene, self.data, report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Annotated, Literal, Self
 import tyro
 
 from .. import config as settings
-from ..config import Config, Engine, FeatureConfig, GeometryConfig, Linkage, Preset, SegmentConfig
-from ..errors import ConfigError
+from ..budget import limit_memory
+from ..config import Config, Engine, FeatureConfig, GeometryConfig, Linkage, Preset, SegmentConfig, check_memory
+from ..config.limits import SEGMENT
+from ..config.ranges import Range, Ranges, check_number
 from ..pipeline.console import Report
 from ..scene import options as scene_options
 
@@ -29,6 +32,29 @@ LinkageOption = Annotated[
     tyro.conf.arg(metavar="{single,average}", help_behavior_hint="(default: as --segment.linkage)"),
 ]
 CutsOption = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: as --segment.cuts)")]
+
+
+MEMORY: Ranges = {"memory": Range(0.5, 1 << 20)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryLimit(ABC):
+    """What commands have in common: they take no more memory than they may.
+
+    Attributes:
+        memory: Memory that may be taken, GiB; half of the machine's if not given.
+    """
+
+    memory: Annotated[float | None, tyro.conf.arg(metavar="GIB")] = None
+
+    def execute(self) -> None:
+        """Carry the command out within the limit."""
+        limit_memory(self.memory)
+        self.carry_out()
+
+    @abstractmethod
+    def carry_out(self) -> None:
+        """Do what the command is for."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +116,7 @@ class MethodOptions:
 
 def with_shorthands(segment: SegmentConfig, linkage: Linkage | None, cuts: int | None) -> SegmentConfig:
     """`segment` with --linkage and --cuts applied where they were given."""
-    if cuts is not None and cuts < 1:
-        raise ConfigError(f"--cuts: expected at least 1, got {cuts}")
+    check_number("cuts", cuts, int, SEGMENT["cuts"], optional=True)
     return replace(segment, linkage=linkage or segment.linkage, cuts=cuts or segment.cuts)
 
 
@@ -124,4 +149,6 @@ def announced_config(method: MethodOptions, device: Device, report: Report) -> C
         resolve_device(device)  # before anything is written for a device that is not there
     name, reason = choose_preset(method.preset, device)
     report.note(f"preset {name} ({reason}), engine {method.engine}")
-    return method.config(name)
+    config = method.config(name)
+    check_memory(config)
+    return config

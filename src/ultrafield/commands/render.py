@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..errors import ConfigError
+from ..config.ranges import Range, check_settings
 from ..pipeline.console import Report
 from ..pipeline.folder import RunFolder
 from ..pipeline.job import Job, reopen_job
 from ..pipeline.render import render_views, write_orbit, write_pictures
 from ..pipeline.train import check_trained
-from .options import Device, RunArgument
+from .options import MEMORY, Device, MemoryLimit, RunArgument
+
+_LIMITS = MEMORY | {"frames": Range(0, 10_000)}
 
 if TYPE_CHECKING:
     from ..training import Fields
 
 
 @dataclass(frozen=True)
-class Render:
+class Render(MemoryLimit):
     """Write colour, depth and feature pictures of every view, and a video around the scene.
 
     Attributes:
@@ -32,13 +34,12 @@ class Render:
     device: Device = "auto"
 
     def __post_init__(self) -> None:
-        if self.frames < 0:
-            raise ConfigError(f"--frames: expected 0 or more, got {self.frames}")
+        check_settings(self, _LIMITS)
 
     def informed(self) -> None:
         """Nothing that is parsed changes the defaults."""
 
-    def execute(self) -> None:
+    def carry_out(self) -> None:
         """Write RUN/renders."""
         from ..training import posed
 

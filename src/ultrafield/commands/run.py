@@ -15,6 +15,7 @@ from ..pipeline.stages import STAGES
 from .evaluate import print_metrics
 from .options import (
     Device,
+    MemoryLimit,
     MethodOptions,
     RunOption,
     SceneArgument,
@@ -26,7 +27,7 @@ from .options import (
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(MemoryLimit):
     """Do all that is not done yet: masks of views that have none, train, segment, and evaluate what can be compared.
 
     Attributes:
@@ -55,7 +56,7 @@ class Run:
         method = self.method.informed(self.device)
         return None if method is None else self.with_defaults(method)
 
-    def execute(self) -> None:
+    def carry_out(self) -> None:
         """Do what is not done yet, then print tables and paths."""
         report, run = Report(), RunFolder(self.out)
         config = announced_config(self.method, self.device, report)

@@ -13,11 +13,11 @@ from ..pipeline.folder import RunFolder
 from ..pipeline.job import reopen_job
 from ..pipeline.segment import check_evidence, is_segmented, segment
 from ..pipeline.train import check_trained
-from .options import CutsOption, Device, LinkageOption, RunArgument, with_shorthands
+from .options import CutsOption, Device, LinkageOption, MemoryLimit, RunArgument, with_shorthands
 
 
 @dataclass(frozen=True)
-class Segment:
+class Segment(MemoryLimit):
     """Turn a trained run into a tree of 3D segments and label every view with it.
 
     Attributes:
@@ -40,7 +40,7 @@ class Segment:
         """Options with the settings stored in the run folder as defaults."""
         return type(self)(run=tyro.MISSING, segment=RunFolder(self.run).read_config().config.segment)
 
-    def execute(self) -> None:
+    def carry_out(self) -> None:
         """Write surface, tree and labels into the run folder."""
         report, run = Report(), RunFolder(self.run)
         stored = run.read_config().config

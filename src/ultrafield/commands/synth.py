@@ -10,11 +10,11 @@ import tyro
 
 from ..pipeline.console import Report
 from ..synth.dataset import SynthConfig
-from .options import Switch, Unprefixed
+from .options import MemoryLimit, Switch, Unprefixed
 
 
 @dataclass(frozen=True)
-class Synth:
+class Synth(MemoryLimit):
     """Ray-cast a scene graph (GLB, OBJ, …) into a Blender-HS dataset with exact ground truth and masks like SAM's.
 
     Attributes:
@@ -32,7 +32,7 @@ class Synth:
     def informed(self) -> None:
         """Nothing that is parsed changes the defaults."""
 
-    def execute(self) -> None:
+    def carry_out(self) -> None:
         """Write the dataset."""
         from ..synth import synthesize
 

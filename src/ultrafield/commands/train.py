@@ -11,11 +11,20 @@ from ..pipeline.console import Report
 from ..pipeline.folder import RunFolder
 from ..pipeline.job import open_job
 from ..pipeline.train import check_masks, is_trained, train
-from .options import Device, MethodOptions, RunOption, SceneArgument, SceneOptions, Unprefixed, announced_config
+from .options import (
+    Device,
+    MemoryLimit,
+    MethodOptions,
+    RunOption,
+    SceneArgument,
+    SceneOptions,
+    Unprefixed,
+    announced_config,
+)
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(MemoryLimit):
     """Train density and colour on a scene, and features if the engine is `field` or `both`.
 
     Attributes:
@@ -42,7 +51,7 @@ class Train:
         method = self.method.informed(self.device)
         return None if method is None else self.with_defaults(method)
 
-    def execute(self) -> None:
+    def carry_out(self) -> None:
         """Train and write the run folder."""
         report, run = Report(), RunFolder(self.out)
         config = announced_config(self.method, self.device, report)

@@ -12,7 +12,7 @@ from ..config import Config, Engine, preset
 from ..pipeline.console import Report, figure
 from ..pipeline.folder import RunFolder
 from ..pipeline.run import run_stages
-from .options import Device, PresetChoice, SceneOptions, choose_preset
+from .options import Device, MemoryLimit, PresetChoice, SceneOptions, choose_preset
 
 _ROUNDS = ("first", "again")
 _STEPS = {"cpu": (24, 8), "cuda": (128, 32)}  # of geometry and features; enough to have a surface to segment
@@ -21,7 +21,7 @@ _SCENE = {"cpu": (32, 6), "cuda": (64, 10)}
 
 
 @dataclass(frozen=True)
-class Warmup:
+class Warmup(MemoryLimit):
     """Compile all kernels by running the whole pipeline on a tiny scene, in a folder that is removed afterwards.
 
     What was compiled is kept on disk, by numba beside the package and by Triton in its cache; later processes load it.
@@ -37,7 +37,7 @@ class Warmup:
     def informed(self) -> None:
         """Nothing that is parsed changes the defaults."""
 
-    def execute(self) -> None:
+    def carry_out(self) -> None:
         """Run everything twice, then print the seconds of both times."""
         from ..training import resolve_device
 

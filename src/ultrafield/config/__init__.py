@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .memory import check_memory
 from .presets import preset
 from .settings import (
     BorderWeighting,
@@ -28,6 +29,7 @@ __all__ = [
     "Preset",
     "RaySampling",
     "SegmentConfig",
+    "check_memory",
     "from_dict",
     "preset",
     "to_dict",

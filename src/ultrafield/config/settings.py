@@ -6,11 +6,12 @@ the command line may say 0 instead.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from ..errors import ConfigError
+from .limits import FEATURES, GEOMETRY, GRID, RUN, SEGMENT
+from .ranges import check_settings, none_for_zero
 
 BorderWeighting = Literal["any", "share"]
 Engine = Literal["field", "lift", "both"]
@@ -18,28 +19,10 @@ Linkage = Literal["single", "average"]
 Preset = Literal["draft", "standard", "paper"]
 RaySampling = Literal["all_images", "same_image"]
 
-_LEAST_VOXEL = 1e-4  # finer ones could not be numbered
-
-
-def _check_range(prefix: str, settings: Any, lowest: Mapping[str, float], above: tuple[str, ...] = ()) -> None:
-    """Raise `ConfigError` for a setting below its lowest value or, for those in `above`, at it; None is allowed."""
-    for name, least in lowest.items():
-        value = getattr(settings, name)
-        if value is not None and not (value > least if name in above else value >= least):
-            expected = f"more than {least:g}" if name in above else f"at least {least:g}"
-            raise ConfigError(f"expected {expected}, got {value}", setting=prefix + name)
-
-
-def _none_for_zero(settings: Any, *names: str) -> None:
-    """Replace 0 by None in settings that None switches off or leaves to be chosen."""
-    for name in names:
-        if getattr(settings, name) == 0:
-            object.__setattr__(settings, name, None)
-
 
 @dataclass(frozen=True)
 class HashGridConfig:
-    """A multi-resolution hash grid (Müller et al. 2022).
+    """A multi-resolution hash grid (Müller et al. 2022); checked by the settings that it is part of.
 
     Attributes:
         levels: Number of resolutions.
@@ -55,9 +38,12 @@ class HashGridConfig:
     base_resolution: int = 16
     max_resolution: int = 512
 
-    def __post_init__(self) -> None:
-        lowest = {"levels": 1, "features": 1, "log2_entries": 1, "base_resolution": 1}
-        _check_range("grid.", self, lowest | {"max_resolution": self.base_resolution})
+    def check(self, prefix: str) -> None:
+        """Raise `ConfigError` for a value that cannot be used; `prefix` goes before its name ("geometry.grid.")."""
+        check_settings(self, GRID, prefix=prefix)
+        if self.max_resolution < self.base_resolution:
+            text = f"expected at least base_resolution ({self.base_resolution}), got {self.max_resolution}"
+            raise ConfigError(text, setting=f"{prefix}max_resolution")
 
 
 @dataclass(frozen=True)
@@ -130,11 +116,9 @@ class GeometryConfig:
     refine_poses: bool = False
 
     def __post_init__(self) -> None:
-        _none_for_zero(self, "samples")
-        lowest = dict.fromkeys(("hidden", "steps", "rays", "max_samples_per_ray", "occupancy_resolution"), 1)
-        lowest |= dict.fromkeys(("occupancy_every", "density_every", "depth_smooth_pixels"), 1)
-        lowest |= dict.fromkeys(("color_layers", "samples", "cone_angle", "lr", "min_transmittance"), 0)
-        _check_range("geometry.", self, lowest, above=("lr", "min_transmittance"))
+        none_for_zero(self, "samples")
+        check_settings(self, GEOMETRY, prefix="geometry.")
+        self.grid.check("geometry.grid.")
 
 
 @dataclass(frozen=True)
@@ -204,15 +188,9 @@ class FeatureConfig:
     beta2: float = 0.99
 
     def __post_init__(self) -> None:
-        _none_for_zero(self, "bottleneck", "vote_voxel")
-        positive = ("hidden", "layers", "dim", "samples_per_pixel", "steps", "images", "pairs_per_mask", "negatives")
-        lowest = dict.fromkeys((*positive, "neighbors", "min_pixels"), 1) | {"pixels": 2}
-        lowest |= dict.fromkeys(("bottleneck", "lr", "temperature", "euclidean_weight", "ultrametric_weight"), 0)
-        lowest |= {"border_factor": 0, "border_penalty": 0, "vote_voxel": 0}
-        _check_range("features.", self, lowest, above=("lr", "temperature"))
-        if self.vote_voxel is not None and not _LEAST_VOXEL <= self.vote_voxel <= 1:
-            text = f"expected None, or from {_LEAST_VOXEL:g} to 1, got {self.vote_voxel:g}"
-            raise ConfigError(text, setting="features.vote_voxel")
+        none_for_zero(self, "bottleneck", "vote_voxel")
+        check_settings(self, FEATURES, prefix="features.")
+        self.grid.check("features.grid.")
 
 
 @dataclass(frozen=True)
@@ -242,9 +220,8 @@ class SegmentConfig:
     cuts: int = 50
 
     def __post_init__(self) -> None:
-        _none_for_zero(self, "voxel", "superpoints")
-        lowest = {"voxel": 0, "neighbors": 1, "superpoints": 0, "label_neighbors": 1, "label_radius": 0, "cuts": 1}
-        _check_range("segment.", self, lowest, above=("label_radius",))
+        none_for_zero(self, "voxel", "superpoints")
+        check_settings(self, SEGMENT, prefix="segment.")
 
 
 @dataclass(frozen=True)
@@ -257,3 +234,6 @@ class Config:
     geometry: GeometryConfig = field(default_factory=GeometryConfig)
     features: FeatureConfig = field(default_factory=FeatureConfig)
     segment: SegmentConfig = field(default_factory=SegmentConfig)
+
+    def __post_init__(self) -> None:
+        check_settings(self, RUN)

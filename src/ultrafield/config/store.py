@@ -7,6 +7,7 @@ from dataclasses import asdict, fields, is_dataclass
 from typing import Any, TypeVar
 
 from ..errors import ConfigError
+from .ranges import shown
 
 _Settings = TypeVar("_Settings")
 
@@ -16,19 +17,35 @@ def to_dict(config: Any) -> dict[str, Any]:
     return asdict(config)
 
 
-def from_dict(kind: type[_Settings], values: Mapping[str, Any], *, where: str = "config") -> _Settings:
+def from_dict(kind: type[_Settings], values: Any, *, where: str = "config") -> _Settings:
     """Rebuild a settings dataclass from the output of `to_dict`.
 
+    Args:
+        kind: The dataclass.
+        values: Its values; a missing one takes today's default.
+        where: Names the settings in messages.
+
     Raises:
-        ConfigError: A key that this version does not know. A missing one takes today's default.
+        ConfigError: A key that this version does not know, or a value that cannot be used.
     """
+    try:
+        return _built(kind, values, where)
+    except ConfigError as error:
+        if error.setting is None:
+            raise
+        raise ConfigError(f"{where}.{error}") from None
+
+
+def _built(kind: type[_Settings], values: Any, where: str) -> _Settings:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where}: expected an object of settings, got {shown(values)}")
     defaults: Any = kind()
     names = [item.name for item in fields(defaults)]
-    unknown = sorted(set(values) - set(names))
-    if unknown:
-        raise ConfigError(f"{where}: unknown setting {unknown[0]!r}; known are {', '.join(names)}")
+    unknown = next((name for name in values if name not in names), None)
+    if unknown is not None:
+        raise ConfigError(f"{where}: unknown setting {shown(unknown)}; known are {', '.join(names)}")
     arguments = {}
     for name, value in values.items():
         default = getattr(defaults, name)
-        arguments[name] = from_dict(type(default), value, where=f"{where}.{name}") if is_dataclass(default) else value
+        arguments[name] = _built(type(default), value, f"{where}.{name}") if is_dataclass(default) else value
     return kind(**arguments)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from ..config import Config, FeatureConfig, GeometryConfig, RaySampling, preset
+from ..config import Config, FeatureConfig, GeometryConfig, RaySampling, check_memory, preset
+from ..config.ranges import Range, Ranges, number_fault
 from ..errors import ConfigError
 from ..names import check_name
 from ..scene import Scene
@@ -52,6 +53,31 @@ _VALUES: dict[str, tuple[type, Any, str]] = {
     "neg_sample_ratio": (int, 1, "negatives per positive"),
     "num_seg_test": (int, 200, "segments kept by --run_seg_inference"),
     "render_train_subsample": (int, 2, "every how many-th training view --render_train renders"),
+}
+
+_MOST_RAYS = 1 << 22
+_WEIGHT = Range(0, 10**6)
+_LIMITS: Ranges = {
+    "downsample": Range(0, 16, above=True),
+    "scale": Range(0.125, 64),  # below, the finest level of the features' grid would be coarser than the coarsest
+    "distortion_loss_w": _WEIGHT,
+    "batch_size": Range(2, _MOST_RAYS),
+    "num_epochs": Range(0, 10_000, above=True),
+    "num_gpus": Range(1, 1024),
+    "lr": Range(0, 100, above=True),
+    "accumulate_grad_batches": Range(1, 1024),
+    "feature_dim": Range(1, 1024),
+    "ultrametric_weight": _WEIGHT,
+    "euclidean_weight": _WEIGHT,
+    "num_seg_samples": Range(1, 1 << 14),
+    "neg_sample_ratio": Range(1, 1024),
+    "num_seg_test": Range(1, 10**6),
+    "render_train_subsample": Range(1, 10**6),
+}
+_DECIDED_BY = {  # settings that may take too much memory, and the flags that decide them
+    "geometry.rays": "batch_size",
+    "features.pixels": "batch_size",
+    "features.pairs_per_mask": "num_seg_samples",
 }
 
 _SWITCHES: dict[str, str] = {
@@ -158,26 +184,14 @@ def parse_options(program: str, arguments: Sequence[str] | None = None) -> Publi
 
 def _check(options: PublishedOptions) -> None:
     check_name(options.exp_name, "--exp_name", ConfigError)
-    for name in (
-        "downsample",
-        "scale",
-        "batch_size",
-        "num_epochs",
-        "num_gpus",
-        "lr",
-        "num_seg_samples",
-        "neg_sample_ratio",
-        "num_seg_test",
-        "render_train_subsample",
-        "feature_dim",
-        "accumulate_grad_batches",
-    ):
-        value = getattr(options, name)
-        if value is not None and not value > 0:
-            raise ConfigError(f"--{name}: expected a number above 0, got {value:g}")
-    for name in ("ultrametric_weight", "euclidean_weight", "distortion_loss_w"):
-        if getattr(options, name) < 0:
-            raise ConfigError(f"--{name}: expected a weight of at least 0, got {getattr(options, name):g}")
+    for name, limits in _LIMITS.items():
+        kind, default, _ = _VALUES[name]
+        fault = number_fault(getattr(options, name), kind, limits, optional=default is None)
+        if fault is not None:
+            raise ConfigError(f"--{name}: {fault}")
+    if options.batch_size * options.batches > _MOST_RAYS:
+        text = f"expected at most {_MOST_RAYS} rays in all batches of a step, got {options.batch_size}"
+        raise ConfigError(f"--batch_size: {text} in each of {options.batches}")
     if options.val_only and options.ckpt_path is None:
         raise ConfigError("--val_only: needs --ckpt_path")
 
@@ -188,14 +202,23 @@ def published_config(options: PublishedOptions, *, smoothable: bool = True) -> C
     Args:
         options: The flags.
         smoothable: Whether every training view has masks, without which depth is not smoothed.
+
+    Raises:
+        ConfigError: They take more memory than the program may.
     """
     base = preset("paper")
-    return replace(
+    config = replace(
         base,
         engine="field" if options.contrastive else "lift",
         geometry=_geometry(base.geometry, options, smoothable=smoothable),
         features=_features(base.features, options),
     )
+    try:
+        check_memory(config)
+    except ConfigError as error:
+        flag = _DECIDED_BY.get(error.setting or "", "scale")
+        raise ConfigError(f"--{flag}: {str(error).partition(': ')[2]}") from None
+    return config
 
 
 def _geometry(base: GeometryConfig, options: PublishedOptions, *, smoothable: bool) -> GeometryConfig:

@@ -6,6 +6,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from ..config.ranges import Range, Ranges, check_settings, none_for_zero
+
+LIMITS: Ranges = {
+    "downsample": Range(0, 1, above=True),
+    "width": Range(1, 1 << 16),
+    "half_extent": Range(1e-3, 1024),
+    "hold_out": Range(2, 10**6),
+}
+
 Layout = Literal["auto", "blender-hs", "nerf-synthetic", "nerfstudio", "partnet"]
 
 
@@ -33,7 +42,8 @@ class SceneOptions:
     allow_missing: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hold_out", self.hold_out or None)
+        none_for_zero(self, "hold_out")
+        check_settings(self, LIMITS)
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of `load_scene`."""

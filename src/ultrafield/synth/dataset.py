@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..config.memory import check_need
+from ..config.ranges import SEED, Range, Ranges, check_settings
 from ..errors import ConfigError, SceneError
 from ..io import fresh_folder, write_image, write_json, write_npz
 from ..masks import write_masks
@@ -38,6 +40,27 @@ _FILES = kinds(
     r"val_depth/r_\d+_depth\.png",
     r"val_visible/r_\d+(_rotate)?\.png",
 )
+
+
+_ELEVATION = Range(-89, 89)
+_TURN = Range(0, 180)
+_SAMPLES = Range(1, 1 << 12)
+_BYTES_PER_PIXEL = 400  # while a picture is rendered
+LIMITS: Ranges = {
+    "size": Range(16, 1 << 13),
+    "train_views": Range(1, 10_000),
+    "val_views": Range(1, 10_000),
+    "seed": SEED,
+    "lowest": _ELEVATION,
+    "highest": _ELEVATION,
+    "least_turn": _TURN,
+    "most_turn": _TURN,
+    "supersampling": Range(1, 16),
+    "light_samples": _SAMPLES,
+    "sky_samples": _SAMPLES,
+    "mask_noise": Range(0, 10),
+    "threads": Range(1, 64),
+}
 
 
 @dataclass(frozen=True)
@@ -77,22 +100,11 @@ class SynthConfig:
     threads: int = 2
 
     def __post_init__(self) -> None:
-        for name, least in (
-            ("size", 16),
-            ("train_views", 1),
-            ("val_views", 1),
-            ("supersampling", 1),
-            ("light_samples", 1),
-            ("sky_samples", 1),
-            ("mask_noise", 0),
-            ("threads", 1),
-        ):
-            if getattr(self, name) < least:
-                raise ConfigError(f"expected at least {least}, got {getattr(self, name)}", setting=name)
-        if not -89 <= self.lowest <= self.highest <= 89:
-            raise ConfigError(
-                f"lowest, highest: expected -89 to 89 degrees in order, got {self.lowest}, {self.highest}"
-            )
+        check_settings(self, LIMITS)
+        for least, most in (("lowest", "highest"), ("least_turn", "most_turn")):
+            if getattr(self, least) > getattr(self, most):
+                text = f"expected at most {most} ({getattr(self, most):g}), got {getattr(self, least):g}"
+                raise ConfigError(text, setting=least)
 
 
 def synthesize(
@@ -111,6 +123,7 @@ def synthesize(
         SceneError: The source cannot be used, or `out` exists, is not empty, and may not be replaced.
     """
     config = config or SynthConfig()
+    _check_memory(config)
     out = Path(out)
     check_target(out, overwrite=overwrite)
     model, scale, centre = _placed(_load(source, config.up))
@@ -118,6 +131,12 @@ def synthesize(
         writer = _Writer(folder, Raycaster(model), make_lights(config.light_samples, config.sky_samples), config)
         writer.write(_camera_poses(config), progress=progress)
         write_json(folder / "tree.json", _tree(model, scale, centre, config))
+
+
+def _check_memory(config: SynthConfig) -> None:
+    """Raise `ConfigError` for pictures that would take more memory than the program may."""
+    kept = 6 * (config.train_views + 2 * config.val_views)  # ids and depth of every view
+    check_need("size", config.size**2 * (config.threads * _BYTES_PER_PIXEL + kept))
 
 
 @dataclass(frozen=True)
