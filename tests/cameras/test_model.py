@@ -90,8 +90,8 @@ def test_resized() -> None:
 
 
 def test_bad_cameras_are_named() -> None:
-    mirrored, sheared, endless = (three().c2w.copy() for _ in range(3))
-    mirrored[1, 0, 0], sheared[2, 0, 1], endless[1, 2, 3] = -1, 0.1, np.nan
+    mirrored, sheared, endless, far = (three().c2w.copy() for _ in range(4))
+    mirrored[1, 0, 0], sheared[2, 0, 1], endless[1, 2, 3], far[2, 0, 3] = -1, 0.1, np.nan, 1e155
     for changes, error in (
         ({"c2w": mirrored}, "c2w: camera 1: expected a rotation in the first three columns"),
         ({"c2w": sheared}, "c2w: camera 2: expected a rotation in the first three columns"),
@@ -101,8 +101,18 @@ def test_bad_cameras_are_named() -> None:
         ({"intrinsics": np.ones((2, 4))}, "intrinsics: expected shape [3, 4], got [2, 4]"),
         ({"sizes": [[8, 6], [8, 6], [8, 0]]}, "sizes: camera 2: expected a positive width and height, got [8, 0]"),
         ({"sizes": [[8, 6], [8, 6], [8, 6.5]]}, "sizes: expected whole numbers"),
-        ({"lenses": [0, 3, Lens.FISHEYE]}, "lenses: camera 1: expected one of 0, 1, 2, got 3"),
+        ({"lenses": [0, 4, Lens.FISHEYE]}, "lenses: camera 1: expected one of 0, 1, 2, 3, got 4"),
         ({"distortion": np.full((3, 8), np.inf)}, "distortion: camera 0: expected finite numbers"),
+        ({"distortion": np.full((3, 8), -1e300)}, "distortion: camera 0: expected numbers below 1e+09, got [-1.e+300"),
+        ({"c2w": far}, "c2w: camera 2: expected a position within 1e+12 of the origin"),
+        ({"intrinsics": [[10, 12, 4, 1e300]] * 3}, "intrinsics: camera 0: expected numbers below 1e+09"),
+        ({"intrinsics": [[1e-300, 12, 4, 3]] * 3}, "intrinsics: camera 0: expected numbers above 1e-09"),
+        ({"sizes": [[8, 6], [1e9, 6], [8, 6]]}, "sizes: camera 1: expected at most 1048576 pixels, got [1000000000,"),
+        ({"sizes": [[8, 6], [8, 6], [8, 1e300]]}, "sizes: expected whole numbers"),
+        ({"sizes": [["8", "6"]] * 3}, "sizes: expected an array of numbers, got <U1"),
+        ({"intrinsics": [[10, 12, 4, 10**400]] * 3}, "intrinsics: expected an array of numbers (int too large"),
+        ({"c2w": [[[1, 0], [0]]]}, "c2w: expected an array of numbers"),
+        ({"distortion": None}, "distortion: expected shape [3, 8], got []"),
     ):
         with pytest.raises(ValueError, match=re.escape(error)):
             replace(three(), **changes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ LENSES = {
     "opencv": (Lens.OPENCV, [-0.12, 0.03, 0.002, -0.001, 0.004, 0.0, 0.0, 0.0]),
     "rational": (Lens.OPENCV, [0.3, 0.1, 0.001, 0.002, 0.01, 0.35, 0.12, 0.02]),
     "fisheye": (Lens.FISHEYE, [0.05, -0.01, 0.003, -0.0005, 0.0, 0.0, 0.0, 0.0]),
+    "brown": (Lens.BROWN, [-0.12, 0.03, 0.002, -0.001, 0.004, 0.05, 0.0, 0.0]),
 }
 POSE = np.array([[0.0, 0.6, -0.8, 1.0], [-1.0, 0.0, 0.0, -2.0], [0.0, 0.8, 0.6, 0.5]])
 
@@ -49,6 +52,44 @@ def test_project_agrees_with_opencv_including_the_pose(lens: str) -> None:
     else:
         expected, _ = cv2.projectPoints(points, turn, shift, matrix, distortion)
     np.testing.assert_allclose(project(cameras, 0, points[:, 0])[0], expected[:, 0], atol=1e-9)
+
+
+def test_brown_by_hand() -> None:
+    k1, k2, p1, p2, k3, k4 = -0.2, 0.05, 0.002, -0.001, 0.3, 0.5
+    lens = np.array([[k1, k2, p1, p2, k3, k4, 0.0, 0.0]])
+    cameras = Cameras(np.eye(3, 4), [[50.0, 60.0, 16.0, 12.0]], [[32, 24]], [Lens.BROWN], lens)
+    x, y = 0.3, -0.2
+    r = x * x + y * y
+    d = 1 + k1 * r + k2 * r**2 + k3 * r**3 + k4 * r**4
+    expected = [50 * (x * d + 2 * p1 * x * y + p2 * (r + 2 * x * x)) + 16]
+    expected += [60 * (y * d + 2 * p2 * x * y + p1 * (r + 2 * y * y)) + 12]
+    np.testing.assert_allclose(project(cameras, 0, np.array([[x, y, 1.0]]))[0], [expected], rtol=1e-12)
+
+
+def test_brown_without_its_last_term_is_opencvs_polynomial() -> None:
+    brown, opencv = (replace(camera("opencv"), lenses=[lens]) for lens in (Lens.BROWN, Lens.OPENCV))
+    np.testing.assert_allclose(pixel_directions(brown, 0), pixel_directions(opencv, 0), atol=1e-7)
+    points = back_project(brown, 0, np.full((24, 32), 2.0)).reshape(-1, 3)
+    np.testing.assert_allclose(project(brown, 0, points)[0], project(opencv, 0, points)[0], atol=1e-9)
+
+
+def test_a_folding_polynomial_has_no_rays_beyond_the_fold() -> None:
+    cameras = replace(camera("brown", focal=8.0), distortion=[[-0.3] + [0.0] * 7])
+    directions = pixel_directions(cameras, 0)[..., :2]
+    radius = np.hypot(*np.moveaxis(directions, -1, 0))
+    assert np.isnan(radius[0, 0])
+    assert np.nanmax(radius) <= np.sqrt(1 / 0.9)  # where r (1 − 0.3 r²) is largest
+
+
+@pytest.mark.parametrize("lens", [Lens.OPENCV, Lens.FISHEYE, Lens.BROWN])
+@pytest.mark.parametrize("parameter", [9e8, -9e8])
+def test_lenses_beyond_all_measure_give_exact_rays_or_none(lens: Lens, parameter: float) -> None:
+    cameras = replace(camera(), lenses=[lens], distortion=[[parameter] * 8])
+    directions = pixel_directions(cameras, 0).reshape(-1, 3)
+    pixels, _ = project(cameras, 0, directions @ POSE[:, :3].T + POSE[:, 3])
+    columns, rows = np.meshgrid(np.arange(32) + 0.5, np.arange(24) + 0.5)
+    error = np.abs(pixels - np.stack([columns, rows], -1).reshape(-1, 2)).max(axis=1)
+    assert (np.isnan(error) | (error < 0.5)).all()
 
 
 def test_pinhole_by_hand() -> None:

@@ -11,17 +11,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..errors import check_shape
-from .similarity import ORTHONORMAL, Similarity, rotation_deviation
+from .similarity import ORTHONORMAL, Similarity, as_floats, rotation_deviation
 
+FARTHEST = 1e12  # of a camera from the origin: where float64 resolves 0.1 mm if the unit is the metre
+_LARGEST = 1e9  # of what describes a lens
+_LARGEST_SIZE = 1 << 20  # of a picture's edge
 OPENGL_AXES = np.array([1.0, -1.0, -1.0, 1.0])  # factors on the columns of a pose from OpenGL's axes to OpenCV's
 
 
 class Lens(IntEnum):
-    """Lens model of a camera; parameters are OpenCV's, in OpenCV's order."""
+    """Lens model of a camera; parameters are OpenCV's, in OpenCV's order, but for `BROWN`."""
 
     PINHOLE = 0
     OPENCV = 1  # k1 k2 p1 p2 k3 k4 k5 k6
     FISHEYE = 2  # k1 k2 k3 k4
+    BROWN = 3  # k1 k2 p1 p2 k3 k4: as OPENCV, but k4 is the factor of r⁸
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +39,11 @@ class Cameras:
         intrinsics: fx, fy, cx, cy in pixels [N, 4], float64.
         sizes: Width, height in pixels [N, 2], int64.
         lenses: `Lens` of each camera [N], int64.
-        distortion: OpenCV parameters, zero-padded [N, 8], float64.
+        distortion: Parameters of the lens, zero-padded [N, 8], float64.
 
     Lists are accepted where arrays are, and poses [N, 4, 4]. `ValueError` names the camera whose pose is not finite or
-    no rotation, whose focal length or size is not positive, or whose lens is unknown.
+    no rotation, whose focal length or size is not positive, whose lens is unknown, or that has a number so large that
+    computing with it would overflow.
     """
 
     c2w: np.ndarray
@@ -50,10 +55,10 @@ class Cameras:
     def __post_init__(self) -> None:
         arrays = {
             "c2w": _poses(self.c2w),
-            "intrinsics": np.asarray(self.intrinsics, np.float64),
+            "intrinsics": as_floats("intrinsics", self.intrinsics),
             "sizes": _whole_numbers("sizes", self.sizes),
             "lenses": _whole_numbers("lenses", self.lenses),
-            "distortion": np.asarray(self.distortion, np.float64),
+            "distortion": as_floats("distortion", self.distortion),
         }
         for name, array in arrays.items():
             object.__setattr__(self, name, array)
@@ -69,11 +74,16 @@ class Cameras:
         for name, valid, expected in (
             ("c2w", np.isfinite(self.c2w).all(axis=(1, 2)), "finite numbers"),
             ("c2w", deviation <= ORTHONORMAL, "a rotation in the first three columns"),
+            ("c2w", _below(FARTHEST, self.c2w[:, :, 3]), f"a position within {FARTHEST:g} of the origin"),
             ("intrinsics", np.isfinite(self.intrinsics).all(axis=1), "finite numbers"),
             ("intrinsics", (self.intrinsics[:, :2] > 0).all(axis=1), "positive focal lengths"),
+            ("intrinsics", _below(_LARGEST, self.intrinsics), f"numbers below {_LARGEST:g}"),
+            ("intrinsics", (self.intrinsics[:, :2] > 1 / _LARGEST).all(axis=1), f"numbers above {1 / _LARGEST:g}"),
             ("sizes", (self.sizes > 0).all(axis=1), "a positive width and height"),
+            ("sizes", _below(_LARGEST_SIZE + 1, self.sizes), f"at most {_LARGEST_SIZE} pixels"),
             ("lenses", np.isin(self.lenses, list(Lens)), f"one of {', '.join(map(str, map(int, Lens)))}"),
             ("distortion", np.isfinite(self.distortion).all(axis=1), "finite numbers"),
+            ("distortion", _below(_LARGEST, self.distortion), f"numbers below {_LARGEST:g}"),
         ):
             if not valid.all():
                 index = int(np.argmin(valid))
@@ -152,7 +162,7 @@ class Cameras:
 
 def _poses(c2w: ArrayLike) -> np.ndarray:
     """Poses [N, 3, 4], float64, from [N, 3, 4] or [N, 4, 4], or from a single one."""
-    poses = np.asarray(c2w, np.float64)
+    poses = as_floats("c2w", c2w)
     if poses.ndim == 2:
         poses = poses[None]
     if poses.ndim == 3 and poses.shape[1:] == (4, 4):
@@ -166,7 +176,8 @@ def _poses(c2w: ArrayLike) -> np.ndarray:
 
 def _intrinsics(values: ArrayLike, sizes: np.ndarray) -> np.ndarray:
     """fx, fy, cx, cy [N, 4] from any form that `Cameras.pinhole` accepts."""
-    shape, values = list(np.shape(values)), np.asarray(values, np.float64)
+    values = as_floats("intrinsics", values)
+    shape = list(values.shape)
     if values.ndim == 0:
         return np.concatenate([np.full((len(sizes), 2), values), 0.5 * sizes], axis=1)
     if values.ndim >= 2 and values.shape[-2:] == (3, 3):
@@ -179,9 +190,17 @@ def _intrinsics(values: ArrayLike, sizes: np.ndarray) -> np.ndarray:
     return np.broadcast_to(values, (len(sizes), 4)).copy()
 
 
+def _below(limit: float, values: np.ndarray) -> np.ndarray:
+    """Which rows [N] of an array [N, ...] hold only numbers of a magnitude below `limit`."""
+    return (np.abs(values) < limit).all(axis=tuple(range(1, values.ndim)))
+
+
 def _whole_numbers(name: str, values: ArrayLike) -> np.ndarray:
     """An int64 array of values that are whole numbers."""
-    array = np.asarray(values)
-    if array.size and not (np.isfinite(array).all() and (array == np.round(array)).all()):
-        raise ValueError(f"{name}: expected whole numbers, got {np.array2string(array, threshold=8)}")
-    return array.astype(np.int64, copy=False)
+    given = np.asarray(values)
+    if given.dtype.kind == "i":
+        return given.astype(np.int64, copy=False)
+    array = as_floats(name, values)
+    if not ((np.abs(array) < 1 << 62) & (array == np.round(array))).all():
+        raise ValueError(f"{name}: expected whole numbers, got {np.array2string(given, threshold=8)}")
+    return array.astype(np.int64)

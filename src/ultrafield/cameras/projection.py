@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import check_shape
+from .brown import distort_brown, undistort_brown
 from .model import Cameras, Lens
 
 # z-depth, normalised units, that the published 8-bit depth pictures show as 0: z = 8 · (1 − code / 256) in file units,
@@ -94,6 +95,8 @@ def _undistort(cameras: Cameras, index: int, pixels: np.ndarray) -> np.ndarray:
     lens, distortion = Lens(int(cameras.lenses[index])), cameras.distortion[index]
     if lens is Lens.PINHOLE:
         return (pixels - (cx, cy)) / (fx, fy)
+    if lens is Lens.BROWN:
+        return undistort_brown((pixels - (cx, cy)) / (fx, fy), distortion)
     import cv2
 
     until = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-10)
@@ -106,7 +109,8 @@ def _undistort(cameras: Cameras, index: int, pixels: np.ndarray) -> np.ndarray:
     # OpenCV returns huge numbers where its iteration fails or the ray leaves the half space before the camera;
     # a direction that does not come back to its own pixel is no direction.
     back = _distort(cameras, index, flat)
-    flat[~(np.abs(back - pixels).max(axis=1) <= 0.05)] = np.nan
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        flat[~(np.abs(back - pixels).max(axis=1) <= 0.05)] = np.nan
     return flat
 
 
@@ -116,6 +120,8 @@ def _distort(cameras: Cameras, index: int, flat: np.ndarray) -> np.ndarray:
     lens, distortion = Lens(int(cameras.lenses[index])), cameras.distortion[index]
     if lens is Lens.PINHOLE:
         return flat * (fx, fy) + (cx, cy)
+    if lens is Lens.BROWN:
+        return distort_brown(flat, distortion) * (fx, fy) + (cx, cy)
     import cv2
 
     valid = np.isfinite(flat).all(axis=1)

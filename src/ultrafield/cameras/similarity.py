@@ -30,8 +30,8 @@ class Similarity:
     translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rotation", np.asarray(self.rotation, np.float64))
-        object.__setattr__(self, "translation", np.asarray(self.translation, np.float64))
+        object.__setattr__(self, "rotation", as_floats("rotation", self.rotation))
+        object.__setattr__(self, "translation", as_floats("translation", self.translation))
         check_shape("rotation", self.rotation, (3, 3))
         check_shape("translation", self.translation, (3,))
         if not 0.0 < self.scale < float("inf"):
@@ -64,6 +64,17 @@ class Similarity:
         """The similarity that undoes this one."""
         rotation = self.rotation.T
         return Similarity(1.0 / self.scale, rotation, -(rotation @ self.translation) / self.scale)
+
+
+def as_floats(name: str, values: ArrayLike) -> np.ndarray:
+    """Numbers as float64; `ValueError` names what holds anything else, or an integer that float64 cannot hold."""
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "biufO":  # lists of integers beyond 64 bits are objects
+            return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name}: expected an array of numbers ({error})") from None
+    raise ValueError(f"{name}: expected an array of numbers, got {array.dtype}")
 
 
 def rotation_deviation(matrices: np.ndarray) -> np.ndarray:
