@@ -99,7 +99,7 @@ TRANSPOSED = EYE + np.outer([0, 0, 0, 1], [3, 0, 0, 0])
     [
         (np.eye(3).tolist(), "'transform_matrix' must be 4x4, got (3, 3)"),
         (np.eye(4)[:3].tolist(), "'transform_matrix' must be 4x4, got (3, 4)"),
-        ([1.0] * 16, "'transform_matrix' must be 4x4, got (16,)"),
+        ([1.0] * 16, "'transform_matrix' must be 4x4 numbers, got [1.0, 1.0, "),
         ([[1, 2], [3]], "'transform_matrix' must be 4x4 numbers"),
         ([["a"] * 4] * 4, "'transform_matrix' must be 4x4 numbers"),
         ((EYE * np.nan).tolist(), "'transform_matrix' holds a value that is not finite"),

@@ -15,7 +15,7 @@ from ultrafield.io import write_image
 from ultrafield.masks import write_masks
 from ultrafield.reading import read_image
 from ultrafield.scene import load_scene
-from ultrafield.scene.load import detect_layout
+from ultrafield.scene.layout import detect_layout
 
 Make = Callable[..., Path]
 

@@ -98,7 +98,7 @@ def test_pictures_of_many_sizes(make_capture: Make) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("camera_model", "EQUIRECTANGULAR", "'camera_model' must be one of PINHOLE, SIMPLE_PINHOLE, OPENCV, "),
+        ("camera_model", "EQUIRECTANGULAR", "'camera_model' must be one of PINHOLE, SIMPLE_PINHOLE, SIMPLE_RADIAL, "),
         ("fl_x", "long", "'fl_x' must be a finite number, got 'long'"),
         ("fl_x", float("nan"), "'fl_x' must be a finite number, got nan"),
         ("fl_x", -3, "'fl_x' must be positive, got -3"),

@@ -65,6 +65,7 @@ class SceneOptions(scene_options.SceneOptions):
     half_extent: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
     masks: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     allow_missing: Switch = False
+    recentre: Switch = False
 
 
 @dataclass(frozen=True)

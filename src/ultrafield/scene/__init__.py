@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from .ground_truth import load_ground_truth
+from .layout import scene_root
 from .load import load_scene
 from .scene import Scene
 from .truth import GroundTruth
 from .view import Split, View
 
-__all__ = ["GroundTruth", "Scene", "Split", "View", "load_ground_truth", "load_scene"]
+__all__ = ["GroundTruth", "Scene", "Split", "View", "load_ground_truth", "load_scene", "scene_root"]

@@ -12,11 +12,12 @@ from ..cameras import Cameras, Similarity
 from ..cameras.pixels import resize_nearest
 from ..masks import MaskSet, build_mask_set
 from ..masks.read import same_aspect, size_text
-from .frames import check_hold_out, held_out_indices
+from ..reading import PixelSize
 from .images import Color
 from .normalize import CAPTURE_NEAR, OBJECT_NEAR, capture_half_extent, capture_similarity, object_similarity
+from .splits import check_hold_out, held_out_indices
 from .view import Split
-from .views import PixelSize, make_view, working_size
+from .views import make_view, working_size
 
 Masks = np.ndarray | MaskSet | None
 _WHITE: Color = (1.0, 1.0, 1.0)

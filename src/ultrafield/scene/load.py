@@ -9,16 +9,19 @@ import numpy as np
 
 from ..cameras import Cameras
 from ..errors import ConfigError, SceneError, check_choice
-from .blender import is_hierarchical, list_blender
-from .frames import Listing, Warn, check_hold_out, poses, print_warning
+from .blender import list_blender
+from .fit import warn_about_fit
+from .frames import Listing, Warn, poses, print_warning
 from .images import Color
+from .layout import LAYOUTS, detect_layout, scene_root
 from .nerfstudio import list_nerfstudio
-from .partnet import is_partnet, list_partnet
+from .partnet import list_partnet
 from .scene import Scene
+from .splits import check_hold_out
 from .view import Split
 from .views import LoadedView, ViewOptions, read_views
 
-LAYOUTS = ("auto", "blender-hs", "nerf-synthetic", "nerfstudio", "partnet")
+_HALF_EXTENT = (1e-3, 0.5 * 2**16)  # smallest and largest: 17 nested boxes
 _WHITE: Color = (1.0, 1.0, 1.0)
 
 
@@ -33,6 +36,7 @@ def load_scene(
     half_extent: float | None = None,
     hold_out: int | None = 8,
     allow_missing: bool | None = None,
+    recentre: bool = False,
     progress: bool = True,
     warn: Warn = print_warning,
 ) -> Scene:
@@ -43,7 +47,7 @@ def load_scene(
     the scene's masks if that is smaller; cameras are scaled with it, and pictures keep the distortion of their lens.
 
     Args:
-        path: The scene folder.
+        path: The scene folder, or the transforms file in it.
         layout: One of the layouts, or "auto" to recognise it.
         downsample: Working size as a fraction of the pictures' own, in (0, 1].
         width: Working width in pixels, whatever `downsample` and the masks' size say; masks are resampled (nearest
@@ -57,6 +61,8 @@ def load_scene(
             training.
         allow_missing: Whether to continue without pictures that are listed but not on disk. None continues if at most a
             third is missing, and says so.
+        recentre: Whether a Blender scene's box goes where its training cameras look, rather than to the origin. The box
+            of a capture always does.
         progress: Whether to show a progress bar (on a terminal only).
         warn: Told, in one line, about what does not stop the work.
 
@@ -70,16 +76,77 @@ def load_scene(
     check_choice("layout", layout, LAYOUTS)
     hold_out = hold_out or None
     _check_options(downsample, width, hold_out, half_extent)
-    root, mask_root = Path(path), Path(path if masks is None else masks)
-    for folder in (root, mask_root):
-        if not folder.is_dir():
-            raise SceneError(f"{folder}: no such folder")
-    listing = _list(root, layout, hold_out=hold_out, allow_missing=allow_missing, warn=warn)
-    if len(listing.splits["train"]) < 2:
-        raise SceneError(f"{root}: only 1 training view was found; at least 2 views are needed")
-    color = listing.background if background is None else _color(background)
-    loaded = read_views(listing, ViewOptions(mask_root, downsample, width, color or _WHITE), progress=progress)
+    color = None if background is None else _color(background)
+    root = scene_root(path, layout)
+    mask_root = root if masks is None else Path(masks)
+    try:
+        if not mask_root.is_dir():
+            raise SceneError(f"{mask_root}: no such folder")
+        listing = _list(root, layout, hold_out=hold_out, allow_missing=allow_missing, recentre=recentre, warn=warn)
+        if len(listing.splits["train"]) < 2:
+            raise SceneError(f"{root}: only 1 training view was found; at least 2 views are needed")
+        options = ViewOptions(mask_root, downsample, width, color or listing.background or _WHITE)
+        loaded = read_views(listing, options, progress=progress)
+    except OSError as failure:
+        raise SceneError(f"{failure.filename or root}: {failure.strerror or failure}") from None
     _check_masks_found(loaded["train"], mask_root, asked=masks is not None, warn=warn)
+    scene = _scene(root, listing, loaded, color or listing.background, half_extent)
+    warn_about_fit(scene, warn, recentred=recentre)
+    return scene
+
+
+def _check_options(downsample: float, width: int | None, hold_out: int | None, half_extent: float | None) -> None:
+    if not 0.0 < downsample <= 1.0:
+        raise ConfigError(f"expected a factor in (0, 1], got {downsample:g}", setting="downsample")
+    if width is not None and width < 1:
+        raise ConfigError(f"expected at least 1 pixel, got {width}", setting="width")
+    check_hold_out(hold_out)
+    if half_extent is not None and not 0.0 < half_extent < float("inf"):
+        raise ConfigError(f"expected a positive number, got {half_extent:g}", setting="half_extent")
+    if half_extent is not None and not _HALF_EXTENT[0] <= half_extent <= _HALF_EXTENT[1]:
+        least, most = _HALF_EXTENT
+        raise ConfigError(f"expected a number from {least:g} to {most:g}, got {half_extent:g}", setting="half_extent")
+
+
+def _color(background: Sequence[float]) -> Color:
+    try:
+        values = [float(value) for value in background]
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigError(f"expected three numbers in [0, 1], got {background!r}", setting="background") from None
+    if len(values) != 3 or not all(0.0 <= value <= 1.0 for value in values):
+        raise ConfigError(f"expected three numbers in [0, 1], got {values}", setting="background")
+    return values[0], values[1], values[2]
+
+
+def _list(
+    root: Path, layout: str, *, hold_out: int | None, allow_missing: bool | None, recentre: bool, warn: Warn
+) -> Listing:
+    """List the folder's frames with the reader of its layout."""
+    layout = detect_layout(root) if layout == "auto" else layout
+    if layout == "nerfstudio":
+        return list_nerfstudio(root, hold_out=hold_out, allow_missing=allow_missing, warn=warn)
+    if layout == "partnet":
+        return list_partnet(root, hold_out=hold_out, allow_missing=allow_missing, warn=warn)
+    return list_blender(root, layout=layout, recentre=recentre, allow_missing=allow_missing, warn=warn)
+
+
+def _check_masks_found(train: Sequence[LoadedView], mask_root: Path, *, asked: bool, warn: Warn) -> None:
+    """Warn if only some training views have masks; an error if the user named a folder that has none."""
+    without = [item.view.name for item in train if item.view.masks is None]
+    if asked and len(without) == len(train):
+        raise SceneError(f"{mask_root}: holds no masks of the training views (expected train_seg/{without[0]}/*.png)")
+    if 0 < len(without) < len(train):
+        warn(f"{mask_root}: {len(without)} of {len(train)} training views have no masks (first: {without[0]})")
+
+
+def _scene(
+    root: Path,
+    listing: Listing,
+    loaded: dict[str, list[LoadedView]],
+    color: Color | None,
+    half_extent: float | None,
+) -> Scene:
+    """The scene of views that were read; `color` and `half_extent` go before what the listing says."""
     if color is None and any(item.transparent for items in loaded.values() for item in items):
         color = _WHITE
     return Scene(
@@ -92,60 +159,6 @@ def load_scene(
         half_extent=listing.half_extent if half_extent is None else half_extent,
         near=listing.near,
     )
-
-
-def detect_layout(root: Path) -> str:
-    """Recognise the layout of a scene folder by its files.
-
-    Raises:
-        SceneError: None of the layouts.
-    """
-    if (root / "transforms_train.json").is_file():
-        return "blender-hs" if is_hierarchical(root) else "nerf-synthetic"
-    if (root / "transforms.json").is_file():
-        return "nerfstudio"
-    if is_partnet(root):
-        return "partnet"
-    raise SceneError(
-        f"{root}: no camera poses found; expected transforms_train.json (Blender-HS, NeRF-synthetic), transforms.json "
-        "(nerfstudio, instant-ngp) or view-XX/meta.txt (PartNet)"
-    )
-
-
-def _check_options(downsample: float, width: int | None, hold_out: int | None, half_extent: float | None) -> None:
-    if not 0.0 < downsample <= 1.0:
-        raise ConfigError(f"expected a factor in (0, 1], got {downsample:g}", setting="downsample")
-    if width is not None and width < 1:
-        raise ConfigError(f"expected at least 1 pixel, got {width}", setting="width")
-    check_hold_out(hold_out)
-    if half_extent is not None and not 0.0 < half_extent < float("inf"):
-        raise ConfigError(f"expected a positive number, got {half_extent:g}", setting="half_extent")
-
-
-def _color(background: Sequence[float]) -> Color:
-    values = [float(value) for value in background]
-    if len(values) != 3 or not all(0.0 <= value <= 1.0 for value in values):
-        raise ConfigError(f"expected three numbers in [0, 1], got {values}", setting="background")
-    return values[0], values[1], values[2]
-
-
-def _list(root: Path, layout: str, *, hold_out: int | None, allow_missing: bool | None, warn: Warn) -> Listing:
-    """List the folder's frames with the reader of its layout."""
-    layout = detect_layout(root) if layout == "auto" else layout
-    if layout == "nerfstudio":
-        return list_nerfstudio(root, hold_out=hold_out, allow_missing=allow_missing, warn=warn)
-    if layout == "partnet":
-        return list_partnet(root, hold_out=hold_out, allow_missing=allow_missing, warn=warn)
-    return list_blender(root, layout=layout, allow_missing=allow_missing, warn=warn)
-
-
-def _check_masks_found(train: Sequence[LoadedView], mask_root: Path, *, asked: bool, warn: Warn) -> None:
-    """Warn if only some training views have masks; an error if the user named a folder that has none."""
-    without = [item.view.name for item in train if item.view.masks is None]
-    if asked and len(without) == len(train):
-        raise SceneError(f"{mask_root}: holds no masks of the training views (expected train_seg/{without[0]}/*.png)")
-    if 0 < len(without) < len(train):
-        warn(f"{mask_root}: {len(without)} of {len(train)} training views have no masks (first: {without[0]})")
 
 
 def _split(listing: Listing, name: str, loaded: dict[str, list[LoadedView]]) -> Split:

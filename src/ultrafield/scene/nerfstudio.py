@@ -2,67 +2,61 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..cameras import Lens
 from ..errors import SceneError
 from ..reading import read_json
-from .frames import (
-    Frame,
-    Listing,
-    Optics,
-    Warn,
-    drop_missing,
-    find_picture,
-    hold_out_views,
-    parse_pose,
-    poses,
-    unique_names,
-    warn_about_axes,
-)
+from .frames import Frame, Listing, Warn, parse_pose, poses, warn_about_axes
 from .normalize import CAPTURE_NEAR, capture_half_extent, capture_similarity
+from .optics import parse_optics
+from .outliers import usual_views
+from .pictures import PictureFinder, mask_names, pure_path, view_names
+from .splits import drop_missing, hold_out_views, listed_splits
+from .values import positive, shown
 
-_LENSES = {
-    "PINHOLE": Lens.PINHOLE,
-    "SIMPLE_PINHOLE": Lens.PINHOLE,
-    "OPENCV": Lens.OPENCV,
-    "OPENCV_FISHEYE": Lens.FISHEYE,
-}
-_DISTORTION = {
-    Lens.PINHOLE: (),
-    Lens.OPENCV: ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
-    Lens.FISHEYE: ("k1", "k2", "k3", "k4"),
-}
+# What nerfstudio and instant-ngp read from these keys has no counterpart here. Others that we do not read, such as
+# ply_file_path or applied_transform, change nothing: they only say where the file comes from.
+_IGNORED = (
+    "depth_file_path",
+    "orientation_override",
+    "auto_scale_poses_override",
+    "fisheye_crop_radius",
+    "crop",
+    "rolling_shutter",
+)
 
 
 def list_nerfstudio(root: Path, *, hold_out: int | None, allow_missing: bool | None, warn: Warn) -> Listing:
     """List the frames of `transforms.json`, sorted by the names of their pictures.
 
-    The scene is normalised from its cameras (`capture_similarity`); `aabb_scale` decides how much of the surroundings
-    is modelled.
+    The scene is normalised from its cameras (`capture_similarity`) but for those far beyond the others; `aabb_scale`
+    decides how much of the surroundings is modelled. The file's lists of names, where it has them, say what is held
+    out.
 
     Args:
         root: The scene folder.
         hold_out: Every `hold_out`-th view is a validation view; None for none.
         allow_missing: As for `load_scene`.
-        warn: Told about missing pictures and repaired poses.
+        warn: Told about missing pictures, repaired poses, outlying cameras and keys that are not read.
 
     Raises:
         SceneError: Broken JSON, a bad frame, pictures missing.
     """
     source = root / "transforms.json"
     values = read_transforms(source)
+    box = positive(values, "aabb_scale", str(source), least=1e-3, most=1e6)
+    position_scale = positive(values, "scale", str(source), least=1e-6, most=1e6)
     frames = sorted(parse_frames(source, values, warn=warn), key=lambda frame: frame.listed)
+    _warn_about_ignored(source, values, warn)
     present = drop_missing(root, source.name, frames, allow_missing=allow_missing, warn=warn)
-    c2w = poses(present)
+    splits = listed_splits(present, values, source, warn, all_listed=frames) or hold_out_views(present, hold_out)
+    c2w = poses(usual_views(present, source, warn))
     to_normalised = capture_similarity(c2w, str(source))
-    box = number(values, "aabb_scale", str(source))
-    position_scale = number(values, "scale", str(source))
     half_extent = capture_half_extent(to_normalised, c2w, aabb_scale=box, position_scale=position_scale)
-    return Listing("nerfstudio", hold_out_views(present, hold_out), to_normalised, None, half_extent, CAPTURE_NEAR)
+    return Listing("nerfstudio", splits, to_normalised, None, half_extent, CAPTURE_NEAR)
 
 
 def read_transforms(file: Path) -> dict[str, Any]:
@@ -86,62 +80,22 @@ def parse_frames(file: Path, values: dict[str, Any], *, warn: Warn) -> list[Fram
     What a frame says about its lens goes before what the file says for all.
 
     Raises:
-        SceneError: A pose or lens that cannot be used, a picture listed twice.
+        SceneError: A pose or lens that cannot be used, a picture listed twice, one that cannot be looked up.
     """
     shared = {key: value for key, value in values.items() if key != "frames"}
     frames, deviations = [], []
     for index, (item, name) in enumerate(zip(values["frames"], frame_names(file, values), strict=True)):
         where = f"{file}: frame {index}"
         c2w, deviation = parse_pose(item["transform_matrix"], where)
-        listed = _listed(item)
-        optics = parse_optics(shared | item, where)
-        frame = Frame(name, listed, None, where, c2w, optics)
-        frames.append(replace(frame, file=find_picture(file.parent, listed)))  # now that its name is known to be one
+        frames.append(Frame(name, _listed(item), None, where, c2w, parse_optics(shared | item, where)))
         deviations.append(deviation)
     warn_about_axes(file, deviations, warn)
-    return frames
+    return _with_files(file, frames, values)
 
 
 def frame_names(file: Path, values: dict[str, Any]) -> list[str]:
     """View names of a transforms file's frames in its order; `SceneError` if two frames list one picture."""
-    return unique_names([_listed(item) for item in values["frames"]], file)
-
-
-def parse_optics(values: dict[str, Any], where: str) -> Optics:
-    """The lens that the keys of nerfstudio, instant-ngp and Blender files describe.
-
-    Args:
-        values: The file's keys, updated with the frame's.
-        where: File and item, for messages.
-
-    Raises:
-        SceneError: An unknown lens model, a number that is none, or neither a focal length nor an angle.
-    """
-    lens = _lens(values, where)
-    width, height = (_positive(values, key, where) for key in ("w", "h"))
-    focal = (_positive(values, "fl_x", where), _positive(values, "fl_y", where))
-    angle = (_angle(values, "camera_angle_x", where), _angle(values, "camera_angle_y", where))
-    if all(item is None for item in focal + angle):
-        raise SceneError(f"{where}: needs 'fl_x' or 'camera_angle_x'")
-    parameters = [number(values, key, where) or 0.0 for key in _DISTORTION[lens]]
-    return Optics(
-        size=None if width is None or height is None else (round(width), round(height)),
-        focal=focal,
-        angle=angle,
-        centre=(number(values, "cx", where), number(values, "cy", where)),
-        lens=lens if any(parameters) or lens is Lens.FISHEYE else Lens.PINHOLE,
-        distortion=(*parameters, *[0.0] * (8 - len(parameters))),
-    )
-
-
-def number(values: dict[str, Any], key: str, where: str) -> float | None:
-    """A finite number, None if there is no such key."""
-    value = values.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise SceneError(f"{where}: {key!r} must be a finite number, got {value!r}")
-    return float(value)
+    return view_names([_listed(item) for item in values["frames"]], file)
 
 
 def _listed(item: dict[str, Any]) -> str:
@@ -149,23 +103,42 @@ def _listed(item: dict[str, Any]) -> str:
     return item["file_path"].removeprefix("./")
 
 
-def _positive(values: dict[str, Any], key: str, where: str) -> float | None:
-    value = number(values, key, where)
-    if value is not None and value <= 0:
-        raise SceneError(f"{where}: {key!r} must be positive, got {value:g}")
-    return value
+def _with_files(file: Path, frames: Sequence[Frame], values: dict[str, Any]) -> list[Frame]:
+    """The frames with the files on disk that belong to them, now that all names are known to be names."""
+    pictures = PictureFinder(file.parent, (frame.listed for frame in frames))
+    files = [pictures.find(frame.listed, frame.where) for frame in frames]
+    masks = PictureFinder(file.parent, ())
+    valid = [
+        None if path is None else _valid_file(masks, item, frame.where)
+        for item, frame, path in zip(values["frames"], frames, files, strict=True)
+    ]
+    on_disk = [
+        frame.listed if path is None else str(pure_path(frame.listed).with_name(path.name))
+        for frame, path in zip(frames, files, strict=True)
+    ]
+    others = mask_names(on_disk, [frame.name for frame in frames])
+    return [
+        replace(frame, file=path, valid_file=valid_file, other_names=names)
+        for frame, path, valid_file, names in zip(frames, files, valid, others, strict=True)
+    ]
 
 
-def _angle(values: dict[str, Any], key: str, where: str) -> float | None:
-    value = number(values, key, where)
-    if value is not None and not 0 < value < math.pi:
-        raise SceneError(f"{where}: {key!r} must lie between 0 and pi, got {value:g}")
-    return value
+def _valid_file(masks: PictureFinder, item: dict[str, Any], where: str) -> Path | None:
+    """The picture of the pixels to use that a frame names as `mask_path`; None if it names none."""
+    listed = item.get("mask_path")
+    if listed is None:
+        return None
+    if not isinstance(listed, str) or not listed:
+        raise SceneError(f"{where}: 'mask_path' must be a file name, got {shown(listed)}")
+    file = masks.find(listed, where)
+    if file is None:
+        raise SceneError(f"{where}: 'mask_path' names {shown(listed)}, but there is no such file")
+    return file
 
 
-def _lens(values: dict[str, Any], where: str) -> Lens:
-    """The lens model; files that name none have OpenCV's, as instant-ngp writes it."""
-    model = values.get("camera_model", "OPENCV_FISHEYE" if values.get("is_fisheye") else "OPENCV")
-    if model not in _LENSES:
-        raise SceneError(f"{where}: 'camera_model' must be one of {', '.join(_LENSES)}, got {model!r}")
-    return _LENSES[model]
+def _warn_about_ignored(file: Path, values: dict[str, Any], warn: Warn) -> None:
+    """Say in one line which keys that could matter are not read."""
+    keys = set(values).union(*values["frames"])
+    ignored = [key for key in _IGNORED if key in keys]
+    if ignored:
+        warn(f"{file}: {', '.join(ignored)}: not used")

@@ -31,6 +31,7 @@ class SceneOptions:
             training.
         masks: Folder that holds train_seg/; the scene folder itself if not given.
         allow_missing: Continue however many of the listed pictures are not on disk; up to a third is accepted anyway.
+        recentre: Model what the training cameras look at, instead of what lies around the origin, in Blender scenes.
     """
 
     layout: Layout = "auto"
@@ -40,6 +41,7 @@ class SceneOptions:
     hold_out: int | None = 8
     masks: Path | None = None
     allow_missing: bool = False
+    recentre: bool = False
 
     def __post_init__(self) -> None:
         none_for_zero(self, "hold_out")
@@ -55,7 +57,10 @@ class SceneOptions:
 
     def to_json(self) -> dict[str, Any]:
         """The options as JSON values; paths absolute, so that a run can be continued from any folder."""
-        return vars(self) | {"masks": None if self.masks is None else str(self.masks.resolve())}
+        values = vars(self) | {"masks": None if self.masks is None else str(self.masks.resolve())}
+        if not self.recentre:
+            del values["recentre"]  # runs that were made before this option existed keep their digests
+        return values
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:

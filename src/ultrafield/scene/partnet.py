@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..cameras import Similarity
 from ..errors import SceneError
-from .frames import Frame, Listing, Optics, Warn, drop_missing, hold_out_views
+from ..reading import read_bytes
+from .frames import Frame, Listing, Warn
 from .normalize import OBJECT_NEAR
+from .optics import Optics
+from .pictures import PictureFinder
+from .splits import drop_missing, hold_out_views
+from .values import as_float, shown
 
 BLACK = (0.0, 0.0, 0.0)
 PICTURE = "shape-rgb.png"
 FIELD_OF_VIEW = math.radians(50.0)
 _PUBLISHED_SCALE = 2.0
+_META_BYTES = 1 << 16  # of meta.txt, which holds four numbers
+_LARGEST = 1e6  # angle in degrees, or radius
 
 
 def is_partnet(root: Path) -> bool:
@@ -70,26 +78,25 @@ def orbit_pose(azimuth: float, elevation: float, radius: float) -> np.ndarray:
 
 def _read_frame(folder: Path) -> Frame:
     """The frame of one view-XX folder."""
-    meta, picture = folder / "meta.txt", folder / PICTURE
+    meta = folder / "meta.txt"
     azimuth, elevation, _, radius = _read_meta(meta)
-    return Frame(
+    frame = Frame(
         name=folder.name.removeprefix("view-"),
         listed=f"{folder.name}/{PICTURE}",
-        file=picture if picture.is_file() else None,
+        file=None,
         where=str(meta),
         c2w=orbit_pose(azimuth, elevation, radius),
         optics=Optics(angle=(FIELD_OF_VIEW, None)),
     )
+    return replace(frame, file=PictureFinder(folder, ()).find(PICTURE, str(meta)))
 
 
 def _read_meta(file: Path) -> tuple[float, float, float, float]:
     """The two angles, the unused third and the radius."""
-    try:
-        values = [float(word) for word in file.read_text(encoding="utf-8").split()]
-    except FileNotFoundError:
-        raise SceneError(f"{file}: no such file") from None
-    except ValueError:
-        raise SceneError(f"{file}: expected four numbers (three angles in degrees, the radius)") from None
-    if len(values) < 4 or not all(map(math.isfinite, values[:4])) or values[3] <= 0:
-        raise SceneError(f"{file}: expected three finite angles and a positive radius, got {values}")
+    words = read_bytes(file, most=_META_BYTES).decode("utf-8", "replace").split()
+    values = [value for word in words if (value := as_float(word)) is not None]
+    if not words or len(values) < len(words):
+        raise SceneError(f"{file}: expected four numbers (three angles in degrees, the radius)")
+    if len(values) < 4 or not all(abs(value) <= _LARGEST for value in values[:4]) or values[3] < 1 / _LARGEST:
+        raise SceneError(f"{file}: expected three finite angles and a positive radius, got {shown(values)}")
     return values[0], values[1], values[2], values[3]

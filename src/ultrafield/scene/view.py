@@ -25,6 +25,8 @@ class View:
         masks: The view's 2D masks, of the picture's size or another one of the same proportions; or None.
         file: The picture on disk, for messages.
         alpha: Coverage [H, W] uint8 of a picture that has it, before blending; None otherwise.
+        valid: Which pixels are to be used [H, W] bool; None for all. The others are not trained on, count for no vote
+            and are left out of comparisons.
 
     `ValueError` names the view if an array has another dtype or shape.
     """
@@ -34,20 +36,27 @@ class View:
     masks: MaskSet | None = None
     file: Path | None = None
     alpha: np.ndarray | None = None
+    valid: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for attribute, shape in (("image", (None, None, 3)), ("alpha", (None, None))):
+        for attribute, shape, dtype in (
+            ("image", (None, None, 3), np.dtype(np.uint8)),
+            ("alpha", (None, None), np.dtype(np.uint8)),
+            ("valid", (None, None), np.dtype(bool)),
+        ):
             array = getattr(self, attribute)
             if array is None:
                 continue
             array = np.ascontiguousarray(array)
             check_shape(f"view {self.name!r}: {attribute}", array, shape)
-            if array.dtype != np.uint8:
-                raise ValueError(f"view {self.name!r}: {attribute}: expected uint8, got {array.dtype}")
+            if array.dtype != dtype:
+                raise ValueError(f"view {self.name!r}: {attribute}: expected {dtype}, got {array.dtype}")
             object.__setattr__(self, attribute, array)
-        if self.image is not None and self.alpha is not None and self.image.shape[:2] != self.alpha.shape:
-            listed = " and ".join(size_text(array.shape[:2]) for array in (self.image, self.alpha))
-            raise ValueError(f"view {self.name!r}: image and alpha must have one size, got {listed}")
+        for attribute in ("alpha", "valid"):
+            array = getattr(self, attribute)
+            if self.image is not None and array is not None and self.image.shape[:2] != array.shape:
+                listed = " and ".join(size_text(item.shape[:2]) for item in (self.image, array))
+                raise ValueError(f"view {self.name!r}: image and {attribute} must have one size, got {listed}")
 
     @property
     def shape(self) -> tuple[int, int] | None:

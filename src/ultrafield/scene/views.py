@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import SceneError
+from ..budget import memory, pixel_limit
+from ..errors import ConfigError, SceneError
 from ..masks import MaskSet
 from ..masks.read import find_masks, read_masks, same_aspect, size_text
 from ..parallel import in_threads, workers_for
 from ..progress import progress_bar
-from ..reading import read_image
+from ..reading import PixelSize, picture_size
 from .frames import Frame, Listing, check_listed_size
-from .images import Color, blend, read_picture, resize
+from .images import BYTES_PER_PIXEL, Color, read_picture, read_valid, reduced
+from .optics import Optics, check_optics
 from .view import View
-
-PixelSize = tuple[int, int]  # width, height
 
 
 @dataclass(frozen=True)
@@ -41,39 +41,37 @@ class ViewOptions:
 
 @dataclass(frozen=True, eq=False)
 class LoadedView:
-    """A view as read, with the sizes and files that its camera and the checks across views need.
+    """A view as read, with the sizes that its camera needs.
 
     Attributes:
         view: The view.
         native: Size of the picture on disk; None without picture, as is `working`.
         working: Size of the picture in `view`.
-        mask_file: A file of its masks, None if there are none.
-        mask_size: Size of the masks on disk.
         transparent: Whether some pixel of the picture is transparent.
     """
 
     view: View
     native: PixelSize | None = None
     working: PixelSize | None = None
-    mask_file: Path | None = None
-    mask_size: PixelSize | None = None
     transparent: bool = False
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A frame to read, and where its masks lie."""
+    """A frame to read: where its masks lie, and the sizes of both on disk."""
 
     frame: Frame
     mask_split: str
     mask_file: Path | None
+    native: PixelSize | None = None
+    mask_size: PixelSize | None = None
 
 
 def read_views(listing: Listing, options: ViewOptions, *, progress: bool) -> dict[str, list[LoadedView]]:
     """Read every listed frame.
 
-    Views with masks go first: their working size is that of all views whose pictures are as large, so that views with
-    and without masks (validation, rotated) can be compared pixel by pixel.
+    Sizes come first, from the files' headers: the working size of views with masks is that of all views whose pictures
+    are as large, so that views with and without masks (validation, rotated) can be compared pixel by pixel.
 
     Args:
         listing: The frames of each split.
@@ -84,22 +82,24 @@ def read_views(listing: Listing, options: ViewOptions, *, progress: bool) -> dic
         The views of each split, in the order listed.
 
     Raises:
-        SceneError: A picture or mask that cannot be used.
+        SceneError: A picture or mask that cannot be used, or a lens that cannot have taken its picture.
+        ConfigError: A working width for which there is no memory.
     """
     tasks = [_task(listing, split, frame, options) for split, frames in listing.splits.items() for frame in frames]
-    loaded: dict[int, LoadedView] = {}
+    _check_lenses(tasks)
+    _check_mask_sizes(tasks)
+    sizes = _working_sizes(tasks, options)
+    workers = _workers(
+        [size for task in tasks if task.native is not None for size in (task.native, sizes[task.native])]
+    )
+    read = partial(_read_view, options=options, sizes=sizes)
+    loaded: list[LoadedView] = []
     with progress_bar("Reading pictures", len(tasks), show=progress) as advance:
-        for masked in (True, False):
-            sizes = {item.native: item.working for item in loaded.values()}
-            chosen = [index for index, task in enumerate(tasks) if (task.mask_file is not None) == masked]
-            read = partial(_read_view, options=options, sizes=sizes)
-            items = in_threads(read, (tasks[index] for index in chosen), workers=workers_for(0))
-            for index, item in zip(chosen, items, strict=True):
-                loaded[index] = item
-                advance(len(loaded))
-    _check_mask_sizes([loaded[index] for index in range(len(tasks))])
-    in_order = iter(range(len(tasks)))
-    return {split: [loaded[next(in_order)] for _ in frames] for split, frames in listing.splits.items()}
+        for item in in_threads(read, tasks, workers=workers):
+            loaded.append(item)
+            advance(len(loaded))
+    in_order = iter(loaded)
+    return {split: [next(in_order) for _ in frames] for split, frames in listing.splits.items()}
 
 
 def working_size(
@@ -118,61 +118,99 @@ def working_size(
 
 
 def make_view(
-    name: str, picture: np.ndarray, masks: MaskSet | None, size: PixelSize, behind: Color, *, file: Path | None = None
+    name: str,
+    picture: np.ndarray,
+    masks: MaskSet | None,
+    size: PixelSize,
+    behind: Color,
+    *,
+    file: Path | None = None,
+    valid: np.ndarray | None = None,
 ) -> View:
     """A view at working size.
 
     Args:
         name: Its name.
-        picture: RGB [H, W, 3] uint8, or RGBA [H, W, 4] float32 in [0, 255].
+        picture: RGB [H, W, 3] uint8, or RGBA [H, W, 4] uint8 or float32 in [0, 255].
         masks: Its masks at working size.
         size: Working size.
         behind: Colour behind transparent pixels.
         file: Where the picture is from.
+        valid: Which pixels are to be used, at working size; None for all.
     """
-    image = resize(blend(picture, behind), *size)
-    alpha = resize(np.ascontiguousarray(picture[..., 3]), *size) if picture.shape[2] == 4 else None
-    return View(name, image, masks, file, alpha)
+    image, alpha = reduced(picture, behind, size)
+    return View(name, image, masks, file, alpha, valid)
 
 
 def _task(listing: Listing, split: str, frame: Frame, options: ViewOptions) -> _Task:
-    """Look up the masks of a frame under every split name that they may lie under."""
+    """Look up the masks of a frame under every split name that they may lie under, and measure what there is."""
+    native = None if frame.file is None else picture_size(frame.file)
+    if native is not None:
+        check_listed_size(frame, *native)
     for place in listing.mask_splits.get(split, (split,)):
         file = find_masks(options.mask_root, place, frame.name)
         if file is not None:
-            return _Task(frame, place, file)
-    return _Task(frame, split, None)
+            return _Task(frame, place, file, native, picture_size(file) if native is not None else None)
+    return _Task(frame, split, None, native)
 
 
-def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize | None, PixelSize | None]) -> LoadedView:
-    """Read one view; `sizes` are the working sizes already chosen for pictures of a size."""
-    frame = task.frame
-    if frame.file is None:
-        return LoadedView(View(frame.name))
-    picture = read_picture(frame.file)
-    native = (picture.shape[1], picture.shape[0])
-    check_listed_size(frame, *native)
-    mask_size = None if task.mask_file is None else _size_on_disk(task.mask_file)
-    size = sizes.get(native) or working_size(native, mask_size, downsample=options.downsample, width=options.width)
-    masks = read_masks(options.mask_root, task.mask_split, frame.name, (size[1], size[0]))
-    view = make_view(frame.name, picture, masks, size, options.behind, file=frame.file)
-    return LoadedView(view, native, size, task.mask_file, mask_size, transparent=picture.shape[2] == 4)
+def _check_lenses(tasks: Sequence[_Task]) -> None:
+    """Raise `SceneError` for the first frame whose lens cannot have taken its picture; each lens is checked once."""
+    checked: set[tuple[Optics, PixelSize]] = set()
+    for task in tasks:
+        if task.native is not None and (task.frame.optics, task.native) not in checked:
+            check_optics(task.frame.optics, task.native, task.frame.where)
+            checked.add((task.frame.optics, task.native))
 
 
-def _size_on_disk(file: Path) -> PixelSize:
-    height, width = read_image(file).shape[:2]
-    return width, height
-
-
-def _check_mask_sizes(loaded: Sequence[LoadedView]) -> None:
+def _check_mask_sizes(tasks: Sequence[_Task]) -> None:
     """Masks of pictures of one size must have one size, or views would be worked on at different scales."""
-    first: dict[PixelSize | None, LoadedView] = {}
-    for item in loaded:
-        if item.mask_size is None:
+    first: dict[PixelSize | None, _Task] = {}
+    for task in tasks:
+        if task.mask_size is None:
             continue
-        other = first.setdefault(item.native, item)
-        if other.mask_size is not None and item.mask_size != other.mask_size:
+        other = first.setdefault(task.native, task)
+        if other.mask_size is not None and task.mask_size != other.mask_size:
             raise SceneError(
-                f"{item.mask_file}: expected {size_text(other.mask_size[::-1])} as in {other.mask_file}, "
-                f"found {size_text(item.mask_size[::-1])}"
+                f"{task.mask_file}: expected {size_text(other.mask_size[::-1])} as in {other.mask_file}, "
+                f"found {size_text(task.mask_size[::-1])}"
             )
+
+
+def _working_sizes(tasks: Sequence[_Task], options: ViewOptions) -> dict[PixelSize, PixelSize]:
+    """The working size of every size of pictures; masks of one such picture decide for all."""
+    masked = {task.native: task.mask_size for task in tasks if task.mask_size is not None}
+    natives = dict.fromkeys(task.native for task in tasks if task.native is not None)
+    sizes = {
+        native: working_size(native, masked.get(native), downsample=options.downsample, width=options.width)
+        for native in natives
+    }
+    width, height = max(sizes.values(), key=lambda size: size[0] * size[1], default=(0, 0))
+    if width * height > pixel_limit():
+        raise ConfigError(
+            f"pictures of {width}x{height} pixels have more than {pixel_limit() / 1e6:.0f} million; a larger --memory "
+            "raises the limit",
+            setting="width",
+        )
+    return sizes
+
+
+def _workers(sizes: Sequence[PixelSize]) -> int:
+    """Threads that may read pictures of these sizes at a time, so that they take a quarter of the memory at most."""
+    most = BYTES_PER_PIXEL * max((width * height for width, height in sizes), default=0)
+    return max(1, min(workers_for(most), memory() // 4 // max(1, most)))
+
+
+def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, PixelSize]) -> LoadedView:
+    """Read one view; `sizes` are the working sizes of pictures of a size."""
+    frame, native = task.frame, task.native
+    if frame.file is None or native is None:
+        return LoadedView(View(frame.name))
+    size = sizes[native]
+    picture = read_picture(frame.file)
+    if picture.shape[1::-1] != native:
+        raise SceneError(f"{frame.file}: changed while it was read")
+    masks = read_masks(options.mask_root, task.mask_split, frame.name, (size[1], size[0]))
+    valid = None if frame.valid_file is None else read_valid(frame.valid_file, native, size)
+    view = make_view(frame.name, picture, masks, size, options.behind, file=frame.file, valid=valid)
+    return LoadedView(view, native, size, transparent=picture.shape[2] == 4)
