@@ -37,7 +37,7 @@ OPTIONS = (
     *("--features.grid.levels", "4", "--features.grid.log2-entries", "10"),
 )
 PUBLISHED = (
-    *("--root_dir", "scene", "--dataset_name", "nerf", "--exp_name", "e", "--num_epochs", "0.005"),
+    *("--root_dir", "scene", "--dataset_name", "nerf", "--exp_name", "e", "--num_epochs", "0.02"),
     *("--batch_size", "64", "--downsample", "0.04", "--render_train", "--render_feature", "--load_seg"),
     *("--feature_dim", "8", "--hierarchical_sampling", "--ultrametric_weight", "1.0", "--euclidean_weight", "1.0"),
 )
@@ -285,6 +285,7 @@ def _carry_out(case: Case, space: Path, log: Path, operation: int | None, count:
         import ultrafield.training.loop as loop
         from ultrafield import interruption
 
+        _shrink()
         loop._STATE_SECONDS = 0.05  # states are written often enough to be met by a kill
         if operation is None and count is None:
             interruption.watch("tool")
@@ -298,6 +299,23 @@ def _carry_out(case: Case, space: Path, log: Path, operation: int | None, count:
         sys.stderr.flush()
     finally:
         os._exit(code)
+
+
+def _shrink() -> None:
+    """Sizes that suit pictures of 28 pixels in the published commands."""
+    from dataclasses import replace
+
+    from ultrafield.config import HashGridConfig, preset
+    from ultrafield.published import options, segment
+
+    paper = preset("paper")
+    grid = HashGridConfig(4, 2, 12, 8, 64)
+    geometry = replace(paper.geometry, grid=grid, occupancy_resolution=32, max_samples_per_ray=64)
+    features = replace(paper.features, grid=HashGridConfig(3, 2, 10, 8, 16), hidden=16)
+    small = replace(paper, geometry=geometry, features=features)
+    options.preset = lambda name: small
+    options.FEATURE_CHANNELS = 16
+    segment.OUTLIER_RADIUS = 0.2
 
 
 def _main(case: Case) -> Callable[[Sequence[str]], int]:

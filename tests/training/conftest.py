@@ -75,7 +75,13 @@ def states_every(monkeypatch):
     """A function that has training states written every so many steps, however quickly they follow each other."""
 
     def set_steps(steps: int) -> None:
-        monkeypatch.setattr(loop, "_STATE_EVERY", steps)
-        monkeypatch.setattr(loop, "_STATE_SECONDS", 0.0)
+        class Clock(loop._StateClock):
+            calls = 0
+
+            def due(self) -> bool:
+                self.calls += 1
+                return self.calls % steps == 0
+
+        monkeypatch.setattr(loop, "_StateClock", Clock)
 
     return set_steps

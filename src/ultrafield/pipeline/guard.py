@@ -50,8 +50,6 @@ def guarded(program: str, action: Callable[[], None]) -> int:
             raise
         text, code = _explain(error)
         line = f"error: {text}"
-        if isinstance(error, OSError):
-            _discard_output()  # it may be what the error is about
     with suppress(OSError):
         print(f"{program}: {line}", file=sys.stderr)
     return code

@@ -66,7 +66,8 @@ def _train(options: PublishedOptions) -> None:
         report.note(line)
     run = RunFolder(result_folder(options))
     run.claim(Path(options.root_dir), takeover=True)
-    with run.owned():
+    writes = not (options.val_only and checkpoint is not None and options.no_save_test)
+    with run.owned() if writes else nullcontext():
         _train_and_validate(options, scene, data, checkpoint, report)
 
 

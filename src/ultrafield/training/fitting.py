@@ -92,6 +92,7 @@ def fit_geometry(
     config: Config,
     *,
     device: str | torch.device = "cpu",
+    out: Path | None = None,
     initial: RadianceField | None = None,
     progress: bool = True,
 ) -> RadianceField:
@@ -101,6 +102,7 @@ def fit_geometry(
         scene: Pictures and cameras; masks only for depth smoothness.
         config: `config.geometry` and the seed.
         device: Where to train, as `resolve_device` takes it.
+        out: Run folder for log.jsonl and the state from which an interrupted training continues.
         initial: Field to start from, of the same sizes; a random one if None.
         progress: Whether to show a progress bar.
 
@@ -112,7 +114,7 @@ def fit_geometry(
         TrainingError: A loss or a parameter is not finite, or the field became empty.
         RunError: `initial` has other sizes.
     """
-    return _fit_geometry(scene, config, resolve_device(device), initial, Journal(progress=progress))
+    return _fit_geometry(scene, config, resolve_device(device), initial, _journal(scene, out, progress=progress))
 
 
 def fit_features(
@@ -121,6 +123,7 @@ def fit_features(
     config: Config,
     *,
     device: str | torch.device = "cpu",
+    out: Path | None = None,
     initial: FeatureField | None = None,
     progress: bool = True,
 ) -> FeatureField:
@@ -132,6 +135,7 @@ def fit_features(
             masks.
         config: `config.features` and the seed.
         device: Where to train, as `resolve_device` takes it; that of `geometry`.
+        out: Run folder for log.jsonl and the state from which an interrupted training continues.
         initial: Field to start from, of the same sizes; a random one if None.
         progress: Whether to show progress bars.
 
@@ -143,7 +147,9 @@ def fit_features(
         TrainingError: A loss or a parameter is not finite.
         RunError: `initial` has other sizes.
     """
-    return _fit_features(geometry, scene, config, resolve_device(device), initial, Journal(progress=progress))
+    return _fit_features(
+        geometry, scene, config, resolve_device(device), initial, _journal(scene, out, progress=progress)
+    )
 
 
 def _fit_geometry(
@@ -196,6 +202,10 @@ def _fit_features(
         trainer, first = begin(make, steps, journal)
         run_steps(trainer, first, steps, journal)
     return trainer.field
+
+
+def _journal(scene: Scene, out: Path | None, *, progress: bool) -> Journal:
+    return Journal(out, "" if out is None else digest_scene(scene), progress=progress)
 
 
 def _prepare(out: Path, *, resume: bool) -> None:

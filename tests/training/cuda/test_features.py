@@ -146,7 +146,7 @@ def test_a_step_reports_its_losses_and_a_state_goes_on(trainers):
     assert (there.table_grad == 0).all()  # spent by the optimiser
     state = copy.deepcopy(there.state(1))
     one = {name: float(value) for name, value in there.step(1).items()}
-    assert there.restore(state) == 1
+    there.restore(state)
     other = {name: float(value) for name, value in there.step(1).items()}
     # Atomic additions come in any order on a GPU.
     assert one == pytest.approx(other, rel=1e-3, abs=1e-6)

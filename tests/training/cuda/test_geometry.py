@@ -207,7 +207,7 @@ def test_steps_train_and_a_state_goes_on(trainer, balls, config):
     assert (trainer.table_grad == 0).all()  # spent by the optimiser
     state = trainer.state(1)
     again = DeviceGeometryTrainer(balls, replace(config, geometry=trainer.settings), trainer.device)
-    assert again.restore(state) == 1
+    again.restore(state)
     one, other = ({name: float(value) for name, value in this.step(1).items()} for this in (trainer, again))
     # Atomic additions come in any order on a GPU.
     assert one == pytest.approx(other, rel=1e-3, abs=1e-7)
