@@ -82,7 +82,7 @@ def test_a_folding_polynomial_has_no_rays_beyond_the_fold() -> None:
 
 
 @pytest.mark.parametrize("lens", [Lens.OPENCV, Lens.FISHEYE, Lens.BROWN])
-@pytest.mark.parametrize("parameter", [9e8, -9e8])
+@pytest.mark.parametrize("parameter", [9e8, -9e8, 1e-320, 1e-12])
 def test_lenses_beyond_all_measure_give_exact_rays_or_none(lens: Lens, parameter: float) -> None:
     cameras = replace(camera(), lenses=[lens], distortion=[[parameter] * 8])
     directions = pixel_directions(cameras, 0).reshape(-1, 3)

@@ -164,6 +164,17 @@ def test_half_extent_may_be_given() -> None:
             "masks: view_001: expected 16x12 pixels as for view_000, got 8x6 pixels",
         ),
         ({"background": [255, 255, 255]}, "background: expected three numbers in [0, 1]"),
+        ({"background": "white"}, "background: expected an array of numbers, got <U5"),
+        ({"background": [None, 0, 1]}, "background: expected three numbers in [0, 1]"),
+        ({"background": [10**400, 0, 1]}, "background: expected an array of numbers"),
+        ({"images": [None] * 6}, "images: view_000: expected shape [H, W, 3] or [H, W, 4], got []"),
+        ({"images": ["a.png"] * 6}, "images: view_000: expected shape [H, W, 3] or [H, W, 4], got []"),
+        ({"images": pictures() * np.nan}, "images: view_000: expected floats in [0, 1], got values from nan to nan"),
+        (
+            {"masks": ["a.png"] * 6},
+            "masks: view_000: expected bool [M, H, W] or an id map [H, W] of integers, got <U5 []",
+        ),
+        ({"half_extent": 1e300}, "half_extent: expected at most 32768, got 1e+300"),
     ],
 )
 def test_bad_arrays_are_named(changes: dict[str, Any], error: str) -> None:

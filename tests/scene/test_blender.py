@@ -71,6 +71,16 @@ def test_validation_pictures_may_all_be_missing_with_consent(make_blender: Make)
     assert set(load_scene(root, allow_missing=True, warn=lambda _: None).splits) == {"train"}
 
 
+def test_a_test_file_without_any_picture_is_ignored(make_blender: Make) -> None:
+    root, warnings = make_blender(splits={"train": 2, "test": 3}), []
+    for file in (root / "test").iterdir():
+        file.unlink()
+    assert set(load_scene(root, warn=warnings.append).splits) == {"train"}
+    file = root / "transforms_test.json"
+    assert warnings == [f"{file}: none of the 3 images that it lists exists; it is ignored"]
+    assert load_ground_truth(load_scene(root, warn=lambda _: None), "val") is None
+
+
 def test_rotated_views_need_no_pictures(make_blender: Make) -> None:
     root = make_blender(size=(6, 10), splits={"train": 2, "val_rotate": 2})
     for file in (root / "val_rotate").iterdir():

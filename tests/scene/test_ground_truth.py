@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -171,6 +172,91 @@ def test_broken_exact_file(root: Path) -> None:
     file.write_bytes(b"no archive")
     with pytest.raises(SceneError, match=re.escape(f"{file}: cannot be read")):
         load_ground_truth(load_scene(root), "val")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"depth": np.full((3, 4, 4), np.nan)}, "'depth' holds numbers that are negative, not finite or beyond 1e+12"),
+        ({"depth": np.full((3, 4, 4), -1.0)}, "'depth' holds numbers that are negative"),
+        ({"depth": np.full((3, 4, 4), 1e300)}, "'depth' holds numbers that are negative"),
+        ({"depth": np.full((3, 4, 4), "far")}, "expected 'depth' of numbers, found <U3"),
+        ({"depth": np.ones((3, 4, 4), complex)}, "expected 'depth' of numbers, found complex128"),
+        ({"part": np.ones((3, 4, 4))}, "expected 'part' of integers, found float64"),
+        ({"part": np.ones((3, 4, 4), bool)}, "expected 'part' of integers, found bool"),
+        ({"object": np.ones((3, 0, 4), int)}, "expected 'object' of shape (3, H, W)"),
+        (
+            {"object": np.int64(3)},
+            "expected 'object' of shape (3, H, W) for the frames of transforms_val.json, found ()",
+        ),
+    ],
+)
+def test_exact_arrays_of_other_kinds(root: Path, arrays: dict[str, np.ndarray], message: str) -> None:
+    write_npz(root / "exact/val.npz", **arrays)
+    with pytest.raises(SceneError, match=re.escape(f"{root}/exact/val.npz: {message}")):
+        load_ground_truth(load_scene(root), "val")
+
+
+@pytest.mark.parametrize("value", [-1, 1 << 31, 1 << 62])
+def test_ids_out_of_range(root: Path, value: int) -> None:
+    ids = np.full((3, 4, 4), value)
+    write_npz(root / "exact/val_rotate.npz", part=ids, object=ids)
+    with pytest.raises(SceneError, match=re.escape(f"{root}: val_rotate: expected ids from 0 to 2147483647, found")):
+        load_ground_truth(load_scene(root), "val_rotate")
+
+
+def test_ids_of_another_aspect_ratio(root: Path) -> None:
+    write_ids(root, "val", 3, size=(4, 8))
+    message = f"{root}: val: expected part ids of the aspect ratio of the pictures (8x8 pixels), found 8x4 pixels"
+    with pytest.raises(SceneError, match=re.escape(message)):
+        load_ground_truth(load_scene(root), "val")
+
+
+def test_id_pictures_of_floats(root: Path) -> None:
+    file = root / "gt_seg/val/r_0_seg_objects.tif"
+    cv2.imwrite(str(file), np.full((4, 4), np.nan, np.float32))
+    with pytest.raises(SceneError, match=re.escape(f"{file}: expected integers, found float32")):
+        load_ground_truth(load_scene(root), "val")
+
+
+def test_depth_of_16_bits(root: Path) -> None:
+    for index in range(3):
+        write_image(root / f"val_depth/r_{index}_depth.png", np.full((4, 4), 999, np.uint16))
+    with pytest.raises(SceneError, match=re.escape(f"{root}/val_depth/r_0_depth.png: expected depth of 8 bits, found")):
+        load_ground_truth(load_scene(root), "val")
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "link", "text"])
+def test_id_pictures_that_are_none(root: Path, kind: str) -> None:
+    files = [root / f"gt_seg/val/r_{index}_seg_objects.tif" for index in range(3)]
+    for file in files:
+        file.unlink()
+        if kind == "folder":
+            file.mkdir()
+        elif kind == "fifo":
+            os.mkfifo(file)
+        elif kind == "link":
+            file.symlink_to("nowhere")
+        else:
+            file.write_text("ids")
+    with pytest.raises(SceneError, match=re.escape(f"{files[0]}: ")):
+        load_ground_truth(load_scene(root), "val")
+
+
+def test_a_listing_that_changed_since(root: Path, edit: Callable) -> None:
+    write_npz(root / "exact/val.npz", depth=np.ones((3, 4, 4)))
+    scene = load_scene(root)
+    edit(root / "transforms_val.json", lambda values: values["frames"][1].update(file_path="val/new"))
+    with pytest.raises(SceneError, match=re.escape("transforms_val.json: lists no view 'r_1' any more")):
+        load_ground_truth(scene, "val")
+
+
+def test_depth_of_8_bits_where_the_box_was_moved(root: Path) -> None:
+    for index in range(3):
+        write_image(root / f"val_depth/r_{index}_depth.png", np.full((4, 4), 128, np.uint8))
+    plain, moved = (load_scene(root, recentre=choice) for choice in (False, True))
+    depths = [load_ground_truth(scene, "val").depth * scene.to_user.scale for scene in (plain, moved)]
+    np.testing.assert_allclose(depths[1], depths[0], rtol=1e-5)
 
 
 def test_both_depths_of_pickplace_agree(pickplace: Path, make_blender: Make) -> None:

@@ -43,6 +43,8 @@ def scene(**changes: Any) -> Scene:
         ({"image": np.zeros((6, 8), np.uint8)}, "view 'a': image: expected shape [*, *, 3], got [6, 8]"),
         ({"alpha": np.zeros((3, 4), np.uint8)}, "view 'a': image and alpha must have one size, got 8x6 pixels and 4x3"),
         ({"alpha": np.zeros((6, 8), bool)}, "view 'a': alpha: expected uint8, got bool"),
+        ({"valid": np.zeros((3, 4), bool)}, "view 'a': image and valid must have one size, got 8x6 pixels and 4x3"),
+        ({"valid": np.zeros((6, 8), np.uint8)}, "view 'a': valid: expected bool, got uint8"),
     ],
 )
 def test_views_refuse(changes: dict[str, Any], error: str) -> None:
@@ -65,6 +67,8 @@ def test_splits_refuse() -> None:
         ({"splits": {}}, "splits: expected training views under 'train'"),
         ({"half_extent": 0.0}, "half_extent: expected a positive number, got 0"),
         ({"near": float("nan")}, "near: expected a positive number, got nan"),
+        ({"half_extent": 1e300}, "half_extent: expected at most 32768, got 1e+300"),
+        ({"background": "white"}, "background: expected an array of numbers, got <U5"),
         ({"background": [0.5, 0.5]}, "background: expected shape [3], got [2]"),
         ({"background": [255, 255, 255]}, "background: expected a colour in [0, 1]"),
     ],

@@ -71,6 +71,6 @@ def _distorted(flat: np.ndarray, distortion: np.ndarray) -> tuple[np.ndarray, tu
 def _fold(distortion: np.ndarray) -> float:
     """The radius up to which r · d(r) grows; infinite if it always does."""
     k1, k2, _, _, k3, k4 = distortion[:6]
-    roots = np.roots([9 * k4, 7 * k3, 5 * k2, 3 * k1, 1.0])  # of its derivative, in r²
-    real = roots.real[(np.abs(roots.imag) < 1e-9 * np.abs(roots)) & (roots.real > 0)]
-    return float(np.sqrt(real.min())) if len(real) else float("inf")
+    roots = np.roots([1.0, 3 * k1, 5 * k2, 7 * k3, 9 * k4])  # of its derivative, in 1 / r²
+    real = roots.real[(np.abs(roots.imag) <= 1e-9 * np.abs(roots)) & (roots.real > 0)]
+    return float(1.0 / np.sqrt(real.max())) if len(real) else float("inf")

@@ -14,7 +14,7 @@ from ..errors import check_shape
 from .similarity import ORTHONORMAL, Similarity, as_floats, rotation_deviation
 
 FARTHEST = 1e12  # of a camera from the origin: where float64 resolves 0.1 mm if the unit is the metre
-_LARGEST = 1e9  # of what describes a lens
+_LARGEST = 1e12  # of what describes a lens
 _LARGEST_SIZE = 1 << 20  # of a picture's edge
 OPENGL_AXES = np.array([1.0, -1.0, -1.0, 1.0])  # factors on the columns of a pose from OpenGL's axes to OpenCV's
 

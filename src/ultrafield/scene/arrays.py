@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..cameras import Cameras, Similarity
 from ..cameras.pixels import resize_nearest
+from ..cameras.similarity import as_floats
 from ..masks import MaskSet, build_mask_set
 from ..masks.read import same_aspect, size_text
 from ..reading import PixelSize
@@ -166,7 +167,7 @@ def _background(background: ArrayLike | None, *, transparent: bool) -> Color | N
     """The colour behind transparent pixels; None for a capture."""
     if background is None:
         return _WHITE if transparent else None
-    values = np.asarray(background, np.float64)
+    values = as_floats("background", background)
     if values.shape != (3,) or not ((values >= 0) & (values <= 1)).all():
         raise ValueError(f"background: expected three numbers in [0, 1], got {np.asarray(background).tolist()}")
     red, green, blue = values.tolist()

@@ -15,13 +15,14 @@ from .frames import Listing, Warn, poses, print_warning
 from .images import Color
 from .layout import LAYOUTS, detect_layout, scene_root
 from .nerfstudio import list_nerfstudio
+from .normalize import LARGEST_HALF_EXTENT
 from .partnet import list_partnet
 from .scene import Scene
 from .splits import check_hold_out
 from .view import Split
 from .views import LoadedView, ViewOptions, read_views
 
-_HALF_EXTENT = (1e-3, 0.5 * 2**16)  # smallest and largest: 17 nested boxes
+_SMALLEST_HALF_EXTENT = 1e-3  # normalised units; cameras are about one away
 _WHITE: Color = (1.0, 1.0, 1.0)
 
 
@@ -103,8 +104,8 @@ def _check_options(downsample: float, width: int | None, hold_out: int | None, h
     check_hold_out(hold_out)
     if half_extent is not None and not 0.0 < half_extent < float("inf"):
         raise ConfigError(f"expected a positive number, got {half_extent:g}", setting="half_extent")
-    if half_extent is not None and not _HALF_EXTENT[0] <= half_extent <= _HALF_EXTENT[1]:
-        least, most = _HALF_EXTENT
+    least, most = _SMALLEST_HALF_EXTENT, LARGEST_HALF_EXTENT
+    if half_extent is not None and not least <= half_extent <= most:
         raise ConfigError(f"expected a number from {least:g} to {most:g}, got {half_extent:g}", setting="half_extent")
 
 

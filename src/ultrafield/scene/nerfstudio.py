@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import SceneError
 from ..reading import read_json
 from .frames import Frame, Listing, Warn, parse_pose, poses, warn_about_axes
-from .normalize import CAPTURE_NEAR, capture_half_extent, capture_similarity
+from .normalize import CAPTURE_NEAR, LARGEST_HALF_EXTENT, capture_half_extent, capture_similarity
 from .optics import parse_optics
 from .outliers import usual_views
 from .pictures import PictureFinder, mask_names, pure_path, view_names
@@ -56,6 +56,8 @@ def list_nerfstudio(root: Path, *, hold_out: int | None, allow_missing: bool | N
     c2w = poses(usual_views(present, source, warn))
     to_normalised = capture_similarity(c2w, str(source))
     half_extent = capture_half_extent(to_normalised, c2w, aabb_scale=box, position_scale=position_scale)
+    if half_extent > LARGEST_HALF_EXTENT:
+        raise SceneError(f"{source}: 'aabb_scale' makes a box {half_extent:g} times as large as the cameras' distance")
     return Listing("nerfstudio", splits, to_normalised, None, half_extent, CAPTURE_NEAR)
 
 

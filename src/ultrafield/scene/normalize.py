@@ -12,6 +12,7 @@ from ..errors import SceneError
 PUBLISHED_RADIUS = 1.5
 OBJECT_NEAR = 0.01  # where rays begin in a bounded scene, normalised units
 CAPTURE_NEAR = 0.05  # the same in a capture: of the mean distance between the cameras and their focus
+LARGEST_HALF_EXTENT = 0.5 * 2**16  # 17 nested boxes
 DEFAULT_HALF_EXTENT = 8.0  # of a capture that does not say how large its surroundings are
 _MARGIN = 1.25  # of pictures around a bounded object
 _NGP_SCALE = 0.33  # instant-ngp multiplies positions by this, and its box is aabb_scale wide

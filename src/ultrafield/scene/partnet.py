@@ -93,7 +93,8 @@ def _read_frame(folder: Path) -> Frame:
 
 def _read_meta(file: Path) -> tuple[float, float, float, float]:
     """The two angles, the unused third and the radius."""
-    words = read_bytes(file, most=_META_BYTES).decode("utf-8", "replace").split()
+    data = read_bytes(file)
+    words = data.decode("utf-8", "replace").split() if len(data) <= _META_BYTES else []
     values = [value for word in words if (value := as_float(word)) is not None]
     if not words or len(values) < len(words):
         raise SceneError(f"{file}: expected four numbers (three angles in degrees, the radius)")

@@ -70,8 +70,8 @@ def without_ending(name: str) -> str:
 def view_names(listed: Sequence[str], source: Path) -> list[str]:
     """View names for listed pictures: their stems.
 
-    Where stems collide, all names are paths with _ for /; those that still collide get their ending (`a_png`, `a_jpg`)
-    and, last, a number (`a_b_png`, `a_b_png_2`, in the order of the paths).
+    Where stems of different folders collide, all names are paths with _ for /. Names that collide get their ending
+    (`a_png`, `a_jpg`) and, if that is not enough, a number (`a_b_png`, `a_b_png_2`, in the order of the paths).
 
     Raises:
         SceneError: Two frames list the same picture.
@@ -79,7 +79,7 @@ def view_names(listed: Sequence[str], source: Path) -> list[str]:
     paths = [pure_path(text) for text in listed]
     _check_listed_once(paths, listed, source)
     names = [without_ending(path.name) for path in paths]
-    if len(set(names)) < len(names):
+    if len(set(names)) < len({(path.parent, name) for path, name in zip(paths, names, strict=True)}):
         names = ["_".join([*_folders(path), name]) for path, name in zip(paths, names, strict=True)]
     collide = {name for name, times in Counter(names).items() if times > 1}
     for index, path in enumerate(paths):

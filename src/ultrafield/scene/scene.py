@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..cameras import Cameras, Similarity
+from ..cameras.similarity import as_floats
 from ..errors import check_shape
 from ..masks import MaskSet
 from .arrays import scene_parts
+from .normalize import LARGEST_HALF_EXTENT
 from .preview import preview_html
 from .view import Split
 
@@ -54,8 +56,10 @@ class Scene:
         for name in ("half_extent", "near"):
             if not 0.0 < getattr(self, name) < float("inf"):
                 raise ValueError(f"{name}: expected a positive number, got {getattr(self, name):g}")
+        if self.half_extent > LARGEST_HALF_EXTENT:
+            raise ValueError(f"half_extent: expected at most {LARGEST_HALF_EXTENT:g}, got {self.half_extent:g}")
         if self.background is not None:
-            background = np.asarray(self.background, np.float32)
+            background = as_floats("background", self.background).astype(np.float32)
             check_shape("background", background, (3,))
             if not ((background >= 0) & (background <= 1)).all():
                 raise ValueError(f"background: expected a colour in [0, 1], got {background.tolist()}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ..budget import memory, pixel_limit
 from ..errors import ConfigError, SceneError
-from ..masks import MaskSet
+from ..masks import MaskSet, build_mask_set
 from ..masks.read import find_masks, read_masks, same_aspect, size_text
 from ..parallel import in_threads, workers_for
 from ..progress import progress_bar
@@ -212,5 +212,15 @@ def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, Pixe
         raise SceneError(f"{frame.file}: changed while it was read")
     masks = read_masks(options.mask_root, task.mask_split, frame.name, (size[1], size[0]))
     valid = None if frame.valid_file is None else read_valid(frame.valid_file, native, size)
+    if masks is not None and valid is not None:
+        masks = _without_ignored(masks, valid)
     view = make_view(frame.name, picture, masks, size, options.behind, file=frame.file, valid=valid)
     return LoadedView(view, native, size, transparent=picture.shape[2] == 4)
+
+
+def _without_ignored(masks: MaskSet, valid: np.ndarray) -> MaskSet:
+    """Masks without the pixels that are to be ignored, and without those that have no others; containment stays."""
+    stack = masks.masks() & valid
+    kept = stack.any(axis=(1, 2))
+    inside, same = (matrix[np.ix_(kept, kept)] for matrix in (masks.inside, masks.same))
+    return replace(build_mask_set(stack[kept]), inside=inside, same=same)
