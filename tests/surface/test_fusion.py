@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from toy_scene import BOXES, COLORS, SIZE, TO_USER, Toy, cast
 
-from ultrafield.cameras import RenderedView
+from ultrafield.cameras import RenderedView, project
 from ultrafield.config import SegmentConfig
 from ultrafield.errors import RunError
 from ultrafield.surface import Surface, surface_from_field, surface_from_views
@@ -118,6 +118,16 @@ def test_a_view_that_sees_nothing_is_fine(toy: Toy) -> None:
     assert not surface.seen_from(0).any()
 
 
+def test_ignored_pixels_show_nothing(toy: Toy, toy_surface: Surface) -> None:
+    used = [None, np.zeros(toy.views[1].depth.shape, bool), *[None] * (len(toy.views) - 2)]
+    used[1][:, :20] = True
+    found = surface_from_views(toy.views, toy.cameras, to_user=TO_USER, config=SegmentConfig(), valid=used)
+    assert len(found) > 2000
+    pixels, _ = project(toy.cameras, 1, found.points[found.seen_from(1)])
+    assert (pixels[:, 0] < 21).all()
+    assert toy_surface.seen_from(1).sum() > 1.5 * found.seen_from(1).sum()
+
+
 def test_floaters_that_others_see_through_go(toy: Toy) -> None:
     depth = toy.views[4].depth.copy()
     depth[20:28, 20:28] = 0.9  # a patch in the air above the boxes
@@ -161,7 +171,7 @@ def test_contradicting_views_are_an_error(toy: Toy) -> None:
 
 
 def test_numbers_that_differ_are_refused(toy: Toy) -> None:
-    with pytest.raises(ValueError, match="views: got 9 for 10 cameras and 9 images"):
+    with pytest.raises(ValueError, match="views: got 9 for 10 cameras, 9 images and 9 valid"):
         fused(toy, toy.views[1:])
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -24,6 +26,19 @@ def test_one_picture_at_a_time(balls):
     pool = pixel_pool(balls, torch.device("cpu"))
     views, _ = pool.locate(pool.draw(100, torch.Generator().manual_seed(0), same_image=True))
     assert len(views.unique()) == 1
+
+
+def test_ignored_pixels_are_never_drawn(balls):
+    views = list(balls.train.views)
+    used = np.zeros(views[3].shape, bool)
+    used[5:9, 2:4] = True
+    views[3] = replace(views[3], valid=used)
+    scene = replace(balls, splits={"train": replace(balls.train, views=tuple(views))})
+    pool = pixel_pool(scene, torch.device("cpu"))
+    where, inner = pool.locate(pool.draw(4000, torch.Generator().manual_seed(0)))
+    assert used.reshape(-1)[inner[where == 3].numpy()].all()
+    assert len(where.unique()) == 8
+    assert len(pool.valid) == len(pool.colors) - used.size + used.sum()
 
 
 def test_drawn_pixels_carry_their_masks(balls):

@@ -114,9 +114,13 @@ def _surface(job: Job) -> Surface:
 
     scene = job.scene
     views = Stored(job.run.read_render, "train", tuple(view.name for view in scene.train))
-    pictures = [view.image for view in scene.train]
     return surface_from_views(
-        views, scene.train.normalised_cameras, to_user=scene.to_user, config=job.config.segment, images=pictures
+        views,
+        scene.train.normalised_cameras,
+        to_user=scene.to_user,
+        config=job.config.segment,
+        images=[view.image for view in scene.train],
+        valid=[view.valid for view in scene.train],
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..cameras import Cameras, RenderedView, Similarity
+from ..cameras.pixels import resize_nearest
 from ..config import SegmentConfig
 from ..errors import RunError
 from ..parallel import in_threads, workers_for
@@ -37,7 +38,10 @@ def surface_from_field(geometry: RadianceField, scene: Scene, config: SegmentCon
 
     config, train = config or SegmentConfig(), scene.train
     rendered = render_views(geometry, train.normalised_cameras, range(len(train)))
-    maps = [_depth_map(picture, view.image, config.min_opacity) for picture, view in zip(rendered, train, strict=True)]
+    maps = [
+        _depth_map(picture, view.image, view.valid, config.min_opacity)
+        for picture, view in zip(rendered, train, strict=True)
+    ]
     return _fused(maps, train.normalised_cameras, scene.to_user, config)
 
 
@@ -48,6 +52,7 @@ def surface_from_views(
     to_user: Similarity,
     config: SegmentConfig,
     images: Sequence[np.ndarray | None] | None = None,
+    valid: Sequence[np.ndarray | None] | None = None,
 ) -> Surface:
     """Fuse the depth maps of many views into voxel-thinned points.
 
@@ -60,27 +65,33 @@ def surface_from_views(
         to_user: From the normalised to the user's frame; the surface keeps it.
         config: Settings (`voxel`, `min_opacity`).
         images: Photographs [H, W, 3] uint8 that colour the points; the rendered colour where there is none.
+        valid: Pixels [H, W] bool that show the surface, `View.valid`; None for all.
 
     Returns:
         The surface, its points in the lexicographic order of their voxels.
 
     Raises:
         RunError: The views show no surface.
-        ValueError: The numbers of views, cameras or images differ.
+        ValueError: The numbers of views, cameras, images or flags differ.
     """
     pictures = [None] * len(views) if images is None else images
-    if not len(views) == len(cameras) == len(pictures):
-        raise ValueError(f"views: got {len(views)} for {len(cameras)} cameras and {len(pictures)} images")
+    used = [None] * len(views) if valid is None else valid
+    if not len(views) == len(cameras) == len(pictures) == len(used):
+        raise ValueError(
+            f"views: got {len(views)} for {len(cameras)} cameras, {len(pictures)} images and {len(used)} valid"
+        )
     maps = in_threads(
-        lambda index: _depth_map(views[index], pictures[index], config.min_opacity),
+        lambda index: _depth_map(views[index], pictures[index], used[index], config.min_opacity),
         range(len(views)),
         workers=workers_for(0),
     )
     return _fused(list(maps), cameras, to_user, config)
 
 
-def _depth_map(view: RenderedView, image: np.ndarray | None, min_opacity: float) -> DepthMap:
+def _depth_map(view: RenderedView, image: np.ndarray | None, valid: np.ndarray | None, min_opacity: float) -> DepthMap:
     seen = np.isfinite(view.depth) & (view.depth > 0) & (view.opacity >= min_opacity)
+    if valid is not None:
+        seen &= resize_nearest(valid, view.depth.shape)
     depth = np.where(seen, view.depth, np.float32(0)).astype(np.float32)
     if image is None:
         return DepthMap(depth, np.rint(np.clip(view.color, 0.0, 1.0) * 255.0).astype(np.uint8))

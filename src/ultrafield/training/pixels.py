@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import SceneError
 from ..field.rays import RayTable, ray_table
-from ..scene import Scene
+from ..scene import Scene, Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class PixelPool:
         colors: [P, 3] uint8, view by view, row-major.
         alpha: Coverage [P] uint8, 255 in pictures without transparency; None if no picture has any.
         starts: First pixel of each view, and P [V + 1], int64.
-        valid: Sorted pool indices of the pixels that have a viewing ray [Q], int64; None if all have one.
+        valid: Sorted pool indices of the pixels that have a viewing ray and are to be used [Q], int64; None for all.
     """
 
     rays: RayTable
@@ -105,17 +105,20 @@ def pixel_pool(scene: Scene, device: torch.device) -> PixelPool:
         torch.from_numpy(np.concatenate(images)).to(device),
         alpha,
         torch.from_numpy(starts).to(device),
-        _valid_pixels(rays, starts),
+        _valid_pixels(rays, starts, scene.train),
     )
 
 
-def _valid_pixels(rays: RayTable, starts: np.ndarray) -> Tensor | None:
-    """Pool indices of the pixels that have a viewing ray; None if all have one."""
+def _valid_pixels(rays: RayTable, starts: np.ndarray, split: Split) -> Tensor | None:
+    """Pool indices of the pixels that have a viewing ray and that their view does not exclude; None for all pixels."""
     finite = rays.directions.isfinite().all(-1)
-    if bool(finite.all()):
+    if bool(finite.all()) and all(view.valid is None for view in split):
         return None
     parts = []
     for view, first in enumerate(rays.starts.tolist()):
-        size = int(starts[view + 1] - starts[view])
-        parts.append(finite[first : first + size].nonzero()[:, 0] + int(starts[view]))
+        size, used = int(starts[view + 1] - starts[view]), split.views[view].valid
+        valid = finite[first : first + size]
+        if used is not None:
+            valid = valid & torch.from_numpy(used.reshape(-1)).to(valid.device)
+        parts.append(valid.nonzero()[:, 0] + int(starts[view]))
     return torch.cat(parts)
