@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from ..budget import memory, pixel_limit
 from ..errors import ConfigError, SceneError
-from ..masks import MaskSet, build_mask_set
+from ..masks import MaskSet
 from ..masks.read import find_masks, read_masks, same_aspect, size_text
 from ..parallel import in_threads, workers_for
 from ..progress import progress_bar
@@ -220,7 +220,10 @@ def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, Pixe
 
 def _without_ignored(masks: MaskSet, valid: np.ndarray) -> MaskSet:
     """Masks without the pixels that are to be ignored, and without those that have no others; containment stays."""
-    stack = masks.masks() & valid
-    kept = stack.any(axis=(1, 2))
+    areas = np.array([np.count_nonzero(masks.mask(index) & valid) for index in range(len(masks))], np.int64)
+    kept = np.flatnonzero(areas)
+    bits = np.zeros((*masks.shape, -(-len(kept) // 64)), np.uint64)
+    for place, index in enumerate(kept.tolist()):
+        bits[:, :, place // 64] |= (masks.mask(index) & valid).astype(np.uint64) << np.uint64(place % 64)
     inside, same = (matrix[np.ix_(kept, kept)] for matrix in (masks.inside, masks.same))
-    return replace(build_mask_set(stack[kept]), inside=inside, same=same)
+    return MaskSet(bits, areas[kept], inside, same)
