@@ -53,3 +53,9 @@ def pickplace() -> Path:
 def fox() -> Path:
     """A real capture with lens distortion and missing pictures (read only)."""
     return _data("fox")
+
+
+@pytest.fixture(scope="session")
+def glb() -> Path:
+    """Textured models from a public package (read only)."""
+    return _data("glb")

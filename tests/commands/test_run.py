@@ -12,9 +12,9 @@ import pytest
 
 from ultrafield import cli
 from ultrafield.config import Config
-from ultrafield.export.ply import read_ply
 from ultrafield.io import write_image
 from ultrafield.masks import read_masks, write_masks
+from ultrafield.models import read_vertices
 from ultrafield.pipeline.console import Report
 from ultrafield.pipeline.evaluate import evaluate
 from ultrafield.pipeline.folder import RunFolder
@@ -78,7 +78,7 @@ def test_pictures_of_the_automatic_levels(tiny_run: Path) -> None:
 
 
 def test_points_are_in_the_users_frame(tiny_run: Path, tiny_scene: Path) -> None:
-    vertices = read_ply(tiny_run / "points.ply").columns
+    vertices = read_vertices(tiny_run / "points.ply").rows
     points = np.stack([vertices[name] for name in "xyz"], axis=1)
     np.testing.assert_array_equal(points, RunFolder(tiny_run).read_surface().points_user.astype(points.dtype))
     frame = json.loads((tiny_scene / "transforms_train.json").read_text())["frames"][0]

@@ -11,15 +11,15 @@ import trimesh
 
 from ultrafield.cameras import Similarity
 from ultrafield.export import write_points
-from ultrafield.export.ply import read_ply
+from ultrafield.models import read_vertices
 from ultrafield.surface import Surface
 from ultrafield.ultrametric import Tree, cut
 
 
 def test_every_column_comes_back(tmp_path: Path, surface: Surface, tree: Tree) -> None:
     write_points(tmp_path / "points.ply", surface, tree, np.array([0.1, 0.9, 0.5], np.float32))
-    cloud = read_ply(tmp_path / "points.ply")
-    vertex = cloud.columns
+    cloud = read_vertices(tmp_path / "points.ply")
+    vertex = cloud.rows
     np.testing.assert_array_equal(np.stack([vertex[name] for name in "xyz"], 1), surface.points)
     np.testing.assert_array_equal(np.stack([vertex[name] for name in ("nx", "ny", "nz")], 1), surface.normals)
     np.testing.assert_array_equal(np.stack([vertex[name] for name in ("red", "green", "blue")], 1), surface.colors)
@@ -39,7 +39,7 @@ def test_every_column_comes_back(tmp_path: Path, surface: Surface, tree: Tree) -
 def test_large_coordinates_are_written_to_the_millimetre(tmp_path: Path, surface: Surface, tree: Tree) -> None:
     to_user = Similarity(2.0, np.diag([-1.0, -1.0, 1.0]), np.array([5e5, 4.6e6, 0.0]))
     write_points(tmp_path / "points.ply", replace(surface, to_user=to_user), tree, np.zeros(0, np.float32))
-    vertex = read_ply(tmp_path / "points.ply").columns
+    vertex = read_vertices(tmp_path / "points.ply").rows
     expected = to_user.translation + 2.0 * surface.points.astype(np.float64) * [-1, -1, 1]
     np.testing.assert_allclose(np.stack([vertex[name] for name in "xyz"], 1), expected, rtol=0, atol=1e-6)
     np.testing.assert_array_equal(np.stack([vertex[name] for name in ("nx", "ny")], 1), -surface.normals[:, :2])
@@ -47,7 +47,18 @@ def test_large_coordinates_are_written_to_the_millimetre(tmp_path: Path, surface
 
 def test_no_level_is_a_plain_cloud(tmp_path: Path, surface: Surface, tree: Tree) -> None:
     write_points(tmp_path / "points.ply", surface, tree, np.zeros(0, np.float32))
-    assert list(read_ply(tmp_path / "points.ply").columns) == ["x", "y", "z", "nx", "ny", "nz", "red", "green", "blue"]
+    names = read_vertices(tmp_path / "points.ply").rows.dtype.names
+    assert list(names or ()) == [
+        "x",
+        "y",
+        "z",
+        "nx",
+        "ny",
+        "nz",
+        "red",
+        "green",
+        "blue",
+    ]
 
 
 def test_trimesh_reads_the_same_points(tmp_path: Path, surface: Surface, tree: Tree) -> None:
@@ -62,7 +73,7 @@ def test_geographic_coordinates_keep_their_millimetres(tmp_path: Path, surface: 
     shifted = replace(surface, to_user=Similarity(1.0, np.eye(3), np.array([5e5, 4.6e6, 0.0])))
     write_points(tmp_path / "points.ply", shifted, tree, np.array([0.5], np.float32))
     assert vertex_data(trimesh.load(tmp_path / "points.ply"))["y"].dtype == np.float64
-    columns = read_ply(tmp_path / "points.ply").columns
+    columns = read_vertices(tmp_path / "points.ply").rows
     np.testing.assert_array_equal(np.stack([columns[name] for name in "xyz"], axis=1), shifted.points_user)
 
 

@@ -14,8 +14,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from ultrafield.errors import RunError
-from ultrafield.export.ply import read_ply
 from ultrafield.io import write_json, write_npy
+from ultrafield.models import read_vertices
 from ultrafield.pipeline.console import Report
 from ultrafield.published import segment as published_segment
 from ultrafield.published.segment import (
@@ -166,7 +166,7 @@ def test_the_command_writes_what_the_published_one_does(results: Path, capsys: p
     picture = read_image(out / "OUT" / "0" / "0.500.png")
     assert (picture[0] == 255).all()
     assert (picture[5, 5] != picture[5, 15]).any()
-    vertices = read_ply(out / "OUT.ply").columns
+    vertices = read_vertices(out / "OUT.ply").rows
     assert sorted(np.unique(vertices["segment"])) == [0, 1]
     assert np.abs(vertices["y"]).max() == pytest.approx(2 * (0.003 * 19 + 0.2), rel=1e-5)
     colors = np.stack([vertices[name] for name in ("red", "green", "blue")], axis=1)

@@ -400,7 +400,7 @@ def test_bad_meshes_are_named(toy: Toy, tmp_path: Path) -> None:
     with pytest.raises(SceneError, match=r"none.obj: no such file"):
         surface_from_mesh(tmp_path / "none.obj", cameras)
     (tmp_path / "bad.ply").write_text("hello")
-    with pytest.raises(SceneError, match=r"bad.ply: cannot be read as a mesh"):
+    with pytest.raises(SceneError, match=r"bad.ply: not readable as a 3D scene"):
         surface_from_mesh(tmp_path / "bad.ply", cameras)
     with pytest.raises(TypeError, match=r"mesh: expected trimesh.Trimesh, trimesh.Scene or a path, got int"):
         surface_from_mesh(3, cameras)

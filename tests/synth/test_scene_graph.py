@@ -166,7 +166,7 @@ def test_missing_file(tmp_path: Path) -> None:
         read_model(tmp_path / "nothing.glb")
 
 
-@pytest.mark.parametrize("name", ["broken.glb", "notes.txt"])
+@pytest.mark.parametrize("name", ["broken.glb", "broken.gltf", "broken.ply"])
 def test_unreadable_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"not a scene")
     with pytest.raises(SceneError, match=f"{name}: not readable as a 3D scene"):

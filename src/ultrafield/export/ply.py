@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -14,25 +12,9 @@ from ..io import atomic_write
 # The format's name of each type, as PLY's authors gave it (Turk, "The PLY Polygon File Format", 1994).
 _NAMES = {"i1": "char", "u1": "uchar", "i2": "short", "u2": "ushort"}
 _NAMES |= {"i4": "int", "u4": "uint", "f4": "float", "f8": "double"}
-_TYPES = {name: kind for kind, name in _NAMES.items()}
-_TYPES |= {"int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2"}
-_TYPES |= {"int32": "i4", "uint32": "u4", "float32": "f4", "float64": "f8"}
 
 _SPACING_SHARE = 1e-3  # largest rounding error of a coordinate, as a share of the distance between points
 _LARGEST_ERROR = 0.5e-3  # the same in user units: half a millimetre where they are metres
-
-
-@dataclass(frozen=True, eq=False)
-class PointCloud:
-    """Vertices of a PLY file.
-
-    Attributes:
-        columns: Array [N] of each vertex property, in the file's order.
-        comments: Comment lines of the header.
-    """
-
-    columns: dict[str, np.ndarray]
-    comments: tuple[str, ...]
 
 
 def coordinate_type(points: np.ndarray, spacing: float) -> np.dtype:
@@ -104,45 +86,3 @@ def _header_text(argument: str, text: str) -> str:
     if not text.isascii() or len(text.splitlines()) > 1:
         raise ValueError(f"{argument}: expected one line of ASCII, got {text!r}")
     return text
-
-
-def read_ply(path: str | Path) -> PointCloud:
-    """Read the vertices of a binary, little-endian PLY file; elements after them are ignored.
-
-    Raises:
-        ValueError: Another format, vertices that do not come first or have lists, or a file that ends early.
-    """
-    with Path(path).open("rb") as file:
-        kind, count, comments = _read_header(file, path)
-        rows = np.frombuffer(file.read(count * kind.itemsize), kind)
-    if len(rows) < count:
-        raise ValueError(f"{path}: expected {count} vertices, got {len(rows)}")
-    return PointCloud({name: rows[name] for name in kind.names or ()}, comments)
-
-
-def _read_header(file: BinaryIO, path: str | Path) -> tuple[np.dtype, int, tuple[str, ...]]:
-    """Type of a vertex, number of vertices and comments; the file then stands at the first vertex."""
-    if file.readline().strip() != b"ply":
-        raise ValueError(f"{path}: not a PLY file")
-    fields: list[tuple[str, str]] = []
-    comments, elements, count = [], [], 0
-    while (line := file.readline().decode("ascii", "replace").strip()) != "end_header":
-        match line.split():
-            case ["format", layout, *_] if layout != "binary_little_endian":
-                raise ValueError(f"{path}: expected format binary_little_endian, got {layout}")
-            case ["comment", *_]:
-                comments.append(line.removeprefix("comment").strip())
-            case ["element", name, number]:
-                elements.append(name)
-                count = int(number) if elements == ["vertex"] else count
-            case ["property", kind, name] if kind in _TYPES and elements:
-                fields += [(name, f"<{_TYPES[kind]}")] if elements == ["vertex"] else []
-            case ["property", *_] if elements[:1] == ["vertex"] and len(elements) > 1:
-                pass
-            case ["format" | "obj_info", *_]:
-                pass
-            case _:
-                raise ValueError(f"{path}: cannot read the header line {line!r}")
-    if elements[:1] != ["vertex"]:
-        raise ValueError(f"{path}: expected vertices as the first element, got {', '.join(elements) or 'none'}")
-    return np.dtype(fields), count, tuple(comments)

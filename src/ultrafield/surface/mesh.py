@@ -12,6 +12,7 @@ from ..cameras import Cameras
 from ..cameras.projection import pixel_indices, project
 from ..config import SegmentConfig
 from ..errors import SceneError
+from ..models import LARGEST, TexturePool, check_geometry, check_scene, load_model
 from ..parallel import in_threads, workers_for
 from .checks import check_cameras
 from .cloud import Cloud, cloud_surface, seen_among_discs
@@ -23,7 +24,7 @@ from .samples import focal_length
 from .surface import Surface
 
 if TYPE_CHECKING:
-    from trimesh import Trimesh
+    from trimesh import Scene, Trimesh
 
 _LEAST_POINTS = 2_000
 _PROBES = 1 << 14  # samples that tell how far away the mesh is
@@ -88,21 +89,32 @@ def read_mesh(mesh: Any) -> Trimesh:
     name = "mesh"
     if isinstance(mesh, str | Path):
         name = str(mesh)
-        if not Path(mesh).is_file():
-            raise SceneError(f"{name}: no such file")
-        try:
-            mesh = trimesh.load(mesh)
-        except Exception as error:  # trimesh's readers raise whatever their parsers do
-            raise SceneError(f"{name}: cannot be read as a mesh ({error})") from None
+        mesh = load_model(mesh)
     if isinstance(mesh, trimesh.Scene):
-        mesh = mesh.to_geometry() if len(mesh.geometry) == 1 else mesh.to_mesh()
+        mesh = _joined(mesh, name)
     if isinstance(mesh, trimesh.PointCloud):
         raise SceneError(f"{name}: has no triangles; take surface_from_points or surface_from_splats")
     if not isinstance(mesh, trimesh.Trimesh):
         raise TypeError(f"mesh: expected trimesh.Trimesh, trimesh.Scene or a path, got {type(mesh).__name__}")
-    if not (np.isfinite(mesh.vertices).all() and mesh.area > 0):
-        raise SceneError(f"{name}: expected triangles with an area and finite vertices")
+    check_mesh(mesh, name)
     return mesh
+
+
+def _joined(scene: Scene, name: str) -> Any:
+    """The geometry of a scene as one."""
+    check_scene(scene, name)
+    try:
+        return scene.to_geometry() if len(scene.geometry) == 1 else scene.to_mesh()
+    except Exception as failure:  # whatever trimesh raises for materials that it cannot join
+        raise SceneError(f"{name}: its meshes cannot be joined ({failure})") from None
+
+
+def check_mesh(mesh: Trimesh, name: str) -> None:
+    """Raise `SceneError` unless a mesh has an area, vertices that are finite, and colours that can be read."""
+    check_geometry(mesh, name, TexturePool())
+    vertices = np.asarray(mesh.vertices)
+    if not (len(mesh.faces) and np.abs(vertices).max(initial=0) <= LARGEST and mesh.area > 0):
+        raise SceneError(f"{name}: expected triangles with an area and vertices within {LARGEST:g} of the origin")
 
 
 def sample_mesh(mesh: Trimesh, count: int) -> Samples:
@@ -137,7 +149,7 @@ def sample_colors(mesh: Trimesh, samples: Samples) -> np.ndarray:
         return np.rint(np.einsum("nc,ncd->nd", samples.weights, colors)).astype(np.uint8)
     if kind == "texture" and visual.uv is not None:
         place = np.einsum("nc,ncd->nd", samples.weights, np.asarray(visual.uv)[corners])
-        colors = visual.material.to_color(place)
+        colors = visual.material.to_color(np.where(np.abs(place) <= 1e6, place, 0.0))
         if colors is not None:
             return np.broadcast_to(np.asarray(colors)[..., :3], (len(place), 3)).astype(np.uint8)
     if kind == "texture":

@@ -13,12 +13,12 @@ import numpy as np
 from ..cameras import Cameras
 from ..config import SegmentConfig
 from ..errors import SceneError
+from ..models import read_vertices
 from .checks import check_cameras
 from .cloud import cloud_surface, seen_among_discs
 from .depth import GREY
 from .fusion import MAX_POINTS
 from .normalise import frame_around
-from .ply import read_ply_vertices
 from .points import cloud_in
 from .spacing import nearest_points
 from .surface import Surface
@@ -98,7 +98,7 @@ def read_splats(path: str | Path) -> Splats:
     Raises:
         SceneError: A file that cannot be read, or that lacks a property.
     """
-    rows = read_ply_vertices(path)
+    rows = read_vertices(path).rows
     names = rows.dtype.names or ()
     needed = ["x", "y", "z", "opacity", "scale_0", "scale_1", "rot_0", "rot_1", "rot_2", "rot_3"]
     missing = [name for name in needed if name not in names]
@@ -106,7 +106,10 @@ def read_splats(path: str | Path) -> Splats:
         raise SceneError(f"{path}: no Gaussian splats; its vertices lack {', '.join(missing)}")
     rows = rows[np.all([np.isfinite(rows[name]) for name in needed], axis=0)]
     scales: list[str] = [name for name in ("scale_0", "scale_1", "scale_2") if name in names]
-    lengths = np.exp(_columns(rows, scales))  # [N, 3], or [N, 2] of discs
+    with np.errstate(over="ignore"):
+        lengths = np.exp(_columns(rows, scales))  # [N, 3], or [N, 2] of discs
+    finite = np.isfinite(lengths).all(axis=1)
+    rows, lengths = rows[finite], lengths[finite]
     if len(scales) == 2:
         lengths = np.concatenate([lengths, np.zeros((len(rows), 1))], axis=1)
     axes = _rotations(_columns(rows, ["rot_0", "rot_1", "rot_2", "rot_3"]))

@@ -237,8 +237,6 @@ def _placed(model: Model) -> tuple[Model, float, np.ndarray]:
     points = model.triangles.reshape(-1, 3)
     centre = (points.min(axis=0) + points.max(axis=0)) / 2
     radius = float(np.linalg.norm(points - centre, axis=1).max())
-    if radius == 0:
-        raise SceneError(f"{model.name}: all its vertices are in one place")
     scale = MODEL_RADIUS / radius
     return replace(model, triangles=(model.triangles - centre) * scale), scale, centre
 
@@ -295,10 +293,7 @@ def _is_dataset(out: Path) -> bool:
 
 def _narrow(ids: np.ndarray, model: Model) -> np.ndarray:
     """Ids as uint8 where all of the model's fit, else uint16."""
-    parts = len(model.part_object)
-    if parts > 1 << 16:
-        raise SceneError(f"{model.name}: {parts - 1} parts, but id pictures hold at most {(1 << 16) - 1}")
-    return ids.astype(np.uint8 if parts <= 256 else np.uint16)
+    return ids.astype(np.uint8 if len(model.part_object) <= 256 else np.uint16)
 
 
 def _three(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..extras import require
-from .scene_graph import Model, Texture
+from ..models import sample_texture
+from .appearance import Texture
+from .scene_graph import Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +96,5 @@ class Raycaster:
 
 def _sample(texture: Texture, faces: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Colours of a texture [K, 3] at barycentric `weights` [K, 3] of `faces` [K], sRGB in [0, 1]."""
-    from trimesh.visual.color import uv_to_interpolated_color
-
     coordinates = np.einsum("kc,kcd->kd", weights, texture.corners[faces - texture.first_face])
-    return uv_to_interpolated_color(coordinates, texture.image)[:, :3] / np.float32(255) * texture.factor
+    return sample_texture(texture.image, coordinates) / np.float32(255) * texture.factor

@@ -16,14 +16,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ..budget import memory
+from ..config.ranges import shown
 from ..errors import SceneError
+from ..models import LARGEST, TexturePool, check_geometry, load_model
+from .appearance import Texture, corner_normals, read_look
 
 if TYPE_CHECKING:
     import trimesh
 
 UpAxis = Literal["auto", "y", "z"]
-SMOOTHING_ANGLE = np.radians(40.0)  # faces that meet at a sharper angle keep their edge when shaded
-DEFAULT_COLOR = (0.72, 0.72, 0.72)
+DEEPEST = 250  # levels of nodes
+MOST_PARTS = (1 << 16) - 1  # id pictures hold no more
+_BYTES_PER_FACE = 1500  # while a model is made ready for rendering
 
 
 @dataclass(frozen=True)
@@ -45,23 +50,6 @@ class Node:
     level: str
     depth: int
     parts: tuple[int, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Texture:
-    """Picture of one part and the corners of its faces in it.
-
-    Attributes:
-        first_face: Index of the part's first triangle in the model.
-        corners: Texture coordinates of the corners [F, 3, 2], float32.
-        image: The picture (PIL).
-        factor: Colour it is multiplied by [3], float32, sRGB in [0, 1].
-    """
-
-    first_face: int
-    corners: np.ndarray
-    image: Any
-    factor: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,16 +91,9 @@ def read_model(source: Path, up: UpAxis = "auto") -> Model:
     Raises:
         SceneError: No such file, not readable, or nothing in it has faces.
     """
-    import trimesh
-
     source = Path(source)
-    if not source.is_file():
-        raise SceneError(f"{source}: no such file")
     options: dict[str, Any] = {"split_objects": True, "split_groups": True} if source.suffix.lower() == ".obj" else {}
-    try:
-        scene = trimesh.load_scene(source, **options)
-    except Exception as error:  # each of trimesh's importers raises its own kinds
-        raise SceneError(f"{source}: not readable as a 3D scene ({error})") from None
+    scene = load_model(source, **options)
     if up == "auto":
         up = "y" if source.suffix.lower() in (".glb", ".gltf") else "z"
     return build_model(scene, name=source.stem, up=up, where=str(source))
@@ -133,24 +114,28 @@ def build_model(scene: trimesh.Scene, *, name: str, up: Literal["y", "z"] = "z",
     upright = np.eye(4)
     if up == "y":
         upright[:3, :3] = [[1, 0, 0], [0, 0, -1], [0, 1, 0]]
-    nodes, order, part_object, part_group = _hierarchy(_part_chains(scene, where))
-    triangles, normals, colors, textures = [], [], [], {}
+    chains = _part_chains(scene, where)
+    _check_size(scene, chains, where)
+    nodes, order, part_object, part_group = _hierarchy(chains)
+    triangles, normals, colors, textures, pool = [], [], [], {}, TexturePool()
     gloss = np.zeros(len(order) + 1, np.float32)
     faces = 0
     for part, graph_node in enumerate(order, start=1):
         transform, geometry = scene.graph[graph_node]
         mesh = scene.geometry[geometry]
-        corners = _transformed(mesh, upright @ transform)
-        if not np.isfinite(corners).all():
-            raise SceneError(f"{where}: mesh {graph_node!r}: a vertex is not finite")
+        place = f"{where}: mesh {shown(graph_node)}"
+        check_geometry(mesh, place, pool)
+        corners = _transformed(mesh, upright @ transform, place)
         triangles.append(corners)
-        normals.append(_corner_normals(corners))
-        colors.append(_corner_colors(mesh))
-        gloss[part] = _gloss(mesh)
-        texture = _texture(mesh, faces)
-        if texture is not None:
-            textures[part] = texture
+        normals.append(corner_normals(corners))
+        look = read_look(mesh, faces, pool, place)
+        colors.append(look.colors)
+        gloss[part] = look.gloss
+        if look.texture is not None:
+            textures[part] = look.texture
         faces += len(corners)
+    if not any(_has_area(item) for item in triangles):
+        raise SceneError(f"{where}: no triangle in it has an area")
     face_part = np.repeat(np.arange(1, len(order) + 1, dtype=np.int32), [len(item) for item in triangles])
     return Model(
         name,
@@ -178,6 +163,8 @@ def _part_chains(scene: trimesh.Scene, where: str) -> dict[str, tuple[str, ...]]
     while stack:
         node, parent, above = stack.pop()
         own = node.removeprefix(parent + "/") if parent else node
+        if len(above) >= DEEPEST:
+            raise SceneError(f"{where}: node {shown(node)} lies more than {DEEPEST} levels deep")
         chain = above + (tuple(name for name in own.split("/") if name) or (node,))
         below = children.get(node, ()) if node != scene.graph.base_frame else ()
         if node in scene.graph.nodes_geometry and _has_faces(scene.geometry[scene.graph[node][1]]):
@@ -195,7 +182,7 @@ def _part_chains(scene: trimesh.Scene, where: str) -> dict[str, tuple[str, ...]]
 
 def _natural(name: str) -> list[tuple[int, str]]:
     """Sorting key that puts leg2 before leg10."""
-    return [(int(piece), "") if piece.isdigit() else (0, piece) for piece in re.split(r"(\d+)", name)]
+    return [(int(piece), "") if piece[:1].isdecimal() else (0, piece) for piece in re.split(r"(\d{1,18})", name)]
 
 
 def _has_faces(geometry: Any) -> bool:
@@ -253,79 +240,30 @@ def _hierarchy(chains: dict[str, tuple[str, ...]]) -> tuple[tuple[Node, ...], li
     return nodes, order, np.array(part_object, np.int32), np.array(part_group, np.int32)
 
 
-def _transformed(mesh: trimesh.Trimesh, transform: np.ndarray) -> np.ndarray:
-    """Corners of the mesh's faces [F, 3, 3], float64, after a 4x4 transform."""
-    vertices = np.asarray(mesh.vertices, np.float64) @ transform[:3, :3].T + transform[:3, 3]
-    return vertices[np.asarray(mesh.faces)]
+def _check_size(scene: trimesh.Scene, chains: dict[str, tuple[str, ...]], where: str) -> None:
+    """Raise `SceneError` for more parts than ids, or more triangles than memory."""
+    if len(chains) > MOST_PARTS:
+        raise SceneError(f"{where}: {len(chains)} parts, but id pictures hold at most {MOST_PARTS}")
+    faces = sum(len(scene.geometry[scene.graph[node][1]].faces) for node in chains)
+    if faces * _BYTES_PER_FACE > memory():
+        most = memory() // _BYTES_PER_FACE
+        raise SceneError(f"{where}: {faces} triangles, more than {most}; a larger --memory raises the limit")
 
 
-def _corner_normals(triangles: np.ndarray) -> np.ndarray:
-    """Shading normals [F, 3, 3], float32: averaged over the faces around a corner that meet without a sharp edge.
-
-    Faces are joined by position, not by vertex, because files repeat vertices along texture seams.
-    """
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    areas = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])  # [F, 3]
-    flat = areas / np.maximum(np.linalg.norm(areas, axis=1, keepdims=True), 1e-30)
-    extent = max(float(np.ptp(triangles.reshape(-1, 3), axis=0).max()), 1e-30)
-    cells = np.round((triangles - triangles.min(axis=(0, 1))).reshape(-1, 3) / extent * 1e6).astype(np.int64)
-    _, corners = np.unique((cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2], return_inverse=True)
-    corners = corners.reshape(-1, 3)  # [F, 3] vertex by position
-    pairs = _adjacent_faces(corners)
-    smooth = (flat[pairs[:, 0]] * flat[pairs[:, 1]]).sum(1) > np.cos(SMOOTHING_ANGLE)
-    pairs = pairs[smooth]
-    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(triangles),) * 2)
-    _, patch = connected_components(graph, directed=False)
-    key = patch[:, None].astype(np.int64) * (corners.max() + 1) + corners  # a corner within a smooth patch
-    _, slot = np.unique(key, return_inverse=True)
-    slot = slot.reshape(-1)
-    total = np.stack([np.bincount(slot, np.repeat(areas[:, axis], 3)) for axis in range(3)], axis=1)
-    mean = total[slot].reshape(-1, 3, 3)
-    length = np.linalg.norm(mean, axis=2, keepdims=True)
-    return np.where(length > 1e-12, mean / np.maximum(length, 1e-30), flat[:, None]).astype(np.float32)
+def _transformed(mesh: trimesh.Trimesh, transform: np.ndarray, place: str) -> np.ndarray:
+    """Corners of the mesh's faces [F, 3, 3], float64, after a 4x4 transform; `SceneError` if one cannot be used."""
+    with np.errstate(all="ignore"):
+        vertices = np.asarray(mesh.vertices, np.float64) @ transform[:3, :3].T + transform[:3, 3]
+    corners = vertices[np.asarray(mesh.faces)]
+    if not np.isfinite(corners).all():
+        raise SceneError(f"{place}: a vertex is not finite")
+    if np.abs(corners).max() > LARGEST:
+        raise SceneError(f"{place}: a vertex lies farther than {LARGEST:g} from the origin")
+    return corners
 
 
-def _adjacent_faces(corners: np.ndarray) -> np.ndarray:
-    """Pairs of faces [E, 2] that follow one another around a shared edge."""
-    edges = np.sort(corners[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
-    faces = np.repeat(np.arange(len(corners)), 3)
-    order = np.lexsort((edges[:, 1], edges[:, 0]))
-    same = (edges[order[1:]] == edges[order[:-1]]).all(axis=1)
-    return np.stack([faces[order[:-1]], faces[order[1:]]], axis=1)[same]
-
-
-def _corner_colors(mesh: trimesh.Trimesh) -> np.ndarray:
-    """Colours at the corners of the faces [F, 3, 3], float32, sRGB in [0, 1]."""
-    count = len(mesh.faces)
-    visual: Any = mesh.visual
-    if visual.kind == "vertex":
-        return (visual.vertex_colors[mesh.faces][..., :3] / 255).astype(np.float32)
-    if visual.kind == "face":
-        return np.repeat(visual.face_colors[:, None, :3] / 255, 3, axis=1).astype(np.float32)
-    color = np.asarray(visual.material.main_color[:3]) / 255 if visual.kind == "texture" else DEFAULT_COLOR
-    return np.broadcast_to(np.asarray(color, np.float32), (count, 3, 3)).copy()
-
-
-def _gloss(mesh: trimesh.Trimesh) -> float:
-    """Strength of the highlight: `metadata["gloss"]`, or how smooth a physically based material is."""
-    if "gloss" in mesh.metadata:
-        return float(np.clip(mesh.metadata["gloss"], 0, 1))
-    roughness = getattr(getattr(mesh.visual, "material", None), "roughnessFactor", None)
-    return 0.0 if roughness is None else float(np.clip(1 - roughness, 0, 1))
-
-
-def _texture(mesh: trimesh.Trimesh, first_face: int) -> Texture | None:
-    """The mesh's picture, if it has one and coordinates in it."""
-    visual: Any = mesh.visual
-    if visual.kind != "texture" or visual.uv is None:
-        return None
-    material = visual.material
-    image = getattr(material, "baseColorTexture", None) or getattr(material, "image", None)
-    if image is None:
-        return None
-    factor = getattr(material, "baseColorFactor", None)
-    factor = np.ones(3, np.float32) if factor is None else np.asarray(factor[:3], np.float32) / 255
-    corners = np.asarray(visual.uv, np.float32)[mesh.faces]
-    return Texture(first_face, corners, image, factor)
+def _has_area(triangles: np.ndarray) -> bool:
+    """Whether any of triangles [F, 3, 3] has an area."""
+    extent = float(np.ptp(triangles.reshape(-1, 3), axis=0).max())
+    edges = np.diff(triangles / max(extent, 1e-30), axis=1)
+    return bool((np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1) > 1e-12).any())

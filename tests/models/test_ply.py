@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ultrafield.errors import SceneError
-from ultrafield.surface.ply import read_ply_vertices
+from ultrafield.models import read_vertices
 
 HEADER = (
     "ply\nformat {format} 1.0\ncomment by hand\nelement origin 1\nproperty int id\n"
@@ -26,7 +26,7 @@ def test_vertices_come_back(tmp_path: Path, name: str, order: str) -> None:
     else:
         body = b"9\n0.5 255 -1e10\n1.5 0 2.25\n-2 7 0\n3 0 1 2\n"
     (tmp_path / "a.ply").write_bytes(HEADER.format(format=name).encode() + body)
-    found = read_ply_vertices(tmp_path / "a.ply")
+    found = read_vertices(tmp_path / "a.ply").rows
     assert found.dtype.names == ("x", "red", "y")
     for column in ROWS.dtype.names or ():
         np.testing.assert_array_equal(found[column], ROWS[column])
@@ -51,15 +51,29 @@ def test_vertices_come_back(tmp_path: Path, name: str, order: str) -> None:
             "ends after 1",
         ),
         ("ply\nformat ascii 1.0\nelement vertex 1\nproperty list uchar int n\nend_header\n", "'vertex' has lists"),
+        (
+            "ply\nformat ascii 1.0\nelement vertex 1\nproperty uchar x\nend_header\n300\n",
+            "vertex 0: expected numbers that fit their types, got '300'",
+        ),
+        ("ply\nformat ascii 1.0\nelement vertex -1\n", "line 'element vertex -1' of the header cannot be read"),
+        (
+            "ply\nformat ascii 1.0\nelement vertex 1000000000000\nproperty float x\nend_header\n1\n",
+            "ends before its 1000000000000 rows",
+        ),
+        (
+            "ply\nformat binary_little_endian 1.0\nelement vertex 1000000000000\nproperty float x\nend_header\n1234",
+            "ends after 1 of 1000000000000 rows",
+        ),
+        ("ply\n" + "comment\n" * 10_000, "its header does not end"),
         ("ply\nformat ascii 1.0\n", "line '' of the header cannot be read"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "a.ply").write_bytes(content.encode())
     with pytest.raises(SceneError, match=f"a.ply: .*{message}"):
-        read_ply_vertices(tmp_path / "a.ply")
+        read_vertices(tmp_path / "a.ply")
 
 
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(SceneError, match=r"a\.ply: no such file"):
-        read_ply_vertices(tmp_path / "a.ply")
+        read_vertices(tmp_path / "a.ply")
