@@ -122,7 +122,6 @@ class Harness:
         self.codes: dict[str, int] = {}
         _import_everything()
         self._make_scenes()
-        self._warm()
         self.finished: dict[str, dict[str, str]] = {}
         self.operations: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
@@ -188,18 +187,6 @@ class Harness:
             shutil.rmtree(entry)
         (self.base / "bare" / "notes.txt").write_text("mine")
         shutil.copytree(self.base / "other", self.base / "pictures")
-
-    def _warm(self) -> None:
-        """Carry the commands out in this process once: children then inherit every kernel, compiled and loaded."""
-        space, here = self.folder / "warm", Path.cwd()
-        shutil.copytree(self.base, space)
-        os.chdir(space)
-        _shrink()
-        for name in ("run-field", "run-bare", "render", "train.py", "3dseg.py"):
-            case = CASES[name]
-            sys.argv = [case.program, *case.arguments]
-            assert _main(case)(case.arguments) == 0, name
-        os.chdir(here)
 
     def _space(self, case: Case, name: str) -> Path:
         """A fresh workspace for a case."""
@@ -300,6 +287,7 @@ def _carry_out(case: Case, space: Path, log: Path, operation: int | None, count:
         import ultrafield.training.loop as loop
         from ultrafield import interruption
 
+        _shrink()
         loop._STATE_SECONDS = 0.05  # states are written often enough to be met by a kill
         if operation is None and count is None:
             interruption.watch("tool")

@@ -22,7 +22,7 @@ def digest_inputs(*folders: Path, run: Path) -> str:
     digest = hashlib.sha256()
     for folder in folders:
         for line in sorted(_files(folder.resolve(), run.resolve(), set())):
-            digest.update(line.encode())
+            digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
 
 

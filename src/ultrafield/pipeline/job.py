@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from ..config import Config
 from ..errors import RunError
-from ..scene import Scene
+from ..scene import Scene, scene_root
 from ..scene.options import SceneOptions
 from .console import Report
 from .folder import RunFolder
@@ -63,9 +63,10 @@ def open_job(
         run.claim(None)
         source = Source.in_memory(scene)
         return Job(run, scene, source, config, Stages.of(source, config), device, report)
-    run.claim(scene)
-    loaded = open_scene(scene, data, report)
-    source = Source.of(scene, data, loaded, run=run.root)
+    root = scene_root(scene, data.layout)
+    run.claim(root)
+    loaded = open_scene(root, data, report)
+    source = Source.of(root, data, loaded, run=run.root)
     return Job(run, loaded, source, config, Stages.of(source, config), device, report)
 
 

@@ -18,7 +18,7 @@ def digest_scene(scene: Scene) -> str:
         arrays += [cameras.c2w, cameras.intrinsics, cameras.sizes, cameras.lenses, cameras.distortion]
         for view in split:
             digest.update(f"{name}/{view.name}".encode(errors="surrogateescape"))
-            arrays += [view.image, view.alpha, None if view.masks is None else view.masks.bits]
+            arrays += [view.image, view.alpha, view.valid, None if view.masks is None else view.masks.bits]
     for array in arrays:
         digest.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode())
         digest.update(b"" if array is None else np.ascontiguousarray(array).data)
