@@ -116,7 +116,8 @@ class Harness:
     """Scenes and finished workspaces to copy, and the state in which each command leaves its workspace."""
 
     def __init__(self, folder: Path) -> None:
-        os.environ.update(NUMBA_NUM_THREADS="1", OMP_NUM_THREADS="1")
+        # Sums on a GPU come in any order: what is compared bit for bit is computed on the CPU.
+        os.environ.update(NUMBA_NUM_THREADS="1", OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
         self.folder = folder
         self.kills: dict[str, int] = {}
         self.codes: dict[str, int] = {}
@@ -159,7 +160,8 @@ class Harness:
         if "Traceback" in text or "defect" in text:
             faults.append(f"{where}: {text[-500:]}")
         again, text = self._child(case, space)
-        if again != 0:
+        done = case.name == "synth" and "folder exists and is not empty" in text  # it had ended before the kill
+        if again != 0 and not done:
             faults.append(f"{where}: the next run ended with {again}: {text[-300:]}")
         elif (state := snapshot(space)) != self.finished[case.name]:
             faults.append(f"{where}: {difference(self.finished[case.name], state)}")
@@ -259,7 +261,7 @@ def snapshot(folder: Path) -> dict[str, str]:
         elif file.is_file() and file.name != "log.jsonl":
             content = file.read_bytes()
             if file.suffix == ".json":
-                content = PLACE.sub(b"", SECONDS.sub(b"", content))
+                content = PLACE.sub(b"", SECONDS.sub(b"", content)).replace(str(folder).encode(), b"")
             state[name] = hashlib.sha256(content).hexdigest()[:12]
         elif file.is_dir():
             state[name] = "folder"

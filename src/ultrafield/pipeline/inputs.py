@@ -21,7 +21,9 @@ def digest_inputs(*folders: Path, run: Path) -> str:
     """
     digest = hashlib.sha256()
     for folder in folders:
-        for line in sorted(_files(folder.resolve(), run.resolve(), set())):
+        root = folder.resolve()
+        for line in sorted(_files(root, run.resolve(), set())):
+            line = line.removeprefix(f"{root}{os.sep}")  # a scene that is moved stays what it is
             digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
 
