@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from ultrafield.config import Config, preset
 from ultrafield.errors import ConfigError, RunError, SceneError
 from ultrafield.io import write_npz
 from ultrafield.labels.stack import LabelStack
+from ultrafield.owner import owned
 from ultrafield.pipeline.folder import RunFolder, ViewLabels
 from ultrafield.pipeline.stages import fingerprint
 from ultrafield.scene.options import SceneOptions
@@ -195,6 +197,19 @@ def test_an_owned_folder_is_swept_of_what_a_killed_process_left(run: RunFolder) 
     left = sorted(path.relative_to(run.root).as_posix() for path in run.root.rglob("*") if path.is_file())
     assert left == [".notes.txt.0123abcd.tmp", "labels/val/.mine", "tree.npz"]
     assert not (run.root / "masks/train_seg/.r_0.0123abcd.tmp").exists()
+
+
+def test_the_lock_of_a_killed_process_goes_even_if_nothing_is_to_be_written(run: RunFolder) -> None:
+    write(run, ".ultrafield.lock")
+    write(run, ".tree.npz.0123abcd.tmp")
+    run.tidy()
+    assert list(run.root.iterdir()) == []
+    write(run, ".ultrafield.lock")
+    with owned(run.root):
+        stranger = Thread(target=run.tidy)
+        stranger.start()
+        stranger.join()
+        assert (run.root / ".ultrafield.lock").is_file()
 
 
 def test_surface_comes_back(run: RunFolder, surface: Surface) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -31,7 +31,7 @@ from ..errors import ConfigError, RunError, SceneError
 from ..io import copy_file, write_json, write_npz
 from ..labels.stack import LabelStack
 from ..names import check_name
-from ..owner import LOCK_NAME, owned
+from ..owner import LOCK_NAME, BusyError, owned
 from ..reading import read_json, read_npz
 from ..removal import check_ours, files_below, find_link, find_stranger, kinds, remove_ours, sweep
 from ..scene.options import SceneOptions
@@ -140,6 +140,12 @@ class RunFolder:
                 sweep(self.root, _EVERYTHING)
                 self.records.refresh()
             yield
+
+    def tidy(self) -> None:
+        """Remove what a killed process left, where the folder can be owned; a command that writes nothing does it too."""
+        if (self.root / LOCK_NAME).is_file():
+            with suppress(BusyError, OSError), self.owned():
+                pass
 
     @property
     def config_file(self) -> Path:

@@ -65,6 +65,7 @@ def open_job(
         return Job(run, scene, source, config, Stages.of(source, config), device, report)
     root = scene_root(scene, data.layout)
     run.claim(root)
+    run.tidy()
     loaded = open_scene(root, data, report)
     source = Source.of(root, data, loaded, run=run.root)
     return Job(run, loaded, source, config, Stages.of(source, config), device, report)
