@@ -142,7 +142,7 @@ class RunFolder:
             yield
 
     def tidy(self) -> None:
-        """Remove what a killed process left, where the folder can be owned; a command that writes nothing does it too."""
+        """Remove what a killed process left, where the folder can be owned; commands that write nothing do it too."""
         if (self.root / LOCK_NAME).is_file():
             with suppress(BusyError, OSError), self.owned():
                 pass
