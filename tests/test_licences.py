@@ -105,7 +105,7 @@ def test_what_is_installed_by_default_is_permissive():
 
 @pytest.mark.usefixtures("installed")
 def test_optional_packages_are_not_installed_by_default():
-    assert not {"embreex", "higra", "pillow", "plyfile"} & set(default_packages("ultrafield"))
+    assert not {"embreex", "higra", "plyfile"} & set(default_packages("ultrafield"))
 
 
 def metadata(**headers: str) -> Message:
