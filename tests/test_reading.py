@@ -15,7 +15,7 @@ import pytest
 from ultrafield import budget
 from ultrafield.errors import ConfigError, RunError, SceneError
 from ultrafield.io import write_image, write_npy, write_npz
-from ultrafield.reading import picture_size, read_bytes, read_image, read_json, read_npy, read_npz
+from ultrafield.reading import npy_header, picture_size, read_bytes, read_image, read_json, read_npy, read_npz
 
 
 @pytest.fixture
@@ -114,6 +114,35 @@ def test_arrays_that_cannot_be_read(tmp_path: Path) -> None:
         file.write_bytes(content)
         with pytest.raises(SceneError, match=rf"a\.npy: not a readable array \(.*({reason})"):
             read_npy(file)
+
+
+def test_the_header_of_an_array_is_read_alone(tmp_path: Path) -> None:
+    file = tmp_path / "a.npy"
+    np.save(file, np.zeros((3, 5, 7), np.uint8))
+    file.write_bytes(file.read_bytes()[:128])
+    assert npy_header(file) == ((3, 5, 7), np.dtype(np.uint8))
+    with pytest.raises(SceneError, match=r"none\.npy: no such file"):
+        npy_header(tmp_path / "none.npy")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [b"", b"((((", b"{'descr': '<f8', 'fortran_order': False, 'shape': ('a',)}", b"[" * 117, b"\xff" * 9],
+    ids=["empty", "open", "text", "nested", "binary"],
+)
+def test_headers_that_cannot_be_read(tmp_path: Path, header: bytes) -> None:
+    file = tmp_path / "a.npy"
+    file.write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + header.ljust(117) + b"\n")
+    for read in (read_npy, npy_header):
+        with pytest.raises(SceneError, match=r"a\.npy: not a readable array \(its header cannot be read[^\n]*\)$"):
+            read(file)
+
+
+def test_a_negative_shape(tmp_path: Path) -> None:
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (-1, 5)}"
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + header.ljust(117) + b"\n")
+    with pytest.raises(SceneError, match=r"a\.npy: not a readable array \(its header announces the shape \[-1, 5\]\)"):
+        npy_header(tmp_path / "a.npy")
 
 
 def test_an_archive_of_zeros_is_not_decoded(tmp_path: Path) -> None:

@@ -83,6 +83,19 @@ def read_npy(path: str | Path, *, error: type[UltrafieldError] = SceneError) -> 
         raise error(f"{path}: not a readable array ({failure})") from None
 
 
+def npy_header(path: str | Path, *, error: type[UltrafieldError] = SceneError) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Shape and dtype that an `.npy` file declares; its numbers are not read. Errors are those of `read_npy`."""
+    path = Path(path)
+    try:
+        with _open(path, error) as file:
+            shape, _, dtype = _array_header(file)
+            return shape, dtype
+    except OSError as failure:
+        raise error(f"{path}: {_reason(failure)}") from None
+    except (ValueError, EOFError, MemoryError) as failure:
+        raise error(f"{path}: not a readable array ({failure})") from None
+
+
 def read_npz(
     path: str | Path, names: Collection[str] | None = None, *, error: type[UltrafieldError] = RunError
 ) -> dict[str, np.ndarray]:
@@ -173,18 +186,7 @@ def _read_member(archive: ZipFile, item: ZipInfo) -> np.ndarray:
 
 def _read_array(file: Any, size: int) -> np.ndarray:
     """The array in a stream of `size` bytes; `ValueError` if it is none, or not as long as its header says."""
-    magic = file.read(len(_NPY) + 2)
-    if magic[: len(_ZIP)] == _ZIP:
-        raise ValueError("an .npz archive, expected a single array")
-    if magic[: len(_NPY)] != _NPY or len(magic) < len(_NPY) + 2:
-        raise ValueError("it does not begin as an .npy file does")
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    version = (magic[-2], magic[-1])
-    if version not in readers:
-        raise ValueError(f"format version {version[0]}.{version[1]} is not supported")
-    shape, fortran, dtype = readers[version](file)
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects, which are never loaded")
+    shape, fortran, dtype = _array_header(file)
     count = math.prod(shape)
     if count * dtype.itemsize > array_limit():
         raise ValueError(_too_large(count * dtype.itemsize, array_limit()))
@@ -195,6 +197,31 @@ def _read_array(file: Any, size: int) -> np.ndarray:
         raise ValueError("it is cut short")
     array = np.frombuffer(bytearray(data), dtype, count)  # a writable copy
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+
+
+def _array_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order (whether Fortran's) and dtype of the array in a stream; `ValueError` if it is none."""
+    magic = file.read(len(_NPY) + 2)
+    if magic[: len(_ZIP)] == _ZIP:
+        raise ValueError("an .npz archive, expected a single array")
+    if magic[: len(_NPY)] != _NPY or len(magic) < len(_NPY) + 2:
+        raise ValueError("it does not begin as an .npy file does")
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = (magic[-2], magic[-1])
+    if version not in readers:
+        raise ValueError(f"format version {version[0]}.{version[1]} is not supported")
+    try:
+        shape, fortran, dtype = readers[version](file)
+    except (OSError, EOFError):
+        raise
+    except Exception as failure:  # NumPy's parser raises many kinds, some with text of several lines
+        reason = f": {str(failure).splitlines()[0]}" if isinstance(failure, ValueError) else ""
+        raise ValueError(f"its header cannot be read{reason}") from None
+    if any(size < 0 for size in shape):
+        raise ValueError(f"its header announces the shape {list(shape)}")
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, which are never loaded")
+    return shape, fortran, dtype
 
 
 def _header(path: Path, source: bytes | BinaryIO, error: type[UltrafieldError]) -> PixelSize:
