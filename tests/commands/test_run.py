@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -496,7 +497,10 @@ def test_files_of_any_kind_where_masks_go_count_as_the_users(
 ) -> None:
     scene = _without_masks(tiny_scene, tmp_path / "scene")
     (scene / place).parent.mkdir(parents=True)
-    (scene / place).touch()
+    if place.endswith((".jpg", ".tif")):
+        cv2.imwrite(str(scene / place), np.ones((32, 32), np.uint8))
+    else:
+        (scene / place).touch()
     before = snapshot(scene)
     assert cli.main(["masks", str(scene)]) == 2
     assert f"{scene / place}: lies where the masks of training view r_4 go" in capsys.readouterr().err
@@ -656,9 +660,9 @@ def test_a_view_called_dotdot_harms_nothing(
 def test_an_interrupt_leaves_the_masks_of_whole_views_only(
     tiny_scene: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ultrafield.masks import read
+    from ultrafield.masks import write
 
-    real, written = read.write_image, []
+    real, written = write.write_image, []
 
     def interrupted(path: Path, image: np.ndarray) -> None:
         # The second view's second mask.
@@ -667,9 +671,9 @@ def test_an_interrupt_leaves_the_masks_of_whole_views_only(
         written.append(path)
         real(path, image)
 
-    monkeypatch.setattr(read, "write_image", interrupted)
+    monkeypatch.setattr(write, "write_image", interrupted)
     assert cli.main(["masks", str(tiny_scene), "--out", str(tmp_path)]) == 130
-    assert [path.name for path in (tmp_path / "train_seg").iterdir()] == ["r_0"]
+    assert sorted(path.name for path in (tmp_path / "train_seg").iterdir()) == [".ultrafield.json", "r_0"]
     count = sum(file.parent == written[0].parent for file in written)
     assert len(list((tmp_path / "train_seg" / "r_0").iterdir())) == count
 

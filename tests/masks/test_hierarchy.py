@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ultrafield.masks import MaskSet, build_mask_set, mask_chains
 from ultrafield.masks import hierarchy as module
+from ultrafield.masks.packing import pack_masks
 
 
 def random_masks(seed: int, count: int, size: tuple[int, int] = (13, 17)) -> np.ndarray:
@@ -58,15 +59,29 @@ def test_packing_across_words(count: int) -> None:
     np.testing.assert_array_equal(mask_set.masks(), masks)
 
 
-def test_intersections_do_not_depend_on_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    masks = np.random.default_rng(0).random((5, 20, 20)) < 0.5
-    whole = build_mask_set(masks)
-    monkeypatch.setattr(module, "_RUNS_PER_BLOCK", 7)
-    blocks = build_mask_set(masks)
-    np.testing.assert_array_equal(whole.areas, blocks.areas)
-    np.testing.assert_array_equal(whole.same, blocks.same)
-    flat = masks.reshape(5, -1).astype(np.int64)
-    np.testing.assert_array_equal(module._intersections(blocks.bits, 5), flat @ flat.T)
+@pytest.mark.parametrize("count", [1, 5, 70])
+@pytest.mark.parametrize("few", [0, 256], ids=["pairs", "product"])
+@pytest.mark.parametrize("filled", [0.0, 0.1, 0.5, 1.0])
+def test_intersections_do_not_depend_on_how_they_are_counted(
+    monkeypatch: pytest.MonkeyPatch, count: int, few: int, filled: float
+) -> None:
+    masks = np.random.default_rng(0).random((count, 20, 20)) < filled
+    flat = masks.reshape(count, -1).astype(np.int64)
+    monkeypatch.setattr(module, "_BLOCK_BYTES", 8 * 7 * count)
+    monkeypatch.setattr(module, "_FEW", few)
+    monkeypatch.setattr(module, "_PAIR_COST", 0 if few == 0 else 16)
+    shared = module._intersections(pack_masks(masks), count)
+    np.testing.assert_array_equal(shared, flat @ flat.T)
+
+
+def test_many_masks_are_counted_pair_by_pair_only_if_that_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways: list[str] = []
+    real = module._product
+    monkeypatch.setattr(module, "_product", lambda *arguments: ways.append("product") or real(*arguments))
+    for filled in (0.01, 0.9):
+        build_mask_set((np.random.default_rng(0).random((300, 20, 20)) < filled) | np.eye(20, dtype=bool))
+        ways.append("next")
+    assert ways == ["next", "product", "next"]
 
 
 def test_thresholds_are_strict() -> None:

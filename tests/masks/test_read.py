@@ -1,7 +1,8 @@
-"""Both published shapes of mask files, and every complaint about them."""
+"""Both published shapes of mask files, their hierarchy, and every complaint about them."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -10,7 +11,16 @@ import pytest
 
 from ultrafield.errors import SceneError
 from ultrafield.io import write_image
-from ultrafield.masks import build_mask_set, find_masks, read_masks, write_masks
+from ultrafield.masks import (
+    MaskFolder,
+    build_mask_set,
+    find_masks,
+    mask_files,
+    mask_size,
+    read_mask_files,
+    read_masks,
+    write_masks,
+)
 from ultrafield.masks.read import same_aspect
 
 
@@ -32,27 +42,6 @@ def test_written_masks_come_back_in_lexical_order(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.load(tmp_path / "train_seg_hierarchy/r_0_inside.npy"), expected.inside)
     np.testing.assert_array_equal(np.load(tmp_path / "train_seg_hierarchy/r_0_same.npy"), expected.same)
     np.testing.assert_array_equal(found.inside, expected.inside)
-
-
-def test_writing_replaces_older_masks(tmp_path: Path) -> None:
-    write_masks(tmp_path, "train", "r_0", boxes(5))
-    write_masks(tmp_path, "train", "r_0", boxes(2))
-    assert len(read_masks(tmp_path, "train", "r_0", None)) == 2
-
-
-def test_interrupted_writing_leaves_the_older_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_masks(tmp_path, "train", "r_0", boxes(5))
-
-    def fail(file: Path, _: np.ndarray) -> None:
-        if file.stem == "1":
-            raise OSError("No space left on device")
-        file.touch()
-
-    monkeypatch.setattr("ultrafield.masks.read.write_image", fail)
-    with pytest.raises(OSError, match="No space left"):
-        write_masks(tmp_path, "train", "r_0", boxes(3))
-    assert [entry.name for entry in (tmp_path / "train_seg").iterdir()] == ["r_0"]
-    assert len(read_masks(tmp_path, "train", "r_0", None)) == 5
 
 
 def test_no_mask_at_all_is_written_and_read(tmp_path: Path) -> None:
@@ -106,6 +95,57 @@ def test_broken_hierarchy(tmp_path: Path) -> None:
         read_masks(tmp_path, "train", "r_0", None)
 
 
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        np.full((3, 3), np.nan),
+        np.full((3, 3), 0.5),
+        np.full((3, 3), -1),
+        np.full((3, 3), 2),
+        np.full((3, 3), "a"),
+        np.zeros((3, 3), complex),
+        np.zeros((3, 3), "datetime64[s]"),
+    ],
+    ids=str,
+)
+def test_hierarchy_that_holds_no_flags(tmp_path: Path, matrix: np.ndarray) -> None:
+    write_masks(tmp_path, "train", "r_0", boxes(3))
+    file = tmp_path / "train_seg_hierarchy/r_0_same.npy"
+    np.save(file, matrix)
+    text = f"{file}: expected flags (true or false, 0 or 1), found other values or dtype {matrix.dtype}"
+    with pytest.raises(SceneError, match=re.escape(text)):
+        read_masks(tmp_path, "train", "r_0", None)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32])
+def test_hierarchy_of_numbers(tmp_path: Path, dtype: type) -> None:
+    write_masks(tmp_path, "train", "r_0", boxes(3))
+    odd = np.array([[0, 1, 1], [0, 0, 0], [0, 0, 0]], dtype)
+    np.save(tmp_path / "train_seg_hierarchy/r_0_inside.npy", odd)
+    np.testing.assert_array_equal(read_masks(tmp_path, "train", "r_0", None).inside, odd == 1)
+
+
+@pytest.mark.parametrize("kind", ["archive", "objects", "huge", "FIFO", "folder"])
+def test_hierarchy_files_that_are_no_matrix(tmp_path: Path, kind: str) -> None:
+    write_masks(tmp_path, "train", "r_0", boxes(3))
+    file = tmp_path / "train_seg_hierarchy/r_0_same.npy"
+    file.unlink()
+    if kind == "archive":
+        np.savez(tmp_path / "a.npz", np.eye(3))
+        (tmp_path / "a.npz").rename(file)
+    elif kind == "objects":
+        np.save(file, np.array([[{}]]), allow_pickle=True)
+    elif kind == "huge":
+        head = b"{'descr': '|b1', 'fortran_order': False, 'shape': (1000000, 1000000)}".ljust(117) + b"\n"
+        file.write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + head)
+    elif kind == "FIFO":
+        os.mkfifo(file)
+    else:
+        file.mkdir()
+    with pytest.raises(SceneError, match=f"^{re.escape(str(file))}: (not a readable array|expected a file)"):
+        read_masks(tmp_path, "train", "r_0", None)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_id_map(tmp_path: Path, dtype: type) -> None:
     ids = np.zeros((6, 5), dtype)
@@ -144,25 +184,43 @@ def test_masks_beside_an_id_map_go_before_it(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_masks(tmp_path, "train", "r_0", None).masks(), masks)
 
 
-def test_first_channel_of_a_coloured_mask_counts(tmp_path: Path) -> None:
-    mask = np.zeros((4, 4, 4), np.uint8)
-    mask[:, :, 3] = 255
-    mask[1, 2, 0] = 1
-    write_image(tmp_path / "train_seg/r_0/0.png", mask)
-    found = read_masks(tmp_path, "train", "r_0", None).mask(0)
-    assert np.argwhere(found).tolist() == [[1, 2]]
-
-
 def test_other_files_beside_masks_are_ignored(tmp_path: Path) -> None:
     write_masks(tmp_path, "train", "r_0", boxes(2))
     (tmp_path / "train_seg/r_0/metadata.csv").write_text("id,area\n")
     assert len(read_masks(tmp_path, "train", "r_0", None)) == 2
 
 
-def test_empty_mask(tmp_path: Path) -> None:
-    write_image(tmp_path / "train_seg/r_0/0.png", np.zeros((4, 4), np.uint8))
-    with pytest.raises(SceneError, match=re.escape(f"{tmp_path}/train_seg/r_0/0.png: mask holds no pixel")):
-        read_masks(tmp_path, "train", "r_0", None)
+@pytest.mark.parametrize("complete", [True, False])
+def test_masks_without_a_pixel_are_skipped_with_their_hierarchy(tmp_path: Path, complete: bool) -> None:
+    masks = boxes(3)
+    write_masks(tmp_path, "train", "r_0", masks)
+    odd = np.zeros((4, 4), bool)
+    odd[0, 2] = odd[2, 3] = True
+    kept = np.array([0, 2, 3])
+    write_image(tmp_path / "train_seg/r_0/00.png", np.zeros((12, 16), np.uint8))  # comes second
+    for kind in ("inside", "same"):
+        np.save(tmp_path / f"train_seg_hierarchy/r_0_{kind}.npy", odd if complete else odd[np.ix_(kept, kept)])
+    folder = MaskFolder(tmp_path)
+    found = read_masks(folder, "train", "r_0")
+    np.testing.assert_array_equal(found.masks(), masks)
+    np.testing.assert_array_equal(found.inside, odd[np.ix_(kept, kept)])
+    assert folder.skipped == [(tmp_path / "train_seg/r_0/00.png", "no pixel inside")]
+
+
+def test_a_view_whose_masks_are_all_empty_has_none(tmp_path: Path) -> None:
+    write_image(tmp_path / "train_seg/r_0/0.png", np.zeros((4, 6), np.uint8))
+    found = read_masks(tmp_path, "train", "r_0")
+    assert (len(found), found.shape) == (0, (4, 6))
+
+
+def test_masks_of_files_all_at_once(tmp_path: Path) -> None:
+    masks = boxes(3)
+    write_masks(tmp_path, "train", "r_0", masks)
+    files = mask_files(tmp_path / "train_seg/r_0")
+    np.testing.assert_array_equal(read_mask_files(files), masks)
+    write_image(files[1], np.zeros((12, 16), np.uint8))
+    with pytest.raises(SceneError, match=r"1\.png: mask holds no pixel"):
+        read_mask_files(files)
 
 
 def test_masks_of_different_sizes(tmp_path: Path) -> None:
@@ -181,6 +239,16 @@ def test_mask_of_another_aspect_ratio(tmp_path: Path) -> None:
     )
     with pytest.raises(SceneError, match=re.escape(message)):
         read_masks(tmp_path, "train", "r_0", (8, 8))
+
+
+def test_masks_of_another_shape_than_their_picture(tmp_path: Path) -> None:
+    (tmp_path / "train_seg").mkdir()
+    for name, array in (("a", np.ones((2, 4, 6), bool)), ("b", np.ones((4, 6), int)), ("c", np.ones((0, 6), int))):
+        np.save(tmp_path / f"train_seg/{name}.npy", array)
+        expected = re.escape(f"{tmp_path}/train_seg/{name}.npy: expected a mask with the aspect ratio of its picture")
+        with pytest.raises(SceneError, match=expected):
+            read_masks(tmp_path, "train", name, (8, 8))
+    assert mask_size(tmp_path / "train_seg/a.npy") == (4, 6)
 
 
 def test_corrupt_mask(tmp_path: Path) -> None:
@@ -222,20 +290,3 @@ def test_published_hierarchy_is_what_we_compute(pickplace: Path) -> None:
         again = build_mask_set(found.masks())
         np.testing.assert_array_equal(found.inside, again.inside)
         np.testing.assert_array_equal(found.same, again.same)
-
-
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "a\0", "c" * 201])
-def test_masks_of_a_view_without_a_proper_name_are_not_written(tmp_path: Path, name: str) -> None:
-    (tmp_path / "mine.txt").touch()
-    with pytest.raises(SceneError, match=r"view name: .* cannot be a file name"):
-        write_masks(tmp_path, "train", name, boxes(2))
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-
-
-def test_other_files_in_the_folder_of_a_view_are_never_removed(tmp_path: Path) -> None:
-    write_masks(tmp_path, "train", "r_0", boxes(5))
-    (tmp_path / "train_seg/r_0/mask.jpg").touch()
-    with pytest.raises(SceneError, match=r"r_0/mask\.jpg: not a file that is written here"):
-        write_masks(tmp_path, "train", "r_0", boxes(2))
-    assert len(list((tmp_path / "train_seg/r_0").iterdir())) == 6
-    assert len(np.load(tmp_path / "train_seg_hierarchy/r_0_same.npy")) == 5

@@ -10,7 +10,7 @@ import tyro
 
 from ..pipeline.console import Report
 from ..pipeline.job import open_scene
-from ..pipeline.masks import check_target, make_masks
+from ..pipeline.masks import complete_masks
 from .options import MemoryLimit, SceneArgument, SceneOptions, Switch, Unprefixed
 
 MaskModel = Literal["watershed"]
@@ -42,6 +42,5 @@ class Masks(MemoryLimit):
         report = Report()
         scene = open_scene(self.scene, self.data, report)
         out = self.out or self.scene
-        check_target(scene, out, overwrite=self.overwrite)
-        count = make_masks(scene.train.views, out, report)
+        count = complete_masks(scene, out, report, overwrite=self.overwrite)
         report.result(f"{out / 'train_seg'}: {count} masks of {len(scene.train)} views")

@@ -7,10 +7,14 @@ import numpy as np
 from ..bits import unpack_bits
 from ..errors import check_shape
 from .mask_set import MaskSet
+from .packing import MaskPacker, pack_masks
+from .sizes import Size
 
 INSIDE_FRACTION = 0.95  # i lies inside j if more than this part of i is in j …
 SAME_IOU = 0.9  # … and the two are not the same mask, which they are above this IoU
-_RUNS_PER_BLOCK = 1 << 16  # bounds the memory of `_intersections` for masks of pure noise
+_FEW = 256  # masks, up to which a matrix product is the fastest way to count what they share
+_PAIR_COST = 16  # multiplications of a matrix product that take as long as counting one pair
+_BLOCK_BYTES = 1 << 25  # of a temporary array
 
 
 def build_mask_set(masks: np.ndarray) -> MaskSet:
@@ -33,42 +37,52 @@ def build_mask_set(masks: np.ndarray) -> MaskSet:
         [[False, False], [True, False]]
     """
     check_shape("masks", masks, (None, None, None))
-    bits = pack_masks(masks)
-    shared = _intersections(bits, len(masks))
-    areas = np.diagonal(shared).copy()
+    areas = np.array([np.count_nonzero(mask) for mask in masks], np.int64)
     if (areas == 0).any():
         raise ValueError(f"masks: mask {int(np.argmin(areas))} of {len(masks)} holds no pixel")
-    inside, same = containment(shared)
+    return packed_mask_set(pack_masks(masks), areas)
+
+
+def packed_mask_set(bits: np.ndarray, areas: np.ndarray) -> MaskSet:
+    """The set of masks that are packed already, with their containment; `bits` and `areas` as in `MaskSet`."""
+    inside, same = containment(_intersections(bits, len(areas)))
     return MaskSet._trusted(bits, areas, inside, same)
 
 
-def pack_masks(masks: np.ndarray) -> np.ndarray:
-    """Pack masks [M, H, W] bool into words [H, W, ceil(M / 64)] uint64, bit m % 64 of word m // 64 for mask m."""
-    count, height, width = masks.shape
-    words = -(-count // 64)
-    octets = np.zeros((height, width, words * 8), np.uint8)
-    flags = np.ascontiguousarray(masks, bool).view(np.uint8)  # 0 or 1; shifting is much faster than packbits here
-    for first in range(0, count, 8):
-        packed = np.zeros((height, width), np.uint8)
-        for bit, mask in enumerate(flags[first : first + 8]):
-            packed |= mask << np.uint8(bit)
-        octets[:, :, first // 8] = packed
-    return octets.view("<u8").astype(np.uint64, copy=False)
+def disjoint_mask_set(bits: np.ndarray, areas: np.ndarray) -> MaskSet:
+    """The set of masks that are packed already and share no pixel; `bits` and `areas` as in `MaskSet`."""
+    count = len(areas)
+    return MaskSet._trusted(bits, areas, np.zeros((count, count), bool), np.eye(count, dtype=bool))
+
+
+def resized_mask_set(masks: MaskSet, size: Size) -> MaskSet:
+    """The masks at another size (nearest pixel), without those that vanish; their containment is computed anew."""
+    if masks.shape == size:
+        return masks
+    packer = MaskPacker(len(masks), size)
+    for index in range(len(masks)):
+        packer.add(masks.mask(index))
+    return packed_mask_set(*packer.finish())
 
 
 def containment(shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Containment and sameness from the pixels that masks share.
 
     Args:
-        shared: |i ∩ j| [M, M] int64, with the areas (all positive) on the diagonal.
+        shared: |i ∩ j| [M, M] integers, with the areas (all positive) on the diagonal.
 
     Returns:
         inside [M, M] bool (|i ∩ j| / |i| > 0.95 and IoU < 0.9) and same [M, M] bool (IoU > 0.9).
     """
-    areas = np.diagonal(shared)
-    iou = shared / (areas[:, None] + areas[None, :] - shared)
-    inside = (shared / areas[:, None] > INSIDE_FRACTION) & (iou < SAME_IOU)
-    return inside, iou > SAME_IOU
+    areas = np.diagonal(shared).astype(np.int64)
+    inside, same = np.zeros(shared.shape, bool), np.zeros(shared.shape, bool)
+    rows = _rows_per_block(len(shared))
+    for first in range(0, len(shared), rows):
+        block = slice(first, first + rows)
+        iou = shared[block] / (areas[block, None] + areas[None, :] - shared[block])
+        inside[block] = (shared[block] / areas[block, None] > INSIDE_FRACTION) & (iou < SAME_IOU)
+        same[block] = iou > SAME_IOU
+    return inside, same
 
 
 def mask_chains(mask_set: MaskSet) -> list[list[int]]:
@@ -105,23 +119,58 @@ def _parent(around: np.ndarray, areas: np.ndarray, child: int) -> int:
 
 
 def _intersections(bits: np.ndarray, count: int) -> np.ndarray:
-    """Pixels that each two of `count` packed masks share [M, M], int64.
+    """Pixels that each two of `count` packed masks share [M, M], integers.
 
-    Masks are made of areas, so neighbouring pixels mostly lie in the same masks: the matrix product runs over
-    stretches of equal pixels, weighted by their length, and is exact in float64.
+    Masks are made of areas, so neighbouring pixels mostly lie in the same masks: what is counted are stretches of equal
+    pixels, weighted by their length. Few masks take a matrix product; of many, a pixel lies in few, whose pairs are
+    counted one by one.
     """
-    if count == 0:
-        return np.zeros((0, 0), np.int64)
-    pixels = bits.reshape(-1, bits.shape[2])  # [P, words]
-    differs = np.ones(len(pixels), bool)
-    differs[1:] = False
-    for word in pixels.T:
-        differs[1:] |= word[1:] != word[:-1]
-    starts = np.flatnonzero(differs)
+    pixels = bits.reshape(bits.shape[0] * bits.shape[1], bits.shape[2])  # [P, words]
+    if count == 0 or len(pixels) == 0:
+        return np.zeros((count, count), np.int64)
+    starts = _run_starts(pixels)
     lengths = np.diff(starts, append=len(pixels))
-    shared = np.zeros((count, count))
-    for first in range(0, len(starts), _RUNS_PER_BLOCK):
-        block = slice(first, first + _RUNS_PER_BLOCK)
-        members = unpack_bits(pixels[starts[block]], count).astype(np.float64)  # [R, M]
-        shared += (members * lengths[block, None]).T @ members
+    if count > _FEW and _pairs(pixels, starts) * _PAIR_COST < count**2 * len(starts):
+        from .kernels.overlap_cpu import add_shared
+
+        shared = np.zeros((count, count), np.int32 if len(pixels) < 1 << 31 else np.int64)
+        add_shared(pixels, starts, lengths, shared)
+        return shared
+    return _product(pixels, starts, lengths, count)
+
+
+def _rows_per_block(columns: int) -> int:
+    """Rows that are worked on at once, so that a temporary array of 8-byte numbers stays small."""
+    return max(1, _BLOCK_BYTES // (8 * max(1, columns)))
+
+
+def _run_starts(pixels: np.ndarray) -> np.ndarray:
+    """The first pixel of each stretch of equal pixels [R], int64."""
+    differs = np.ones(len(pixels), bool)
+    rows = _rows_per_block(pixels.shape[1])
+    for first in range(1, len(pixels), rows):
+        last = min(first + rows, len(pixels))
+        differs[first:last] = (pixels[first:last] != pixels[first - 1 : last - 1]).any(axis=1)
+    return np.flatnonzero(differs)
+
+
+def _pairs(pixels: np.ndarray, starts: np.ndarray) -> int:
+    """How many pairs of masks the runs are held by, all together."""
+    total, rows = 0, _rows_per_block(pixels.shape[1])
+    for first in range(0, len(starts), rows):
+        words = pixels[starts[first : first + rows]]
+        members = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
+        total += int((members**2).sum())
+    return total
+
+
+def _product(pixels: np.ndarray, starts: np.ndarray, lengths: np.ndarray, count: int) -> np.ndarray:
+    """The shared pixels [M, M] int64 as a product of memberships, exact as no sum exceeds what floats hold exactly."""
+    dtype = np.float32 if len(pixels) < 1 << 24 else np.float64
+    shared = np.zeros((count, count), dtype)
+    rows = _rows_per_block(count)
+    for first in range(0, len(starts), rows):
+        block = slice(first, first + rows)
+        members = unpack_bits(pixels[starts[block]], count).astype(dtype)  # [R, M]
+        shared += (members * lengths[block, None].astype(dtype)).T @ members
     return shared.astype(np.int64)

@@ -30,6 +30,8 @@ NOTICEABLE = 1.0  # regions that differ less (Lab units) are never told apart
 THIN = 1.5  # pixels; narrower regions are blurred borders
 DEMOTED = 1e-6  # factor that puts merges that must come first before all others
 SAME_IOU = 0.9  # masks that overlap more are one
+METHOD = "watershed-1"  # to be renamed when the same picture gives other masks
+_BYTES_FIXED, _BYTES_PER_PIXEL = 100_000_000, 30
 
 
 def watershed_masks(
@@ -59,18 +61,70 @@ def watershed_masks(
         ValueError: Wrong shape or dtype, or an option out of range.
         BackendError: Higra is not installed (extra `masks`).
     """
+    return watershed_cut(
+        image,
+        min_area_fraction=min_area_fraction,
+        max_masks=max_masks,
+        levels=levels,
+        fine_regions=fine_regions,
+        working_pixels=working_pixels,
+    ).masks()
+
+
+@dataclass(frozen=True, eq=False)
+class NestedMasks:
+    """Nested masks of one picture, each made when it is asked for.
+
+    Attributes:
+        ranks: Each pixel's region [H, W], int32, numbered so that those of every mask are contiguous.
+        first: First region of each mask [M], int64.
+        last: One past its last region [M], int64.
+    """
+
+    ranks: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Mask `index` as [H, W] bool."""
+        return np.asarray((self.ranks >= self.first[index]) & (self.ranks < self.last[index]))
+
+    def masks(self) -> np.ndarray:
+        """All masks as [M, H, W] bool."""
+        return np.stack([self[index] for index in range(len(self))])
+
+
+def watershed_cut(
+    image: np.ndarray,
+    *,
+    min_area_fraction: float = 0.0015,
+    max_masks: int = 96,
+    levels: Sequence[int] = (3, 6, 12, 24, 48),
+    fine_regions: int = 500,
+    working_pixels: int = 150_000,
+) -> NestedMasks:
+    """The masks of `watershed_masks`, arguments and errors as there, without holding all of them in memory."""
     _check(image, min_area_fraction, max_masks, levels)
     height, width = image.shape[:2]
     small = _reduced(image, working_pixels)
     least = max(min_area_fraction * small.shape[0] * small.shape[1], 1.0)
     tree = _merge_tree(small, fine_regions, least)
-    labels = resize_nearest(tree.labels, (height, width))
     first, last = tree.leaf_spans()
-    ranked = first[labels]  # [H, W], each pixel's leaf in an order in which every node's leaves are contiguous
-    counts = np.concatenate([[0], np.cumsum(np.bincount(ranked.ravel(), minlength=tree.leaves))])
+    # Each pixel's leaf in an order in which every node's leaves are contiguous.
+    ranks = resize_nearest(first[tree.labels].astype(np.int32), (height, width))
+    counts = np.concatenate([[0], np.cumsum(np.bincount(ranks.ravel(), minlength=tree.leaves))])
     areas = counts[last] - counts[first]  # pixels of every node in the full picture
     chosen = _choose(tree, areas, levels, min_area_fraction * height * width)[:max_masks]
-    return (ranked >= first[chosen, None, None]) & (ranked < last[chosen, None, None])
+    return NestedMasks(ranks, first[chosen], last[chosen])
+
+
+def cut_bytes(image: np.ndarray) -> int:
+    """Working memory of `watershed_cut` and of writing its masks, bytes: about what was measured, rounded up."""
+    height, width = image.shape[:2]
+    return _BYTES_FIXED + _BYTES_PER_PIXEL * height * width
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from ..config import Engine
 from ..errors import RunError, SceneError
 from ..scene import Scene
 from .job import Job
+from .masks import check_some_masks
 
 if TYPE_CHECKING:
     from ..training import Fields
@@ -84,6 +85,8 @@ def check_trained(job: Job) -> None:
 def check_masks(scene: Scene, engine: Engine) -> None:
     """Raise `SceneError` if features are to be trained and a training view has no masks, before geometry is trained."""
     lacking = [view.name for view in scene.train if view.masks is None]
+    if engine != "lift":
+        check_some_masks(scene)
     if engine != "lift" and lacking:
         raise SceneError(
             f"{scene.source}: --engine {engine} needs masks of every training view; {len(lacking)} of "

@@ -1,0 +1,88 @@
+"""What is said about a folder of masks once all views have been looked up and read."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from ..errors import SceneError
+from .folder import MaskFolder, split_folders
+
+_SHOWN = 3  # names in a message
+_LOOKS_LIKE_MASKS = re.compile(r"mask|segment|instance|panoptic|(^|_)(seg|sam)s?($|_)", re.IGNORECASE)
+_OTHER = re.compile(r".*_seg(_clean)?(_hierarchy)?|gt_.*|seg(_hierarchy)?", re.IGNORECASE)  # layouts' own folders
+
+
+def check_matches(
+    folder: MaskFolder,
+    places: Sequence[str],
+    lacking: Sequence[str],
+    total: int,
+    *,
+    asked: bool,
+    warn: Callable[[str], None],
+    ignored: Collection[Path] = (),
+) -> None:
+    """Say, before anything is trained, which masks and which training views have nothing to do with each other.
+
+    Args:
+        folder: Where all views were looked up, those of other splits too if their masks may lie in the same folders.
+        places: Names of the splits under which training views were looked up.
+        lacking: Names of the training views without masks.
+        total: Number of training views.
+        asked: Whether the user named the folder.
+        warn: Told, in one line each, about what does not stop the work.
+        ignored: Folders beside the masks that are known to be read otherwise.
+
+    Raises:
+        SceneError: No view has masks, although masks are there, or although the user named the folder.
+    """
+    unnamed = [path for place in places for path in folder.unnamed(place)]
+    if len(lacking) == total:
+        _check_any(folder, places, unnamed, lacking, asked=asked)
+        if not asked:
+            _warn_of_neighbours(folder, ignored, warn)
+    elif lacking:
+        warn(f"{folder.root}: {len(lacking)} of {total} training views have no masks (first: {lacking[0]})")
+    if unnamed:
+        count = "1 folder or file of masks is" if len(unnamed) == 1 else f"{len(unnamed)} folders or files of masks are"
+        warn(f"{unnamed[0].parent}: {count} named like no view ({_some(unnamed)}) and not read")
+
+
+def warn_of_skipped(folder: MaskFolder, warn: Callable[[str], None]) -> None:
+    """Say in one line how many files were skipped while masks were read."""
+    reasons = Counter(reason for _, reason in folder.skipped)
+    if reasons:
+        counts = ", ".join(f"{count} ({reason})" for reason, count in sorted(reasons.items()))
+        warn(f"{folder.root}: skipped among the masks: {counts}; the first is {folder.skipped[0][0]}")
+
+
+def _check_any(
+    folder: MaskFolder, places: Sequence[str], unnamed: list[Path], lacking: Sequence[str], *, asked: bool
+) -> None:
+    """Raise if there are masks, or if a folder was named for them, but none belong to a training view."""
+    if unnamed:
+        expected = (folder.places(places[0])[0][0] / lacking[0]).relative_to(folder.root)
+        raise SceneError(
+            f"{folder.root}: holds no masks of the training views (expected {expected}/*.png or {expected}.png), but "
+            f"others in {unnamed[0].parent} ({_some(unnamed)}); name masks after their pictures, or move them elsewhere"
+        )
+    if asked:
+        expected = split_folders(Path(), places[0])[0] / lacking[0]
+        raise SceneError(f"{folder.root}: holds no masks of the training views (expected {expected}/*.png)")
+
+
+def _warn_of_neighbours(folder: MaskFolder, ignored: Collection[Path], warn: Callable[[str], None]) -> None:
+    """Warn about folders that look like masks but are not read, as nobody named them."""
+    for name, is_folder in sorted(folder.entries(folder.root).items()):
+        path = folder.root / name
+        looks_like = is_folder and _LOOKS_LIKE_MASKS.search(name) and not _OTHER.fullmatch(name)
+        if looks_like and path not in ignored and folder.holds_masks(path):
+            warn(f"{path}: looks like masks, but is not read; to use it, add: --masks {path}")
+
+
+def _some(paths: Sequence[Path]) -> str:
+    names = ", ".join(path.name for path in paths[:_SHOWN])
+    return names if len(paths) <= _SHOWN else f"{names}, …"

@@ -1,0 +1,30 @@
+"""Sizes of masks and pictures, height before width."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import SceneError
+
+Size = tuple[int, int]  # height, width
+
+
+def same_aspect(size: Size, other: Size) -> bool:
+    """Whether two sizes show the same picture: a common factor explains both, up to rounding to whole pixels."""
+    (height, width), (other_height, other_width) = sorted([size, other])
+    factor = max(other_height / height, other_width / width)
+    return abs(height * factor - other_height) <= factor and abs(width * factor - other_width) <= factor
+
+
+def check_aspect(file: Path, size: Size, expected: Size) -> None:
+    """Raise `SceneError` unless masks of `size` can belong to a picture of size `expected`."""
+    if min(size) < 1 or not same_aspect(size, expected):
+        raise SceneError(
+            f"{file}: expected a mask with the aspect ratio of its picture ({size_text(expected)}), "
+            f"found {size_text(size)}"
+        )
+
+
+def size_text(size: tuple[int, ...]) -> str:
+    """A size (height, width) as text: "640x480 pixels"."""
+    return f"{size[1]}x{size[0]} pixels"
