@@ -214,6 +214,49 @@ def test_folder_named_for_masks_must_hold_some(make_blender: Make, tmp_path: Pat
         load_scene(root, masks=tmp_path)
 
 
+def test_masks_in_the_folders_of_their_pictures(make_capture: Make) -> None:
+    paths = [f"images/{side}/{index:04}.png" for side in ("front", "back") for index in range(2)]
+    root, warnings = make_capture(4, paths=paths), []
+    for number, path in enumerate(paths):
+        mask = np.zeros((6, 8), np.uint8)
+        mask[: number + 1] = 255
+        write_image(root / path.replace("images", "train_seg").replace(".png", "/0.png"), mask)
+    scene = load_scene(root, hold_out=None, progress=False, warn=warnings.append)
+    areas = {view.file.relative_to(root).as_posix(): view.masks.areas.tolist() for view in scene.train}
+    assert areas == {path: [8 * number + 8] for number, path in enumerate(paths)}
+    assert not any("mask" in line for line in warnings)
+
+
+def test_masks_in_a_folder_that_is_named(make_capture: Make) -> None:
+    root, warnings = make_capture(4, paths=[f"images/{index}.png" for index in range(4)]), []
+    for index in range(4):
+        write_image(root / f"object_mask/{index}.jpg", np.full((6, 8), 255, np.uint8))
+    scene = load_scene(root, progress=False, warn=warnings.append)
+    assert not scene.has_some_masks
+    folder = root / "object_mask"
+    assert f"{folder}: looks like masks, but is not read; to use it, add: --masks {folder}" in warnings
+    warnings.clear()
+    scene = load_scene(root, masks=folder, hold_out=2, progress=False, warn=warnings.append)
+    assert scene.has_masks
+    assert not any("mask" in line for line in warnings)
+
+
+def test_masks_that_belong_to_no_view_are_refused(make_blender: Make) -> None:
+    root = make_blender()
+    write_image(root / "train_seg/0001/0.png", np.ones((8, 8), np.uint8))
+    with pytest.raises(SceneError, match=r"holds no masks of the training views \(expected train_seg/r_0/\*\.png"):
+        load_scene(root, progress=False)
+
+
+def test_masks_in_arrays_decide_the_working_size(make_blender: Make) -> None:
+    root = make_blender()
+    for index in range(3):
+        (root / "train_seg").mkdir(exist_ok=True)
+        np.save(root / f"train_seg/r_{index}.npy", halves((4, 4)))
+    scene = load_scene(root, progress=False)
+    assert [view.masks.masks().tolist() for view in scene.train] == [halves((4, 4)).tolist()] * 3
+
+
 def test_warns_if_only_some_views_have_masks(make_blender: Make) -> None:
     root, warnings = make_blender(), []
     add_masks(root, "train", 2, (8, 8))

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from ..cameras import Cameras, Similarity
 from ..cameras.pixels import resize_nearest
 from ..cameras.similarity import as_floats
-from ..masks import MaskSet, build_mask_set
+from ..masks import MaskSet, build_mask_set, resized_mask_set
 from ..masks.read import same_aspect, size_text
 from ..reading import PixelSize
 from .images import Color
@@ -156,9 +156,7 @@ def _mask_set(stack: np.ndarray | MaskSet | None, size: PixelSize) -> MaskSet | 
     if stack is None:
         return None
     if isinstance(stack, MaskSet):
-        if stack.shape == size[::-1]:
-            return stack
-        stack = stack.masks()
+        return resized_mask_set(stack, (size[1], size[0]))
     resized = resize_nearest(stack, size[::-1])
     return build_mask_set(resized[resized.any(axis=(1, 2))])
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..cameras import Cameras
 from ..errors import ConfigError, SceneError, check_choice
+from ..masks import MaskFolder, check_matches, warn_of_skipped
 from .blender import list_blender
 from .fit import warn_about_fit
 from .frames import Listing, Warn, poses, print_warning
@@ -86,11 +87,12 @@ def load_scene(
         listing = _list(root, layout, hold_out=hold_out, allow_missing=allow_missing, recentre=recentre, warn=warn)
         if len(listing.splits["train"]) < 2:
             raise SceneError(f"{root}: only 1 training view was found; at least 2 views are needed")
-        options = ViewOptions(mask_root, downsample, width, color or listing.background or _WHITE)
+        folder = MaskFolder(mask_root, direct=mask_root.resolve() != root.resolve())
+        options = ViewOptions(folder, downsample, width, color or listing.background or _WHITE)
         loaded = read_views(listing, options, progress=progress)
     except OSError as failure:
         raise SceneError(f"{failure.filename or root}: {failure.strerror or failure}") from None
-    _check_masks_found(loaded["train"], mask_root, asked=masks is not None, warn=warn)
+    _check_masks_found(listing, loaded["train"], folder, asked=masks is not None, warn=warn)
     scene = _scene(root, listing, loaded, color or listing.background, half_extent)
     warn_about_fit(scene, warn, recentred=recentre)
     return scene
@@ -131,13 +133,17 @@ def _list(
     return list_blender(root, layout=layout, recentre=recentre, allow_missing=allow_missing, warn=warn)
 
 
-def _check_masks_found(train: Sequence[LoadedView], mask_root: Path, *, asked: bool, warn: Warn) -> None:
-    """Warn if only some training views have masks; an error if the user named a folder that has none."""
-    without = [item.view.name for item in train if item.view.masks is None]
-    if asked and len(without) == len(train):
-        raise SceneError(f"{mask_root}: holds no masks of the training views (expected train_seg/{without[0]}/*.png)")
-    if 0 < len(without) < len(train):
-        warn(f"{mask_root}: {len(without)} of {len(train)} training views have no masks (first: {without[0]})")
+def _check_masks_found(
+    listing: Listing, train: Sequence[LoadedView], folder: MaskFolder, *, asked: bool, warn: Warn
+) -> None:
+    """Say which views and masks have nothing to do with each other, and what was skipped; errors as `check_matches`."""
+    for frame in (frame for split, frames in listing.splits.items() if split != "train" for frame in frames):
+        folder.name(frame.mask_names)
+    lacking = [item.view.name for item in train if item.view.masks is None]
+    places = listing.mask_splits.get("train", ("train",))
+    read = {frame.valid_file.parent for frame in listing.splits["train"] if frame.valid_file is not None}
+    check_matches(folder, places, lacking, len(train), asked=asked, warn=warn, ignored=read)
+    warn_of_skipped(folder, warn)
 
 
 def _scene(

@@ -11,8 +11,8 @@ import numpy as np
 
 from ..budget import memory, pixel_limit
 from ..errors import ConfigError, SceneError
-from ..masks import MaskSet
-from ..masks.read import find_masks, read_masks, same_aspect, size_text
+from ..masks import MaskFolder, MaskSet, find_masks, mask_size, read_masks
+from ..masks.read import same_aspect, size_text
 from ..parallel import in_threads, workers_for
 from ..progress import progress_bar
 from ..reading import PixelSize, picture_size
@@ -27,13 +27,13 @@ class ViewOptions:
     """Options for reading views.
 
     Attributes:
-        mask_root: Folder that holds the masks of every split.
+        masks: Folder that holds the masks of every split.
         downsample: Working size as a fraction of the picture's.
         width: Working width in pixels, None to let `downsample` and the masks decide.
         behind: Colour behind transparent pixels.
     """
 
-    mask_root: Path
+    masks: MaskFolder
     downsample: float
     width: int | None
     behind: Color
@@ -148,9 +148,9 @@ def _task(listing: Listing, split: str, frame: Frame, options: ViewOptions) -> _
     if native is not None:
         check_listed_size(frame, *native)
     for place in listing.mask_splits.get(split, (split,)):
-        file = find_masks(options.mask_root, place, frame.name)
+        file = find_masks(options.masks, place, frame.mask_names)
         if file is not None:
-            return _Task(frame, place, file, native, picture_size(file) if native is not None else None)
+            return _Task(frame, place, file, native, mask_size(file)[::-1] if native is not None else None)
     return _Task(frame, split, None, native)
 
 
@@ -210,7 +210,7 @@ def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, Pixe
     picture = read_picture(frame.file)
     if picture.shape[1::-1] != native:
         raise SceneError(f"{frame.file}: changed while it was read")
-    masks = read_masks(options.mask_root, task.mask_split, frame.name, (size[1], size[0]))
+    masks = read_masks(options.masks, task.mask_split, frame.mask_names, (size[1], size[0]))
     valid = None if frame.valid_file is None else read_valid(frame.valid_file, native, size)
     if masks is not None and valid is not None:
         masks = _without_ignored(masks, valid)
