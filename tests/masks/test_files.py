@@ -137,6 +137,8 @@ def test_an_array_may_hold_several_masks(tmp_path: Path) -> None:
     ("array", "text"),
     [
         (np.zeros(4), "expected masks [H, W] or [M, H, W], found an array of shape [4]"),
+        (np.zeros((0, 5), bool), "expected masks with pixels, found an array of shape [0, 5]"),
+        (np.zeros((3, 0, 5)), "expected masks with pixels, found an array of shape [3, 0, 5]"),
         (np.zeros((2, 3, 4, 5)), "found an array of shape [2, 3, 4, 5]"),
         (np.full((3, 3), np.nan), "a mask holds a value that is negative or not finite"),
         (np.full((3, 3), -1.0), "a mask holds a value that is negative or not finite"),
@@ -183,3 +185,13 @@ def test_what_is_no_file_is_named(tmp_path: Path, kind: str) -> None:
         read_masks(tmp_path, "train", "r_0")
     assert str(caught.value).startswith(f"{file}: ")
     assert texts.get(kind, "no such file") in str(caught.value)
+
+
+def test_flags_of_other_bytes_are_true(tmp_path: Path) -> None:
+    file = tmp_path / "train_seg/r_0/0.npy"
+    file.parent.mkdir(parents=True)
+    np.save(file, np.array([[0, 3, 1]], np.uint8).view(bool))
+    file.with_name("1.npy").write_bytes(file.read_bytes())
+    (tmp_path / "train_seg/r_1.npy").write_bytes(file.read_bytes())
+    for name, count in (("r_0", 2), ("r_1", 1)):
+        np.testing.assert_array_equal(read_masks(tmp_path, "train", name).masks(), [[[False, True, True]]] * count)

@@ -215,6 +215,34 @@ def test_soft_numbers_in_place_of_ids_are_one_mask(tmp_path: Path) -> None:
         read_id_map(tmp_path / "d.npy")
 
 
+@pytest.mark.parametrize("shape", [(0, 5), (5, 0)])
+def test_maps_without_pixels(tmp_path: Path, shape: tuple[int, int]) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(shape, int))
+    with pytest.raises(SceneError, match=r"a\.npy: expected an id map \[H, W\], found an array of shape"):
+        read_id_map(tmp_path / "a.npy")
+
+
+def test_large_maps_are_read_a_few_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ultrafield.masks import sizes
+
+    files = {"clean": coloured(cells(40, 160, 4)), "spoiled": cv2.GaussianBlur(coloured(cells(5, 90)), (3, 3), 0.6)}
+    files |= {"soft": jpeg(60)(WHITE), "thin": (np.eye(60) * np.arange(60)).astype(np.uint8)}
+
+    def outcome(name: str) -> object:
+        try:
+            found = read_id_map(tmp_path / f"{name}.png")
+        except SceneError as error:
+            return str(error)
+        return found.count, found.labels.tolist()
+
+    for name, picture in files.items():
+        write_image(tmp_path / f"{name}.png", picture)
+    whole = [outcome(name) for name in files]
+    for pixels in (1, 200, 1000):
+        monkeypatch.setattr(sizes, "_BAND_PIXELS", pixels)
+        assert [outcome(name) for name in files] == whole
+
+
 def test_segments_that_vanish_at_another_size_are_dropped(tmp_path: Path) -> None:
     ids = np.zeros((8, 8), np.uint8)
     ids[0, 0], ids[4:, 4:], ids[:4, 4:] = 1, 5, 9

@@ -243,7 +243,7 @@ def test_mask_of_another_aspect_ratio(tmp_path: Path) -> None:
 
 def test_masks_of_another_shape_than_their_picture(tmp_path: Path) -> None:
     (tmp_path / "train_seg").mkdir()
-    for name, array in (("a", np.ones((2, 4, 6), bool)), ("b", np.ones((4, 6), int)), ("c", np.ones((0, 6), int))):
+    for name, array in (("a", np.ones((2, 4, 6), bool)), ("b", np.ones((4, 6), int))):
         np.save(tmp_path / f"train_seg/{name}.npy", array)
         expected = re.escape(f"{tmp_path}/train_seg/{name}.npy: expected a mask with the aspect ratio of its picture")
         with pytest.raises(SceneError, match=expected):

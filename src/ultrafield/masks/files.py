@@ -36,10 +36,16 @@ def read_masks_of(file: Path) -> Iterator[np.ndarray]:
     if not is_array(file):
         yield inside(file, read_image(file))
         return
-    array = read_npy(file)
-    _stack_shape(file, array.shape)
-    for values in array.reshape(-1, *array.shape[-2:]):
+    array = read_flags(file)
+    count, size = _stack_shape(file, array.shape)
+    for values in array.reshape(count, *size):
         yield inside(file, values)
+
+
+def read_flags(file: Path) -> np.ndarray:
+    """The array in a file; flags that are stored as other bytes than 0 and 1, which no array holds, are true."""
+    array = read_npy(file)
+    return array.view(np.uint8) != 0 if array.dtype == bool else array
 
 
 def masks_in(file: Path) -> tuple[int, Size]:
@@ -74,8 +80,6 @@ def inside(file: Path, values: np.ndarray) -> np.ndarray:
         return values
     if values.dtype.kind not in "uif":
         raise SceneError(f"{file}: expected flags or numbers, found {values.dtype}")
-    if values.size == 0:
-        return np.zeros(values.shape[:2], bool)
     if values.dtype.kind != "u" and not (np.isfinite(values).all() and values.min() >= 0):
         raise SceneError(f"{file}: a mask holds a value that is negative or not finite; expected 0 to 1, or 0 to 255")
     return _above_half(_one_channel(values), lossy=is_lossy(file))
@@ -116,4 +120,6 @@ def _stack_shape(file: Path, shape: tuple[int, ...]) -> tuple[int, Size]:
     """Number, height and width of masks [H, W], [M, H, W] or, as some segmenters give them, [M, 1, H, W]."""
     if len(shape) not in (2, 3) and not (len(shape) == 4 and shape[1] == 1):
         raise SceneError(f"{file}: expected masks [H, W] or [M, H, W], found an array of shape {list(shape)}")
+    if 0 in shape[-2:]:
+        raise SceneError(f"{file}: expected masks with pixels, found an array of shape {list(shape)}")
     return (1 if len(shape) == 2 else shape[0]), (shape[-2], shape[-1])

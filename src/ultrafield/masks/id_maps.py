@@ -14,9 +14,10 @@ import numpy as np
 
 from ..cameras.pixels import resize_nearest
 from ..errors import SceneError
-from ..reading import read_image, read_npy
-from .files import inside, is_array, is_lossy, says_something
+from ..reading import read_image
+from .files import inside, is_array, is_lossy, read_flags, says_something
 from .noise import Thinness, is_noise, is_soft_mask, thinness
+from .sizes import row_bands
 
 _MOST_LOSSY = 32  # ids of a JPEG file
 _PHOTOGRAPH = 0.5  # part of the pixels in 2x2 of one colour, below which a cut-out is one of a photograph
@@ -52,20 +53,57 @@ def read_id_map(file: Path) -> IdMap:
         SceneError: The file cannot be read, its values are no ids, or it is full of ids that only compression,
             smoothing or a photograph leave.
     """
-    picture = read_npy(file) if is_array(file) else read_image(file)
-    if picture.ndim != 2 and is_array(file):
+    picture = read_flags(file) if is_array(file) else read_image(file)
+    if is_array(file) and (picture.ndim != 2 or picture.size == 0):
         raise SceneError(f"{file}: expected an id map [H, W], found an array of shape {list(picture.shape)}")
-    if picture.dtype.kind == "f" and not (np.isfinite(picture).all() and (picture == np.round(picture)).all()):
+    if picture.dtype.kind not in "buif":
+        raise SceneError(f"{file}: expected ids, found {picture.dtype}")
+    if picture.dtype.kind == "f" and not _whole(picture):
         return _one_mask(inside(file, picture))
-    ids = _ids(file, picture)
-    starts = np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]])[: len(ids)])
-    if len(ids) > _LARGE and 2 * len(starts) > len(ids):
-        if _has_cut_out(picture):
-            return _one_mask(inside(file, picture))
-        raise SceneError(f"{file}: most neighbouring pixels differ, as in a photograph; expected an id map or a mask")
-    distinct, of_run = np.unique(ids[starts], return_inverse=True)
-    labels = np.repeat(of_run.astype(np.int32), np.diff(starts, append=len(ids))).reshape(picture.shape[:2])
-    return _checked(file, picture, labels, distinct)
+    cut_out = inside(file, picture) if _has_cut_out(picture) else None
+    distinct = _distinct(picture, cut_out)
+    if distinct is not None:
+        return _checked(file, picture, _labels(picture, cut_out, distinct), distinct)
+    if cut_out is not None:
+        return _one_mask(cut_out)
+    raise SceneError(f"{file}: most neighbouring pixels differ, as in a photograph; expected an id map or a mask")
+
+
+def _whole(picture: np.ndarray) -> bool:
+    """Whether floats are whole numbers, a few rows at a time."""
+    bands = (picture[first:last] for first, last in row_bands(picture.shape))
+    return all(bool((np.isfinite(band) & (band == np.round(band))).all()) for band in bands)
+
+
+def _runs(ids: np.ndarray) -> np.ndarray:
+    """The first pixel of each stretch of equal ids [R], int64."""
+    return np.flatnonzero(np.concatenate([[True], ids[1:] != ids[:-1]])[: len(ids)])
+
+
+def _distinct(picture: np.ndarray, cut_out: np.ndarray | None) -> np.ndarray | None:
+    """The ids of a map, ascending; None if it is large and most of its neighbouring pixels differ."""
+    distinct, runs = np.zeros(0, np.int64), 0
+    for first, last in row_bands(picture.shape):
+        ids = _ids(picture[first:last], None if cut_out is None else cut_out[first:last])
+        starts = _runs(ids)
+        runs += len(starts)
+        if last * picture.shape[1] > _LARGE and 2 * runs > last * picture.shape[1]:
+            return None
+        distinct = np.union1d(distinct.astype(ids.dtype), ids[starts])
+    return distinct
+
+
+def _labels(picture: np.ndarray, cut_out: np.ndarray | None, distinct: np.ndarray) -> np.ndarray:
+    """Index of each pixel's id among all ids [H, W], int32."""
+    labels = np.empty(picture.shape[:2], np.int32)
+    for first, last in row_bands(picture.shape):
+        ids = _ids(picture[first:last], None if cut_out is None else cut_out[first:last])
+        starts = _runs(ids)
+        indices = np.searchsorted(distinct, ids[starts]).astype(np.int32)
+        labels[first:last] = np.repeat(indices, np.diff(starts, append=len(ids))).reshape(
+            last - first, picture.shape[1]
+        )
+    return labels
 
 
 def _checked(file: Path, picture: np.ndarray, labels: np.ndarray, distinct: np.ndarray) -> IdMap:
@@ -84,14 +122,18 @@ def _checked(file: Path, picture: np.ndarray, labels: np.ndarray, distinct: np.n
     if not clean:
         raise SceneError(_refusal(file, found))
     if len(distinct) and distinct[0] == 0:
-        return IdMap(labels - np.int32(1), len(distinct) - 1)
+        labels -= np.int32(1)
+        return IdMap(labels, len(distinct) - 1)
     return IdMap(labels, len(distinct))
 
 
-def _ids(file: Path, picture: np.ndarray) -> np.ndarray:
-    """The id of each pixel [H · W], 0 for none; equal colours are equal ids, whether in one channel or three."""
-    if picture.dtype.kind not in "buif":
-        raise SceneError(f"{file}: expected ids, found {picture.dtype}")
+def _ids(picture: np.ndarray, cut_out: np.ndarray | None) -> np.ndarray:
+    """The id of each pixel [H · W], 0 for none; equal colours are equal ids, whether in one channel or three.
+
+    Args:
+        picture: Ids or colours.
+        cut_out: What belongs to the picture [H, W] bool; None for everything.
+    """
     if picture.ndim == 2:
         whole = picture.astype(np.int64) if picture.dtype.kind == "f" else picture
         return np.asarray(whole if whole.dtype.kind in "bu" else np.maximum(whole, 0)).reshape(-1)
@@ -99,8 +141,8 @@ def _ids(file: Path, picture: np.ndarray) -> np.ndarray:
     ids = np.zeros(picture.shape[:2], np.uint32 if bits == 8 else np.uint64)
     for channel in range(3):
         ids = (ids << np.uint8(bits)) | picture[..., channel]
-    if _has_cut_out(picture):
-        ids[~inside(file, picture)] = 0
+    if cut_out is not None:
+        ids[~cut_out] = 0
     return np.asarray(ids).reshape(-1)
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .sizes import row_bands
+
 _FEW = 8  # thin ids, below which nothing is suspected
 _MANY = 1000  # thin ids, which only noise has
 _PICTURE = 0.5  # part of the pixels in thin ids, which only photographs have
@@ -49,30 +51,37 @@ def thinness(labels: np.ndarray, count: int) -> Thinness:
         labels: Index of the id of each pixel [H, W], from 0 to `count` − 1.
         count: Number of ids D.
     """
-    height, width = labels.shape
-    corner = labels[:-1, :-1]
-    square = (corner == labels[1:, :-1]) & (corner == labels[:-1, 1:]) & (corner == labels[1:, 1:])
-    thin = np.ones(count, bool)
-    thin[corner[square]] = False
-    covered = np.zeros((height, width), bool)
-    for rows in (slice(None, -1), slice(1, None)):
-        for columns in (slice(None, -1), slice(1, None)):
-            covered[rows, columns] |= square
-    of_thin = thin[labels]
-    pixels, pieces = int(of_thin.sum()), 0.0
-    if pixels:
-        pieces = (pixels - _links(np.where(of_thin, labels, -1))) / int(thin.sum())
-    return Thinness(thin, pieces, pixels, covered)
+    thin, squares = np.ones(count, bool), np.zeros(labels.shape, bool)
+    for first, last in row_bands(labels.shape):
+        band = labels[first : last + 1]  # with the row that follows
+        corner = band[:-1, :-1]
+        square = (corner == band[1:, :-1]) & (corner == band[:-1, 1:]) & (corner == band[1:, 1:])
+        thin[corner[square]] = False
+        for rows in (slice(first, first + len(square)), slice(first + 1, first + 1 + len(square))):
+            squares[rows, :-1] |= square
+            squares[rows, 1:] |= square
+    pixels = links = 0
+    for first, last in row_bands(labels.shape):
+        band = labels[first : last + 1]
+        of_thin = thin[band]
+        pixels += int(of_thin[: last - first].sum())
+        links += _links(np.where(of_thin, band, -1), last - first)
+    return Thinness(thin, (pixels - links) / max(1, int(thin.sum())), pixels, squares)
 
 
-def _links(labels: np.ndarray) -> int:
-    """Pairs of neighbours, diagonal ones too, that connect pixels of one thin id; −1 is none."""
+def _links(labels: np.ndarray, rows: int) -> int:
+    """Pairs of neighbours, diagonal ones too, that connect pixels of one thin id.
+
+    Args:
+        labels: Ids [H, W], −1 for others.
+        rows: From how many rows pairs begin: all, or all but the last one, which is only a neighbour.
+    """
     across = (labels[:, 1:] == labels[:, :-1]) & (labels[:, 1:] >= 0)
     down = (labels[1:] == labels[:-1]) & (labels[1:] >= 0)
     # Pixels that touch at a corner, unless a third one connects them: then this counts both of its links.
     falling = (labels[1:, 1:] == labels[:-1, :-1]) & (labels[1:, 1:] >= 0) & ~across[:-1] & ~across[1:]
     rising = (labels[1:, :-1] == labels[:-1, 1:]) & (labels[1:, :-1] >= 0) & ~across[:-1] & ~across[1:]
-    return int(across.sum()) + int(down.sum()) + int(falling.sum()) + int(rising.sum())
+    return int(across[:rows].sum()) + int(down.sum()) + int(falling.sum()) + int(rising.sum())
 
 
 def is_noise(picture: np.ndarray, labels: np.ndarray, found: Thinness) -> bool:
@@ -91,17 +100,22 @@ def is_noise(picture: np.ndarray, labels: np.ndarray, found: Thinness) -> bool:
     crumbs = thin >= _NEARLY_ALL * ids and found.pixels <= _CRUMB * thin
     if thin >= _MANY or crumbs or found.pixels >= _PICTURE * labels.size or found.pieces >= _PIECES_MOST:
         return True
-    return _is_coloured(picture) and _blended(picture, found.thin[labels]) >= _BLENDED
+    return _is_coloured(picture) and _blended(picture, labels, found) >= _BLENDED
 
 
 def is_soft_mask(picture: np.ndarray, labels: np.ndarray, found: Thinness) -> bool:
     """Whether a map of ids is one mask: black and white, with grey thinly in between; arguments as for `is_noise`."""
     if picture.dtype.kind != "u" or _is_coloured(picture):
         return False
-    values, most = _channels(picture)[..., 0], np.iinfo(picture.dtype).max
-    areas = values[~found.thin[labels]]
-    white = areas >= (1 - _TOLERANCE) * most
-    return bool((white | (areas <= _TOLERANCE * most)).all()) and bool(white.any())
+    most, some_white = np.iinfo(picture.dtype).max, False
+    for first, last in row_bands(labels.shape):
+        values = _channels(picture[first:last])[..., 0]
+        areas = values[~found.thin[labels[first:last]]]
+        white = areas >= (1 - _TOLERANCE) * most
+        if not (white | (areas <= _TOLERANCE * most)).all():
+            return False
+        some_white |= bool(white.any())
+    return some_white
 
 
 def _channels(picture: np.ndarray) -> np.ndarray:
@@ -113,11 +127,22 @@ def _is_coloured(picture: np.ndarray) -> bool:
     channels = _channels(picture)
     if channels.shape[2] == 1 or picture.dtype.kind != "u":
         return False
-    return bool(np.ptp(channels, axis=2).max() > _TOLERANCE * np.iinfo(picture.dtype).max)
+    least = _TOLERANCE * np.iinfo(picture.dtype).max
+    return any(np.ptp(channels[first:last], axis=2).max() > least for first, last in row_bands(picture.shape))
 
 
-def _blended(picture: np.ndarray, thin: np.ndarray) -> float:
+def _blended(picture: np.ndarray, labels: np.ndarray, found: Thinness) -> float:
     """Part of the thin ids' pixels whose colour lies, in every channel, between those of other ids around."""
+    count, margin = 0, _AROUND // 2
+    for first, last in row_bands(labels.shape):
+        rows = slice(max(0, first - margin), last + margin)
+        between = _between(picture[rows], found.thin[labels[rows]])
+        count += int(between[first - rows.start : last - rows.start].sum())
+    return count / found.pixels
+
+
+def _between(picture: np.ndarray, thin: np.ndarray) -> np.ndarray:
+    """Which pixels are of thin ids and have a colour between those of other ids around [H, W], bool."""
     import cv2
 
     most = np.iinfo(picture.dtype).max
@@ -127,4 +152,4 @@ def _blended(picture: np.ndarray, thin: np.ndarray) -> float:
         greatest = cv2.dilate(np.where(thin, np.array(0, picture.dtype), channel), square)
         values = channel.astype(np.float32)
         between &= (values >= least - _TOLERANCE * most) & (values <= greatest + _TOLERANCE * most)
-    return float(between.sum() / thin.sum())
+    return between

@@ -7,7 +7,7 @@ import numpy as np
 from ..budget import array_limit
 from ..cameras.pixels import resize_nearest
 from ..errors import SceneError
-from .sizes import Size, size_text
+from .sizes import Size, row_bands, size_text
 
 _BYTES_PER_PAIR = 6  # of masks: how many pixels they share, containment and sameness
 
@@ -23,8 +23,9 @@ class MaskPacker:
     def __init__(self, most: int, size: Size) -> None:
         self.size = size
         self._areas: list[int] = []
-        self._bits = np.zeros((*size, -(-most // 64)), np.uint64)
-        self._word = np.zeros((*size, 8), np.uint8)  # the 64 masks that are being collected, an octet for eight
+        self._bits = np.zeros((*size, -(-most // 64)), "<u8")
+        # The 64 masks that are being collected, an octet for eight; if there are no more, they are in place.
+        self._word = np.zeros((*size, 8), np.uint8) if most > 64 else self._bits.view(np.uint8)
         self._octet = np.zeros(size, np.uint8)
 
     def add(self, mask: np.ndarray) -> bool:
@@ -48,8 +49,9 @@ class MaskPacker:
             self._close_word(index)
 
     def _close_word(self, index: int) -> None:
-        self._bits[:, :, index // 64] = self._word.view("<u8")[:, :, 0]
-        self._word[...] = 0
+        if self._bits.shape[2] > 1:
+            self._bits[:, :, index // 64] = self._word.view("<u8")[:, :, 0]
+            self._word[...] = 0
 
     def finish(self) -> tuple[np.ndarray, np.ndarray]:
         """Packed masks [H, W, ceil(M / 64)] uint64 and their areas [M] int64; no mask can be added afterwards."""
@@ -58,7 +60,8 @@ class MaskPacker:
             self._close_octet(count | 7)
         if count % 64 and (count - 1) % 64 < 56:  # closing the word's last octet has closed the word
             self._close_word(count - 1)
-        return np.ascontiguousarray(self._bits[:, :, : -(-count // 64)]), np.array(self._areas, np.int64)
+        bits = np.ascontiguousarray(self._bits[:, :, : -(-count // 64)], np.uint64)
+        return bits, np.array(self._areas, np.int64)
 
 
 def pack_masks(masks: np.ndarray) -> np.ndarray:
@@ -84,12 +87,15 @@ def pack_labels(labels: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]
         Packed masks [H, W, ceil(M / 64)] uint64 and their areas [M] int64, some of which may be 0.
     """
     words = -(-count // 64)
-    bits = np.zeros((*labels.shape, words), np.uint64)
-    flat = labels.reshape(-1)
-    pixels = np.flatnonzero(flat >= 0)
-    segments = flat[pixels]
-    bits.reshape(-1)[pixels * words + segments // 64] = np.uint64(1) << (segments % 64).astype(np.uint64)
-    return bits, np.bincount(segments, minlength=count).astype(np.int64)
+    bits, areas = np.zeros((*labels.shape, words), np.uint64), np.zeros(count, np.int64)
+    for first, last in row_bands(labels.shape):
+        flat = labels[first:last].reshape(-1)
+        pixels = np.flatnonzero(flat >= 0)
+        segments = flat[pixels]
+        flags = np.uint64(1) << (segments % 64).astype(np.uint64)
+        bits[first:last].reshape(-1)[pixels * words + segments // 64] = flags
+        areas += np.bincount(segments, minlength=count)
+    return bits, areas
 
 
 def check_budget(where: object, count: int, size: Size) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import SceneError
-from ..reading import npy_header, read_npy
-from .files import is_array, masks_in, read_masks_of
+from ..reading import npy_header
+from .files import is_array, masks_in, read_flags, read_masks_of
 from .folder import MaskFolder, MaskSource, Names, is_companion
 from .hierarchy import build_mask_set, disjoint_mask_set, packed_mask_set
 from .id_maps import read_id_map
@@ -111,11 +111,10 @@ def _note_strangers(folder: MaskFolder, source: MaskSource) -> None:
 
 
 def _from_id_map(file: Path, size: Size | None) -> MaskSet:
-    id_map = read_id_map(file)
-    on_disk = (id_map.labels.shape[0], id_map.labels.shape[1])
+    on_disk = mask_size(file)
     if size is not None:
-        check_aspect(file, on_disk, size)
-        id_map = id_map.resized(size)
+        check_aspect(file, on_disk, size)  # from the header, before anything is decoded
+    id_map = read_id_map(file).resized(size or on_disk)
     check_budget(file, id_map.count, size or on_disk)
     return disjoint_mask_set(*pack_labels(id_map.labels, id_map.count))
 
@@ -160,7 +159,7 @@ def _read_hierarchy(source: MaskSource, empty: np.ndarray, kept: np.ndarray) -> 
 
 
 def _read_matrix(file: Path, empty: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    matrix, count = read_npy(file), len(empty)
+    matrix, count = read_flags(file), len(empty)
     if matrix.shape == (count - empty.sum(),) * 2:
         kept = kept[~empty]
     elif matrix.shape != (count, count):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import SceneError
 
 Size = tuple[int, int]  # height, width
+
+_BAND_PIXELS = 1 << 21  # of rows that are worked on at once, which bounds the memory that large pictures need
 
 
 def same_aspect(size: Size, other: Size) -> bool:
@@ -28,3 +31,10 @@ def check_aspect(file: Path, size: Size, expected: Size) -> None:
 def size_text(size: tuple[int, ...]) -> str:
     """A size (height, width) as text: "640x480 pixels"."""
     return f"{size[1]}x{size[0]} pixels"
+
+
+def row_bands(size: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    """Rows of a picture of a size, a few at a time: the first row, and one past the last."""
+    rows = max(1, _BAND_PIXELS // max(1, size[1]))
+    for first in range(0, size[0], rows):
+        yield first, min(first + rows, size[0])
