@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ultrafield.masks.watershed import watershed_masks
+from ultrafield.masks.watershed import watershed_cut, watershed_masks
 from ultrafield.reading import read_image
 
 
@@ -144,3 +144,13 @@ def test_options_out_of_range() -> None:
         watershed_masks(image, max_masks=0)
     with pytest.raises(ValueError, match=r"levels: expected positive numbers of regions, got \[0\]"):
         watershed_masks(image, levels=[0])
+
+
+def test_masks_one_by_one_are_those_all_at_once() -> None:
+    image, _ = card(300, 420)
+    nested, masks = watershed_cut(image), watershed_masks(image)
+    assert len(nested) == len(masks)
+    np.testing.assert_array_equal([nested[index] for index in range(len(nested))], masks)
+    # What is kept of a picture does not depend on the number of masks.
+    assert nested.ranks.nbytes == 4 * 300 * 420
+    assert (nested.first.shape, nested.last.shape) == ((len(masks),), (len(masks),))
