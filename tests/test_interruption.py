@@ -44,14 +44,22 @@ def start(code: str, folder: Path) -> subprocess.Popen[str]:
     return process
 
 
+def ended(process: subprocess.Popen[str]) -> str:
+    """What a process says on stderr until it ends, which it must soon."""
+    try:
+        return process.communicate(timeout=60)[1]
+    finally:
+        process.kill()
+
+
 @pytest.mark.parametrize("number", CODES, ids=lambda number: number.name)
 @pytest.mark.parametrize(
     ("code", "said"), [(BUSY, "what is finished is kept"), (CLEANED, "what is finished is kept"), (DELAYED, "saved")]
 )
 def test_one_line_and_the_signals_exit_code(number: signal.Signals, code: str, said: str, tmp_path: Path) -> None:
-    process = start(code, tmp_path)
-    process.send_signal(number)
-    _, err = process.communicate(timeout=20)
+    with start(code, tmp_path) as process:
+        process.send_signal(number)
+        err = ended(process)
     assert process.returncode == CODES[number]
     assert err.startswith(f"tool: interrupted; {said}")
     assert err.count("\n") == 1
@@ -59,12 +67,12 @@ def test_one_line_and_the_signals_exit_code(number: signal.Signals, code: str, s
 
 
 def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
-    process = start(STUBBORN, tmp_path)
-    process.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
-    assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    with start(STUBBORN, tmp_path) as process:
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        err = ended(process)
     assert process.returncode == 130
     assert err.count("\n") == 1
 
@@ -72,10 +80,10 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
 @pytest.mark.parametrize("pause", [0.1, 0.25, 0.5])
 def test_the_program_answers_from_its_start(pause: float, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ultrafield", "synth", "still-life", str(tmp_path / "scene"), "--size", "300"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(pause)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=20)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(pause)
+        process.send_signal(signal.SIGTERM)
+        err = ended(process)
     # Before the first line of the program the interpreter itself ends, without a word.
     assert process.returncode in (143, -signal.SIGTERM)
     assert "Traceback" not in err

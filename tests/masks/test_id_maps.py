@@ -125,7 +125,9 @@ def test_exact_parts_of_a_dataset_are_read(tmp_path: Path, pickplace: Path) -> N
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg"])
-@pytest.mark.parametrize("degrade", [jpeg(60), resized(1.5, cv2.INTER_LINEAR), lambda image: image], ids=str)
+@pytest.mark.parametrize(
+    "degrade", [jpeg(60), resized(1.5, cv2.INTER_LINEAR), lambda image: image], ids=["jpeg", "resized", "as it is"]
+)
 def test_a_soft_mask_in_place_of_an_id_map_is_one_mask(tmp_path: Path, ending: str, degrade: Degrade) -> None:
     soft = degrade(WHITE)
     write_image(tmp_path / f"a{ending}", soft)
