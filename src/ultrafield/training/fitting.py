@@ -180,7 +180,7 @@ def _check_learned(scene: Scene, losses: Mapping[str, Tensor], journal: Journal)
         found, plain = (-10.0 * math.log10(value) for value in (error, max(spread, _SMALL_SPREAD)))
         journal.note(
             f"warning: geometry: training pictures are reproduced at {found:.1f} dB, no better than by one colour "
-            f"({plain:.1f} dB): training has diverged; a smaller learning rate (geometry.lr) may help"
+            f"({plain:.1f} dB): training was too short (geometry.steps) or has diverged (geometry.lr)"
         )
 
 
