@@ -19,8 +19,13 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_python_example_runs(
-    tiny_scene: Path, tiny: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny_scene: Path,
+    tiny: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # it saves a segmentation
     code = re.search(r"```python\n(.*?)```", README, flags=re.DOTALL).group(1)
     assert '"demo/scene"' in code
     config = cli.parse(["train", "s", "--out", "r", *tiny]).method.config("draft")
@@ -29,6 +34,7 @@ def test_the_python_example_runs(
     exec(code.replace('"demo/scene"', repr(str(tiny_scene))), names)
     assert len(names["segments"]) == len(names["surface"])
     assert capsys.readouterr().out.startswith("(")
+    assert (tmp_path / "segmentation" / "tree.json").is_file()
 
 
 def test_every_command_named_exists() -> None:
