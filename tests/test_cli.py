@@ -6,13 +6,11 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ultrafield import __version__, cli
-from ultrafield.budget import limit_memory
 from ultrafield.commands.run import Run
 from ultrafield.commands.segment import Segment
 from ultrafield.commands.train import Train
@@ -284,12 +282,6 @@ def test_every_command_refuses_a_senseless_memory(
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("ultrafield: error: --memory: expected ")
     assert "from 0.5 to 1048576" in line
-
-
-@pytest.fixture
-def default_memory() -> Iterator[None]:
-    yield
-    limit_memory(None)
 
 
 @pytest.mark.usefixtures("default_memory")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ultrafield.budget import limit_memory
 from ultrafield.config import (
     Config,
     FeatureConfig,
@@ -211,13 +209,6 @@ def test_stored_settings_that_cannot_be_used(values, message):
     with pytest.raises(ConfigError) as caught:
         from_dict(Config, values)
     assert str(caught.value) == message
-
-
-@pytest.fixture
-def one_gibibyte() -> Iterator[None]:
-    limit_memory(1)
-    yield
-    limit_memory(None)
 
 
 @pytest.mark.usefixtures("one_gibibyte")

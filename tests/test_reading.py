@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -16,13 +15,6 @@ from ultrafield import budget
 from ultrafield.errors import ConfigError, RunError, SceneError
 from ultrafield.io import write_image, write_npy, write_npz
 from ultrafield.reading import npy_header, picture_size, read_bytes, read_image, read_json, read_npy, read_npz
-
-
-@pytest.fixture
-def memory() -> Iterator[None]:
-    """The limit of the process is put back afterwards."""
-    yield
-    budget.limit_memory(None)
 
 
 def png(file: Path, width: int, height: int) -> Path:
@@ -187,7 +179,7 @@ def test_pictures_that_cannot_be_read(tmp_path: Path) -> None:
         read_image(png(tmp_path / "a.png", 100, 100))
 
 
-@pytest.mark.usefixtures("memory")
+@pytest.mark.usefixtures("default_memory")
 def test_more_memory_allows_larger_pictures(tmp_path: Path) -> None:
     file = png(tmp_path / "a.png", 9000, 9000)
     budget.limit_memory(4)
@@ -198,7 +190,7 @@ def test_more_memory_allows_larger_pictures(tmp_path: Path) -> None:
     assert budget.memory() == 1 << 30
 
 
-@pytest.mark.usefixtures("memory")
+@pytest.mark.usefixtures("default_memory")
 @pytest.mark.parametrize("gibibytes", [0.4, -1.0, float("nan"), float("inf"), 1e12])
 def test_memory_that_cannot_be_chosen(gibibytes: float) -> None:
     with pytest.raises(ConfigError, match=r"^memory: expected from 0.5"):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from odd_files import put_odd
 from PIL import Image
 
 from ultrafield.errors import SceneError
@@ -168,19 +168,15 @@ def test_archives_and_broken_arrays_are_no_masks(tmp_path: Path) -> None:
         read_masks(tmp_path, "train", "r_0")
 
 
-@pytest.mark.parametrize("kind", ["FIFO", "folder", "dangling link", "text"])
+@pytest.mark.parametrize("kind", ["fifo", "folder", "link", "text"])
 def test_what_is_no_file_is_named(tmp_path: Path, kind: str) -> None:
     file = tmp_path / "train_seg/r_0/0.png"
     file.parent.mkdir(parents=True)
-    if kind == "FIFO":
-        os.mkfifo(file)
-    elif kind == "folder":
-        file.mkdir()
-    elif kind == "text":
+    if kind == "text":
         file.write_text("none")
     else:
-        file.symlink_to(tmp_path / "nowhere")
-    texts = {"FIFO": "(a FIFO, a socket or a device)", "folder": "a folder", "text": "not a readable picture"}
+        put_odd(file, kind)
+    texts = {"fifo": "(a FIFO, a socket or a device)", "folder": "a folder", "text": "not a readable picture"}
     with pytest.raises(SceneError) as caught:
         read_masks(tmp_path, "train", "r_0")
     assert str(caught.value).startswith(f"{file}: ")

@@ -6,7 +6,7 @@ import json
 import os
 import struct
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import trimesh
 from mutations import mutated
 from PIL import Image
 
-from ultrafield.budget import limit_memory
 from ultrafield.errors import SceneError
 from ultrafield.models import load_model, read_vertices
 from ultrafield.models.load import _check_archive
@@ -149,13 +148,6 @@ def test_a_malformed_model_is_one_error_that_names_it(folder: Path, name: str, c
     assert text.startswith(str(folder / name))
     assert message in text
     assert "\n" not in text
-
-
-@pytest.fixture
-def little_memory() -> Iterator[None]:
-    limit_memory(0.5)
-    yield
-    limit_memory(None)
 
 
 @pytest.mark.usefixtures("little_memory")

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from PIL import Image
 from trimesh.visual.color import uv_to_interpolated_color
 
-from ultrafield.budget import limit_memory
 from ultrafield.models import TexturePool, sample_texture
 
 RNG = np.random.default_rng(0)
@@ -77,13 +75,6 @@ def encoded(kind: str, **options: object) -> io.BytesIO:
     Image.fromarray(np.tile(RGB, (20, 20, 1))).save(stream, kind, **options)
     stream.seek(0)
     return stream
-
-
-@pytest.fixture
-def little_memory() -> Iterator[None]:
-    limit_memory(0.5)
-    yield
-    limit_memory(None)
 
 
 @pytest.mark.usefixtures("little_memory")

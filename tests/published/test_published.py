@@ -313,10 +313,8 @@ def test_a_script_reports_errors_as_one_line(tmp_path: Path) -> None:
         (["--num_seg_samples", "16384", "--neg_sample_ratio", "1024"], "--num_seg_samples: takes about "),
     ],
 )
+@pytest.mark.usefixtures("default_memory")
 def test_values_that_take_too_much_memory(arguments: list[str], text: str) -> None:
     limit_memory(2)
-    try:
-        with pytest.raises(ConfigError, match=f"^{text}"):
-            published_config(parsed("--load_seg", "--ultrametric_weight", "1", *arguments))
-    finally:
-        limit_memory(None)
+    with pytest.raises(ConfigError, match=f"^{text}"):
+        published_config(parsed("--load_seg", "--ultrametric_weight", "1", *arguments))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from odd_files import put_odd
 
 from ultrafield.errors import SceneError
 from ultrafield.io import write_image, write_npz
@@ -230,15 +230,10 @@ def test_depth_of_16_bits(root: Path) -> None:
 def test_id_pictures_that_are_none(root: Path, kind: str) -> None:
     files = [root / f"gt_seg/val/r_{index}_seg_objects.tif" for index in range(3)]
     for file in files:
-        file.unlink()
-        if kind == "folder":
-            file.mkdir()
-        elif kind == "fifo":
-            os.mkfifo(file)
-        elif kind == "link":
-            file.symlink_to("nowhere")
-        else:
+        if kind == "text":
             file.write_text("ids")
+        else:
+            put_odd(file, kind)
     with pytest.raises(SceneError, match=re.escape(f"{files[0]}: ")):
         load_ground_truth(load_scene(root), "val")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from odd_files import put_odd
 
 from ultrafield.errors import SceneError
 from ultrafield.io import write_image
@@ -109,18 +110,11 @@ def test_frames_know_what_their_masks_may_be_called(make_capture: Make) -> None:
 def test_pictures_that_exist_but_are_none(make_capture: Make, edit: Callable, listed: str, kind: str) -> None:
     root = make_capture(12)
     file = root / "images/0001.png"
-    whole = file.read_bytes()
-    file.unlink()
-    if kind == "folder":
-        file.mkdir()
-    elif kind == "fifo":
-        os.mkfifo(file)
-    elif kind == "link":
-        file.symlink_to("nowhere.png")
-    elif kind == "loop":
-        file.symlink_to(file)
+    spoiled = {"text": b"no picture", "truncated": file.read_bytes()[:30]}
+    if kind in spoiled:
+        file.write_bytes(spoiled[kind])
     else:
-        file.write_bytes({"empty": b"", "text": b"no picture", "truncated": whole[:30]}[kind])
+        put_odd(file, kind)
     edit(root / "transforms.json", lambda values: values["frames"][1].update(file_path=listed))
     with pytest.raises(SceneError, match=re.escape(str(file))):
         load_scene(root, warn=silent)
