@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 from .errors import ConfigError
@@ -37,8 +38,9 @@ def memory() -> int:
     return _chosen if _chosen is not None else machine_memory() // 2
 
 
+@cache
 def machine_memory() -> int:
-    """Bytes of memory of the machine, or of the container if that has fewer."""
+    """Bytes of memory of the machine, or of the container if that has fewer; asked once in a process."""
     try:
         physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):  # Windows
@@ -50,6 +52,14 @@ def pixel_limit() -> int:
     """Most pixels of a picture that is decoded: 64 million, other numbers if memory was chosen or is scarce."""
     affordable = memory() // _BYTES_PER_PIXEL
     return affordable if _chosen is not None else min(_MOST_PIXELS, affordable)
+
+
+def pixel_fault(width: int, height: int) -> str | None:
+    """What is wrong with a picture that declares more pixels than the limit, None if it does not."""
+    if width * height <= pixel_limit():
+        return None
+    most = f"{pixel_limit() / 1e6:.0f} million"
+    return f"{width}x{height} pixels, more than {most}; a larger --memory raises the limit"
 
 
 def array_limit() -> int:

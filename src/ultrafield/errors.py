@@ -60,6 +60,16 @@ class TrainingError(UltrafieldError):
     """Optimisation failed: a loss that is not finite, a field that stays empty."""
 
 
+def reason_of(failure: Exception) -> str:
+    """Why an operation failed, without the file's name, which the caller says in its own way."""
+    return failure.strerror if isinstance(failure, OSError) and failure.strerror else str(failure)
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most `most` characters, and "…" if there were more."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def check_shape(name: str, array: Any, shape: Sequence[int | None]) -> None:
     """Raise `ValueError` unless `array.shape` matches `shape`, in which None stands for any size."""
     actual = tuple(array.shape)

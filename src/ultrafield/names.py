@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import PureWindowsPath
 
-from .errors import SceneError, UltrafieldError
+from .errors import SceneError, UltrafieldError, shortened
 
 MAX_BYTES = 200  # of the 255 that file systems allow; endings and temporary names need the others
 _SHOWN = 60  # characters of a name in a message
@@ -25,8 +25,7 @@ def check_name(name: str, where: str, error: type[UltrafieldError] = SceneError)
     """
     fault = _fault(name)
     if fault is not None:
-        quoted = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
-        raise error(f"{where}: {quoted!r} cannot be a file name: it {fault}")
+        raise error(f"{where}: {shortened(name, _SHOWN)!r} cannot be a file name: it {fault}")
 
 
 def _fault(name: str) -> str | None:

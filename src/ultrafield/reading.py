@@ -19,8 +19,8 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
-from .budget import array_limit, pixel_limit
-from .errors import RunError, SceneError, UltrafieldError
+from .budget import array_limit, pixel_fault
+from .errors import RunError, SceneError, UltrafieldError, reason_of
 
 PixelSize = tuple[int, int]  # width, height
 
@@ -168,7 +168,7 @@ def _open(path: Path, error: type[UltrafieldError]) -> BinaryIO:
 
 
 def _reason(failure: OSError) -> str:
-    return "no such file" if isinstance(failure, FileNotFoundError) else failure.strerror or str(failure)
+    return "no such file" if isinstance(failure, FileNotFoundError) else reason_of(failure)
 
 
 def _too_large(size: int, limit: int) -> str:
@@ -238,9 +238,9 @@ def _header(path: Path, source: bytes | BinaryIO, error: type[UltrafieldError]) 
         raise error(f"{path}: {failure}") from None
     except Exception:  # Pillow's plugins raise many kinds
         raise error(f"{path}: not a readable picture") from None
-    if width * height > pixel_limit():
-        most = f"{pixel_limit() / 1e6:.0f} million"
-        raise error(f"{path}: {width}x{height} pixels, more than {most}; a larger --memory raises the limit")
+    fault = pixel_fault(width, height)
+    if fault is not None:
+        raise error(f"{path}: {fault}")
     return width, height
 
 

@@ -31,6 +31,11 @@ def temporary_name(path: Path, ending: str = "tmp") -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.{ending}")
 
 
+def is_temporary(name: str) -> bool:
+    """Whether a file or folder of this name stands for one that is being written or replaced."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
 def temporaries(path: Path, ending: str = "tmp") -> list[Path]:
     """Whatever stands beside `path` under one of its temporary names."""
     if not path.parent.is_dir():
@@ -106,7 +111,7 @@ def _is_ours(file: Path, folder: Path, ours: Kinds) -> bool:
 
 
 def _is_temporary(path: Path, folder: Path) -> bool:
-    return any(_TEMPORARY.fullmatch(part) for part in path.relative_to(folder).parts)
+    return any(map(is_temporary, path.relative_to(folder).parts))
 
 
 def _final_name(part: str) -> str:

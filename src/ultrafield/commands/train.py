@@ -10,7 +10,7 @@ import tyro
 from ..pipeline.console import Report
 from ..pipeline.folder import RunFolder
 from ..pipeline.job import open_job
-from ..pipeline.train import check_masks, is_trained, train
+from ..pipeline.train import check_masks, is_trained, say_kept, train
 from .options import (
     Device,
     MemoryLimit,
@@ -58,7 +58,7 @@ class Train(MemoryLimit):
         job = open_job(self.scene, self.data, run, config, device=self.device, report=report)
         check_masks(job.scene, config.engine)
         if is_trained(job):
-            report.note(f"train: done before with these settings, kept (delete {run.root} to train anew)")
+            say_kept(job)
         else:
             with run.owned():
                 job.write_config()

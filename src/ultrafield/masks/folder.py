@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..errors import SceneError
+from ..errors import SceneError, reason_of
 from .files import MASK_ENDINGS
 
 Names = str | Sequence[str]
@@ -191,7 +191,7 @@ def _list(folder: Path) -> dict[str, bool]:
     except FileNotFoundError:
         return {}
     except OSError as failure:
-        raise SceneError(f"{folder}: cannot be listed ({failure.strerror or failure})") from None
+        raise SceneError(f"{folder}: cannot be listed ({reason_of(failure)})") from None
 
 
 def _is_hidden(name: str) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import SceneError
 from ..io import recover_folder, write_json
 from ..reading import read_bytes, read_json, read_npy
-from ..removal import files_below, kinds, sweep, temporaries
+from ..removal import files_below, is_temporary, kinds, sweep, temporaries
 from .folder import split_folders
 from .write import VIEW_FILES, Announce, hierarchy_files
 
@@ -61,9 +61,7 @@ class MaskJournal:
     def has_leftovers(self) -> bool:
         """Whether an interruption left temporary files or folders; links are not looked through."""
         places = [place for place in (self.folder, self.hierarchy) if place.is_dir() and not place.is_symlink()]
-        return any(
-            name.startswith(".") and name.endswith((".tmp", ".old")) for place in places for name in os.listdir(place)
-        )
+        return any(is_temporary(name) for place in places for name in os.listdir(place))
 
     def recover(self, names: Iterable[str]) -> None:
         """Bring views that an interruption left half replaced into their old or new state, and remove leftovers."""

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from zipfile import BadZipFile, ZipFile
 
 from ..budget import memory
-from ..errors import SceneError, UltrafieldError
+from ..errors import SceneError, UltrafieldError, shortened
 from ..reading import read_bytes
 from .check import check_scene
 from .gltf import check_glb, check_gltf
@@ -108,7 +108,7 @@ def _reason(failure: Exception) -> str:
         return "it takes more memory than there is"
     lines = str(failure).strip().splitlines()
     text = lines[0] if lines else type(failure).__name__
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return shortened(text, _SHOWN)
 
 
 def _folder(path: Path, size: int) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..budget import memory, pixel_limit
+from ..budget import memory, pixel_fault
 
 _FORMATS = (None, "PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "TGA", "DDS", "PPM", "JPEG2000")  # None: made in memory
 _SHARE = 4  # of the memory, for all textures together
@@ -27,10 +27,9 @@ class TexturePool:
         Raises:
             ValueError: The picture cannot be decoded, or it or all textures together are too large.
         """
-        width, height = image.size
-        if width * height > pixel_limit():
-            most = f"{pixel_limit() / 1e6:.0f} million"
-            raise ValueError(f"{width}x{height} pixels, more than {most}; a larger --memory raises the limit")
+        fault = pixel_fault(*image.size)
+        if fault is not None:
+            raise ValueError(fault)
         if getattr(image, "format", None) not in _FORMATS:
             raise ValueError(f"of the format {image.format}, which is not decoded")
         try:

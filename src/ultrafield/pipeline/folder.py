@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -37,7 +36,7 @@ from ..removal import check_ours, files_below, find_link, find_stranger, kinds, 
 from ..scene.options import SceneOptions
 from ..surface import Surface
 from ..ultrametric import Tree
-from .records import StageRecords
+from .records import NOTHING, StageRecords
 
 _Artefact = TypeVar("_Artefact")
 
@@ -286,9 +285,7 @@ class RunFolder:
 
     # Records
 
-    def finish(
-        self, stage: str, settings: str, seconds: float, made_from: Mapping[str, str] = MappingProxyType({})
-    ) -> None:
+    def finish(self, stage: str, settings: str, seconds: float, made_from: Mapping[str, str] = NOTHING) -> None:
         """Record that a stage is done, with the files that it has written."""
         self.records.finish(stage, settings, seconds, self.files_of(stage), made_from)
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
-from ..errors import UltrafieldError
+from ..errors import UltrafieldError, reason_of
 from ..interruption import exit_code
 from ..parallel import respect_quota
 
@@ -77,7 +77,7 @@ def _explain(error: Exception) -> tuple[str, int]:
 
 
 def _explain_os_error(error: OSError) -> str:
-    reason = error.strerror or _one_line(error)
+    reason = _first_line(reason_of(error))
     return reason if error.filename is None else f"{reason}: {os.fsdecode(error.filename)}"
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import RunError
@@ -13,7 +14,7 @@ from ..io import write_json
 from ..parallel import in_threads
 from ..reading import read_json
 
-_NOTHING: Mapping[str, str] = {}
+NOTHING: Mapping[str, str] = MappingProxyType({})  # what a stage was made from that has no stage before it
 _FORMAT = 3
 
 
@@ -61,11 +62,11 @@ class StageRecords:
         """Read the file again when it is needed next: another process may have written it."""
         self._records = None
 
-    def finished(self, stage: str, settings: str, made_from: Mapping[str, str] = _NOTHING) -> bool:
+    def finished(self, stage: str, settings: str, made_from: Mapping[str, str] = NOTHING) -> bool:
         """Whether `stage` ended with exactly these settings, from exactly this, and its files are as it left them."""
         return self.matches(stage, settings, made_from) and self.ended(stage) and not self.damaged(stage)
 
-    def matches(self, stage: str, settings: str, made_from: Mapping[str, str] = _NOTHING) -> bool:
+    def matches(self, stage: str, settings: str, made_from: Mapping[str, str] = NOTHING) -> bool:
         """Whether `stage` has at least begun with exactly these settings, from exactly this."""
         record = self._read().get(stage)
         return record is not None and (record.settings, record.made_from) == (settings, made_from)
@@ -103,7 +104,7 @@ class StageRecords:
         """Wall time of each finished stage."""
         return {name: record.seconds for name, record in self._read().items() if record.seconds is not None}
 
-    def begin(self, stage: str, settings: str, made_from: Mapping[str, str] = _NOTHING) -> None:
+    def begin(self, stage: str, settings: str, made_from: Mapping[str, str] = NOTHING) -> None:
         """Record that `stage` is under way: its artefacts are not to be trusted until it is finished."""
         self._write(self._read() | {stage: Record(settings, dict(made_from), None, {})})
 
@@ -113,7 +114,7 @@ class StageRecords:
         settings: str,
         seconds: float,
         files: Iterable[Path],
-        made_from: Mapping[str, str] = _NOTHING,
+        made_from: Mapping[str, str] = NOTHING,
     ) -> None:
         """Record that `stage` is done, with the digests of its files, which must all be in place."""
         places = sorted(files)

@@ -22,13 +22,18 @@ def train(job: Job, *, initial: Fields | None = None) -> Fields:
         initial: Fields to start from; the digest of the job's source must then tell which they are.
     """
     if is_trained(job):
-        job.report.note(f"train: done before with these settings, kept (delete {job.run.root} to train anew)")
+        say_kept(job)
         return job.load_fields()
     check_masks(job.scene, job.config.engine)
     _say_why(job)
     others = () if job.run.records.settings("render") == job.stages.geometry else ("render",)
     job.run.records.forget("train", "segment", "eval", *others)
     return _fit(job, initial=initial)
+
+
+def say_kept(job: Job) -> None:
+    """Say that the folder holds trained fields."""
+    job.report.note(f"train: done before with these settings, kept (delete {job.run.root} to train anew)")
 
 
 def _say_why(job: Job) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..cameras.model import FARTHEST
 from ..cameras.projection import PUBLISHED_DEPTH_RANGE
-from ..errors import SceneError
+from ..errors import SceneError, reason_of
 from ..masks.read import size_text
 from ..reading import read_image, read_npz
 from .blender import split_file
@@ -46,7 +46,7 @@ def load_ground_truth(scene: Scene, split: str) -> GroundTruth | None:
     try:
         return _read(root, scene, split)
     except OSError as failure:
-        raise SceneError(f"{failure.filename or root}: {failure.strerror or failure}") from None
+        raise SceneError(f"{failure.filename or root}: {reason_of(failure)}") from None
 
 
 def _read(root: Path, scene: Scene, split: str) -> GroundTruth | None:

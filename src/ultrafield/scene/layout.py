@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..errors import SceneError
+from ..errors import SceneError, reason_of
 from .blender import is_hierarchical
 from .partnet import is_partnet
 
@@ -32,8 +32,7 @@ def scene_root(path: str | Path, layout: str = "auto") -> Path:
             return path
         exists = path.exists()
     except (OSError, ValueError) as failure:
-        reason = failure.strerror if isinstance(failure, OSError) and failure.strerror else str(failure)
-        raise SceneError(f"{str(path)!r}: {reason}") from None
+        raise SceneError(f"{str(path)!r}: {reason_of(failure)}") from None
     if not exists:
         raise SceneError(f"{path}: no such folder")
     if not path.is_file() or not _TRANSFORMS.fullmatch(path.name):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..cameras import Cameras
-from ..errors import ConfigError, SceneError, check_choice
+from ..errors import ConfigError, SceneError, check_choice, reason_of
 from ..masks import MaskFolder, check_matches, warn_of_skipped
 from .blender import list_blender
 from .fit import warn_about_fit
@@ -91,7 +91,7 @@ def load_scene(
         options = ViewOptions(folder, downsample, width, color or listing.background or _WHITE)
         loaded = read_views(listing, options, progress=progress)
     except OSError as failure:
-        raise SceneError(f"{failure.filename or root}: {failure.strerror or failure}") from None
+        raise SceneError(f"{failure.filename or root}: {reason_of(failure)}") from None
     _check_masks_found(listing, loaded["train"], folder, asked=masks is not None, warn=warn)
     scene = _scene(root, listing, loaded, color or listing.background, half_extent)
     warn_about_fit(scene, warn, recentred=recentre)

@@ -57,10 +57,7 @@ class SceneOptions:
 
     def to_json(self) -> dict[str, Any]:
         """The options as JSON values; paths absolute, so that a run can be continued from any folder."""
-        values = vars(self) | {"masks": None if self.masks is None else str(self.masks.resolve())}
-        if not self.recentre:
-            del values["recentre"]  # runs that were made before this option existed keep their digests
-        return values
+        return vars(self) | {"masks": None if self.masks is None else str(self.masks.resolve())}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import shortened
 from .frames import Frame, Warn, poses
 
 _FAR = 10.0  # times as far from the middle as three quarters of the cameras are
 _QUARTILE = 0.75
+_SHOWN = 120  # characters of names in a warning
 _FEWEST = 4  # cameras; of three, any could be the one that is wrong
 
 
@@ -25,7 +27,7 @@ def usual_views(frames: Sequence[Frame], source: Path, warn: Warn) -> list[Frame
     far = outlying(poses(frames)[:, :, 3])
     if not far.any():
         return list(frames)
-    named = _shortened(", ".join(frame.name for frame, beyond in zip(frames, far, strict=True) if beyond))
+    named = shortened(", ".join(frame.name for frame, beyond in zip(frames, far, strict=True) if beyond), _SHOWN)
     cameras = "camera stands" if far.sum() == 1 else "cameras stand"
     warn(
         f"{source}: {int(far.sum())} {cameras} more than {_FAR:g} times as far out as the others ({named}), which "
@@ -41,7 +43,3 @@ def outlying(centres: np.ndarray) -> np.ndarray:
     distances = np.linalg.norm(centres - np.median(centres, axis=0), axis=1)
     usual = float(np.quantile(distances, _QUARTILE, method="lower"))
     return distances > _FAR * usual if usual > 0 else np.zeros(len(centres), bool)
-
-
-def _shortened(text: str, most: int = 120) -> str:
-    return text if len(text) <= most else f"{text[:most]}…"

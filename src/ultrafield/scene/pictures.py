@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from ..errors import SceneError
+from ..errors import SceneError, reason_of
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -195,5 +195,4 @@ def _exists(path: Path, where: str) -> bool:
 
 
 def _unreachable(path: Path, where: str, failure: Exception) -> SceneError:
-    reason = failure.strerror if isinstance(failure, OSError) and failure.strerror else str(failure)
-    return SceneError(f"{where}: {str(path)!r} cannot be looked up ({reason})")
+    return SceneError(f"{where}: {str(path)!r} cannot be looked up ({reason_of(failure)})")

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..budget import memory, pixel_limit
+from ..budget import pixel_limit
 from ..errors import ConfigError, SceneError
 from ..masks import MaskFolder, MaskSet, find_masks, mask_size, read_masks
+from ..masks.packing import MaskPacker
 from ..masks.read import same_aspect, size_text
 from ..parallel import in_threads, workers_for
 from ..progress import progress_bar
@@ -196,9 +197,8 @@ def _working_sizes(tasks: Sequence[_Task], options: ViewOptions) -> dict[PixelSi
 
 
 def _workers(sizes: Sequence[PixelSize]) -> int:
-    """Threads that may read pictures of these sizes at a time, so that they take a quarter of the memory at most."""
-    most = BYTES_PER_PIXEL * max((width * height for width, height in sizes), default=0)
-    return max(1, min(workers_for(most), memory() // 4 // max(1, most)))
+    """Threads that may read pictures of these sizes at a time."""
+    return workers_for(BYTES_PER_PIXEL * max((width * height for width, height in sizes), default=0))
 
 
 def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, PixelSize]) -> LoadedView:
@@ -220,10 +220,8 @@ def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, Pixe
 
 def _without_ignored(masks: MaskSet, valid: np.ndarray) -> MaskSet:
     """Masks without the pixels that are to be ignored, and without those that have no others; containment stays."""
-    areas = np.array([np.count_nonzero(masks.mask(index) & valid) for index in range(len(masks))], np.int64)
-    kept = np.flatnonzero(areas)
-    bits = np.zeros((*masks.shape, -(-len(kept) // 64)), np.uint64)
-    for place, index in enumerate(kept.tolist()):
-        bits[:, :, place // 64] |= (masks.mask(index) & valid).astype(np.uint64) << np.uint64(place % 64)
+    packer = MaskPacker(len(masks), masks.shape)
+    kept = np.array([packer.add(masks.mask(index) & valid) for index in range(len(masks))], bool)
+    bits, areas = packer.finish()
     inside, same = (matrix[np.ix_(kept, kept)] for matrix in (masks.inside, masks.same))
-    return MaskSet(bits, areas[kept], inside, same)
+    return MaskSet(bits, areas, inside, same)
