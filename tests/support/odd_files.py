@@ -7,7 +7,12 @@ from pathlib import Path
 
 
 def put_odd(file: Path, kind: str) -> None:
-    """Put, in place of a file if there is one, a "folder", a "fifo", a "link" to nothing, a "loop" of a link to itself, or an "empty" one."""
+    """Put something odd in place of a file, if there is one.
+
+    Args:
+        file: Where to put it.
+        kind: A "folder", a "fifo", a "link" to nothing, a "loop" of a link to itself, or an "empty" file.
+    """
     file.unlink(missing_ok=True)
     if kind == "folder":
         file.mkdir()
