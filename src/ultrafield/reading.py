@@ -26,6 +26,7 @@ PixelSize = tuple[int, int]  # width, height
 
 _NPY = b"\x93NUMPY"
 _ZIP = b"PK\x03\x04"
+_SIZELESS = 1 << 20  # bytes read of a file whose size is given as 0, as that of files of the system is
 _JSON_SHARE = 8  # bytes of Python objects that a byte of JSON may become
 _BROKEN = (ValueError, KeyError, EOFError, BadZipFile, NotImplementedError, RuntimeError, MemoryError, zlib.error)
 
@@ -47,7 +48,7 @@ def read_bytes(path: str | Path, *, error: type[UltrafieldError] = SceneError, m
             size, limit = os.fstat(file.fileno()).st_size, array_limit() if most is None else most
             if size > limit:
                 raise error(f"{path}: {_too_large(size, limit)}")
-            return file.read(limit)
+            return file.read(size or _SIZELESS)
     except OSError as failure:
         raise error(f"{path}: {_reason(failure)}") from None
 

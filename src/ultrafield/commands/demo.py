@@ -49,6 +49,7 @@ class Demo(MemoryLimit):
     val_views: int = 4
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_settings(self, MEMORY | LIMITS)
 
     def informed(self) -> None:

@@ -36,6 +36,7 @@ class Evaluate(MemoryLimit):
     published: Switch = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_settings(self, _LIMITS)
 
     def informed(self) -> None:

@@ -15,6 +15,7 @@ from ..budget import limit_memory
 from ..config import Config, Engine, FeatureConfig, GeometryConfig, Linkage, Preset, SegmentConfig, check_memory
 from ..config.limits import SEGMENT
 from ..config.ranges import Range, Ranges, check_number
+from ..errors import SceneError
 from ..pipeline.console import Report
 from ..scene import options as scene_options
 
@@ -47,6 +48,15 @@ class MemoryLimit(ABC):
 
     memory: Annotated[float | None, tyro.conf.arg(metavar="GIB")] = None
 
+    def __post_init__(self) -> None:
+        for options in (self, getattr(self, "data", None)):
+            for value in () if options is None else vars(options).values():
+                if isinstance(value, Path):
+                    check_place(value)
+        out = getattr(self, "out", None)
+        if isinstance(out, Path) and out.exists() and not out.is_dir():
+            raise SceneError(f"{out}: exists and is not a folder")
+
     def execute(self) -> None:
         """Carry the command out within the limit."""
         limit_memory(self.memory)
@@ -55,6 +65,17 @@ class MemoryLimit(ABC):
     @abstractmethod
     def carry_out(self) -> None:
         """Do what the command is for."""
+
+
+def check_place(path: Path) -> None:
+    """Raise `SceneError` for a path that can neither be read nor made: too long, below a file, a link to itself, …"""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as failure:  # ValueError: a null character
+        reason = failure.strerror if isinstance(failure, OSError) else str(failure)
+        raise SceneError(f"{path}: {reason}") from None
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class Render(MemoryLimit):
     device: Device = "auto"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_settings(self, _LIMITS)
 
     def informed(self) -> None:

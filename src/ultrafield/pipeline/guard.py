@@ -64,7 +64,7 @@ def _discard_output() -> None:
 def _explain(error: Exception) -> tuple[str, int]:
     """The line for one exception and the exit code that goes with it."""
     if isinstance(error, UltrafieldError):
-        return _first_line(error.for_command_line()), error.exit_code
+        return _escaped(error.for_command_line()), error.exit_code
     if isinstance(error, OSError):
         return _explain_os_error(error), FAILURE
     if isinstance(error, MemoryError):
@@ -84,6 +84,11 @@ def _explain_os_error(error: OSError) -> str:
 def _one_line(error: Exception) -> str:
     """The first line of an error's text; libraries append stack-like detail below it."""
     return _first_line(str(error))
+
+
+def _escaped(text: str) -> str:
+    """The text on one line; names of files may hold line ends."""
+    return text.replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _first_line(text: str) -> str:
