@@ -171,6 +171,31 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["run", "{tmp}", "--out", "{tmp}/file"], "{tmp}/file: exists and is not a folder"),
+        (["masks", "{tmp}", "--out", "{tmp}/file/below"], "{tmp}/file/below: Not a directory"),
+        (["synth", "still-life", "{tmp}/loop/new"], "{tmp}/loop/new: Too many levels of symbolic links"),
+        (["demo", "--out", "{tmp}/" + "x" * 300], "{tmp}/" + "x" * 300 + ": File name too long"),
+        (["train", "{tmp}/" + "x" * 300, "--out", "{tmp}/new"], "{tmp}/" + "x" * 300 + ": File name too long"),
+        (["train", "{tmp}", "--out", "{tmp}/new", "--masks", "{tmp}/file/m"], "{tmp}/file/m: Not a directory"),
+        (["eval", "{tmp}/loop"], "{tmp}/loop: Too many levels of symbolic links"),
+        (["segment", "{tmp}/a\0b"], "{tmp}/a\0b: embedded null byte"),
+        (["train", "{tmp}/a\nb", "--out", "{tmp}/new"], "{tmp}/a\\nb: no such folder"),
+    ],
+)
+def test_places_that_cannot_be_used(
+    arguments: list[str], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    assert run_main(*(argument.format(tmp=tmp_path) for argument in arguments)) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert error[-1] == f"ultrafield: error: {text.format(tmp=tmp_path)}"
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("arguments", [[], ["fly"], ["train"], ["train", "s", "--out", "r", "--steps", "3"]])
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run_main(*arguments) == 2

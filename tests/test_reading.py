@@ -195,3 +195,12 @@ def test_more_memory_allows_larger_pictures(tmp_path: Path) -> None:
 def test_memory_that_cannot_be_chosen(gibibytes: float) -> None:
     with pytest.raises(ConfigError, match=r"^memory: expected from 0.5"):
         budget.limit_memory(gibibytes)
+
+
+def test_a_large_limit_allocates_no_more_than_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[1, 2]")
+    budget.limit_memory(1 << 20)  # a pebibyte
+    try:
+        assert read_json(tmp_path / "a.json") == [1, 2]
+    finally:
+        budget.limit_memory(None)

@@ -451,3 +451,15 @@ def test_parsing_a_view_by_itself() -> None:
 def test_thresholds_are_strict() -> None:
     assert below(0.25) < np.float32(0.25) == 0.25
     assert np.nextafter(np.float32(below(0.25)), np.float32(1)) == np.float32(0.25)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--seed", "-1"], "--seed: expected a whole number from 0 to 9223372036854775807, got -1"),
+        (["--sampling", "0"], "--sampling: expected None, or a whole number from 1 to 1000000, got 0"),
+    ],
+)
+def test_evaluation_checks_its_numbers(arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert evaluate_main("nc", ["scene", "name", *arguments]) == 2
+    assert capsys.readouterr().err == f"eval_nc.py: error: {text}\n"

@@ -184,9 +184,10 @@ def test_training_views_are_thinned_and_far_enough(results: Path) -> None:
     ("arguments", "text"),
     [
         (["F", "OUT"], "results/nerf/F: no results; run train.py with --exp_name F --render_train first"),
-        (["E", "OUT", "-t", "-1"], "--threshold: expected at least 0, got -1"),
-        (["E", "OUT", "--k_query", "0"], "--k_query: expected at least 1, got 0"),
-        (["E", "OUT", "-o", "0"], "--n_outliers: expected at least 1, got 0"),
+        (["E", "OUT", "-t", "-1"], "--threshold: expected a number from 0 to 1000000, got -1.0"),
+        (["E", "OUT", "--k_query", "0"], "--k_query: expected a whole number from 1 to 1000, got 0"),
+        (["E", "OUT", "-o", "0"], "--n_outliers: expected a whole number from 1 to 1000000, got 0"),
+        (["E", "OUT", "-t", "nan"], "--threshold: expected a number from 0 to 1000000, got nan"),
     ],
 )
 def test_bad_arguments(results: Path, arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..config.ranges import SEED, Range
 from ..errors import ConfigError, RunError, SceneError
 from ..io import write_json
 from ..names import check_name
@@ -20,6 +21,7 @@ from ..pipeline.console import Report
 from ..pipeline.guard import guarded
 from ..scene import Scene
 from ..scene.options import SceneOptions
+from .options import check_flag
 from .segment import NUM_SEGMENTS
 
 Metric = Literal["nc", "nc_dense", "vc"]
@@ -47,6 +49,8 @@ def _evaluate(metric: Metric, options: argparse.Namespace) -> None:
     from ..scene import load_ground_truth, load_scene
 
     check_name(options.name, "NAME", ConfigError)
+    check_flag("sampling", options.sampling, int, Range(1, 10**6), optional=True)
+    check_flag("seed", options.seed, int, SEED)
     report = Report()
     scene = load_scene(options.root_dir, **SceneOptions(width=_READ_WIDTH).arguments())
     truth = load_ground_truth(scene, "val")

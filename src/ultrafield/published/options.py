@@ -182,13 +182,18 @@ def parse_options(program: str, arguments: Sequence[str] | None = None) -> Publi
     return options
 
 
+def check_flag(name: str, value: Any, kind: type, limits: Range, *, optional: bool = False) -> None:
+    """Raise `ConfigError`, naming the flag, unless its value is an int or a float (`kind`) in a range."""
+    fault = number_fault(value, kind, limits, optional=optional)
+    if fault is not None:
+        raise ConfigError(f"--{name}: {fault}")
+
+
 def _check(options: PublishedOptions) -> None:
     check_name(options.exp_name, "--exp_name", ConfigError)
     for name, limits in _LIMITS.items():
         kind, default, _ = _VALUES[name]
-        fault = number_fault(getattr(options, name), kind, limits, optional=default is None)
-        if fault is not None:
-            raise ConfigError(f"--{name}: {fault}")
+        check_flag(name, getattr(options, name), kind, limits, optional=default is None)
     if options.batch_size * options.batches > _MOST_RAYS:
         text = f"expected at most {_MOST_RAYS} rays in all batches of a step, got {options.batch_size}"
         raise ConfigError(f"--batch_size: {text} in each of {options.batches}")

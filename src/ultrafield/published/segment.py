@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..config import SegmentConfig
+from ..config.ranges import Range
 from ..errors import ConfigError, RunError
 from ..export.ply import position_columns, write_ply
 from ..io import write_image, write_npy
@@ -25,6 +26,7 @@ from ..pipeline.console import Report
 from ..pipeline.guard import guarded
 from ..removal import check_ours, kinds, remove_ours, sweep
 from ..surface import Surface
+from .options import check_flag
 from .parsing import below
 from .segment_ids import largest_first, segment_palette
 from .stored import PublishedView, epoch_folders, read_to_user, read_view, read_view_list
@@ -67,9 +69,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: PublishedSegmentOptions) -> None:
-    for name, least in (("threshold", 0.0), ("k_query", 1), ("n_outliers", 1)):
-        if getattr(options, name) < least:
-            raise ConfigError(f"--{name}: expected at least {least:g}, got {getattr(options, name):g}")
+    check_flag("threshold", options.threshold, float, Range(0, 10**6))
+    check_flag("k_query", options.k_query, int, Range(1, 1000))
+    check_flag("n_outliers", options.n_outliers, int, Range(1, 10**6))
     for name in ("exp", "output"):
         check_name(getattr(options, name), name.upper(), ConfigError)
     vis = Path("vis")
