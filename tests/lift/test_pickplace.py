@@ -20,7 +20,7 @@ from ultrafield.metrics import normalized_covering
 from ultrafield.reading import read_json
 from ultrafield.scene import Scene, Split, View
 from ultrafield.surface import Surface, surface_from_depth, surface_from_points
-from ultrafield.ultrametric import build_tree, levels, spread_cuts
+from ultrafield.ultrametric import Tree, build_tree, levels, spread_cuts
 
 RADIUS = 1.5  # distance of the normalised cameras from the origin
 SIZE = (200, 200)
@@ -61,9 +61,18 @@ def scene(pickplace: Path, train: Exact) -> Scene:
     return Scene("pickplace", pickplace, "blender-hs", splits, to_user, np.ones(3))
 
 
-def covering(surface: Surface, scene: Scene, root: Path) -> float:
+@pytest.fixture(scope="module")
+def surface(train: Exact) -> Surface:
+    return surface_from_depth(train.depth, train.cameras)
+
+
+@pytest.fixture(scope="module")
+def tree(surface: Surface, scene: Scene) -> Tree:
+    return build_tree(lift_graph(surface, scene))
+
+
+def covering(tree: Tree, surface: Surface, root: Path) -> float:
     """NC of the tree's cuts in validation views, by their exact depth: mean of parts, objects and foreground."""
-    tree = build_tree(lift_graph(surface, scene), linkage="average")
     held_out = exact_split(root, "val", slice(None))
     heights = spread_cuts(tree, 50, levels(tree))
     maps = label_views(tree, surface, held_out.cameras, depths=held_out.depth, heights=heights)
@@ -79,11 +88,10 @@ def covering(surface: Surface, scene: Scene, root: Path) -> float:
 
 
 @pytest.mark.slow
-def test_exact_depth_covers_the_parts(pickplace: Path, train: Exact, scene: Scene) -> None:
-    surface = surface_from_depth(train.depth, train.cameras)
+def test_exact_depth_covers_the_parts(pickplace: Path, surface: Surface, tree: Tree) -> None:
     assert len(surface) > 100_000
     # 0.9727; from 0.9697 to 0.9733 as the grid of voxels happens to lie.
-    assert covering(surface, scene, pickplace) > 0.97
+    assert covering(tree, surface, pickplace) > 0.97
 
 
 @pytest.mark.slow
@@ -94,17 +102,18 @@ def test_the_same_scene_as_points_covers_the_parts(pickplace: Path, train: Exact
     points = points[rng.choice(len(points), 60_000, replace=False)]
     surface = surface_from_points(points, train.cameras)
     assert len(surface) == len(points)
-    assert covering(surface, scene, pickplace) > 0.95
+    assert covering(build_tree(lift_graph(surface, scene)), surface, pickplace) > 0.95
 
 
 @pytest.mark.slow
-def test_a_capture_in_utm_coordinates_gives_the_same_tree(pickplace: Path, train: Exact, scene: Scene) -> None:
+def test_a_capture_in_utm_coordinates_gives_the_same_tree(
+    train: Exact, scene: Scene, surface: Surface, tree: Tree
+) -> None:
     shift = Similarity(translation=np.array([5e5, 4.6e6, 0.0]))
     there = surface_from_depth(train.depth, train.cameras.moved(shift))
-    here = surface_from_depth(train.depth, train.cameras)
-    assert len(there) == len(here)  # positions of cameras are rounded to a nanometre, and no pixel changes its voxel
-    np.testing.assert_allclose(there.points_user - shift.translation, here.points_user, rtol=0, atol=1e-3)
+    assert len(there) == len(surface)  # positions of cameras are rounded to a nanometre, and no pixel changes its voxel
+    np.testing.assert_allclose(there.points_user - shift.translation, surface.points_user, rtol=0, atol=1e-3)
     moved = replace(scene, to_user=replace(scene.to_user, translation=shift.translation))
-    trees = [build_tree(lift_graph(surface, of)) for surface, of in ((here, scene), (there, moved))]
-    np.testing.assert_array_equal(trees[0].parents, trees[1].parents)
-    np.testing.assert_array_equal(trees[0].heights, trees[1].heights)
+    other = build_tree(lift_graph(there, moved))
+    np.testing.assert_array_equal(other.parents, tree.parents)
+    np.testing.assert_array_equal(other.heights, tree.heights)

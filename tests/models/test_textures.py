@@ -92,10 +92,9 @@ def header_of(size: int) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.usefixtures("little_memory")
-def test_all_textures_together_are_bounded() -> None:
-    pool = TexturePool()
-    large = np.zeros((4000, 4000, 3), np.uint8)
+def test_all_textures_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ultrafield.models.textures.memory", lambda: 400_000)
+    pool, large = TexturePool(), np.zeros((120, 120, 3), np.uint8)
     pool.decode(Image.fromarray(large))
     pool.decode(Image.fromarray(large))  # the same one
     large[0, 0] = 1
