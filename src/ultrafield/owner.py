@@ -18,6 +18,7 @@ from .interruption import cleaned_up
 
 LOCK_NAME = ".ultrafield.lock"
 _MODE = 0o644
+_SIGNED_WITHIN = 0.5  # seconds
 
 
 class BusyError(UltrafieldError):
@@ -75,9 +76,14 @@ def _remove(file: Path) -> None:
 
 
 def _holder(file: Path) -> str:
-    try:
-        holder = json.loads(file.read_text())
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(holder["since"])))
-        return f"process {int(holder['process'])} on {holder['host']} ({holder['command']}) since {since}"
-    except (OSError, ValueError, KeyError, TypeError, OverflowError):
-        return "another process"
+    """Who holds the lock; the holder signs its file just after it has the lock."""
+    ends = time.monotonic() + _SIGNED_WITHIN
+    while True:
+        try:
+            holder = json.loads(file.read_text())
+            since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(holder["since"])))
+            return f"process {int(holder['process'])} on {holder['host']} ({holder['command']}) since {since}"
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
+            if time.monotonic() > ends:
+                return "another process"
+            time.sleep(0.01)

@@ -1,374 +1,70 @@
 """Kills at file operations and at moments, and what the next run makes of them.
 
-    python tests/faults/kills.py --kills 1000 --workers 2
+    python tests/faults/kills.py --count 1000 --workers 2
 
 Each case prepares a workspace, runs a command in a child process that is killed, runs the command again, and compares
-the workspace with that of a run that nobody killed. Children are forked from a process that has imported everything, so
-that a kill costs a second.
+the workspace with that of a run that nobody killed.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import json
-import os
 import random
-import re
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
-import threading
-import time
-import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections import Counter
 
-OPTIONS = (
-    *("--device", "cpu", "--geometry.steps", "60", "--geometry.rays", "256", "--geometry.samples", "2048"),
-    *("--geometry.hidden", "16", "--geometry.grid.levels", "4", "--geometry.grid.log2-entries", "12"),
-    *("--geometry.max-samples-per-ray", "64", "--geometry.occupancy-resolution", "32", "--segment.cuts", "5"),
-    *("--features.steps", "12", "--features.pixels", "256", "--features.dim", "16"),
-    *("--features.grid.levels", "4", "--features.grid.log2-entries", "10"),
-)
-PUBLISHED = (
-    *("--root_dir", "scene", "--dataset_name", "nerf", "--exp_name", "e", "--num_epochs", "0.002"),
-    *("--batch_size", "64", "--downsample", "0.04", "--render_train", "--render_feature", "--load_seg"),
-    *("--feature_dim", "8", "--hierarchical_sampling", "--ultrametric_weight", "1.0", "--euclidean_weight", "1.0"),
-)
-SCENE = ("--size", "28", "--train-views", "5", "--val-views", "2", "--light-samples", "1", "--sky-samples", "1")
-SMALL = ("--size", "24", "--train-views", "3", "--val-views", "1")
-# Operations that a process may be killed before.
-OPERATIONS = ("replace", "rename", "unlink", "mkdir", "rmdir")
-LEFT_OVER = re.compile(r"\.(tmp|old|lock)$")
-PLACE = re.compile(rb'"scene": ".*/')
-SECONDS = re.compile(rb'"seconds": [0-9.]+')
+from harness import Case, Harness, difference, script, snapshot
+
+EXPECTED = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15), signal.SIGINT: (130,)}
 
 
-@dataclass(frozen=True)
-class Case:
-    """A command in a workspace.
-
-    Attributes:
-        name: Name of the case.
-        program: "ultrafield", "train.py" or "3dseg.py".
-        arguments: Its arguments, with paths relative to the workspace.
-        before: Names of the cases whose commands come first, uninterrupted.
-    """
-
-    name: str
-    program: str
-    arguments: tuple[str, ...]
-    before: tuple[str, ...] = ()
-
-
-CASES = {
-    case.name: case
-    for case in (
-        Case("run-field", "ultrafield", ("run", "scene", "--out", "r", "--engine", "field", *OPTIONS)),
-        Case("run-bare", "ultrafield", ("run", "bare", "--out", "b", "--engine", "lift", *OPTIONS)),
-        Case("train", "ultrafield", ("train", "scene", "--out", "r", "--engine", "both", *OPTIONS)),
-        Case("segment", "ultrafield", ("segment", "r", "--cuts", "4", "--device", "cpu"), ("train",)),
-        Case("render", "ultrafield", ("render", "r", "--frames", "2", "--device", "cpu"), ("train",)),
-        Case("eval", "ultrafield", ("eval", "r"), ("train", "segment")),
-        Case("other", "ultrafield", ("run", "other", "--out", "r", "--engine", "lift", *OPTIONS)),
-        Case("masks", "ultrafield", ("masks", "bare")),
-        Case(
-            "synth",
-            "ultrafield",
-            ("synth", "still-life", "made", *SMALL),
-        ),
-        Case("train.py", "train.py", tuple(PUBLISHED)),
-        Case("3dseg.py", "3dseg.py", ("e", "out"), ("train.py",)),
-    )
-}
+def campaign(harness: Harness, kills: int, seed: int) -> list[str]:
+    """Kill `kills` times, in turn over all cases, before a file operation or at a moment; returns the faults."""
+    draws, faults = random.Random(seed), []
+    sent: Counter[str] = Counter()
+    for index in range(kills):
+        case = harness.cases[index % len(harness.cases)]
+        number = draws.choice(list(EXPECTED))
+        operation: int | None = draws.randrange(harness.operations[case.name])
+        moment = draws.random() * harness.seconds[case.name]
+        if index // len(harness.cases) % 2 == 0:
+            number = signal.SIGKILL
+        else:
+            operation = None
+        found = kill(harness, index, case, number, operation, moment)
+        faults += found
+        sent[number.name] += 1
+        print("\n".join([*found, f"{index + 1} of {kills}"]), flush=True)
+    print(f"signals {dict(sent)}")
+    return faults
 
 
-def main() -> int:
-    """Kill as often as asked and print what went wrong; the exit code is 0 if nothing did."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    if options.workers > 1:
-        return _in_processes(options.kills, options.workers, options.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        harness = Harness(Path(folder))
-        faults = harness.campaign(options.kills, options.seed)
-    print(f"{options.kills} kills, {len(faults)} faults; {harness.summary()}")
-    return 1 if faults else 0
-
-
-def _in_processes(kills: int, workers: int, seed: int) -> int:
-    """Share the kills among processes, each with a seed of its own."""
-    command = [sys.executable, __file__, "--kills", str(-(-kills // workers)), "--seed"]
-    processes = [subprocess.Popen([*command, str(seed * workers + index)]) for index in range(workers)]
-    return max(process.wait() for process in processes)
-
-
-class Harness:
-    """Scenes and finished workspaces to copy, and the state in which each command leaves its workspace."""
-
-    def __init__(self, folder: Path) -> None:
-        # Sums on a GPU come in any order: what is compared bit for bit is computed on the CPU.
-        os.environ.update(NUMBA_NUM_THREADS="1", OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
-        self.folder = folder
-        self.kills: dict[str, int] = {}
-        self.codes: dict[str, int] = {}
-        _import_everything()
-        self._make_scenes()
-        self.finished: dict[str, dict[str, str]] = {}
-        self.operations: dict[str, int] = {}
-        self.seconds: dict[str, float] = {}
-        for case in CASES.values():
-            self._finish(case)
-
-    def campaign(self, kills: int, seed: int) -> list[str]:
-        """Kill `kills` times, in turn over all cases, before a file operation or at a moment; returns the faults."""
-        draws, faults = random.Random(seed), []
-        for index in range(kills):
-            case = list(CASES.values())[index % len(CASES)]
-            number = draws.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-            operation = draws.randrange(self.operations[case.name])
-            moment = draws.random() * self.seconds[case.name]
-            at_operation = index // len(CASES) % 2 == 0
-            found = self.kill(
-                index, case, signal.SIGKILL if at_operation else number, operation if at_operation else None, moment
-            )
-            faults += found
-            print("\n".join([*found, f"{index + 1} of {kills}"]), flush=True)
-        return faults
-
-    def kill(self, index: int, case: Case, number: signal.Signals, operation: int | None, moment: float) -> list[str]:
-        """Kill a command before a file operation or at a moment, run it again, and compare; returns the faults."""
-        space = self._space(case, f"kill{index}")
-        where = f"{case.name}: {number.name} at " + (
-            f"{moment:.2f} s" if operation is None else f"operation {operation}"
-        )
-        before = {name: snapshot(space / name) for name in ("scene", "other", "pictures")}
-        ended, text = self._child(case, space, number, operation, moment)
-        faults = []
-        expected = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15), signal.SIGINT: (130,)}[number]
-        if ended not in (*expected, 0):
-            faults.append(f"{where}: ended with {ended}: {text[-300:]}")
-        if "Traceback" in text or "defect" in text:
-            faults.append(f"{where}: {text[-500:]}")
-        again, text = self._child(case, space)
-        done = case.name == "synth" and "folder exists and is not empty" in text  # it had ended before the kill
-        if again != 0 and not done:
-            faults.append(f"{where}: the next run ended with {again}: {text[-300:]}")
-        elif (state := snapshot(space)) != self.finished[case.name]:
-            faults.append(f"{where}: {difference(self.finished[case.name], state)}")
-        for name, content in before.items():
-            if snapshot(space / name) != content:
-                faults.append(f"{where}: {name} was changed")
-        self.kills[number.name] = self.kills.get(number.name, 0) + 1
-        self.codes[str(ended)] = self.codes.get(str(ended), 0) + 1
-        shutil.rmtree(space, ignore_errors=True)
-        return faults
-
-    def summary(self) -> str:
-        """How often each signal was sent, and how processes ended."""
-        return f"signals {self.kills}, exit codes {self.codes}"
-
-    def _make_scenes(self) -> None:
-        self.base = self.folder / "base"
-        self.base.mkdir()
-        for name, seed in (("scene", "0"), ("other", "1")):
-            case = Case(name, "ultrafield", ("synth", "still-life", name, "--seed", seed, *SCENE))
-            code, text = self._child(case, self.base)
-            assert code == 0, text
-        shutil.copytree(self.base / "scene", self.base / "bare")
-        for entry in (self.base / "bare").glob("*_seg*"):
-            shutil.rmtree(entry)
-        (self.base / "bare" / "notes.txt").write_text("mine")
-        shutil.copytree(self.base / "other", self.base / "pictures")
-
-    def _space(self, case: Case, name: str) -> Path:
-        """A fresh workspace for a case."""
-        space = self.folder / name
-        _copy(self.folder / f"before-{case.name}", space)
-        return space
-
-    def _finish(self, case: Case) -> None:
-        """Prepare a case's workspace and learn how its command leaves it when nobody kills it."""
-        before = self.folder / f"before-{case.name}"
-        source = self.base if not case.before else self.folder / f"after-{case.before[-1]}"
-        _copy(source, before)
-        after = self.folder / f"after-{case.name}"
-        if case.name == "other":  # a finished run whose pictures are replaced by others
-            self._replace_pictures(before)
-        _copy(before, after)
-        counts = self.folder / "count"
-        start = time.monotonic()
-        code, text = self._child(case, after, count=counts)
-        assert code == 0, f"{case.name}: {text}"
-        self.seconds[case.name] = time.monotonic() - start
-        self.operations[case.name] = int(counts.read_text())
-        self.finished[case.name] = snapshot(after)
-        print(f"{case.name}: {self.seconds[case.name]:.1f} s, {self.operations[case.name]} operations", flush=True)
-
-    def _replace_pictures(self, space: Path) -> None:
-        code, text = self._child(CASES["other"], space)
-        assert code == 0, text
-        shutil.rmtree(space / "other")
-        shutil.copytree(self.base / "scene", space / "other")
-
-    def _child(
-        self,
-        case: Case,
-        space: Path,
-        number: signal.Signals | None = None,
-        operation: int | None = None,
-        moment: float = 0.0,
-        count: Path | None = None,
-    ) -> tuple[int, str]:
-        """Fork a process that carries a command out; returns its exit code (negative: its signal) and stderr."""
-        log = space.parent / f"{space.name}.log"
-        child = os.fork()
-        if child == 0:
-            _carry_out(case, space, log, operation if number else None, count)
-        if number is not None and operation is None:
-            time.sleep(moment)
-            with suppress(ProcessLookupError):
-                os.kill(child, number)
-        _, status = os.waitpid(child, 0)
-        text = log.read_text(errors="replace") if log.is_file() else ""
-        log.unlink(missing_ok=True)
-        return os.waitstatus_to_exitcode(status), text
-
-
-def _copy(space: Path, target: Path) -> None:
-    """Copy a workspace; run folders in it name their scene by its new place."""
-    shutil.copytree(space, target)
-    for file in target.rglob("config.json"):
-        file.write_text(file.read_text().replace(f"{space}/", f"{target}/"))
-
-
-def snapshot(folder: Path) -> dict[str, str]:
-    """Digest of every file below a folder, without what time alone decides."""
-    state = {}
-    for file in sorted(folder.rglob("*")):
-        name = file.relative_to(folder).as_posix()
-        if LEFT_OVER.search(name):
-            state[name] = "left over"
-        elif file.is_file() and file.name != "log.jsonl":
-            content = file.read_bytes()
-            if file.suffix == ".json":
-                content = PLACE.sub(b"", SECONDS.sub(b"", content)).replace(str(folder).encode(), b"")
-            state[name] = hashlib.sha256(content).hexdigest()[:12]
-        elif file.is_dir():
-            state[name] = "folder"
-    return state
-
-
-def difference(expected: dict[str, str], found: dict[str, str]) -> str:
-    """The first few names in which two snapshots differ."""
-    names = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-    return (
-        ", ".join(f"{name}: {expected.get(name)} → {found.get(name)}" for name in names[:4]) + f" ({len(names)} in all)"
-    )
-
-
-def _carry_out(case: Case, space: Path, log: Path, operation: int | None, count: Path | None) -> None:
-    """Body of a child: stderr goes to `log`; never returns."""
-    code = 1
-    try:
-        os.chdir(space)
-        target = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(target, 2)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
-        counter = _Counter(operation)
-        import ultrafield.training.loop as loop
-        from ultrafield import interruption
-
-        _shrink()
-        loop._STATE_SECONDS = 0.05  # states are written often enough to be met by a kill
-        if operation is None and count is None:
-            interruption.watch("tool")
-        sys.argv = [case.program, *case.arguments]
-        code = _main(case)(case.arguments)
-        sys.stderr.flush()
-        if count is not None:
-            count.write_text(str(counter.done))
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-    finally:
-        os._exit(code)
-
-
-def _shrink() -> None:
-    """Sizes that suit pictures of 28 pixels in the published commands."""
-    from dataclasses import replace
-
-    from ultrafield.config import HashGridConfig, preset
-    from ultrafield.published import options, segment
-
-    paper = preset("paper")
-    grid = HashGridConfig(4, 2, 12, 8, 64)
-    geometry = replace(paper.geometry, grid=grid, occupancy_resolution=32, max_samples_per_ray=64)
-    features = replace(paper.features, grid=HashGridConfig(3, 2, 10, 8, 16), hidden=16)
-    small = replace(paper, geometry=geometry, features=features)
-    options.preset = lambda name: small
-    options.FEATURE_CHANNELS = 16
-    segment.OUTLIER_RADIUS = 1.0
-
-
-def _main(case: Case) -> Callable[[Sequence[str]], int]:
-    from ultrafield import cli
-    from ultrafield.published import segment, train
-
-    return {"ultrafield": cli.main, "train.py": train.train_main, "3dseg.py": segment.main}[case.program]
-
-
-class _Counter:
-    """Counts file operations, and kills the process before one of them."""
-
-    def __init__(self, fatal: int | None) -> None:
-        self.done, self._fatal, self._lock = 0, fatal, threading.Lock()
-        for name in OPERATIONS:
-            setattr(os, name, self._counted(getattr(os, name)))
-
-    def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def counted(*arguments: Any, **options: Any) -> Any:
-            with self._lock:
-                if self.done == self._fatal:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                self.done += 1
-            return function(*arguments, **options)
-
-        return counted
-
-
-def _import_everything() -> None:
-    """Import what the commands import, before children are forked."""
-    import importlib
-
-    import ultrafield
-
-    for name in (
-        "cli",
-        "published.train",
-        "published.segment",
-        "training",
-        "training.trainers",
-        "pipeline.run",
-        "synth",
-    ):
-        importlib.import_module(f"ultrafield.{name}")
-    for name in ("quality", "metrics", "export", "labels", "lift", "surface", "field", "masks", "ultrametric"):
-        importlib.import_module(f"ultrafield.{name}")
-    importlib.import_module("cv2")
-    json.dumps(ultrafield.__version__)
+def kill(
+    harness: Harness, index: int, case: Case, number: signal.Signals, operation: int | None, moment: float
+) -> list[str]:
+    """Kill a command before a file operation or at a moment, run it again, and compare; returns the faults."""
+    space = harness.space_of(case, f"kill{index}")
+    where = f"{case.name}: {number.name} at " + (f"{moment:.2f} s" if operation is None else f"operation {operation}")
+    before = {name: snapshot(space / name) for name in ("scene", "other", "pictures")}
+    ended, text = harness.child(case, space, number, operation, moment)
+    faults = []
+    if ended not in (*EXPECTED[number], 0):
+        faults.append(f"{where}: ended with {ended}: {text[-300:]}")
+    if "Traceback" in text or "defect" in text:
+        faults.append(f"{where}: {text[-500:]}")
+    again, text = harness.child(case, space)
+    done = case.name == "synth" and "folder exists and is not empty" in text  # it had ended before the kill
+    if again != 0 and not done:
+        faults.append(f"{where}: the next run ended with {again}: {text[-300:]}")
+    elif (state := snapshot(space)) != harness.finished[case.name]:
+        faults.append(f"{where}: {difference(harness.finished[case.name], state)}")
+    for name, content in before.items():
+        if snapshot(space / name) != content:
+            faults.append(f"{where}: {name} was changed")
+    shutil.rmtree(space, ignore_errors=True)
+    return faults
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(script("kills", campaign, __doc__))
