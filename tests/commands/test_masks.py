@@ -14,6 +14,7 @@ from ultrafield import cli
 from ultrafield.io import write_image
 from ultrafield.masks import write_masks
 from ultrafield.owner import owned
+from ultrafield.reading import read_image
 
 
 @pytest.fixture
@@ -122,6 +123,16 @@ def test_masks_are_replaced_one_view_after_the_other(
     assert tree(bare) == after
     assert cli.main(["masks", str(bare), "--overwrite"]) == 0
     assert f"{len(replaced)} of 6 views done before, kept" in capsys.readouterr().err
+
+
+def test_masks_of_another_size_are_replaced_after_an_interrupt(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cli.main(["masks", str(bare)]) == 0
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, 5)
+        assert cli.main(["masks", str(bare), "--overwrite", "--width", "20"]) == 130
+    assert cli.main(["masks", str(bare), "--overwrite", "--width", "20"]) == 0
+    shapes = {read_image(file).shape[:2] for file in bare.glob("train_seg/*/*.png")}
+    assert [shape[1] for shape in shapes] == [20]
 
 
 def test_other_files_among_the_masks_stay(bare: Path) -> None:

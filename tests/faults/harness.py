@@ -5,7 +5,6 @@ Children are forked from a process that has imported everything, so that a comma
 
 from __future__ import annotations
 
-import argparse
 import builtins
 import hashlib
 import io
@@ -14,9 +13,7 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -82,26 +79,6 @@ CASES = {
         Case("3dseg.py", "3dseg.py", ("e", "out"), ("train.py",)),
     )
 }
-
-
-def script(name: str, campaign: Callable[[Harness, int, int], list[str]], description: str | None) -> int:
-    """Run a campaign as a script: `--count`, `--workers`, `--seed`, `--cases`; the exit code is 0 without faults."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--count", type=int, default=100)
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cases", nargs="*", default=[], choices=list(CASES))
-    options = parser.parse_args()
-    if options.workers > 1:
-        command = [sys.executable, *sys.argv[:1], "--count", str(-(-options.count // options.workers))]
-        command += ["--cases", *options.cases] if options.cases else []
-        seeds = [str(options.seed * options.workers + index) for index in range(options.workers)]
-        processes = [subprocess.Popen([*command, "--seed", seed]) for seed in seeds]
-        return max(process.wait() for process in processes)
-    with tempfile.TemporaryDirectory() as folder:
-        faults = campaign(Harness(Path(folder), options.cases), options.count, options.seed)
-    print(f"{options.count} {name}, {len(faults)} faults", flush=True)
-    return 1 if faults else 0
 
 
 class Harness:

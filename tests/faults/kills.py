@@ -1,7 +1,5 @@
 """Kills at file operations and at moments, and what the next run makes of them.
 
-    python tests/faults/kills.py --count 1000 --workers 2
-
 Each case prepares a workspace, runs a command in a child process that is killed, runs the command again, and compares
 the workspace with that of a run that nobody killed.
 """
@@ -11,10 +9,9 @@ from __future__ import annotations
 import random
 import shutil
 import signal
-import sys
 from collections import Counter
 
-from harness import Case, Harness, difference, script, snapshot
+from harness import Case, Harness, difference, snapshot
 
 EXPECTED = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15), signal.SIGINT: (130,)}
 
@@ -64,7 +61,3 @@ def kill(
             faults.append(f"{where}: {name} was changed")
     shutil.rmtree(space, ignore_errors=True)
     return faults
-
-
-if __name__ == "__main__":
-    sys.exit(script("kills", campaign, __doc__))

@@ -8,10 +8,9 @@ from __future__ import annotations
 import random
 import re
 import shutil
-import sys
 import time
 
-from harness import Case, Harness, difference, script, snapshot
+from harness import Case, Harness, difference, snapshot
 
 BUSY = re.compile(r"error: .*: in use by .*process \d+.*since", re.MULTILINE)
 
@@ -52,7 +51,3 @@ def _fine(code: int, text: str) -> bool:
         or (code == 1 and BUSY.search(text) is not None)
         or (code == 2 and "folder exists and is not empty" in text)
     )
-
-
-if __name__ == "__main__":
-    sys.exit(script("pairs", campaign, __doc__))

@@ -274,6 +274,15 @@ def test_overwrite_keeps_datasets_with_other_files(dataset: Path, source: Path, 
     assert len(list(out.rglob("*"))) >= len(list(dataset.rglob("*"))) + 1
 
 
+def test_what_a_killed_process_left_goes_with_the_next(source: Path, tmp_path: Path) -> None:
+    left = tmp_path / ".made.0123abcd.tmp"
+    for name in ("clean/train_seg/.r_1.9876fedc.tmp/0.png", "train/r_0.png", "clean/val_seg_hierarchy/r_0_same.npy"):
+        (left / name).parent.mkdir(parents=True, exist_ok=True)
+        (left / name).write_bytes(b"")
+    synthesize(source, tmp_path / "made", TINY, progress=False)
+    assert sorted(entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")) == []
+
+
 def test_overwrite_replaces_only_what_synth_made(dataset: Path, source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(dataset, out)

@@ -40,7 +40,7 @@ class Masks(MemoryLimit):
     def carry_out(self) -> None:
         """Write the masks."""
         report = Report()
-        scene = open_scene(self.scene, self.data, report)
+        scene = open_scene(self.scene, self.data, report, with_masks=False)
         out = self.out or self.scene
         count = complete_masks(scene, out, report, overwrite=self.overwrite)
         report.result(f"{out / 'train_seg'}: {count} masks of {len(scene.train)} views")

@@ -79,13 +79,13 @@ def reopen_job(run: RunFolder, *, device: str, report: Report, config: Config | 
     return open_job(stored.scene, stored.data, run, config or stored.config, device=device, report=report)
 
 
-def open_scene(path: Path, data: SceneOptions, report: Report) -> Scene:
-    """Read a scene folder and say what it holds."""
+def open_scene(path: Path, data: SceneOptions, report: Report, *, with_masks: bool = True) -> Scene:
+    """Read a scene folder, with its masks unless they are to be made, and say what it holds."""
     from ..scene import load_scene
 
-    scene = load_scene(path, **data.arguments())
+    scene = load_scene(path, with_masks=with_masks, **data.arguments())
     sizes = scene.train.normalised_cameras.sizes
     counts = ", ".join(f"{len(split)} {name}" for name, split in scene.splits.items())
-    masks = "with masks" if scene.has_masks else "no masks"
-    report.note(f"{scene.name}: {scene.layout}, {counts} views of {sizes[0][0]}x{sizes[0][1]} pixels, {masks}")
+    masks = (", with masks" if scene.has_masks else ", no masks") if with_masks else ""
+    report.note(f"{scene.name}: {scene.layout}, {counts} views of {sizes[0][0]}x{sizes[0][1]} pixels{masks}")
     return scene

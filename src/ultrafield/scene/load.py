@@ -34,6 +34,7 @@ def load_scene(
     downsample: float = 1.0,
     width: int | None = None,
     masks: str | Path | None = None,
+    with_masks: bool = True,
     background: Sequence[float] | None = None,
     half_extent: float | None = None,
     hold_out: int | None = 8,
@@ -55,6 +56,7 @@ def load_scene(
         width: Working width in pixels, whatever `downsample` and the masks' size say; masks are resampled (nearest
             pixel), and those that vanish are dropped.
         masks: Folder that holds `train_seg` (and `val_seg`); the scene folder itself by default.
+        with_masks: Whether to read masks at all; what lies where they may lie is not looked at otherwise.
         background: RGB in [0, 1] behind transparent pixels. By default white, black for PartNet; a real capture has a
             known background only if this is given or if its pictures are transparent somewhere.
         half_extent: Half the edge of the box to model, normalised units; by default 0.5 for bounded scenes and large
@@ -88,11 +90,12 @@ def load_scene(
         if len(listing.splits["train"]) < 2:
             raise SceneError(f"{root}: only 1 training view was found; at least 2 views are needed")
         folder = MaskFolder(mask_root, direct=mask_root.resolve() != root.resolve())
-        options = ViewOptions(folder, downsample, width, color or listing.background or _WHITE)
+        options = ViewOptions(folder if with_masks else None, downsample, width, color or listing.background or _WHITE)
         loaded = read_views(listing, options, progress=progress)
     except OSError as failure:
         raise SceneError(f"{failure.filename or root}: {reason_of(failure)}") from None
-    _check_masks_found(listing, loaded["train"], folder, asked=masks is not None, warn=warn)
+    if with_masks:
+        _check_masks_found(listing, loaded["train"], folder, asked=masks is not None, warn=warn)
     scene = _scene(root, listing, loaded, color or listing.background, half_extent)
     warn_about_fit(scene, warn, recentred=recentre)
     return scene

@@ -28,13 +28,13 @@ class ViewOptions:
     """Options for reading views.
 
     Attributes:
-        masks: Folder that holds the masks of every split.
+        masks: Folder that holds the masks of every split; None to read pictures alone.
         downsample: Working size as a fraction of the picture's.
         width: Working width in pixels, None to let `downsample` and the masks decide.
         behind: Colour behind transparent pixels.
     """
 
-    masks: MaskFolder
+    masks: MaskFolder | None
     downsample: float
     width: int | None
     behind: Color
@@ -148,7 +148,8 @@ def _task(listing: Listing, split: str, frame: Frame, options: ViewOptions) -> _
     native = None if frame.file is None else picture_size(frame.file)
     if native is not None:
         check_listed_size(frame, *native)
-    for place in listing.mask_splits.get(split, (split,)):
+    places = () if options.masks is None else listing.mask_splits.get(split, (split,))
+    for place in places:
         file = find_masks(options.masks, place, frame.mask_names)
         if file is not None:
             return _Task(frame, place, file, native, mask_size(file)[::-1] if native is not None else None)
@@ -210,7 +211,9 @@ def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, Pixe
     picture = read_picture(frame.file)
     if picture.shape[1::-1] != native:
         raise SceneError(f"{frame.file}: changed while it was read")
-    masks = read_masks(options.masks, task.mask_split, frame.mask_names, (size[1], size[0]))
+    masks = None
+    if options.masks is not None:
+        masks = read_masks(options.masks, task.mask_split, frame.mask_names, (size[1], size[0]))
     valid = None if frame.valid_file is None else read_valid(frame.valid_file, native, size)
     if masks is not None and valid is not None:
         masks = _without_ignored(masks, valid)

@@ -35,8 +35,8 @@ _FILES = kinds(
     rf"{_SPLIT}/r_\d+\.png",
     rf"gt_seg/{_SPLIT}/r_\d+_seg_(objects|collections)\.tif",
     rf"exact/({_SPLIT}\.npz|mask_origin\.json)",
-    r"(train|val)_seg(_clean)?/r_\d+/\d+\.png",
-    r"(train|val)_seg(_clean)?_hierarchy/r_\d+_(inside|same)\.npy",
+    r"(clean/)?(train|val)_seg(_clean)?/r_\d+/\d+\.png",  # in "clean" until all are there
+    r"(clean/)?(train|val)_seg(_clean)?_hierarchy/r_\d+_(inside|same)\.npy",
     r"val_depth/r_\d+_depth\.png",
     r"val_visible/r_\d+(_rotate)?\.png",
 )
