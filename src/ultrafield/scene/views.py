@@ -148,9 +148,8 @@ def _task(listing: Listing, split: str, frame: Frame, options: ViewOptions) -> _
     native = None if frame.file is None else picture_size(frame.file)
     if native is not None:
         check_listed_size(frame, *native)
-    places = () if options.masks is None else listing.mask_splits.get(split, (split,))
-    for place in places:
-        file = find_masks(options.masks, place, frame.mask_names)
+    for place in listing.mask_splits.get(split, (split,)):
+        file = None if options.masks is None else find_masks(options.masks, place, frame.mask_names)
         if file is not None:
             return _Task(frame, place, file, native, mask_size(file)[::-1] if native is not None else None)
     return _Task(frame, split, None, native)
