@@ -70,6 +70,14 @@ def print_metrics(metrics: dict[str, Any], report: Report) -> None:
     pictures = [[name.upper(), figure(_mean(metrics[name]), digits)] for name, digits in (("psnr", 2), ("ssim", 4))]
     if metrics["psnr"] is not None:
         report.table("Held-out pictures", ["", "mean"], pictures)
+    depth = metrics.get("depth")
+    if depth is not None:
+        off = [[f"off by more than {limit} footprints", figure(share, 4)] for limit, share in depth["off"].items()]
+        others = [
+            ["median error, footprints", figure(depth["median"])],
+            ["transparent", figure(depth["transparent"], 4)],
+        ]
+        report.table("Depth of the foreground", ["", "share of pixels"], off + others)
     names = {"nc": "NC", "nc_dense": "NC-dense", "vc": "VC", "vc_truth": "VC of the ground truth"}
     rows = [
         [title, *(figure(value) for value in metrics[name]["levels"].values()), figure(metrics[name]["mean"])]

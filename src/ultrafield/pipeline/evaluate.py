@@ -54,7 +54,8 @@ def evaluate(job: Job, *, sampling: int | None = None, seed: int = 0, published:
 
     Returns:
         What metrics.json holds: `psnr` (mean, per view, and which views are capped at the limit that 8 bits set),
-        `ssim` (mean, per view), `nc`, `nc_dense`, `vc` and `vc_truth` (mean,
+        `ssim` (mean, per view), `depth` (share of the foreground pixels off by more than 1, 2 and 5 footprints, median
+        signed error in footprints, share that is transparent), `nc`, `nc_dense`, `vc` and `vc_truth` (mean,
         levels, per view), each None where it cannot be computed, and `missing` with the reasons.
     """
     if sampling is not None and sampling < 1:
@@ -63,6 +64,7 @@ def evaluate(job: Job, *, sampling: int | None = None, seed: int = 0, published:
     metrics: dict[str, Any] = {"settings": {"sampling": sampling, "seed": seed, "published": published}, "missing": {}}
     with job.report.stage("eval"):
         metrics |= _pictures(run, scene, metrics["missing"])
+        metrics |= _depth(job, metrics["missing"])
         metrics |= _segmentation(run, scene, metrics["missing"], sampling=sampling, seed=seed, published=published)
         run.records.forget("eval")
         write_json(run.root / "metrics.json", metrics)
@@ -110,6 +112,23 @@ def _pictures(run: RunFolder, scene: Scene, missing: dict[str, str]) -> dict[str
 def _mean_and_views(values: dict[str, float]) -> dict[str, Any]:
     per_view = {name: _number(value) for name, value in values.items()}
     return {"mean": _number(float(np.mean(list(values.values())))), "per_view": per_view}
+
+
+def _depth(job: Job, missing: dict[str, str]) -> dict[str, Any]:
+    from ..metrics import FOOTPRINTS, evaluate_depth
+    from ..scene import load_ground_truth
+
+    run, scene, opaque = job.run, job.scene, job.config.segment.min_opacity
+    truth = load_ground_truth(scene, "val") if can_evaluate(scene) else None
+    if truth is None or truth.depth is None or not truth.depth_exact:
+        missing["depth"] = "the scene has no exact depth of validation views"
+        return {"depth": None}
+    views = [run.read_render("val", view.name) for view in scene.splits["val"]]
+    depths = [np.where(view.opacity >= opaque, view.depth, np.float32(0)) for view in views]
+    scores = evaluate_depth(depths, truth.depth, scene.splits["val"].normalised_cameras)
+    off = {f"{limit:g}": _number(share) for limit, share in zip(FOOTPRINTS, scores.off, strict=True)}
+    figures = {"off": off, "median": _number(scores.median), "transparent": _number(scores.transparent)}
+    return {"depth": figures | {"pixels": scores.pixels}}
 
 
 def _segmentation(run: RunFolder, scene: Scene, missing: dict[str, str], **how: Any) -> dict[str, Any]:
