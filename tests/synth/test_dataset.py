@@ -118,6 +118,16 @@ def test_cameras(dataset: Path) -> None:
     assert ((angle >= 15) & (angle <= 30)).all()
 
 
+def test_cameras_stand_in_a_sector(source: Path, tmp_path: Path) -> None:
+    synthesize(source, tmp_path / "out", replace(TINY, size=16, train_views=8, arc=60.0), progress=False)
+    for split in ("train", "val"):
+        place = load(tmp_path / "out", split)["c2w"][:, :3, 3]
+        away = np.degrees(np.arctan2(place[:, 0], -place[:, 1]))  # from -y
+        assert (np.abs(away) <= 30 + 1e-6).all()
+    away = np.degrees(np.arctan2(*(load(tmp_path / "out", "train")["c2w"][:, :2, 3] * [1, -1]).T))
+    assert np.ptp(away) > 40  # across the sector, not in one place
+
+
 def test_the_scene_fits_the_box_and_every_picture(dataset: Path) -> None:
     for split in ("train", "val", "val_rotate"):
         exact = load(dataset, split)
@@ -321,6 +331,7 @@ def test_a_point_is_not_a_scene(tmp_path: Path) -> None:
         ({"seed": -1}, "seed: expected a whole number from 0 to 9223372036854775807, got -1"),
         ({"lowest": float("nan")}, "lowest: expected a number from -89 to 89, got nan"),
         ({"up": "x"}, "up: expected one of auto, y, z, got 'x'"),
+        ({"arc": 0.0}, "arc: expected a number from 1 to 360, got 0"),
         ({"least_turn": 31.0}, r"least_turn: expected at most most_turn \(30\), got 31"),
         ({"lowest": 50.0, "highest": 20.0}, r"lowest: expected at most highest \(20\), got 50"),
     ],

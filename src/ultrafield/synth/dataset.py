@@ -53,6 +53,7 @@ LIMITS: Ranges = {
     "seed": SEED,
     "lowest": _ELEVATION,
     "highest": _ELEVATION,
+    "arc": Range(1, 360),
     "least_turn": _TURN,
     "most_turn": _TURN,
     "supersampling": Range(1, 16),
@@ -74,6 +75,7 @@ class SynthConfig:
         seed: Seed of camera poses and mask noise.
         lowest: Lowest elevation of a camera, degrees.
         highest: Highest elevation of a camera, degrees.
+        arc: Width of the sector around -y that cameras stand in, degrees; 360 is all around.
         least_turn: Least turn between a validation view and its rotated partner about the vertical axis, degrees.
         most_turn: Largest such turn, degrees; the direction is random.
         supersampling: Colour rays along an edge of a pixel (2 casts 4); ids and depth are always those of its centre.
@@ -90,6 +92,7 @@ class SynthConfig:
     seed: int = 0
     lowest: float = 10.0
     highest: float = 67.0
+    arc: float = 360.0
     least_turn: float = 15.0
     most_turn: float = 30.0
     supersampling: int = 2
@@ -247,7 +250,8 @@ def _camera_poses(config: SynthConfig) -> dict[str, np.ndarray]:
     poses = {}
     for split, count in (("train", config.train_views), ("val", config.val_views)):
         # Even coverage: azimuths by the golden ratio, elevations stratified and shuffled.
-        azimuth = 2 * np.pi * (rng.random() + np.arange(count) * (np.sqrt(5) - 1) / 2)
+        turns = rng.random() + np.arange(count) * (np.sqrt(5) - 1) / 2
+        azimuth = 2 * np.pi * turns if config.arc == 360 else np.radians(config.arc * (turns % 1 - 0.5) - 90)
         share = (rng.permutation(count) + rng.random(count)) / count
         elevation = np.radians(config.lowest + (config.highest - config.lowest) * share)
         poses[split] = look_at_origin(azimuth, elevation)
