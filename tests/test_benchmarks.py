@@ -17,6 +17,7 @@ import torch
 
 from ultrafield.config import FeatureConfig
 from ultrafield.reading import read_json
+from ultrafield.synth.scene_graph import read_model
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = ("borders", "both", "curves", "features", "lift", "ops", "pipeline", "steps", "trees", "votes")
@@ -184,6 +185,21 @@ def test_votes_are_compared_and_timed(load, monkeypatch, tmp_path):
 def feature_rows(load: Callable[[str], ModuleType]) -> ModuleType:
     """The module of the rows of `features.py`."""
     return load("feature_rows")
+
+
+@pytest.mark.parametrize("name", ["room", "cupboard", "gloss"])
+def test_nasty_scenes_have_parts_in_levels(load, monkeypatch, tmp_path, name):
+    nasty, out = load("nasty"), tmp_path / "scene.glb"
+    monkeypatch.setattr(sys, "argv", ["nasty.py", name, str(out)])
+    assert nasty.main() == 0
+    model = read_model(out, "z")
+    parts = [node for node in model.nodes if node.level == "part"]
+    assert 15 <= len(parts) <= 50
+    assert len({node.name for node in model.nodes}) == len(model.nodes)
+    assert len({node.level for node in model.nodes}) == 5
+    assert all("#" not in node.name for node in parts)
+    smooth = {node.name for node in parts if model.gloss[node.parts[0]] > 0.9}
+    assert bool(smooth) == (name == "gloss")
 
 
 def test_rows_of_features_are_settings(feature_rows):
