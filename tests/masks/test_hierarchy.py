@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from ultrafield.masks import MaskSet, build_mask_set, mask_chains
 from ultrafield.masks import hierarchy as module
+from ultrafield.masks.distinct import distinct_rows, row_counts
 from ultrafield.masks.packing import pack_masks
 
 
@@ -70,7 +71,8 @@ def test_intersections_do_not_depend_on_how_they_are_counted(
     monkeypatch.setattr(module, "_BLOCK_BYTES", 8 * 7 * count)
     monkeypatch.setattr(module, "_FEW", few)
     monkeypatch.setattr(module, "_PAIR_COST", 0 if few == 0 else 16)
-    shared = module._intersections(pack_masks(masks), count)
+    rows, numbers = distinct_rows(pack_masks(masks))
+    shared = module._intersections(rows, row_counts(numbers, len(rows)), count)
     np.testing.assert_array_equal(shared, flat @ flat.T)
 
 

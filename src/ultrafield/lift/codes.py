@@ -25,9 +25,10 @@ def point_codes(surface: Surface, cameras: Cameras, index: int, masks: MaskSet) 
     """
     from .kernels.codes_cpu import cell_codes_cpu
 
-    height, width = masks.shape
     cells = point_cells(surface, cameras, index, masks.shape)
-    return cell_codes_cpu(cells, masks.bits.reshape(height * width, masks.bits.shape[2]), len(masks))
+    rows = masks.numbers.reshape(-1)[cells].astype(np.int64)
+    rows[cells < 0] = -1
+    return cell_codes_cpu(rows, masks.rows, len(masks))
 
 
 def point_cells(surface: Surface, cameras: Cameras, index: int, shape: tuple[int, int]) -> np.ndarray:

@@ -14,6 +14,7 @@ pairs of points costs no more than rows of counts. Only patches that touch are m
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from .votes import ViewVotes, code_workers, view_votes
 
 # A region that grew by less than this keeps the dissimilarities it has: the mean over its points hardly moved.
 _SLACK = 0.02
+_COUNTS = 1 << 21  # of points of regions in masks, that are made at once
 
 
 @dataclass(frozen=True)
@@ -132,13 +134,10 @@ def memberships(surface: Surface, scene: Scene, labels: np.ndarray, regions: int
         labels: Region of every point [N], int64.
         regions: Number of regions R.
     """
-    from .kernels.votes_cpu import count_members
+    order = np.argsort(labels, kind="stable")
 
     def counted(view: ViewVotes) -> tuple[np.ndarray, ...]:
-        members = np.zeros((regions, len(view.weights)), np.int64)
-        count_members(view.codes, view.seen, labels, members)
-        row, column = np.nonzero(members)
-        count = members[row, column].astype(np.float64)
+        row, column, count = _count_members(view, labels, order, regions)
         visible = np.bincount(labels[view.seen], minlength=regions).astype(np.float64)
         return row, column, count, view.weights, visible, np.bincount(row, count * view.weights[column], regions)
 
@@ -166,3 +165,34 @@ def memberships(surface: Surface, scene: Scene, labels: np.ndarray, regions: int
         weighted=np.stack(weighted, axis=1),
         sizes=np.bincount(labels, minlength=regions).astype(np.float64),
     )
+
+
+def _count_members(
+    view: ViewVotes, labels: np.ndarray, order: np.ndarray, regions: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """How many points of each region each mask of a view holds, where it holds any.
+
+    Counted for some regions at a time: with thousands of masks the table of all counts, nearly all 0, would be large.
+
+    Args:
+        view: The view.
+        labels: Region of every point [N], int64.
+        order: The points, region by region [N], int64.
+        regions: Number of regions R.
+
+    Returns:
+        Regions [K], masks [K], int64, and counts [K], float64, ordered by region, then by mask.
+    """
+    from .kernels.votes_cpu import count_members
+
+    at_once = max(1, _COUNTS // len(view.weights))
+    bounds = np.searchsorted(labels[order], np.arange(0, regions + at_once, at_once))
+    parts = []
+    for block, (first, last) in enumerate(pairwise(bounds)):
+        points, start = order[first:last], block * at_once
+        members = np.zeros((min(at_once, regions - start), len(view.weights)), np.int64)
+        count_members(view.codes[points], view.seen[points], labels[points] - start, members)
+        row, column = np.nonzero(members)
+        parts.append((start + row, column, members[row, column].astype(np.float64)))
+    rows, columns, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return rows, columns, counts

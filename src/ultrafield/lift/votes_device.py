@@ -66,23 +66,25 @@ def device_votes(surface: Surface, scene: Scene, device: str) -> Iterator[Device
     table = weight_table(len(surface), device)
     cameras, points = cameras_of(surface, scene), torch.from_numpy(surface.points).to(device)
 
-    def prepared(view: tuple[int, MaskSet]) -> tuple[MaskSet, Tensor, Tensor, Tensor | None]:
+    def prepared(view: tuple[int, MaskSet]) -> tuple[MaskSet, Tensor, Tensor, Tensor, Tensor | None]:
         index, masks = view
-        pixels = masks.bits.shape[0] * masks.bits.shape[1]
-        bits = torch.from_numpy(masks.bits.reshape(pixels, masks.bits.shape[2]).view(np.int64))
+        rows = _pinned(torch.from_numpy(masks.rows.view(np.int64)), device)
+        numbers = _pinned(torch.from_numpy(masks.numbers.astype(np.int32).reshape(-1)), device)
         if cameras.lenses[index] != Lens.PINHOLE:
             cells = torch.from_numpy(point_cells(surface, cameras, index, masks.shape).astype(np.int32))
-            return masks, _pinned(bits, device), _pinned(cells, device), None
+            return masks, rows, numbers, _pinned(cells, device), None
         camera = torch.from_numpy(flat_camera(cameras, index, masks.shape))
         visible = torch.from_numpy(surface.visible[index])
-        return masks, _pinned(bits, device), _pinned(visible, device), _pinned(camera, device)
+        return masks, rows, numbers, _pinned(visible, device), _pinned(camera, device)
 
-    for masks, bits, where, camera in in_threads(prepared, masked_views(surface, scene)):
+    for masks, rows, numbers, where, camera in in_threads(prepared, masked_views(surface, scene)):
         where = where.to(device, non_blocking=True)
         if camera is not None:
             height, width = masks.shape
             where = pinhole_cells_gpu(points, where, camera.to(device, non_blocking=True), width, height)
-        codes, seen, members = cell_codes_gpu(where, bits.to(device, non_blocking=True), len(masks))
+        of_cell = numbers.to(device, non_blocking=True)[where.clamp(min=0)]
+        where = torch.where(where >= 0, of_cell, -1)
+        codes, seen, members = cell_codes_gpu(where, rows.to(device, non_blocking=True), len(masks))
         yield DeviceVotes(len(masks), codes, seen, members, table[members.long()])
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..bits import unpack_bits
 from ..errors import check_shape
+from .distinct import distinct_rows, row_counts
 from .mask_set import MaskSet
 from .packing import MaskPacker, pack_masks
 from .sizes import Size
@@ -45,14 +46,19 @@ def build_mask_set(masks: np.ndarray) -> MaskSet:
 
 def packed_mask_set(bits: np.ndarray, areas: np.ndarray) -> MaskSet:
     """The set of masks that are packed already, with their containment; `bits` and `areas` as in `MaskSet`."""
-    inside, same = containment(_intersections(bits, len(areas)))
-    return MaskSet._trusted(bits, areas, inside, same)
+    return distinct_mask_set(*distinct_rows(bits), areas)
+
+
+def distinct_mask_set(rows: np.ndarray, numbers: np.ndarray, areas: np.ndarray) -> MaskSet:
+    """The set of masks whose distinct memberships are known, with their containment; arguments as in `MaskSet`."""
+    inside, same = containment(_intersections(rows, row_counts(numbers, len(rows)), len(areas)))
+    return MaskSet._trusted((rows, numbers), areas, inside, same)
 
 
 def disjoint_mask_set(bits: np.ndarray, areas: np.ndarray) -> MaskSet:
     """The set of masks that are packed already and share no pixel; `bits` and `areas` as in `MaskSet`."""
     count = len(areas)
-    return MaskSet._trusted(bits, areas, np.zeros((count, count), bool), np.eye(count, dtype=bool))
+    return MaskSet._trusted(distinct_rows(bits), areas, np.zeros((count, count), bool), np.eye(count, dtype=bool))
 
 
 def resized_mask_set(masks: MaskSet, size: Size) -> MaskSet:
@@ -118,25 +124,27 @@ def _parent(around: np.ndarray, areas: np.ndarray, child: int) -> int:
     return int(candidates[np.argmin(areas[candidates])])
 
 
-def _intersections(bits: np.ndarray, count: int) -> np.ndarray:
+def _intersections(rows: np.ndarray, counts: np.ndarray, count: int) -> np.ndarray:
     """Pixels that each two of `count` packed masks share [M, M], integers.
 
-    Masks are made of areas, so neighbouring pixels mostly lie in the same masks: what is counted are stretches of equal
-    pixels, weighted by their length. Few masks take a matrix product; of many, a pixel lies in few, whose pairs are
-    counted one by one.
+    What is counted are the distinct memberships, weighted by their pixels. Few masks take a matrix product; of many, a
+    pixel lies in few, whose pairs are counted one by one.
+
+    Args:
+        rows: The distinct memberships [C, ceil(M / 64)], uint64.
+        counts: Pixels that have them [C], int64.
+        count: Number of masks M.
     """
-    pixels = bits.reshape(bits.shape[0] * bits.shape[1], bits.shape[2])  # [P, words]
-    if count == 0 or len(pixels) == 0:
+    if count == 0 or not counts.any():
         return np.zeros((count, count), np.int64)
-    starts = _run_starts(pixels)
-    lengths = np.diff(starts, append=len(pixels))
-    if count > _FEW and _pairs(pixels, starts) * _PAIR_COST < count**2 * len(starts):
+    pixels = int(counts.sum())
+    if count > _FEW and _pairs(rows) * _PAIR_COST < count**2 * len(rows):
         from .kernels.overlap_cpu import add_shared
 
-        shared = np.zeros((count, count), np.int32 if len(pixels) < 1 << 31 else np.int64)
-        add_shared(pixels, starts, lengths, shared)
+        shared = np.zeros((count, count), np.int32 if pixels < 1 << 31 else np.int64)
+        add_shared(rows, counts, shared)
         return shared
-    return _product(pixels, starts, lengths, count)
+    return _product(rows, counts, count, np.float32 if pixels < 1 << 24 else np.float64)
 
 
 def _rows_per_block(columns: int) -> int:
@@ -144,33 +152,21 @@ def _rows_per_block(columns: int) -> int:
     return max(1, _BLOCK_BYTES // (8 * max(1, columns)))
 
 
-def _run_starts(pixels: np.ndarray) -> np.ndarray:
-    """The first pixel of each stretch of equal pixels [R], int64."""
-    differs = np.ones(len(pixels), bool)
-    rows = _rows_per_block(pixels.shape[1])
-    for first in range(1, len(pixels), rows):
-        last = min(first + rows, len(pixels))
-        differs[first:last] = (pixels[first:last] != pixels[first - 1 : last - 1]).any(axis=1)
-    return np.flatnonzero(differs)
-
-
-def _pairs(pixels: np.ndarray, starts: np.ndarray) -> int:
-    """How many pairs of masks the runs are held by, all together."""
-    total, rows = 0, _rows_per_block(pixels.shape[1])
-    for first in range(0, len(starts), rows):
-        words = pixels[starts[first : first + rows]]
-        members = np.bitwise_count(words).sum(axis=1, dtype=np.int64)
+def _pairs(rows: np.ndarray) -> int:
+    """How many pairs of masks the memberships are held by, all together."""
+    total, at_once = 0, _rows_per_block(rows.shape[1])
+    for first in range(0, len(rows), at_once):
+        members = np.bitwise_count(rows[first : first + at_once]).sum(axis=1, dtype=np.int64)
         total += int((members**2).sum())
     return total
 
 
-def _product(pixels: np.ndarray, starts: np.ndarray, lengths: np.ndarray, count: int) -> np.ndarray:
-    """The shared pixels [M, M] int64 as a product of memberships, exact as no sum exceeds what floats hold exactly."""
-    dtype = np.float32 if len(pixels) < 1 << 24 else np.float64
-    shared = np.zeros((count, count), dtype)
-    rows = _rows_per_block(count)
-    for first in range(0, len(starts), rows):
-        block = slice(first, first + rows)
-        members = unpack_bits(pixels[starts[block]], count).astype(dtype)  # [R, M]
-        shared += (members * lengths[block, None].astype(dtype)).T @ members
+def _product(rows: np.ndarray, counts: np.ndarray, count: int, dtype: type) -> np.ndarray:
+    """The shared pixels [M, M] int64 as a product of memberships, exact as `dtype` holds every sum exactly."""
+    shared: np.ndarray = np.zeros((count, count), dtype)
+    at_once = _rows_per_block(count)
+    for first in range(0, len(rows), at_once):
+        block = slice(first, first + at_once)
+        members: np.ndarray = unpack_bits(rows[block], count).astype(dtype)  # [C, M]
+        shared += (members * counts[block, None].astype(dtype)).T @ members
     return shared.astype(np.int64)

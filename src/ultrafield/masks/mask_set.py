@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 
+from ..bits import unpack_bits
 from ..errors import check_shape
+from .distinct import distinct_rows, row_counts
+from .sizes import row_bands
+
+_ROWS = 256  # distinct memberships that are unpacked at once
+
+
+class _Bits:
+    """The attribute `bits`: taken apart when it is set, put together anew whenever it is asked for."""
+
+    def __get__(self, masks: MaskSet | None, owner: type) -> np.ndarray:
+        if masks is None:
+            raise AttributeError("bits")
+        return np.asarray(masks.rows[masks.numbers])
+
+    def __set__(self, masks: MaskSet, bits: np.ndarray) -> None:
+        bits = np.asarray(bits)
+        if bits.dtype != np.uint64:
+            raise ValueError(f"bits: expected uint64, got {bits.dtype}")
+        check_shape("bits", bits, (None, None, None))
+        for name, array in zip(("rows", "numbers"), distinct_rows(bits), strict=True):
+            object.__setattr__(masks, name, array)
 
 
 @dataclass(frozen=True, eq=False)
 class MaskSet:
     """The masks of one view, packed so that the memberships of a pixel are adjacent.
 
-    `build_mask_set` makes one from masks [M, H, W].
+    Most pixels lie in the same masks as others: the distinct memberships are stored once, and each pixel's number among
+    them, which takes a tenth to a hundredth of the memory. `build_mask_set` makes a set from masks [M, H, W].
 
     Attributes:
         bits: [H, W, ceil(M / 64)], uint64, C-contiguous; bit m % 64 of word m // 64 says whether mask m holds the
-            pixel. Bits from M on are 0.
+            pixel. Bits from M on are 0. Made anew, as large as it is, whenever it is asked for.
         areas: Pixels per mask [M], int64; none is empty.
         inside: [M, M] bool; inside[i, j]: mask i lies inside mask j (|i ∩ j| / |i| > 0.95 and IoU < 0.9).
         same: [M, M] bool; IoU > 0.9 (true on the diagonal).
+
+        rows: The distinct memberships [C, ceil(M / 64)], uint64; not given, but found.
+        numbers: Which of them each pixel has [H, W], the smallest unsigned integers that suffice; likewise.
 
     `ValueError` for other shapes, a bit that belongs to no mask, and areas that are not those of the bits.
     """
@@ -30,34 +57,40 @@ class MaskSet:
     areas: np.ndarray
     inside: np.ndarray
     same: np.ndarray
+    rows: np.ndarray = field(init=False)
+    numbers: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        for name, dtype in (("bits", np.uint64), ("areas", np.int64), ("inside", np.bool_), ("same", np.bool_)):
+        for name, dtype in (("areas", np.int64), ("inside", np.bool_), ("same", np.bool_)):
             array = np.asarray(getattr(self, name))
             if array.dtype != dtype:
                 raise ValueError(f"{name}: expected {np.dtype(dtype).name}, got {array.dtype}")
             object.__setattr__(self, name, np.ascontiguousarray(array))
         count = self.areas.size
         check_shape("areas", self.areas, (count,))
-        check_shape("bits", self.bits, (None, None, -(-count // 64)))
+        if self.rows.shape[1] != -(-count // 64):
+            check_shape("bits", self.bits, (None, None, -(-count // 64)))
         check_shape("inside", self.inside, (count, count))
         check_shape("same", self.same, (count, count))
         self._check_bits(count)
 
     def _check_bits(self, count: int) -> None:
-        if count % 64 and (self.bits[:, :, -1] >> np.uint64(count % 64)).any():
+        if count % 64 and (self.rows[:, -1] >> np.uint64(count % 64)).any():
             raise ValueError(f"bits: a bit from {count} on is set, but there are {count} masks")
         if count and self.areas.min() < 1:
             raise ValueError(f"areas: mask {int(np.argmin(self.areas))} of {count} holds no pixel")
-        pixels = int(np.bitwise_count(self.bits).sum(dtype=np.int64))
+        pixels = int(np.bitwise_count(self.rows).sum(axis=1, dtype=np.int64) @ self.counts())
         if self.areas.sum() != pixels:
             raise ValueError(f"areas: expected a sum of {pixels} as in bits, got {self.areas.sum()}")
 
     @classmethod
-    def _trusted(cls, bits: np.ndarray, areas: np.ndarray, inside: np.ndarray, same: np.ndarray) -> Self:
-        """A set whose arrays are right by construction."""
+    def _trusted(
+        cls, bits: tuple[np.ndarray, np.ndarray], areas: np.ndarray, inside: np.ndarray, same: np.ndarray
+    ) -> Self:
+        """A set whose arrays are right by construction; `bits` as from `distinct_rows`."""
         masks = object.__new__(cls)
-        for name, array in (("bits", bits), ("areas", areas), ("inside", inside), ("same", same)):
+        names = ("rows", "numbers", "areas", "inside", "same")
+        for name, array in zip(names, (*bits, areas, inside, same), strict=True):
             object.__setattr__(masks, name, array)
         return masks
 
@@ -71,16 +104,37 @@ class MaskSet:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        return self.bits.shape[0], self.bits.shape[1]
+        return self.numbers.shape[0], self.numbers.shape[1]
+
+    def counts(self) -> np.ndarray:
+        """Pixels that have each of the distinct memberships [C], int64."""
+        return row_counts(self.numbers, len(self.rows))
+
+    def sizes(self, counts: np.ndarray) -> np.ndarray:
+        """Pixels in each mask [M], int64, of some that have each of the distinct memberships `counts` times [C]."""
+        sizes = np.zeros(len(self), np.int64)
+        for first in range(0, len(self.rows), _ROWS):
+            flags = unpack_bits(self.rows[first : first + _ROWS], len(self))
+            sizes += counts[first : first + _ROWS] @ flags
+        return sizes
+
+    def bands(self) -> Iterator[np.ndarray]:
+        """`bits` in bands of rows, one after the other."""
+        words = max(1, self.rows.shape[1])
+        for first, last in row_bands((self.shape[0], self.shape[1] * words)):
+            yield self.rows[self.numbers[first:last]]
 
     def mask(self, index: int) -> np.ndarray:
         """Mask `index` as [H, W] bool."""
         if not 0 <= index < len(self):
             raise IndexError(f"mask {index} is out of range for {len(self)} masks")
-        return (self.bits[:, :, index // 64] >> np.uint64(index % 64)) & np.uint64(1) != 0
+        return ((self.rows[:, index // 64] >> np.uint64(index % 64)) & np.uint64(1) != 0)[self.numbers]
 
     def masks(self) -> np.ndarray:
         """All masks as [M, H, W] bool."""
         if len(self) == 0:
             return np.zeros((0, *self.shape), bool)
         return np.stack([self.mask(index) for index in range(len(self))])
+
+
+MaskSet.bits = _Bits()  # type: ignore[assignment]  # in the class body it would be a default value

@@ -61,6 +61,7 @@ class MaskPacker:
         if count % 64 and (count - 1) % 64 < 56:  # closing the word's last octet has closed the word
             self._close_word(count - 1)
         bits = np.ascontiguousarray(self._bits[:, :, : -(-count // 64)], np.uint64)
+        del self._bits, self._word, self._octet  # what is returned may be all that is left of them
         return bits, np.array(self._areas, np.int64)
 
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from ..errors import SceneError
 from ..reading import npy_header
+from .distinct import distinct_rows
 from .files import is_array, masks_in, read_flags, read_masks_of
 from .folder import MaskFolder, MaskSource, Names, is_companion
-from .hierarchy import build_mask_set, disjoint_mask_set, packed_mask_set
+from .hierarchy import build_mask_set, disjoint_mask_set, distinct_mask_set
 from .id_maps import read_id_map
 from .mask_set import MaskSet
 from .packing import MaskPacker, check_budget, pack_labels
@@ -134,9 +135,13 @@ def _from_files(folder: MaskFolder, source: MaskSource, size: Size | None) -> Ma
             kept.append(packer.add(mask))
             if empty[-1]:
                 folder.skipped.append((file, "no pixel inside"))
-    bits, areas = packer.finish()
     hierarchy = _read_hierarchy(source, np.array(empty, bool), np.array(kept, bool))
-    return packed_mask_set(bits, areas) if hierarchy is None else MaskSet._trusted(bits, areas, *hierarchy)
+    bits, areas = packer.finish()
+    rows, numbers = distinct_rows(bits)
+    del bits  # many masks of a large picture
+    if hierarchy is None:
+        return distinct_mask_set(rows, numbers, areas)
+    return MaskSet._trusted((rows, numbers), areas, *hierarchy)
 
 
 def _check_size(file: Path, size: tuple[int, ...], expected: tuple[int, ...], first: Path) -> None:

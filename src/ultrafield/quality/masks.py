@@ -11,6 +11,7 @@ from ..cameras import RenderedView
 from ..cameras.pixels import resize_nearest
 from ..lift.codes import point_codes
 from ..masks import MaskSet
+from ..masks.distinct import row_counts
 from ..parallel import in_threads, workers_for
 from ..scene import Scene
 from ..surface import Surface, cameras_of
@@ -136,9 +137,5 @@ def _first_bits(codes: np.ndarray, count: int) -> np.ndarray:
 
 def _on_surface(masks: MaskSet, depth: np.ndarray) -> np.ndarray:
     """Which masks show a surface at least in half of their pixels [M], bool."""
-    from ..lift.kernels.votes_cpu import count_members
-
-    bits, solid = masks.bits.reshape(-1, masks.bits.shape[-1]), resize_nearest(depth > 0, masks.shape).ravel()
-    members = np.zeros((1, 64 * bits.shape[1]), np.int64)
-    count_members(bits, solid, np.zeros(len(bits), np.int64), members)
-    return members[0, : len(masks)] >= _ON_SURFACE * masks.areas
+    solid = row_counts(masks.numbers[resize_nearest(depth > 0, masks.shape)][None], len(masks.rows))
+    return masks.sizes(solid) >= _ON_SURFACE * masks.areas

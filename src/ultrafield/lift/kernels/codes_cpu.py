@@ -44,11 +44,11 @@ def pinhole_cells_cpu(
 
 @compiled()
 def cell_codes_cpu(cells: np.ndarray, bits: np.ndarray, masks: int) -> tuple[np.ndarray, np.ndarray]:
-    """The masks that hold each point, by the pixel that holds it.
+    """The masks that hold each point, by the membership of its pixel.
 
     Args:
-        cells: Pixel of each point [N], int64; -1 where it is not seen.
-        bits: Packed memberships of every pixel [P, ceil(M / 64)], uint64.
+        cells: Row of `bits` of each point [N], int64; -1 where it is not seen.
+        bits: Packed memberships [P, ceil(M / 64)], uint64.
         masks: Number of masks M; what none of them holds gets bit M.
 
     Returns:

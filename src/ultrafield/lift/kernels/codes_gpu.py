@@ -33,11 +33,11 @@ def pinhole_cells_gpu(points: Tensor, visible: Tensor, camera: Tensor, width: in
 
 
 def cell_codes_gpu(cells: Tensor, bits: Tensor, masks: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The masks that hold each point, by the pixel that holds it, and how many points each mask holds.
+    """The masks that hold each point, by the membership of its pixel, and how many points each mask holds.
 
     Args:
-        cells: Pixel of each point [N], int32; -1 where it is not seen.
-        bits: Packed memberships of every pixel [P, ceil(M / 64)], int64.
+        cells: Row of `bits` of each point [N], int32; -1 where it is not seen.
+        bits: Packed memberships [P, ceil(M / 64)], int64.
         masks: Number of masks M; what none of them holds gets bit M.
 
     Returns:

@@ -10,24 +10,23 @@ from ...kernels.compile import compiled
 
 
 @compiled()
-def add_shared(pixels, starts, lengths, shared):
-    """Add, for every run of equal pixels, its length to all pairs of masks that hold it.
+def add_shared(rows, counts, shared):
+    """Add, for every distinct membership, its pixels to all pairs of masks that hold it.
 
     Args:
-        pixels: Packed memberships [P, W], uint64.
-        starts: First pixel of each run [R], int64.
-        lengths: Its pixels [R], int64.
+        rows: Packed memberships [C, W], uint64.
+        counts: Pixels that have each [C], int64.
         shared: Pixels that masks i and j share [M, M], added to.
     """
     members = np.empty(len(shared), np.int64)
-    for run in range(len(starts)):
+    for row in range(len(rows)):
         count = 0
-        for index in range(pixels.shape[1]):
-            word = pixels[starts[run], index]
+        for index in range(rows.shape[1]):
+            word = rows[row, index]
             while word != uint64(0):
                 members[count] = 64 * index + lowest_bit(word)
                 count += 1
                 word &= word - uint64(1)
         for one in members[:count]:
             for other in members[:count]:
-                shared[one, other] += lengths[run]
+                shared[one, other] += counts[row]

@@ -9,6 +9,7 @@ import numpy as np
 from ...errors import SceneError
 from ...masks import MaskSet, mask_chains
 from ...scene import Scene
+from .mask_share import MaskShare
 
 
 def check_masks(scene: Scene) -> list[MaskSet]:
@@ -57,8 +58,7 @@ class MaskPool:
         starts: First pixel of each view, and the number of pixels [V + 1], int64.
         words: Largest number of 64-bit words per pixel of any view.
         chains: Each view's chains of masks, from a leaf upwards.
-        shares: Each view's running sum over its pixels [H · W] of Σ 1 / area over the masks that hold the pixel,
-            float64; None without masks.
+        shares: Each view's shares of its masks, from which pixels are drawn; None without masks.
 
     Raises:
         SceneError: A training view has no masks.
@@ -67,9 +67,9 @@ class MaskPool:
     def __init__(self, scene: Scene) -> None:
         self.sets = check_masks(scene)
         self.starts = np.concatenate([[0], np.cumsum([masks.shape[0] * masks.shape[1] for masks in self.sets])])
-        self.words = max(masks.bits.shape[2] for masks in self.sets)
+        self.words = max(masks.rows.shape[1] for masks in self.sets)
         self.chains = [mask_chains(masks) for masks in self.sets]
-        self.shares = [_mask_share(masks) for masks in self.sets]
+        self.shares = [MaskShare(masks) if len(masks) else None for masks in self.sets]
 
     def draw(self, images: int, pixels: int, balance: float, generator: np.random.Generator) -> MaskBatch:
         """Draw pictures, and pixels from them.
@@ -86,9 +86,8 @@ class MaskPool:
         drawn = np.stack([self._draw_pixels(int(view), count, balance, generator) for view in views])  # [B, N / B]
         bits = np.zeros((len(views), count, self.words), np.uint64)
         for row, view in enumerate(views):
-            words = self.sets[view].bits
-            height, width, used = words.shape
-            bits[row, :, :used] = words.reshape(height * width, used)[drawn[row]]
+            masks = self.sets[view]
+            bits[row, :, : masks.rows.shape[1]] = masks.rows[masks.numbers.reshape(-1)[drawn[row]]]
         widths = np.array([self.sets[view].shape[1] for view in views])[:, None]
         masks_per_image = [len(self.sets[view]) for view in views]
         bases = np.cumsum([0, *masks_per_image])
@@ -112,15 +111,5 @@ class MaskPool:
         picks = generator.integers(size, size=count)
         balanced = int(count * balance)
         if share is not None and balanced:
-            picks[:balanced] = np.searchsorted(share, generator.random(balanced) * share[-1], side="right")
+            picks[:balanced] = share.pick(generator.random(balanced))
         return np.minimum(picks, size - 1)
-
-
-def _mask_share(masks: MaskSet) -> np.ndarray | None:
-    """Running sum over pixels [H · W] of Σ 1 / area over the masks that hold the pixel; None without masks."""
-    if len(masks) == 0:
-        return None
-    share = np.zeros(masks.shape, np.float64)
-    for index in range(len(masks)):
-        share[masks.mask(index)] += 1.0 / masks.areas[index]
-    return np.cumsum(share)

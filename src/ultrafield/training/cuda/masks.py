@@ -78,7 +78,9 @@ class DeviceMasks:
         layout = _layout(masks)
         packed = np.concatenate([view.bits.reshape(-1) for view in masks.sets])
         sizes = np.diff(masks.starts)
-        shares = [np.zeros(size) if share is None else share for share, size in zip(masks.shares, sizes, strict=True)]
+        shares = [
+            np.zeros(size) if share is None else share.sums() for share, size in zip(masks.shares, sizes, strict=True)
+        ]
         rules = _all_rules(masks, settings)
         self._most_rules, self._most_regions = rules.most_rules, rules.most_regions
         fullest = np.sort(np.diff(rules.rule_starts))[-self.images :]
@@ -196,7 +198,7 @@ class _Rules:
 def _layout(masks: MaskPool) -> np.ndarray:
     """First pixel, number of pixels, width, first word and words per pixel of each view [V, 5], int64."""
     sizes = np.diff(masks.starts)
-    words = np.array([view.bits.shape[2] for view in masks.sets])
+    words = np.array([view.rows.shape[1] for view in masks.sets])
     first_words = np.concatenate([[0], np.cumsum(sizes * words)[:-1]])
     widths = [view.shape[1] for view in masks.sets]
     return np.stack([masks.starts[:-1], sizes, widths, first_words, words], axis=1).astype(np.int64)

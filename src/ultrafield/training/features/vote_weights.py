@@ -8,6 +8,7 @@ show two voxels, the masks that hold both are summed as the engine "lift" sums t
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +29,7 @@ from .surface_cache import PaddedCache, SurfaceCache
 _LEAST_OPACITY = 0.5  # a less opaque pixel shows no surface
 _MOST_BYTES = 4 << 30  # size of a table
 _PIXELS_AT_ONCE = 1 << 22
+_AT_ONCE = 1 << 14  # voxels whose memberships are unpacked at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,25 +115,36 @@ def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCac
         view, of_pixel = masks.sets[index], voxel[masks.starts[index] : masks.starts[index + 1]]
         if len(view) == 0:  # views without masks do not vote
             return
-        codes[of_pixel[of_pixel >= 0], index] = _memberships(view, words)[of_pixel >= 0]
-        seen = np.zeros(count, bool)
-        seen[of_pixel[of_pixel >= 0]] = True
-        flags = unpack_bits(codes[seen, index])  # [seen, 64 W]
-        sizes = flags.sum(0, dtype=np.int64)
+        rows, shown = _memberships(view, words), np.flatnonzero(of_pixel >= 0)
+        last = np.full(count, -1)
+        last[of_pixel[shown]] = shown  # the last pixel of each voxel
+        seen = np.flatnonzero(last >= 0)
+        of_voxel = view.numbers.reshape(-1)[last[seen]]
+        sizes = np.zeros(64 * words, np.int64)
+        for part in _parts(len(seen)):
+            codes[seen[part], index] = rows[of_voxel[part]]
+            sizes += unpack_bits(rows[of_voxel[part]]).sum(0, dtype=np.int64)
         weights[index] = mask_weights(sizes)
-        sums[seen, index] = flags @ weights[index]
+        for part in _parts(len(seen)):
+            sums[seen[part], index] = unpack_bits(rows[of_voxel[part]]) @ weights[index]
 
     pixels = int(np.diff(masks.starts).max())
-    bytes_each = min(count, pixels) * 64 * words * 5 + pixels * words * 24  # flags and their sums, memberships thrice
+    most = max(len(view.rows) for view in masks.sets)
+    bytes_each = min(count, pixels, _AT_ONCE) * 64 * words * 5 + 16 * (count + pixels) + most * words * 24
     for _ in in_threads(fill, range(len(masks.sets)), workers=workers_for(bytes_each)):
         pass
     arrays = (codes.view(np.int64), sums, weights)
     return VoteTable(voxels, *(torch.from_numpy(array).to(voxels.device) for array in arrays))
 
 
+def _parts(count: int) -> Iterator[slice]:
+    """Slices of `count` voxels, some at a time."""
+    return (slice(first, first + _AT_ONCE) for first in range(0, count, _AT_ONCE))
+
+
 def _memberships(masks: MaskSet, words: int) -> np.ndarray:
-    """Packed memberships of a view's pixels [H · W, W], uint64, with one more mask of the pixels that none holds."""
-    bits = masks.bits.reshape(masks.shape[0] * masks.shape[1], -1)
+    """Distinct memberships of a view's pixels [C, W], uint64, with one more mask of the pixels that none holds."""
+    bits = masks.rows
     codes = np.zeros((len(bits), words), np.uint64)
     codes[:, : bits.shape[1]] = bits
     codes[~bits.any(axis=1), len(masks) // 64] |= np.uint64(1) << np.uint64(len(masks) % 64)
