@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -65,6 +67,12 @@ def pixel_fault(width: int, height: int) -> str | None:
 def array_limit() -> int:
     """Most bytes of a decoded array or archive: 1 GiB, or half of the chosen memory if that is more."""
     return _MOST_BYTES if _chosen is None else max(_MOST_BYTES, _chosen // 2)
+
+
+def release_memory() -> None:
+    """Give back to the system what has been freed; the C library of Linux keeps much of it for later."""
+    with suppress(AttributeError, OSError, TypeError):  # other C libraries give back by themselves, or cannot be asked
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _cgroup_limit(file: Path) -> int:

@@ -17,6 +17,8 @@ from .samples import NEGLIGIBLE, Samples
 from .volrend import accumulate, ray_indices, render_weights, run_offsets
 
 _STAGE = 24
+_SAMPLES_PER_RAY = 64  # visible ones, on average; more are fog, and then fewer rays are traced together
+_PIECES = 4
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class _Batches:
     pixels: int
 
 
-_ON_CPU = _Batches(rays=1 << 15, positions=1 << 18, pixels=1)
+_FEW_RAYS = 1 << 12  # are always traced together
+_ON_CPU = _Batches(rays=1 << 15, positions=1 << 16, pixels=1)
 _ON_CUDA = _Batches(rays=1 << 18, positions=1 << 20, pixels=1 << 23)
 
 
@@ -74,6 +77,7 @@ def trace(
     jitter: Tensor | None = None,
     stage: int = _STAGE,
     vectors: bool = False,
+    most: int | None = None,
 ) -> Traced:
     """Find all visible samples of rays, without gradients.
 
@@ -87,6 +91,7 @@ def trace(
         jitter: Position within the steps [R], as for `march`.
         stage: Samples per ray and stage; on CUDA, where stages cost, each is twice as long as the one before.
         vectors: Whether to return the inputs of the colour network, for `shade`.
+        most: Visible samples beyond which the work is given up, on the CPU; see `traced_parts`.
 
     Returns:
         Samples in front of which the transmittance exceeds `min_transmittance`, with densities and weights.
@@ -125,10 +130,49 @@ def trace(
         kept = front < limit
         part = (alive[rays[kept]], samples.t[kept], samples.delta[kept], sigma[kept])
         parts.append((*part, torch.cat([vector for _, vector in evaluated])[kept]) if vectors else part)
+        if most is not None and sum(len(rays) for rays, *_ in parts) > most:
+            raise _TooManySamples
         depth = depth + (running[samples.offsets[1:]] - running[samples.offsets[:-1]]).float()
         going = (after < len(field.edges) - 1) & (depth < limit)
         alive, depth, first = alive[going], depth[going], after[going]
     return _assemble(parts, count, device)
+
+
+def traced_parts(
+    field: RadianceField, rays_o: Tensor, rays_d: Tensor, *, vectors: bool = False
+) -> Iterator[tuple[slice, Traced]]:
+    """Trace rays, all together or, where that would take much memory, some at a time.
+
+    Args:
+        field: Geometry.
+        rays_o: Origins [R, 3].
+        rays_d: Unit directions [R, 3].
+        vectors: As for `trace`.
+
+    Yields:
+        Which rays, and what `trace` finds along them; first to last.
+    """
+    most = None if rays_o.is_cuda else _SAMPLES_PER_RAY * max(len(rays_o), _FEW_RAYS)
+    waiting, size = [slice(0, len(rays_o))], len(rays_o)
+    while waiting:
+        part = waiting.pop()
+        count = part.stop - part.start
+        if count > size:  # as many as could be traced before
+            waiting += [slice(first, min(first + size, part.stop)) for first in range(part.start, part.stop, size)][
+                ::-1
+            ]
+            continue
+        try:
+            traced = trace(field, rays_o[part], rays_d[part], vectors=vectors, most=most if count > _FEW_RAYS else None)
+        except _TooManySamples:
+            size = -(-count // _PIECES)
+            waiting.append(part)
+            continue
+        yield part, traced
+
+
+class _TooManySamples(Exception):
+    """Rays have more visible samples than were asked for at most."""
 
 
 def _assemble(parts: list[tuple[Tensor, ...]], count: int, device: torch.device) -> Traced:
@@ -136,10 +180,15 @@ def _assemble(parts: list[tuple[Tensor, ...]], count: int, device: torch.device)
     if not parts:
         empty = torch.empty(0, device=device)
         return Traced(Samples(torch.zeros(count + 1, dtype=torch.int64, device=device), empty, empty), empty, empty)
-    rays, *columns = (torch.cat(column) for column in zip(*parts, strict=True))
-    if len(parts) > 1:
-        rays, order = torch.sort(rays, stable=True)
-        columns = [column[order] for column in columns]
+    separate = list(zip(*parts, strict=True))
+    parts.clear()
+    if len(separate[0]) == 1:
+        rays, *columns = (column for (column,) in separate)
+    else:
+        rays, order = torch.sort(torch.cat(separate.pop(0)), stable=True)
+        columns = []
+        while separate:  # one after the other, as they may be large
+            columns.append(torch.cat(separate.pop(0))[order])
     t, delta, sigma, *vectors = columns
     offsets = run_offsets(torch.bincount(rays, minlength=count))
     weights = render_weights(sigma, delta, offsets)
@@ -232,10 +281,11 @@ def _render_group(field: RadianceField, cameras: Cameras) -> list[RenderedView]:
         if len(pixels) == 0:
             continue
         rays_o, rays_d, cosine = table.rays(camera, pixels - begins[camera])
-        traced = trace(field, rays_o, rays_d, vectors=True)
-        color[pixels] = shade(field, rays_d, traced).clamp(0.0, 1.0)
-        distance, opacity[pixels] = median_distance(traced)
-        depth[pixels] = distance * cosine
+        for part, traced in traced_parts(field, rays_o, rays_d, vectors=True):
+            shown = pixels[part]
+            color[shown] = shade(field, rays_d[part], traced).clamp(0.0, 1.0)
+            distance, opacity[shown] = median_distance(traced)
+            depth[shown] = distance * cosine[part]
     host = values.cpu().numpy()
     parts = (
         np.split(part, ends[:-1])

@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from ..budget import release_memory
 from ..progress import track
 
 _Item = TypeVar("_Item")
@@ -70,6 +71,7 @@ class Report:
             yield
         finally:
             self._open.pop()
+            release_memory()
         self.seconds[path] = self.seconds.get(path, 0.0) + time.perf_counter() - start
         self.note(f"{name}: {self.seconds[path]:.1f} s")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from ..budget import release_memory
 from ..config import Config
 from ..field.model import RadianceField
 from ..progress import progress_bar
@@ -42,6 +43,7 @@ def feature_trainer(
         SceneError: A training view has no masks or no picture.
     """
     check_masks(scene)
+    release_memory()  # of the training of the geometry
     pool, masks, count = pixel_pool(scene, device), MaskPool(scene), config.features.samples_per_pixel
     bar = progress_bar("surface cache", len(pool.colors), show=progress)
     if device.type == "cuda":

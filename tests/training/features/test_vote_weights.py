@@ -26,8 +26,10 @@ def random_table(voxels: int, views: int, words: int) -> VoteTable:
     bits[generator.random((voxels, views)) < 0.3] = False
     weights = generator.random((views, 64 * words)).astype(np.float32)
     sums = np.where(bits.any(2), (bits * weights).sum(2), -1).astype(np.float32)
-    codes = np.packbits(bits, axis=2, bitorder="little").view("<i8")
-    return VoteTable(*(torch.from_numpy(array) for array in (np.arange(voxels), codes, sums, weights)))
+    packed = np.packbits(bits, axis=2, bitorder="little").view("<i8").reshape(-1, words)
+    rows, codes = np.unique(packed, axis=0, return_inverse=True)
+    codes = codes.reshape(voxels, views).astype(np.int32)
+    return VoteTable(*(torch.from_numpy(array) for array in (np.arange(voxels), rows, codes, sums, weights)))
 
 
 def share_of(table: VoteTable, first: int, second: int) -> float:
@@ -37,7 +39,9 @@ def share_of(table: VoteTable, first: int, second: int) -> float:
         if table.sums[first, view] < 0 or table.sums[second, view] < 0:
             continue
         for mask, weight in enumerate(table.weights[view].tolist()):
-            one, other = (int(table.codes[voxel, view, mask // 64]) >> mask % 64 & 1 for voxel in (first, second))
+            one, other = (
+                int(table.rows[table.codes[voxel, view], mask // 64]) >> mask % 64 & 1 for voxel in (first, second)
+            )
             both += weight * (one & other)
             either += weight * (one | other)
     return both / either if either else 0.0
@@ -54,7 +58,7 @@ def test_shares_are_those_of_a_loop(kernel_device, backend, voxels, views, words
     else:
         from ultrafield.training.features.kernels.votes_gpu import vote_shares_gpu
 
-        inputs = (pairs, table.codes, table.sums, table.weights)
+        inputs = (pairs, table.rows, table.codes, table.sums, table.weights)
         shares = vote_shares_gpu(*(tensor.to(kernel_device) for tensor in inputs)).cpu()
     torch.testing.assert_close(shares, torch.tensor(expected), rtol=1e-5, atol=1e-6)  # float32 sums of 640 weights
 
@@ -64,7 +68,7 @@ def test_no_pairs_have_no_shares(kernel_device):
 
     table, pairs = random_table(2, 2, 1), torch.zeros((0, 2), dtype=torch.int64)
     assert table.shares(pairs).shape == (0,)
-    tensors = (pairs, table.codes, table.sums, table.weights)
+    tensors = (pairs, table.rows, table.codes, table.sums, table.weights)
     assert vote_shares_gpu(*(tensor.to(kernel_device) for tensor in tensors)).shape == (0,)
 
 
@@ -110,7 +114,7 @@ def test_a_table_is_that_of_loops_over_pixels_and_masks(balls: Scene, monkeypatc
     pool, masks = pixel_pool(scene, torch.device("cpu")), MaskPool(scene)
     caches = surface_caches(len(pool.colors))
     tables = [vote_table(pool, masks, cache, edge) for cache in caches]
-    for name in ("voxel", "codes", "sums", "weights"):
+    for name in ("voxel", "rows", "codes", "sums", "weights"):
         torch.testing.assert_close(*(getattr(table, name) for table in tables), rtol=1e-6, atol=1e-6)
 
     padded, cells, last = caches[1], {}, {}
@@ -139,7 +143,7 @@ def test_a_table_is_that_of_loops_over_pixels_and_masks(balls: Scene, monkeypatc
     for voxel in range(len(cells)):
         for view in range(3):
             held = holding.get((view, voxel), [])
-            assert int(tables[0].codes[voxel, view, 0]) == sum(1 << mask for mask in held)
+            assert int(tables[0].rows[tables[0].codes[voxel, view], 0]) == sum(1 << mask for mask in held)
             expected = sum(sizes[view, mask] ** -0.5 for mask in held) if held else -1.0
             assert float(tables[0].sums[voxel, view]) == pytest.approx(expected, rel=1e-5)
     for view, mask in np.ndindex(3, 64):
@@ -161,6 +165,6 @@ def test_pictures_without_any_surface(balls: Scene):
     pool, masks = pixel_pool(balls, torch.device("cpu")), MaskPool(balls)
     nothing = PaddedCache(torch.zeros(len(pool.colors), 2), torch.zeros(len(pool.colors), 2))
     table = vote_table(pool, masks, nothing, 0.1)
-    assert table.codes.shape == (0, 8, 1)
+    assert table.codes.shape == (0, 8)
     weighed = table.weigh(torch.tensor([5, 6]), Pairs(np.array([0]), np.array([1]), np.array([[1]])))
     assert weighed.weight.tolist() == [[0.0]]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...field.model import RadianceField
-from ...field.render import Traced, trace
+from ...field.render import Traced, trace, traced_parts
 from ...field.samples import NEGLIGIBLE
 from ...field.volrend import ray_indices, run_offsets
 from ..pixels import PixelPool
@@ -102,10 +102,12 @@ def build_cache(field: RadianceField, pool: PixelPool, count: int, advance: Call
 def _trace_pixels(field: RadianceField, pool: PixelPool, pixels: Tensor, has_ray: Tensor, count: int) -> SurfaceCache:
     kept = pixels[has_ray]
     rays_o, rays_d, _ = pool.rays.rays(*pool.locate(kept))
-    cache = keep_heaviest(trace(field, rays_o, rays_d), count)
+    caches = [keep_heaviest(traced, count) for _, traced in traced_parts(field, rays_o, rays_d)]
     counts = torch.zeros(len(pixels), dtype=torch.int64, device=pixels.device)
-    counts[has_ray] = cache.offsets.diff()
-    return SurfaceCache(run_offsets(counts), cache.t, cache.weights)
+    counts[has_ray] = torch.cat([counts[:0], *(cache.offsets.diff() for cache in caches)])
+    return SurfaceCache(
+        run_offsets(counts), torch.cat([cache.t for cache in caches]), torch.cat([cache.weights for cache in caches])
+    )
 
 
 @torch.no_grad()

@@ -8,7 +8,6 @@ show two voxels, the masks that hold both are summed as the engine "lift" sums t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,9 +26,9 @@ from ..pixels import PixelPool
 from .surface_cache import PaddedCache, SurfaceCache
 
 _LEAST_OPACITY = 0.5  # a less opaque pixel shows no surface
-_MOST_BYTES = 4 << 30  # size of a table
+_MOST_BYTES = 4 << 30  # of the memberships of all voxels, were they written out
 _PIXELS_AT_ONCE = 1 << 22
-_AT_ONCE = 1 << 14  # voxels whose memberships are unpacked at once
+_FLAGS = 1 << 22  # that are unpacked at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +39,14 @@ class VoteTable:
 
     Attributes:
         voxel: Voxel of every pixel of the pool [P], int64; −1 where it shows no surface.
-        codes: Packed memberships [N, V, W], int64; 0 where a view does not show the voxel.
+        rows: Distinct packed memberships of all views [R, W], int64; the first is that in no mask.
+        codes: Which of them a voxel has in a view [N, V], int32; 0 where a view does not show the voxel.
         sums: Summed weights of the masks that hold the voxel [N, V], float32; −1 where the view does not show it.
         weights: Weight of every mask, zero-padded [V, 64 W], float32: the number of voxels that it holds ^ −0.5.
     """
 
     voxel: Tensor
+    rows: Tensor
     codes: Tensor
     sums: Tensor
     weights: Tensor
@@ -64,12 +65,13 @@ class VoteTable:
         if voxels.is_cuda:
             from .kernels.votes_gpu import vote_shares_gpu
 
-            return vote_shares_gpu(voxels, self.codes, self.sums, self.weights)
+            return vote_shares_gpu(voxels, self.rows, self.codes, self.sums, self.weights)
         from .kernels.votes_cpu import vote_shares_cpu
 
         shares = torch.empty(len(voxels))
-        codes = self.codes.view(torch.uint64).numpy()
-        vote_shares_cpu(voxels.numpy(), codes, self.sums.numpy(), self.weights.numpy(), shares.numpy())
+        rows = self.rows.view(torch.uint64).numpy()
+        arrays = (tensor.numpy() for tensor in (self.codes, self.sums, self.weights, shares))
+        vote_shares_cpu(voxels.numpy(), rows, *arrays)
         return shares
 
     def weigh(self, pixels: Tensor, pairs: Pairs) -> Pairs:
@@ -94,8 +96,8 @@ def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCac
         pool: Training pixels.
         masks: Masks of their views.
         cache: The surface samples of every pixel.
-        edge: Edge of the voxels in the cube of half extent 0.5, normalised frame, ≥ 1e-4; doubled until the table takes
-            at most 4 GiB.
+        edge: Edge of the voxels in the cube of half extent 0.5, normalised frame, ≥ 1e-4; doubled until the
+            memberships of all voxels, written out, take at most 4 GiB.
 
     Returns:
         The table, on the device of the pool.
@@ -107,39 +109,38 @@ def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCac
             break
         edge *= 2  # large captures and fog occupy many voxels
     voxel = voxels.cpu().numpy()
-    codes = np.zeros((count, len(masks.sets), words), np.uint64)
+    rows = [np.zeros((1, words), np.uint64), *(_memberships(view, words) for view in masks.sets)]
+    starts = np.cumsum([len(part) for part in rows])  # of each view's rows
+    codes = np.zeros((count, len(masks.sets)), np.int32)
     sums = np.full((count, len(masks.sets)), -1, np.float32)
     weights = np.zeros((len(masks.sets), 64 * words), np.float32)
+
+    at_once = max(64, _FLAGS // (64 * words))
 
     def fill(index: int) -> None:
         view, of_pixel = masks.sets[index], voxel[masks.starts[index] : masks.starts[index + 1]]
         if len(view) == 0:  # views without masks do not vote
             return
-        rows, shown = _memberships(view, words), np.flatnonzero(of_pixel >= 0)
+        shown = np.flatnonzero(of_pixel >= 0)
         last = np.full(count, -1)
         last[of_pixel[shown]] = shown  # the last pixel of each voxel
         seen = np.flatnonzero(last >= 0)
         of_voxel = view.numbers.reshape(-1)[last[seen]]
-        sizes = np.zeros(64 * words, np.int64)
-        for part in _parts(len(seen)):
-            codes[seen[part], index] = rows[of_voxel[part]]
-            sizes += unpack_bits(rows[of_voxel[part]]).sum(0, dtype=np.int64)
-        weights[index] = mask_weights(sizes)
-        for part in _parts(len(seen)):
-            sums[seen[part], index] = unpack_bits(rows[of_voxel[part]]) @ weights[index]
+        codes[seen, index] = starts[index] + of_voxel
+        counts = np.bincount(of_voxel, minlength=len(view.rows))
+        pieces = -(-len(view.rows) // at_once)  # of nearly equal length: products with few rows round otherwise
+        parts, numbers = np.array_split(rows[index + 1], pieces), np.array_split(counts, pieces)
+        sizes = sum(number @ unpack_bits(part) for number, part in zip(numbers, parts, strict=True))
+        weights[index] = mask_weights(np.asarray(sizes, np.int64))
+        of_row = np.concatenate([unpack_bits(part) @ weights[index] for part in parts])
+        sums[seen, index] = of_row[of_voxel]
 
     pixels = int(np.diff(masks.starts).max())
-    most = max(len(view.rows) for view in masks.sets)
-    bytes_each = min(count, pixels, _AT_ONCE) * 64 * words * 5 + 16 * (count + pixels) + most * words * 24
+    bytes_each = at_once * 64 * words * 5 + 16 * (count + pixels)  # flags, and what voxels show
     for _ in in_threads(fill, range(len(masks.sets)), workers=workers_for(bytes_each)):
         pass
-    arrays = (codes.view(np.int64), sums, weights)
+    arrays = (np.concatenate(rows).view(np.int64), codes, sums, weights)
     return VoteTable(voxels, *(torch.from_numpy(array).to(voxels.device) for array in arrays))
-
-
-def _parts(count: int) -> Iterator[slice]:
-    """Slices of `count` voxels, some at a time."""
-    return (slice(first, first + _AT_ONCE) for first in range(0, count, _AT_ONCE))
 
 
 def _memberships(masks: MaskSet, words: int) -> np.ndarray:

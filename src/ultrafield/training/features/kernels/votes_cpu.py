@@ -9,8 +9,8 @@ from ....kernels.compile import compiled
 
 
 @compiled(parallel=True)
-def vote_shares_cpu(pairs, codes, sums, weights, shares):
-    """Write `shares` [K], float32; the other arguments are those of `vote_shares_gpu`, with codes as uint64."""
+def vote_shares_cpu(pairs, rows, codes, sums, weights, shares):
+    """Write `shares` [K], float32; the other arguments are those of `vote_shares_gpu`, with rows as uint64."""
     for pair in prange(len(pairs)):
         first, second = pairs[pair]
         both = around = 0.0
@@ -19,8 +19,9 @@ def vote_shares_cpu(pairs, codes, sums, weights, shares):
                 one, other = sums[first, view], sums[second, view]
                 if one >= 0 and other >= 0:
                     common = 0.0
-                    for word in range(codes.shape[2]):
-                        shared = codes[first, view, word] & codes[second, view, word]
+                    here, there = rows[codes[first, view]], rows[codes[second, view]]
+                    for word in range(rows.shape[1]):
+                        shared = here[word] & there[word]
                         common += weigh_bits(shared, weights[view], 64 * word)
                     both += common
                     around += one + other - common
