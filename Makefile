@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Two test processes with as many threads as cores each would mostly wait for each other.
 ONE_THREAD := NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: help demo test check format coverage bench clean
+.PHONY: help demo test check format coverage bench fuzz clean
 
 help:
 	@echo "make demo      build a small scene, turn it into a tree of segments, show numbers and pictures"
@@ -16,6 +16,7 @@ help:
 	@echo "make format    format the code and mend what ruff can mend"
 	@echo "make coverage  run the test suite and say which part of the code it runs"
 	@echo "make bench     check and time operations on small inputs, on the CPU, in about a minute"
+	@echo "make fuzz      damage N inputs, draw N command lines, kill N times, and say what goes wrong (N=200)"
 	@echo "make clean     remove the environment and what the others wrote"
 
 demo: $(READY)
@@ -41,6 +42,14 @@ bench: $(READY)
 	$(ONE_THREAD) $(BIN)/python benchmarks/ops.py --quick --repeats 5 --json bench/ops.json
 	$(ONE_THREAD) $(BIN)/python benchmarks/trees.py --nodes 20000 --json bench/trees.json
 	$(ONE_THREAD) $(BIN)/python benchmarks/votes.py --points 20000 --views 20 --size 200 --regions 500 --json bench/votes.json
+
+N ?= 200
+SEED ?= 0
+
+fuzz: $(READY)
+	$(ONE_THREAD) $(BIN)/python tests/faults/inputs.py --inputs $(N) --workers 2 --seed $(SEED)
+	$(ONE_THREAD) $(BIN)/python tests/faults/command_lines.py --count $(N) --seed $(SEED)
+	$(ONE_THREAD) $(BIN)/python tests/faults/kills.py --kills $(N) --workers 2 --seed $(SEED)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Ultrafield needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 …")'

@@ -170,7 +170,10 @@ def test_the_size_of_a_picture_is_read_from_its_header(tmp_path: Path) -> None:
 def test_pictures_that_cannot_be_read(tmp_path: Path) -> None:
     for width, height in ((60_000, 60_000), (9000, 9000)):
         for read in (read_image, picture_size):
-            with pytest.raises(SceneError, match=r"a\.png: (\d+x\d+ pixels, more than 64 million|Image size)"):
+            with pytest.raises(
+                SceneError,
+                match=r"a\.png: (\d+x\d+ pixels, more than 64 million|more than 64 million pixels); .*--memory",
+            ):
                 read(png(tmp_path / "a.png", width, height))
     (tmp_path / "b.png").write_text("no picture")
     with pytest.raises(SceneError, match=r"b\.png: not a readable picture"):

@@ -5,12 +5,10 @@ Sizes are checked from headers against the limits of `budget`; no file is unpick
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
 import stat
-import warnings
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -19,13 +17,14 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
-from .budget import array_limit, pixel_fault
+from .budget import array_limit
+from .decoding import PixelSize as PixelSize
+from .decoding import declared_size, decode
 from .errors import RunError, SceneError, UltrafieldError, reason_of
-
-PixelSize = tuple[int, int]  # width, height
 
 _NPY = b"\x93NUMPY"
 _ZIP = b"PK\x03\x04"
+_PIECE = 1 << 24  # bytes of an array that are read at a time
 _SIZELESS = 1 << 20  # bytes read of a file whose size is given as 0, as that of files of the system is
 _JSON_SHARE = 8  # bytes of Python objects that a byte of JSON may become
 _BROKEN = (ValueError, KeyError, EOFError, BadZipFile, NotImplementedError, RuntimeError, MemoryError, zlib.error)
@@ -139,8 +138,11 @@ def read_image(path: str | Path, *, error: type[UltrafieldError] = SceneError) -
     """
     path = Path(path)
     data = read_bytes(path, error=error)
-    _header(path, data, error)
-    image = _decoded(data)
+    try:
+        declared_size(data)
+        image = decode(data)
+    except ValueError as failure:
+        raise error(f"{path}: {failure}") from None
     if image is None:
         raise error(f"{path}: not a readable picture")
     return image
@@ -151,9 +153,11 @@ def picture_size(path: str | Path, *, error: type[UltrafieldError] = SceneError)
     path = Path(path)
     try:
         with _open(path, error) as file:
-            return _header(path, file, error)
+            return declared_size(file)
     except OSError as failure:
         raise error(f"{path}: {_reason(failure)}") from None
+    except ValueError as failure:
+        raise error(f"{path}: {failure}") from None
 
 
 def _open(path: Path, error: type[UltrafieldError]) -> BinaryIO:
@@ -193,11 +197,20 @@ def _read_array(file: Any, size: int) -> np.ndarray:
         raise ValueError(_too_large(count * dtype.itemsize, array_limit()))
     if count * dtype.itemsize > size:
         raise ValueError(f"its header announces {list(shape)} {dtype}, more than the file holds")
-    data = file.read(count * dtype.itemsize)
-    if len(data) < count * dtype.itemsize:
-        raise ValueError("it is cut short")
-    array = np.frombuffer(bytearray(data), dtype, count)  # a writable copy
+    array = np.empty(count, dtype)
+    _fill(array.view(np.uint8).data, file)
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+
+
+def _fill(target: memoryview, file: Any) -> None:
+    """Read the next bytes of a stream into `target`, a few at a time; `ValueError` if there are too few."""
+    place = 0
+    while place < len(target):
+        piece = file.read(min(_PIECE, len(target) - place))
+        if not piece:
+            raise ValueError("it is cut short")
+        target[place : place + len(piece)] = piece
+        place += len(piece)
 
 
 def _array_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -220,40 +233,8 @@ def _array_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         raise ValueError(f"its header cannot be read{reason}") from None
     if any(size < 0 for size in shape):
         raise ValueError(f"its header announces the shape {list(shape)}")
+    if dtype.itemsize == 0:
+        raise ValueError(f"its header announces items without content ({dtype})")
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which are never loaded")
     return shape, fortran, dtype
-
-
-def _header(path: Path, source: bytes | BinaryIO, error: type[UltrafieldError]) -> PixelSize:
-    """Width and height from a picture's header, checked against the limit."""
-    from PIL import Image
-
-    stream = io.BytesIO(source) if isinstance(source, bytes) else source
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of bombs, for which we have a limit, and of odd metadata
-            with Image.open(stream) as picture:
-                width, height = picture.size
-    except Image.DecompressionBombError as failure:
-        raise error(f"{path}: {failure}") from None
-    except Exception:  # Pillow's plugins raise many kinds
-        raise error(f"{path}: not a readable picture") from None
-    fault = pixel_fault(width, height)
-    if fault is not None:
-        raise error(f"{path}: {fault}")
-    return width, height
-
-
-def _decoded(data: bytes) -> np.ndarray | None:
-    """The picture in a file's content, None if OpenCV cannot read it."""
-    import cv2
-
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        return None
-    if image is None or image.ndim == 2:
-        return image
-    order = cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else None
-    return None if order is None else cv2.cvtColor(image, order)

@@ -10,37 +10,19 @@ what it prints, by how long it takes and how much memory, and by which files it 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import random
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-SECONDS, MEGABYTES = 20, 1536  # more is a failure
-SMALL = (
-    *("--device", "cpu", "--geometry.steps", "4", "--geometry.rays", "64", "--geometry.samples", "512"),
-    *("--geometry.hidden", "8", "--geometry.grid.levels", "2", "--geometry.grid.log2-entries", "8"),
-    *("--geometry.max-samples-per-ray", "32", "--geometry.occupancy-resolution", "16", "--segment.cuts", "3"),
-    *("--features.steps", "2", "--features.pixels", "64", "--features.dim", "4"),
-    *("--features.grid.levels", "2", "--features.grid.log2-entries", "8"),
-)
-TRAINED = [*SMALL]
-TRAINED[3], TRAINED[5], TRAINED[7] = "60", "256", "2048"
-SCENE = ("--size", "20", "--train-views", "3", "--val-views", "1", "--light-samples", "1", "--sky-samples", "1")
-PUBLISHED = (
-    *("--root_dir", "scene", "--exp_name", "e", "--num_epochs", "0.002", "--batch_size", "32", "--lr", "0.01"),
-    *("--downsample", "0.03", "--load_seg", "--ultrametric_weight", "1", "--feature_dim", "4", "--render_feature"),
-)
-CHECKPOINT = "ckpts/nerf/e/epoch=0_slim.ckpt"
+from children import Outcome, common_faults, digests, forked, warm_up
+from workspace import CHECKPOINT, PUBLISHED, SCENE, SMALL, Program, prepare_elsewhere, programs
+
 COMMANDS: dict[str, tuple[str, ...]] = {
     "run": ("scene", "--out", "new", *SMALL),
     "train": ("scene", "--out", "new", *SMALL),
@@ -80,58 +62,6 @@ ENDINGS = {"INT": WHOLE, "FLOAT": NUMBERS, "GIB": NUMBERS, "PATH": PATHS, "DIR":
 FLAGS = ("--nonsense", "--", "-x", "-", "--out=", "--=", "-o", "--help", "--seed", "--version")
 
 
-@dataclass
-class Outcome:
-    """How a command line ended."""
-
-    words: list[str]
-    code: int
-    out: str
-    err: str
-    seconds: float
-    megabytes: float
-    faults: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        return f"{self.faults}: {self.words!r}: code {self.code}: {self.err[-400:]!r}"
-
-
-def programs() -> dict[str, Callable[[Sequence[str]], int]]:
-    """Functions that run a program with arguments and return its exit code."""
-    from functools import partial
-
-    from ultrafield import cli
-    from ultrafield.config import HashGridConfig, preset
-    from ultrafield.published import options, segment, train
-    from ultrafield.published.evaluate import evaluate_main
-
-    paper = preset("paper")  # with networks so small that a step takes no time
-    geometry = replace(paper.geometry, grid=HashGridConfig(2, 2, 8, 8, 64), occupancy_resolution=16, hidden=8)
-    features = replace(paper.features, grid=HashGridConfig(2, 2, 8, 8, 16), hidden=8)
-    small = replace(paper, geometry=replace(geometry, max_samples_per_ray=32), features=features)
-    options.preset = lambda name: small
-    published = {
-        "train.py": train.train_main,
-        "render.py": train.render_main,
-        "3dseg.py": segment.main,
-        "eval_nc.py": partial(evaluate_main, "nc"),
-    }
-    commands = {name: lambda words, name=name: cli.main([name, *words]) for name in cli.COMMANDS}
-    return commands | published
-
-
-def prepare(folder: Path) -> None:
-    """Make the workspace: a scene, runs of it, a model, and things that are none of these."""
-    from ultrafield import cli
-    from ultrafield.synth import SynthConfig, synthesize
-
-    options = SynthConfig(size=24, train_views=4, val_views=1, supersampling=1, light_samples=1, sky_samples=1)
-    synthesize(None, folder / "scene", options, progress=False)
-    assert cli.main(["run", str(folder / "scene"), "--out", str(folder / "done"), "--engine", "both", *TRAINED]) == 0
-    os.chdir(folder)
-    assert programs()["train.py"]([*PUBLISHED, "--render_train"]) == 0
-
-
 def furnish(folder: Path) -> None:
     """Put things into the workspace that are neither scene nor run."""
     (folder / "model.obj").write_text("o a\nv 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 3\nf 1 2 4\nf 2 3 4\n")
@@ -143,9 +73,9 @@ def furnish(folder: Path) -> None:
     (folder / "loop").symlink_to("loop")
 
 
-def option_names(program: Callable[[Sequence[str]], int]) -> dict[str, tuple[str, ...]]:
+def option_names(program: Program) -> dict[str, tuple[str, ...]]:
     """The options that a program's help lists, with values of their kinds."""
-    text = _forked(lambda: program(["--help"]), Path.cwd()).out
+    text = forked(lambda: program(["--help"]), Path.cwd()).out
     found = re.findall(r"(?<![\w-])(--[a-zA-Z0-9][\w.-]*)(?:[ =]([^\s\]]+))?", text)
     names = {option: ENDINGS.get(kind.rsplit("|", 1)[-1], NUMBERS + PATHS) for option, kind in found}
     return {option: values for option, values in names.items() if option != "--help" and not option.endswith(".")}
@@ -176,96 +106,22 @@ def draw(name: str, options: dict[str, tuple[str, ...]], rng: random.Random) -> 
     return words
 
 
-def run_line(name: str, words: list[str], workspace: Path, program: Callable[[Sequence[str]], int]) -> Outcome:
+def run_line(name: str, words: list[str], workspace: Path, program: Program) -> Outcome:
     """Run a command line in a copy of the workspace and judge it."""
     with tempfile.TemporaryDirectory(prefix="ultrafield-lines-") as folder:
         place = Path(folder) / "w"
         shutil.copytree(workspace, place, symlinks=True)
         os.mkfifo(place / "fifo")
-        before = _digests(place)
-        outcome = _forked(lambda: program(words), place)
+        before = digests(place)
+        outcome = forked(lambda: program(words), place)
         outcome.words = [name, *words]
-        outcome.faults += _faults(outcome, before, _digests(place))
+        outcome.faults += _faults(outcome, before, digests(place))
     return outcome
-
-
-def _forked(action: Callable[[], int], place: Path) -> Outcome:
-    """Run in a child process; killed if it takes too long."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        start = time.monotonic()
-        child = os.fork()
-        if child == 0:
-            _child(action, place, out.fileno(), err.fileno())
-        hung = False
-        while True:
-            done, status, usage = os.wait4(child, os.WNOHANG)
-            if done:
-                break
-            if time.monotonic() - start > SECONDS and not hung:
-                hung = True
-                os.kill(child, signal.SIGKILL)
-            time.sleep(0.01)
-        texts = []
-        for stream in (out, err):
-            stream.seek(0)
-            texts.append(stream.read().decode("utf-8", "replace"))
-        seconds = time.monotonic() - start
-        outcome = Outcome([], os.waitstatus_to_exitcode(status), *texts, seconds, usage.ru_maxrss / 1024)
-        outcome.faults += ["hangs"] if hung else []
-        return outcome
-
-
-def _child(action: Callable[[], int], place: Path, out: int, err: int) -> None:
-    code = 99
-    try:
-        os.chdir(place)
-        os.dup2(out, 1)
-        os.dup2(err, 2)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
-        sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
-        try:
-            code = action()
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 98
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
-                stream.flush()
-    finally:
-        os._exit(code)
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    """What lies below a folder, by path."""
-    found = {}
-    for root, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            path = os.path.join(root, name)
-            if os.path.islink(path):
-                content = os.readlink(path)
-            elif os.path.isfile(path):
-                with open(path, "rb") as file:
-                    content = hashlib.sha256(file.read()).hexdigest()
-            else:
-                content = "other"
-            found[os.path.relpath(path, folder)] = content
-    return found
 
 
 def _faults(outcome: Outcome, before: dict[str, str], after: dict[str, str]) -> list[str]:
     """What is wrong with how a command line ended."""
-    faults = []
-    if outcome.code not in (0, 1, 2):
-        faults.append(f"exit code {outcome.code}")
-    if "Traceback" in outcome.err or "a defect of ultrafield" in outcome.err:
-        faults.append("a defect")
-    if outcome.megabytes > MEGABYTES:
-        faults.append(f"{outcome.megabytes:.0f} MB")
-    lines = [line for line in outcome.err.splitlines() if re.match(r"[\w.]+: error: ", line)]
+    faults, lines = common_faults(outcome), outcome.errors
     usage = re.search(r"^(usage:|╭)", outcome.err, re.MULTILINE)
     if outcome.code and not usage:
         if len(lines) != 1:
@@ -312,12 +168,7 @@ def _changed(words: Sequence[str], before: dict[str, str], after: dict[str, str]
 
 def attack(workspace: Path, count: int, seed: int, report: Callable[[str], None] = lambda _: None) -> list[Outcome]:
     """Draw and run `count` command lines in copies of a workspace; those that fail."""
-    import cv2  # noqa: F401  so that children need not
-    import scipy.spatial  # noqa: F401
-    import torch
-    import trimesh  # noqa: F401
-
-    torch.set_num_threads(1)
+    warm_up()
     rng, failed = random.Random(seed), []
     furnish(workspace)
     known = programs()
@@ -337,16 +188,11 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scene", type=Path, help="a scene; a small one is made if not given")
     parser.add_argument("--run", type=Path, help="a run of it")
-    parser.add_argument("--prepare", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.prepare is not None:
-        prepare(options.prepare)
-        return 0
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ultrafield-lines-") as folder:
-        if options.scene is None:  # in another process, as threads do not survive a fork
-            script = [sys.executable, __file__, "--prepare", folder]
-            subprocess.run(script, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if options.scene is None:
+            prepare_elsewhere(Path(folder))
         else:
             shutil.copytree(options.scene, Path(folder) / "scene")
             shutil.copytree(options.run, Path(folder) / "done")

@@ -217,7 +217,7 @@ def test_masks_of_files_all_at_once(tmp_path: Path) -> None:
     masks = boxes(3)
     write_masks(tmp_path, "train", "r_0", masks)
     files = mask_files(tmp_path / "train_seg/r_0")
-    np.testing.assert_array_equal(read_mask_files(files), masks)
+    np.testing.assert_array_equal(read_mask_files(files).masks(), masks)
     write_image(files[1], np.zeros((12, 16), np.uint8))
     with pytest.raises(SceneError, match=r"1\.png: mask holds no pixel"):
         read_mask_files(files)

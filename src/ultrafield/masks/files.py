@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..budget import pixel_fault
 from ..errors import SceneError
 from ..reading import npy_header, picture_size, read_image, read_npy
 from .sizes import Size
@@ -45,7 +46,9 @@ def read_masks_of(file: Path) -> Iterator[np.ndarray]:
 def read_flags(file: Path) -> np.ndarray:
     """The array in a file; flags that are stored as other bytes than 0 and 1, which no array holds, are true."""
     array = read_npy(file)
-    return array.view(np.uint8) != 0 if array.dtype == bool else array
+    if array.dtype != bool:
+        return array
+    return np.not_equal(array.view(np.uint8), 0, out=array)  # in place, as arrays may be large
 
 
 def masks_in(file: Path) -> tuple[int, Size]:
@@ -122,4 +125,7 @@ def _stack_shape(file: Path, shape: tuple[int, ...]) -> tuple[int, Size]:
         raise SceneError(f"{file}: expected masks [H, W] or [M, H, W], found an array of shape {list(shape)}")
     if 0 in shape[-2:]:
         raise SceneError(f"{file}: expected masks with pixels, found an array of shape {list(shape)}")
+    fault = pixel_fault(shape[-1], shape[-2])
+    if fault is not None:
+        raise SceneError(f"{file}: {fault}")
     return (1 if len(shape) == 2 else shape[0]), (shape[-2], shape[-1])

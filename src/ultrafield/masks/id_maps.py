@@ -16,8 +16,11 @@ from ..cameras.pixels import resize_nearest
 from ..errors import SceneError
 from ..reading import read_image
 from .files import inside, is_array, is_lossy, read_flags, says_something
+from .hierarchy import disjoint_mask_set
+from .mask_set import MaskSet
 from .noise import Thinness, is_noise, is_soft_mask, thinness
-from .sizes import row_bands
+from .packing import check_budget, pack_labels
+from .sizes import Size, row_bands
 
 _MOST_LOSSY = 32  # ids of a JPEG file
 _PHOTOGRAPH = 0.5  # part of the pixels in 2x2 of one colour, below which a cut-out is one of a photograph
@@ -35,6 +38,11 @@ class IdMap:
 
     labels: np.ndarray
     count: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.labels.shape[0], self.labels.shape[1]
 
     def resized(self, size: tuple[int, int]) -> IdMap:
         """The map at another size (nearest pixel), without the segments that hold no pixel there."""
@@ -67,6 +75,29 @@ def read_id_map(file: Path) -> IdMap:
     if cut_out is not None:
         return _one_mask(cut_out)
     raise SceneError(f"{file}: most neighbouring pixels differ, as in a photograph; expected an id map or a mask")
+
+
+def number_ids(ids: np.ndarray) -> IdMap:
+    """The segments of a map of integers [H, W], of which 0 and negative ones mean none."""
+    distinct, labels = np.zeros(0, ids.dtype), np.empty(ids.shape, np.int32)
+    for first, last in row_bands(ids.shape):
+        band = ids[first:last]
+        distinct = np.union1d(distinct, band[band > 0])
+    for first, last in row_bands(ids.shape):
+        band = ids[first:last]
+        labels[first:last] = np.where(band > 0, np.searchsorted(distinct, band), -1)
+    return IdMap(labels, len(distinct))
+
+
+def id_map_set(id_map: IdMap, size: Size, where: object) -> MaskSet:
+    """The masks of an id map at a size, without those that hold no pixel there; `where` names it in messages.
+
+    Raises:
+        SceneError: They take more memory than the limit.
+    """
+    id_map = id_map.resized(size)
+    check_budget(where, id_map.count, size)
+    return disjoint_mask_set(*pack_labels(id_map.labels, id_map.count))
 
 
 def _whole(picture: np.ndarray) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,10 @@ from ..reading import npy_header
 from .distinct import distinct_rows
 from .files import is_array, masks_in, read_flags, read_masks_of
 from .folder import MaskFolder, MaskSource, Names, is_companion
-from .hierarchy import build_mask_set, disjoint_mask_set, distinct_mask_set
-from .id_maps import read_id_map
+from .hierarchy import build_mask_set, distinct_mask_set, packed_mask_set
+from .id_maps import id_map_set, read_id_map
 from .mask_set import MaskSet
-from .packing import MaskPacker, check_budget, pack_labels
+from .packing import MaskPacker, check_budget
 from .sizes import Size, check_aspect, same_aspect, size_text
 
 __all__ = [
@@ -79,24 +80,21 @@ def mask_files(folder: Path) -> tuple[Path, ...]:
     return MaskFolder(folder).mask_files(folder)
 
 
-def read_mask_files(files: tuple[Path, ...]) -> np.ndarray:
-    """Masks [M, H, W] bool from files, in their order.
+def read_mask_files(files: tuple[Path, ...]) -> MaskSet:
+    """The set of the masks in files, in their order.
 
     Args:
         files: At least one file.
 
     Raises:
-        SceneError: A file cannot be read, holds a mask without pixels, or differs in size from the first one.
+        SceneError: A file cannot be read, holds a mask without pixels, or differs in size from the first one; they
+            take too much memory.
     """
-    masks: list[np.ndarray] = []
-    for file in files:
-        for mask in read_masks_of(file):
-            if masks:
-                _check_size(file, mask.shape, masks[0].shape, files[0])
-            if not mask.any():
-                raise SceneError(f"{file}: mask holds no pixel")
-            masks.append(mask)
-    return np.stack(masks)
+    packer, kept = _packed(files, files[0].parent, None)
+    empty = [file for file, holds_pixels in kept if not holds_pixels]
+    if empty:
+        raise SceneError(f"{empty[0]}: mask holds no pixel")
+    return packed_mask_set(*packer.finish())
 
 
 def _is_stack(file: Path) -> bool:
@@ -115,33 +113,57 @@ def _from_id_map(file: Path, size: Size | None) -> MaskSet:
     on_disk = mask_size(file)
     if size is not None:
         check_aspect(file, on_disk, size)  # from the header, before anything is decoded
-    id_map = read_id_map(file).resized(size or on_disk)
-    check_budget(file, id_map.count, size or on_disk)
-    return disjoint_mask_set(*pack_labels(id_map.labels, id_map.count))
+    return id_map_set(read_id_map(file), size or on_disk, file)
 
 
 def _from_files(folder: MaskFolder, source: MaskSource, size: Size | None) -> MaskSet:
-    """The set of the masks in files, each packed as soon as it is read."""
-    first, on_disk = source.files[0], masks_in(source.files[0])[1]
+    """The set of the masks in a view's files."""
     if size is not None:
-        check_aspect(first, on_disk, size)
-    most = sum(masks_in(file)[0] if is_array(file) else 1 for file in source.files)
-    check_budget(source.place, most, size or on_disk)
-    packer, empty, kept = MaskPacker(most, size or on_disk), [], []
-    for file in source.files:
-        for mask in read_masks_of(file):
-            _check_size(file, mask.shape, on_disk, first)
-            empty.append(not mask.any())
-            kept.append(packer.add(mask))
-            if empty[-1]:
-                folder.skipped.append((file, "no pixel inside"))
-    hierarchy = _read_hierarchy(source, np.array(empty, bool), np.array(kept, bool))
+        check_aspect(source.files[0], masks_in(source.files[0])[1], size)
+    empty: list[bool] = []
+
+    def note(file: Path, mask: np.ndarray) -> None:
+        empty.append(not mask.any())
+        if empty[-1]:
+            folder.skipped.append((file, "no pixel inside"))
+
+    packer, kept = _packed(source.files, source.place, size, note)
+    hierarchy = _read_hierarchy(source, np.array(empty, bool), np.array([inside for _, inside in kept], bool))
     bits, areas = packer.finish()
     rows, numbers = distinct_rows(bits)
     del bits  # many masks of a large picture
     if hierarchy is None:
         return distinct_mask_set(rows, numbers, areas)
     return MaskSet._trusted((rows, numbers), areas, *hierarchy)
+
+
+def _packed(
+    files: tuple[Path, ...],
+    place: Path,
+    size: Size | None,
+    note: Callable[[Path, np.ndarray], None] = lambda file, mask: None,
+) -> tuple[MaskPacker, list[tuple[Path, bool]]]:
+    """The masks in files, each packed as soon as it is read.
+
+    Args:
+        files: At least one file.
+        place: Names them all in messages.
+        size: Height and width to pack; those of the first mask if None.
+        note: Told about every mask, at its own size.
+
+    Returns:
+        The masks, and of each its file and whether it holds a pixel at the size.
+    """
+    on_disk = masks_in(files[0])[1]
+    most = sum(masks_in(file)[0] if is_array(file) else 1 for file in files)
+    check_budget(place, most, size or on_disk)
+    packer, kept = MaskPacker(most, size or on_disk), []
+    for file in files:
+        for mask in read_masks_of(file):
+            _check_size(file, mask.shape, on_disk, files[0])
+            note(file, mask)
+            kept.append((file, packer.add(mask)))
+    return packer, kept
 
 
 def _check_size(file: Path, size: tuple[int, ...], expected: tuple[int, ...], first: Path) -> None:

@@ -62,16 +62,25 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         RunError: The file is missing, or no checkpoint of ours.
     """
-    import torch
+    from ..training.checkpoint import load_archive
 
     if not path.is_file():
         raise RunError(f"{path}: no such checkpoint")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_archive(path)
         config = from_dict(Config, content["config"], where=str(path))
-        return Checkpoint(int(content["epoch"]), config, content["geometry"], content["features"])
+        features = None if content["features"] is None else _state(content["features"])
+        return Checkpoint(int(content["epoch"]), config, _state(content["geometry"]), features)
     except Exception:  # torch raises many kinds for a file that is not its own
         raise RunError(f"{path}: not a checkpoint that train.py of this package wrote") from None
+
+
+def _state(tensors: dict[str, Any]) -> dict[str, Any]:
+    """The tensors of a field by name; `ValueError` if one is not finite."""
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"{name}: not finite")
+    return tensors
 
 
 def build_fields(scene: Scene, checkpoint: Checkpoint) -> Fields:

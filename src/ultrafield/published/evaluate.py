@@ -19,8 +19,10 @@ from ..io import write_json
 from ..names import check_name
 from ..pipeline.console import Report
 from ..pipeline.guard import guarded
+from ..reading import read_npy
 from ..scene import Scene
 from ..scene.options import SceneOptions
+from ..scene.values import as_float
 from .options import check_flag
 from .segment import NUM_SEGMENTS
 
@@ -103,8 +105,27 @@ def read_vis(folder: Path, scene: Scene, *, rotated: bool) -> tuple[list[np.ndar
 
 def _read_maps(folder: Path) -> np.ndarray:
     """Labels [T, H, W] of one view, by ascending threshold."""
-    files = sorted(folder.glob("*.npy"), key=lambda path: float(path.stem))
+    found = {file: as_float(file.stem) for file in folder.glob("*.npy")}
+    files = sorted((threshold, file) for file, threshold in found.items() if threshold is not None)
     if not files:
         raise RunError(f"{folder}: no label maps; run 3dseg.py first (rotated views need train.py --rotate_test)")
-    maps = np.stack([np.load(file, allow_pickle=False) for file in files]).astype(np.int64)
+    first = _read_map(files[0][1])
+    maps = np.empty((len(files), *first.shape), np.int64)
+    for index, (_, file) in enumerate(files):
+        labels = _read_map(file)
+        if labels.shape != first.shape:
+            raise RunError(
+                f"{file}: expected shape {list(first.shape)} like {files[0][1].name}, got {list(labels.shape)}"
+            )
+        maps[index] = labels
     return np.where(maps == NUM_SEGMENTS, -1, maps)
+
+
+def _read_map(file: Path) -> np.ndarray:
+    """One label map [H, W] with the published number for none; `RunError` for anything else."""
+    labels = read_npy(file, error=RunError)
+    if labels.ndim != 2 or labels.size == 0 or labels.dtype.kind not in "iu":
+        raise RunError(f"{file}: expected a map [H, W] of integers, got {labels.dtype} {list(labels.shape)}")
+    if not 0 <= labels.min() <= labels.max() <= NUM_SEGMENTS:
+        raise RunError(f"{file}: expected numbers from 0 to {NUM_SEGMENTS}, got {labels.min()} to {labels.max()}")
+    return labels

@@ -73,7 +73,7 @@ def _refuse(options: argparse.Namespace) -> None:
 
 
 def _hierarchy(options: argparse.Namespace) -> None:
-    from ..masks import build_mask_set, mask_files, read_mask_files
+    from ..masks import mask_files, read_mask_files
 
     source, target, report = Path(options.input), Path(options.output), Report()
     folders = sorted(folder for folder in source.glob("*") if folder.is_dir())
@@ -83,7 +83,7 @@ def _hierarchy(options: argparse.Namespace) -> None:
         files = mask_files(folder)
         if not files:
             raise SceneError(f"{folder}: holds no mask pictures")
-        mask_set = build_mask_set(read_mask_files(files))
+        mask_set = read_mask_files(files)
         write_npy(target / f"{folder.name}_inside.npy", mask_set.inside)
         write_npy(target / f"{folder.name}_same.npy", mask_set.same)
     report.result(f"{target}: hierarchy of {len(folders)} views")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..cameras import Similarity
-from ..errors import RunError, SceneError
+from ..errors import RunError, SceneError, check_shape
+from ..names import check_name
 from ..reading import read_json, read_npy
 from ..removal import kinds
+from ..scene.values import texts
 
+_LARGEST = 1e6  # coordinate or depth
 VIEW_FILES = kinds(
     r"(train_)?\d{3,}(_d|_f)?\.png",
     r"(train_)?\d{3,}_(d|surface|p)\.npy",
@@ -57,9 +61,12 @@ def read_view_list(folder: Path) -> ViewList:
         raise RunError(f"{file}: missing, so the views in this folder cannot be trusted; run train.py again")
     try:
         names = read_json(file)
-        return ViewList(tuple(names["training"]), tuple(names["test"]))
-    except (SceneError, KeyError, TypeError) as error:
+        lists = {key: texts(names, key, str(file)) or [] for key in ("training", "test")}
+        for name in itertools.chain(*lists.values()):
+            check_name(name, "a view")
+    except (SceneError, AttributeError) as error:  # AttributeError: no object
         raise RunError(f"{file}: cannot be used ({error}); run train.py again") from None
+    return ViewList(tuple(lists["training"]), tuple(lists["test"]))
 
 
 def read_view(folder: Path, stem: str, *, features: bool) -> PublishedView:
@@ -68,22 +75,27 @@ def read_view(folder: Path, stem: str, *, features: bool) -> PublishedView:
     Raises:
         RunError: A file is missing or broken.
     """
-    surface = _read_npy(folder / f"{stem}_surface.npy")
-    if surface.ndim != 3 or surface.shape[2] != 3:
+    surface = _read_numbers(folder / f"{stem}_surface.npy")
+    if surface.ndim != 3 or surface.shape[2] != 3 or surface.size == 0:
         raise RunError(f"{folder / stem}_surface.npy: expected shape [H, W, 3], got {list(surface.shape)}")
-    depth = _read_npy(folder / f"{stem}_d.npy").ravel()
+    depth = _read_numbers(folder / f"{stem}_d.npy").ravel()
     pixels = surface.shape[0] * surface.shape[1]
     if depth.size != pixels:
         raise RunError(f"{folder / stem}_d.npy: expected {pixels} values, got {depth.size}")
-    rows = _load_tensor(folder / f"{stem}_f.pth") if features else None
+    rows = _load_tensor(folder / f"{stem}_f.pth", pixels) if features else None
     return PublishedView(depth, surface.reshape(-1, 3), rows, surface.shape[:2])
 
 
 def read_to_user(folder: Path) -> Similarity:
     """The map from the normalised to the user's frame that `write_views` stored."""
-    matrix = _read_npy(folder / "to_user.npy")
-    scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
-    return Similarity(scale, matrix[:3, :3] / scale, matrix[:3, 3])
+    file = folder / "to_user.npy"
+    matrix = _read_numbers(file)
+    try:
+        check_shape("matrix", matrix, (4, 4))
+        scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
+        return Similarity(scale, matrix[:3, :3] / (scale or 1.0), matrix[:3, 3])
+    except ValueError as error:
+        raise RunError(f"{file}: cannot be used ({error}); run train.py again") from None
 
 
 def similarity_matrix(similarity: Similarity) -> np.ndarray:
@@ -93,16 +105,31 @@ def similarity_matrix(similarity: Similarity) -> np.ndarray:
     return matrix
 
 
-def _read_npy(path: Path) -> np.ndarray:
-    return read_npy(path, error=RunError)
+def _read_numbers(path: Path) -> np.ndarray:
+    """An array of finite floats; coordinates are of a normalised frame, so that none is large."""
+    array = read_npy(path, error=RunError)
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8 or not (np.abs(array) <= _LARGEST).all():
+        raise RunError(f"{path}: expected finite floats of up to {_LARGEST:g}; run train.py again")
+    return array
 
 
-def _load_tensor(path: Path) -> np.ndarray:
+def _load_tensor(path: Path, rows: int) -> np.ndarray:
+    """Features [rows, D], float32."""
     import torch
+
+    from ..training.checkpoint import load_archive
 
     if not path.is_file():
         raise RunError(f"{path}: no features; train with --ultrametric_weight and --euclidean_weight above 0")
-    try:
-        return np.asarray(torch.load(path, map_location="cpu", weights_only=True).float().numpy())
-    except Exception:  # torch raises many kinds for a file that is not its own
-        raise RunError(f"{path}: not a tensor of features") from None
+    tensor = load_archive(path)
+    if (
+        not isinstance(tensor, torch.Tensor)
+        or tensor.ndim != 2
+        or len(tensor) != rows
+        or not tensor.is_floating_point()
+    ):
+        raise RunError(f"{path}: not a tensor of features of {rows} pixels")
+    features: np.ndarray = tensor.float().numpy()
+    if not np.isfinite(features).all():
+        raise RunError(f"{path}: holds features that are not finite; run train.py again")
+    return features

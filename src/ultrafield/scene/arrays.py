@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..cameras import Cameras, Similarity
-from ..cameras.pixels import resize_nearest
 from ..cameras.similarity import as_floats
-from ..masks import MaskSet, build_mask_set, resized_mask_set
+from ..masks import MaskSet, resized_mask_set
+from ..masks.hierarchy import packed_mask_set
+from ..masks.id_maps import IdMap, id_map_set, number_ids
+from ..masks.packing import MaskPacker
 from ..masks.read import same_aspect, size_text
 from ..reading import PixelSize
 from .images import Color
@@ -21,6 +23,7 @@ from .view import Split
 from .views import make_view, working_size
 
 Masks = np.ndarray | MaskSet | None
+Stack = np.ndarray | MaskSet | IdMap | None  # an array is one of masks [M, H, W]
 _WHITE: Color = (1.0, 1.0, 1.0)
 
 
@@ -54,7 +57,7 @@ def scene_parts(
     sizes = _working_sizes(pictures, stacks, names)
     color = _background(background, transparent=any(picture.shape[2] == 4 for picture in pictures))
     views = [
-        make_view(view, picture, _mask_set(stack, size), size, color or _WHITE)
+        make_view(view, picture, _mask_set(stack, size, view), size, color or _WHITE)
         for view, picture, stack, size in zip(names, pictures, stacks, sizes, strict=True)
     ]
     for view, picture, size in zip(names, pictures, cameras.sizes.tolist(), strict=True):
@@ -104,8 +107,8 @@ def _picture(image: ArrayLike, view: str) -> np.ndarray:
     return np.ascontiguousarray(picture if picture.dtype == np.uint8 else np.round(picture).astype(np.uint8))
 
 
-def _stack(masks: Masks, view: str) -> np.ndarray | MaskSet | None:
-    """Masks of one view as bool [M, H, W], from any form that `Scene.from_arrays` accepts."""
+def _stack(masks: Masks, view: str) -> Stack:
+    """Masks of one view in one of three forms, from any that `Scene.from_arrays` accepts."""
     if masks is None or isinstance(masks, MaskSet):
         return masks
     array = np.asarray(masks)
@@ -115,16 +118,11 @@ def _stack(masks: Masks, view: str) -> np.ndarray | MaskSet | None:
             f"{list(array.shape)}"
         )
     if array.ndim == 3:
-        return array != 0
-    if array.dtype == bool:
-        return array[None]
-    ids = np.unique(array)
-    return array[None] == ids[ids > 0][:, None, None]
+        return array
+    return array[None] if array.dtype == bool else number_ids(array)
 
 
-def _working_sizes(
-    pictures: Sequence[np.ndarray], stacks: Sequence[np.ndarray | MaskSet | None], names: Sequence[str]
-) -> list[PixelSize]:
+def _working_sizes(pictures: Sequence[np.ndarray], stacks: Sequence[Stack], names: Sequence[str]) -> list[PixelSize]:
     """Width and height to work at for each view: one for all pictures of a size, their masks' size if that is smaller.
 
     Raises:
@@ -151,14 +149,18 @@ def _check_aspect(item: str, size: tuple[int, ...], picture: tuple[int, ...]) ->
         raise ValueError(f"{item}: expected {expected}, got {size_text(size)}")
 
 
-def _mask_set(stack: np.ndarray | MaskSet | None, size: PixelSize) -> MaskSet | None:
-    """Masks packed at working size; those without a pixel are dropped."""
+def _mask_set(stack: Stack, size: PixelSize, view: str) -> MaskSet | None:
+    """Masks packed at working size, one after the other; those without a pixel are dropped."""
     if stack is None:
         return None
     if isinstance(stack, MaskSet):
         return resized_mask_set(stack, (size[1], size[0]))
-    resized = resize_nearest(stack, size[::-1])
-    return build_mask_set(resized[resized.any(axis=(1, 2))])
+    if isinstance(stack, IdMap):
+        return id_map_set(stack, (size[1], size[0]), f"masks: {view}")
+    packer = MaskPacker(len(stack), (size[1], size[0]))
+    for mask in stack:
+        packer.add(mask != 0)
+    return packed_mask_set(*packer.finish())
 
 
 def _background(background: ArrayLike | None, *, transparent: bool) -> Color | None:

@@ -140,7 +140,7 @@ def _colors(rows: np.ndarray) -> np.ndarray:
 
 
 def _columns(rows: np.ndarray, names: list[str]) -> np.ndarray:
-    return np.stack([rows[name] for name in names], axis=1).astype(np.float64)
+    return np.stack([rows[name].astype(np.float64) for name in names], axis=1)
 
 
 def _rotations(quaternions: np.ndarray) -> np.ndarray:

@@ -7,19 +7,22 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..budget import array_limit
 from ..config import FeatureConfig, GeometryConfig, from_dict, to_dict
-from ..errors import ConfigError, RunError
+from ..errors import ConfigError, RunError, shortened
 from ..field import FeatureField, RadianceField
 from ..io import atomic_write
 from ..scene import Scene
 
 FIELD_FILE = "field.safetensors"
 STATE_FILE = "state.pt"
+_SHOWN = 100  # characters of a reader's complaint in a message
 
 
 @dataclass(frozen=True)
@@ -239,6 +242,36 @@ def _add(digest: hashlib._Hash, content: Any) -> None:
         digest.update(repr(content).encode())
 
 
+def load_archive(path: Path) -> Any:
+    """What a file that `torch.save` wrote holds: numbers, texts, and tensors on the CPU; nothing else is loaded.
+
+    Raises:
+        RunError: The file cannot be read, holds other things, or takes more memory than the limit.
+    """
+    try:
+        with ZipFile(path) as archive:
+            size = sum(item.file_size for item in archive.infolist())
+        if size > array_limit():
+            raise ValueError(f"takes {size / 1e6:,.0f} MB; a larger --memory raises the limit")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        _check_extents(content)
+    except Exception as failure:  # torch raises many kinds for a broken archive
+        text = str(failure).strip() or type(failure).__name__
+        raise RunError(f"{path}: cannot be read ({shortened(text.splitlines()[0], _SHOWN)})") from None
+    return content
+
+
+def _check_extents(content: Any) -> None:
+    """Raise `ValueError` for a tensor of more elements than are stored, as views that repeat them may have."""
+    if isinstance(content, dict):
+        content = list(content.values())
+    if isinstance(content, list | tuple):
+        for item in content:
+            _check_extents(item)
+    elif isinstance(content, Tensor) and content.numel() * content.element_size() > content.untyped_storage().nbytes():
+        raise ValueError("a tensor has more elements than are stored")
+
+
 def save_state(out: Path, state: dict[str, Any]) -> None:
     """Write a training state with a digest of its content, atomically."""
     with atomic_write(out / STATE_FILE) as file:
@@ -255,7 +288,7 @@ def load_state(out: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = load_archive(path)
         digest = state.pop("digest")
         intact = digest == content_digest(state)
     except Exception:  # torch raises many kinds for a broken archive

@@ -1,0 +1,126 @@
+"""Pictures from a file's content: sizes from headers, pixels by OpenCV, and PNG files checked before OpenCV sees them.
+
+libpng, which OpenCV uses, writes to stderr what it finds wrong. So a PNG file is given to it without the chunks that
+say nothing about its pixels, and only if the checksums of the others are right; small ones are decoded by Pillow.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from .budget import pixel_fault, pixel_limit
+
+PixelSize = tuple[int, int]  # width, height
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # chunks that pixels depend on
+_SMALL = 1 << 20  # pixels, up to which Pillow decodes as fast as OpenCV
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
+_MOST_GROWTH = 1032  # bytes that a byte of deflated data becomes at most
+_PLAIN = (0, 2, 6)  # colour types that Pillow decodes as OpenCV does: grey, RGB, RGBA
+
+
+def declared_size(source: bytes | BinaryIO) -> PixelSize:
+    """Width and height from a picture's header.
+
+    Raises:
+        ValueError: No picture, or one of more pixels than the limit.
+    """
+    from PIL import Image
+
+    most = Image.MAX_IMAGE_PIXELS
+    if most is not None and 2 * most < pixel_limit():  # Pillow refuses twice as many, whatever our limit is
+        Image.MAX_IMAGE_PIXELS = pixel_limit()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of bombs, for which we have a limit, and of odd metadata
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
+                width, height = picture.size
+    except Image.DecompressionBombError:
+        most_text = f"{pixel_limit() / 1e6:.0f} million"
+        raise ValueError(f"more than {most_text} pixels; a larger --memory raises the limit") from None
+    except Exception:  # Pillow's plugins raise many kinds
+        raise ValueError("not a readable picture") from None
+    fault = pixel_fault(width, height)
+    if fault is not None:
+        raise ValueError(fault)
+    return width, height
+
+
+def decode(data: bytes) -> np.ndarray | None:
+    """The pixels of a file's content as stored: grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4]; None if it is broken."""
+    if not data.startswith(_PNG):
+        return _by_opencv(data)
+    try:
+        bare, header = _bare_png(data)
+    except ValueError:
+        return None
+    width, height, bits, color = struct.unpack_from(">IIBB", header)
+    if (height * width * bits * _CHANNELS.get(color, 1)) // 8 > _MOST_GROWTH * len(bare):
+        return None  # less data than pixels
+    if width * height <= _SMALL:
+        picture = _by_pillow(bare)
+        if picture is None or (bits == 8 and color in _PLAIN and b"tRNS" not in bare):
+            return None if picture is None else np.array(picture)
+    return _by_opencv(bare)
+
+
+def _bare_png(data: bytes) -> tuple[bytes, bytes]:
+    """A PNG file without the chunks that say nothing about its pixels, and its header; `ValueError` if broken."""
+    parts, header = [_PNG], b""
+    for kind, chunk in _chunks(data):
+        if kind in _PIXELS:
+            parts.append(chunk)
+        if kind == b"IHDR":
+            header = chunk[8:-4]
+    if len(header) != 13:
+        raise ValueError("no header")
+    return b"".join(parts), header
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks of a PNG file with their kinds; `ValueError` if one is cut short or has another checksum."""
+    place, kind = len(_PNG), b""
+    while kind != b"IEND":
+        if place + 12 > len(data):
+            raise ValueError("cut short")
+        size, kind = struct.unpack_from(">I4s", data, place)
+        chunk = data[place : place + 12 + size]
+        if kind in _PIXELS and (len(chunk) < 12 + size or zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big")):
+            raise ValueError("damaged")
+        yield kind, chunk
+        place += 12 + size
+
+
+def _by_pillow(data: bytes) -> Any:
+    """The picture in a file's content, None if it is broken."""
+    from PIL import Image
+
+    try:
+        picture = Image.open(io.BytesIO(data))
+        picture.load()
+    except Exception:  # Pillow's plugins raise many kinds
+        return None
+    return picture
+
+
+def _by_opencv(data: bytes) -> np.ndarray | None:
+    """The picture in a file's content, None if it is broken."""
+    import cv2
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what cannot be read, we say ourselves
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    if image is None or image.ndim == 2:
+        return image
+    order = cv2.COLOR_BGR2RGB if image.shape[2] == 3 else cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else None
+    return None if order is None else cv2.cvtColor(image, order)

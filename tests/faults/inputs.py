@@ -1,0 +1,363 @@
+"""Mutated inputs of every kind: each is read, or refused in one line that names it.
+
+    python tests/faults/inputs.py --inputs 2000 --workers 2 --seed 0
+
+Every input is a valid file of one kind that has been damaged (`damage`), in a copy of a small workspace. The command
+that a user would type reads it, in a process forked from one that has imported everything, and is judged by its exit
+code, by what it prints, by its time and memory, by which files it changes, and by the numbers that it writes.
+`--only INDEX` repeats one input of a seed; `--keep DIR` leaves its workspace behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from children import Outcome, common_faults, digests, forked, warm_up
+from damage import damage
+from damage_pictures import encoded
+from furniture import LONGER, furnish, masks_in_form
+from PIL import Image
+from readers import READERS
+from workspace import CHECKPOINT, PUBLISHED, SCENE, SMALL, TRAINED, Program, prepare_elsewhere, programs
+
+FAULTS_SHOWN = 3
+NOISE = re.compile(r"libpng|OpenCV|\[ *WARN|imgcodecs|TIFF\w*:|\w+Warning:|terminate called|Corrupt JPEG|numba|torch/")
+OWN_FAILURES = re.compile(r"diverge|training|loss|dens|CUDA|in use|out of memory")  # what code 1 may be about
+NAMES = (
+    *("..", ".", "", " ", "-", "a\nb", "a\x01b", "..png", "con", "*", "~", "x" * 250, "\udcff", "²", "r_1 ", "R_1"),
+    *(".r_1", "r_1.png", "r_1/..", "a b", "é", "e\u0301", "%s", "--out", "0", "r_1_inside"),
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of input.
+
+    Attributes:
+        spoil: Damages the workspace; the files that it has damaged.
+        lines: Command lines that read such input, each a program and its arguments; one is drawn.
+        owned: Folders that these may change.
+    """
+
+    spoil: Callable[[Path, random.Random], list[Path]]
+    lines: tuple[tuple[str, ...], ...]
+    owned: tuple[str, ...] = ("new",)
+
+
+def one_of(*patterns: str) -> Callable[[Path, random.Random], list[Path]]:
+    """Damages one file, now and then two, that match a pattern each."""
+
+    def spoil(place: Path, rng: random.Random) -> list[Path]:
+        files = [file for file in sorted(place.glob(rng.choice(patterns))) if file.is_file()]
+        chosen = rng.sample(files, min(len(files), rng.choice((1, 1, 1, 2))))
+        for file in chosen:
+            damage(file, rng)
+        return chosen
+
+    return spoil
+
+
+def spoil_format(place: Path, rng: random.Random) -> list[Path]:
+    """A picture in another format under its name, or under a name that says so; half of them damaged as well."""
+    file = rng.choice(sorted((place / "scene" / "train").iterdir()))
+    picture = Image.open(file)
+    picture.load()
+    file.write_bytes(encoded(picture if rng.random() < 0.5 else picture.convert("RGB"), rng))
+    if rng.random() < 0.5:
+        ending = rng.choice((".jpg", ".JPEG", ".webp", ".tif", ".bmp", ".gif", ".exr", ".hdr", ".pgm", ".png.png", ""))
+        file = file.rename(file.with_suffix(ending))
+    if rng.random() < 0.5:
+        damage(file, rng)
+    return [file]
+
+
+def spoil_mask_form(place: Path, rng: random.Random) -> list[Path]:
+    """Masks of a view in another form, most of them damaged."""
+    form = rng.choice((".png", ".npy", ".npy", ".jpg", ".webp", ".tif", ".bmp"))
+    file = masks_in_form(place / "scene" / "train_seg", form, f"r_{rng.randrange(4)}", rng)
+    if rng.random() < 0.8:
+        damage(file, rng)
+    return [file]
+
+
+def spoil_names(place: Path, rng: random.Random) -> list[Path]:
+    """Pictures, folders of masks or frames of odd names."""
+    folder = place / rng.choice(("scene/train", "scene/train_seg", "scene/train_seg/r_1", "masks/train_seg"))
+    name, file = rng.choice(NAMES), rng.choice(sorted(folder.iterdir()))
+    draw = rng.random()
+    listed = place / "scene" / "transforms_train.json"
+    if draw < 0.4:
+        content = json.loads(listed.read_text())
+        frame = rng.choice(content["frames"])
+        frame["file_path"] = rng.choice((name, f"train/{name}", f"./train/{name}/", f"/{name}", f"train/{name}/r_1"))
+        listed.write_text(json.dumps(content))
+        return [listed]
+    target = folder / (name.replace("/", "_").strip("\0") or "_")
+    if target.name in (".", "..") or target == file:
+        return [file]
+    if draw < 0.8:
+        if len(target.name.encode("utf-8", "surrogateescape")) < 255 and not target.exists():
+            file.rename(target)
+        return [target, file]
+    kept = file.rename(file.with_name("kept"))
+    file.symlink_to(rng.choice((kept.name, "nowhere", file.name, "..", "/", "/dev", kept.resolve())))
+    return [file, kept]
+
+
+LOAD = ("load_scene", "scene")
+TRAIN = ("train", "scene", "--out", "new", *SMALL)
+RUN = ("run", "scene", "--out", "new", "--engine", "lift", *TRAINED)
+GO_ON = ("run", "scene", "--out", "done", "--engine", "both", *TRAINED)
+READ_RUN = (
+    ("segment", "done", "--device", "cpu"),
+    ("segment", "done", "--device", "cpu", "--cuts", "4"),
+    ("render", "done", "--device", "cpu", "--frames", "1"),
+    ("eval", "done"),
+    ("eval", "done", "--sampling", "3"),
+    ("open_run", "done"),
+    GO_ON,
+)
+RENDER = ("render.py", *PUBLISHED, "--ckpt_path", CHECKPOINT, "--render_dir", "new")
+PUBLISHED_OWN = ("results", "ckpts", "vis", "new")
+KINDS: dict[str, Kind] = {
+    "blender": Kind(
+        one_of("scene/transforms_train.json", "scene/transforms_train.json", "scene/transforms_val*.json"),
+        (
+            TRAIN,
+            RUN,
+            ("masks", "scene", "--out", "new"),
+            (*TRAIN, "--recentre"),
+            (*TRAIN, "--layout", "nerf-synthetic"),
+        ),
+    ),
+    "nerfstudio": Kind(
+        one_of("capture/transforms.json", "capture/transforms.json", "capture/transforms.json", "capture/*/*.png"),
+        (
+            ("train", "capture", "--out", "new", *SMALL),
+            ("run", "capture", "--out", "new", "--engine", "lift", *TRAINED),
+        ),
+    ),
+    "partnet": Kind(
+        one_of("part/view-*/meta.txt", "part/view-*/*.png", "part/seg/*"),
+        (("load_scene", "part"), ("train", "part", "--out", "new", *SMALL), ("masks", "part", "--out", "new")),
+    ),
+    "picture": Kind(
+        one_of("scene/train/*.png", "scene/train/*.png", "scene/val/*.png", "scene/val_rotate/*.png"),
+        (LOAD, LOAD, TRAIN, ("masks", "scene", "--out", "new"), RUN, ("train.py", *PUBLISHED)),
+        PUBLISHED_OWN,
+    ),
+    "format": Kind(spoil_format, (LOAD, LOAD, TRAIN, ("masks", "scene", "--out", "new"))),
+    "mask": Kind(
+        one_of("scene/train_seg/*/*.png", "masks/train_seg/*/*.png"),
+        (LOAD, ("load_scene", "scene", "masks"), TRAIN, RUN, (*TRAIN, "--masks", "masks"), ("read_masks",)),
+    ),
+    "mask form": Kind(spoil_mask_form, (LOAD, TRAIN, ("read_masks",), RUN)),
+    "name": Kind(spoil_names, (LOAD, TRAIN, ("masks", "scene", "--out", "new"), (*TRAIN, "--masks", "masks"), RUN)),
+    "hierarchy": Kind(one_of("scene/train_seg_hierarchy/*.npy"), (LOAD, TRAIN, RUN, ("read_masks",))),
+    "seg folder": Kind(one_of("seg/*/*.png"), (("get_hierarchy.py", "--input", "seg", "--output", "new"),)),
+    "truth": Kind(
+        one_of(
+            "scene/gt_seg/val*/*", "scene/exact/*.npz", "scene/val_depth/*", "scene/val_visible/*", "scene/tree.json"
+        ),
+        (("eval_nc.py", "scene", "e"), ("eval_vc.py", "scene", "e"), ("eval", "done", "--sampling", "3"), RUN),
+        ("eval_results", "new", "done"),
+    ),
+    "record": Kind(one_of("done/*.json", "done/*.json", "done/log.jsonl"), READ_RUN, ("done",)),
+    "artefact": Kind(
+        one_of("done/*.npz", "done/renders/*/*.npz", "done/labels/*/*", "done/*.ply", "done/views/*/*"),
+        READ_RUN,
+        ("done",),
+    ),
+    "field": Kind(one_of("done/field.safetensors"), READ_RUN, ("done",)),
+    "state": Kind(
+        one_of("stopped/state.pt", "stopped/state.pt", "stopped/*"),
+        (("train", "scene", "--out", "stopped", *TRAINED[:3], LONGER, *TRAINED[4:]),),
+        ("stopped",),
+    ),
+    "published": Kind(
+        one_of("results/nerf/e/0/*", "results/nerf/e/0/*.npy", "results/nerf/e/*.json", "ckpts/nerf/e/*.ckpt"),
+        (("3dseg.py", "e", "new"), RENDER, ("train.py", *PUBLISHED)),
+        PUBLISHED_OWN,
+    ),
+    "label map": Kind(
+        one_of("vis/e/*/*.npy"), (("eval_nc.py", "scene", "e"), ("eval_vc.py", "scene", "e")), ("eval_results",)
+    ),
+    "gltf": Kind(one_of("models/model.gltf", "models/*.bin", "models/model.glb"), ()),
+    "glb": Kind(one_of("models/model.glb"), ()),
+    "model": Kind(one_of("models/model.obj", "models/*.mtl", "models/*.p*", "models/*.stl", "models/*.off"), ()),
+    "splats": Kind(one_of("splats.ply"), (("read_splats", "splats.ply"),)),
+    "tree": Kind(one_of("edits.json", "done/tree.npz"), (("load_edits",),)),
+}
+NEEDS = {"state": "stopped", "published": "results"}  # what such input needs, which takes a while to make
+COMPANIONS = {".mtl": "model.obj", ".png": "model.obj", ".bin": "model.gltf"}
+
+
+def run_input(index: int, seed: int, workspace: Path, known: dict[str, Program], place: Path) -> tuple[str, Outcome]:
+    """Damage an input in a copy of the workspace, read it, and judge; its kind, and how it ended."""
+    kinds = [name for name in KINDS if (workspace / NEEDS.get(name, "")).exists()]
+    name = kinds[index % len(kinds)]
+    kind, rng = KINDS[name], random.Random(f"{seed}:{index}")
+    shutil.copytree(workspace, place, symlinks=True)
+    for config in place.glob("*/config.json"):
+        config.write_text(config.read_text().replace(f'"{workspace}/', f'"{place}/'))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        files = kind.spoil(place, rng)
+    program, *words = rng.choice(kind.lines) if kind.lines else _synth(files[0])
+    before = digests(place)
+    outcome = forked(lambda: known[program](words), place)
+    outcome.words = [program, *words]
+    outcome.faults += _faults(outcome, kind, [file.relative_to(place) for file in files], before, digests(place))
+    if outcome.code == 0:
+        outcome.faults += _insane(place, kind.owned, before)
+    return f"{name}: {', '.join(str(file.relative_to(place)) for file in files)}", outcome
+
+
+def _synth(file: Path) -> list[str]:
+    """The command line that reads a model, or the model that a file belongs to."""
+    return ["synth", f"models/{COMPANIONS.get(file.suffix, file.name)}", "new", *SCENE]
+
+
+def _faults(
+    outcome: Outcome, kind: Kind, files: Sequence[Path], before: dict[str, str], after: dict[str, str]
+) -> list[str]:
+    """What is wrong with how a command ended."""
+    faults, lines = common_faults(outcome), outcome.errors
+    if outcome.code and not re.search(r"^(usage:|╭)", outcome.err, re.MULTILINE):
+        if len(lines) != 1:
+            faults.append(f"{len(lines)} lines of error")
+        elif not _names(lines[0], files):
+            faults.append("names nothing")
+        elif outcome.code == 1 and not OWN_FAILURES.search(lines[0]):
+            faults.append("code 1 for input")
+    if noise := NOISE.search(outcome.err):
+        faults.append(f"noise of a library: {noise[0]}")
+    for path in sorted(before.keys() | after.keys()):
+        if before.get(path) != after.get(path) and path.split("/")[0] not in kind.owned:
+            faults.append(f"changed {path!r}")
+    return faults[:FAULTS_SHOWN]
+
+
+def _names(line: str, files: Sequence[Path]) -> bool:
+    """Whether a line of error names a damaged file, a folder that it lies in, or an option."""
+    parts = {part for file in files for part in (*file.parts, file.stem)}
+    shown = {part.encode("utf-8", "backslashreplace").decode() for part in parts} | {repr(part)[1:40] for part in parts}
+    return any(part in line for part in parts | shown) or re.search(r"--[a-z]", line) is not None
+
+
+def _insane(place: Path, owned: Sequence[str], before: dict[str, str]) -> list[str]:
+    """Files that a command has written and whose numbers are not finite."""
+    after = digests(place)
+    for path in sorted(path for path in after if path.split("/")[0] in owned and after[path] != before.get(path)):
+        file = place / path
+        if file.suffix in (".npz", ".npy") and not file.name.endswith("_d.npy"):
+            content = np.load(file, allow_pickle=False)
+            arrays = content.values() if file.suffix == ".npz" else [content]
+            if any(array.dtype.kind == "f" and not np.isfinite(array).all() for array in arrays):
+                return [f"{path} is not finite"]
+        elif file.suffix == ".json" and re.search(r"\b(NaN|-?Infinity)\b", file.read_text()):
+            return [f"{path} is not finite"]
+    return []
+
+
+def attack(workspace: Path, indices: Sequence[int], seed: int, keep: Path | None) -> dict[str, list[float]]:
+    """Run inputs in copies of a workspace, and print those that fail; by kind: number, failed, codes, seconds, MB."""
+    warm_up()
+    known = {**programs(), **READERS}
+    seen: dict[str, list[float]] = {}
+    for index in indices:
+        with tempfile.TemporaryDirectory(prefix="ultrafield-inputs-") as folder:
+            name, outcome = run_input(index, seed, workspace, known, Path(folder).resolve() / "w")
+            if keep is not None:
+                shutil.copytree(Path(folder) / "w", keep, symlinks=True, ignore=shutil.ignore_patterns("fifo"))
+        if outcome.faults or keep is not None:
+            print(f"{index}: {name}: {_short(outcome)}", flush=True)
+        entry = seen.setdefault(name.split(":")[0], [0, 0, 0, 0, 0, 0, 0])
+        entry[0] += 1
+        entry[1] += bool(outcome.faults)
+        entry[2 + (outcome.code if outcome.code in (0, 1) else 2)] += 1
+        entry[5], entry[6] = max(entry[5], outcome.seconds), max(entry[6], outcome.megabytes)
+    return seen
+
+
+def _short(outcome: Outcome) -> str:
+    """An outcome in one line, without the options that make a run small."""
+    words = [word for word in outcome.words if word not in {*SMALL, *TRAINED, *PUBLISHED, *SCENE}]
+    return f"{outcome.faults}: {' '.join(words)}: code {outcome.code}: {outcome.err[-400:]!r}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--inputs", type=int, default=2000)
+    parser.add_argument("--first", type=int, default=0, help="index of the first one")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", type=int, nargs="+", help="indices of the inputs to run")
+    parser.add_argument("--keep", type=Path, help="folder that the last input's workspace is left in")
+    parser.add_argument(
+        "--scene", type=Path, help="a small scene; if it is given, no runs are made for kinds that need one"
+    )
+    parser.add_argument("--run", type=Path, help="a run of it")
+    parser.add_argument("--workspace", type=Path, help="a furnished workspace; made if not given, or if it is empty")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="ultrafield-inputs-") as folder:
+        workspace = Path(folder).resolve() if options.workspace is None else options.workspace.resolve()
+        workspace.mkdir(exist_ok=True)
+        if options.scene is not None:
+            shutil.copytree(options.scene, workspace / "scene")
+            shutil.copytree(options.run, workspace / "done")
+            config = workspace / "done" / "config.json"
+            config.write_text(config.read_text().replace(f'"{options.scene}"', f'"{workspace}/scene"'))
+            furnish(workspace, stopped=False)
+        elif not any(workspace.iterdir()):
+            prepare_elsewhere(workspace)
+            furnish(workspace)
+        return _shared(options, workspace)
+
+
+def _shared(options: argparse.Namespace, workspace: Path) -> int:
+    """Run the inputs, in several processes if asked for, and print what they came to."""
+    start, last = time.monotonic(), options.first + options.inputs
+    if options.workers == 1:
+        indices = options.only or range(options.first, last)
+        total = attack(workspace, indices, options.seed, options.keep)
+        (Path(f"{workspace}.{options.first}.json")).write_text(json.dumps(total)) if options.workspace else None
+    else:
+        share, processes, total = -(-options.inputs // options.workers), [], {}
+        for first in range(options.first, last, share):
+            script = [sys.executable, __file__, "--workspace", str(workspace), "--seed", str(options.seed)]
+            script += ["--first", str(first), "--inputs", str(min(share, last - first))]
+            processes.append((first, subprocess.Popen(script, stdout=subprocess.PIPE, text=True)))
+        for first, process in processes:
+            print("\n".join(process.communicate()[0].splitlines()[:-1]))
+            part = Path(f"{workspace}.{first}.json")
+            for name, entry in json.loads(part.read_text()).items():
+                known = total.setdefault(name, [0] * 7)
+                total[name] = [a + b for a, b in zip(known[:5], entry[:5], strict=True)]
+                total[name] += [max(a, b) for a, b in zip(known[5:], entry[5:], strict=True)]
+            part.unlink()
+    for name, (number, failed, read, ones, refused, seconds, megabytes) in total.items():
+        codes = f"{read:.0f} read, {refused:.0f} refused, {ones:.0f} ended with 1"
+        print(f"{name}: {number:.0f} inputs, {failed:.0f} failed, {codes}; at most {seconds:.1f} s, {megabytes:.0f} MB")
+    failed = sum(entry[1] for entry in total.values())
+    print(
+        f"{sum(entry[0] for entry in total.values()):.0f} inputs, {failed:.0f} failed, {time.monotonic() - start:.0f} s"
+    )
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
