@@ -207,3 +207,65 @@ def test_a_large_limit_allocates_no_more_than_the_file(tmp_path: Path) -> None:
         assert read_json(tmp_path / "a.json") == [1, 2]
     finally:
         budget.limit_memory(None)
+
+
+def test_png_files_are_checked_before_opencv_complains(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (1100, 1000, 3), np.uint8)
+    for size in (20, 1100):  # small ones are decoded by Pillow
+        file = tmp_path / f"{size}.png"
+        write_image(file, values[:size])
+        content = file.read_bytes()
+        np.testing.assert_array_equal(read_image(file), values[:size])
+        place = content.index(b"IDAT") + 50
+        for broken in (content[:-30], content[:place] + b"\0\0\0" + content[place + 3 :], content[:33]):
+            file.write_bytes(broken)
+            with pytest.raises(SceneError, match=rf"{size}\.png: not a readable picture"):
+                read_image(file)
+    assert capfd.readouterr().err == ""
+
+
+def test_chunks_that_say_nothing_about_pixels_do_not_count(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (9, 7), np.uint8)
+    file = tmp_path / "a.png"
+    for picture in (values, values.astype(np.uint16) * 257):
+        write_image(file, picture)
+        content, chunk = file.read_bytes(), b"gAMA" + bytes(4)
+        odd = struct.pack(">I", 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+        file.write_bytes(content[:33] + odd + content[33:])
+        np.testing.assert_array_equal(read_image(file), picture)
+    assert capfd.readouterr().err == ""
+
+
+def test_other_pictures_that_are_cut_short_are_refused_quietly(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from PIL import Image
+
+    for kind in ("jpg", "tif", "bmp", "webp", "gif"):
+        file = tmp_path / f"a.{kind}"
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)).save(file)
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        with pytest.raises(SceneError, match=rf"a\.{kind}: not a readable picture"):
+            read_image(file)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("default_memory")
+def test_pillow_does_not_limit_what_memory_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # put back afterwards
+    file = png(tmp_path / "a.png", 15_000, 13_000)  # 195 million, more than Pillow reads by itself
+    with pytest.raises(SceneError, match=r"a\.png: more than 64 million pixels; a larger --memory raises the limit"):
+        picture_size(file)
+    budget.limit_memory(16)
+    assert picture_size(file) == (15_000, 13_000)
+
+
+def test_items_without_content(tmp_path: Path) -> None:
+    file = tmp_path / "a.npy"
+    np.save(file, np.zeros((3,), "<U0"))
+    content = file.read_bytes().replace(b"<U1", b"<U0")
+    file.write_bytes(content)
+    with pytest.raises(SceneError, match=r"a\.npy: not a readable array \(its header announces items without content"):
+        read_npy(file)

@@ -136,8 +136,8 @@ def damaged_archive(content: bytes, rng: random.Random) -> bytes:
     elif draw < 0.65:
         del members[name]
     elif draw < 0.72:
-        members[rng.choice(("../executed", "/executed", "", name.upper(), "x" * 300, "a\\b", "a.npy"))] = members.pop(
-            name
+        members[rng.choice(("../executed", "/executed", ".npy", name.upper(), "x" * 300, "a\\b", "a.npy"))] = (
+            members.pop(name)
         )
     elif draw < 0.8:
         return _bomb(members, name)

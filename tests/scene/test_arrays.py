@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from typing import Any
 
 import numpy as np
 import pytest
 
 from ultrafield.cameras import Cameras
+from ultrafield.cameras.pixels import resize_nearest
 from ultrafield.errors import ConfigError, SceneError
 from ultrafield.masks import build_mask_set
 from ultrafield.scene import Scene, load_ground_truth
@@ -190,3 +192,32 @@ def test_other_bad_arguments() -> None:
         Scene.from_arrays(pictures(), around(), hold_out=1)
     with pytest.raises(SceneError, match="things: all 6 cameras stand at the same point"):
         Scene.from_arrays(pictures(), around()[[0] * 6], name="things")
+
+
+def test_id_maps_of_any_integers_and_sizes() -> None:
+    from ultrafield.scene.arrays import _mask_set, _stack
+
+    rng = np.random.default_rng(0)
+    for dtype in (np.uint8, np.int16, np.int64, np.uint64):
+        ids = np.kron(rng.choice([0, 3, 7, 100], (5, 6)), np.ones((4, 4), int)).astype(dtype)
+        if dtype == np.int16:
+            ids[:4] = -5
+        for size in ((24, 20), (6, 5), (30, 25)):
+            expected = [resize_nearest(ids == number, size[::-1]) for number in np.unique(ids[ids > 0])]
+            masks = _mask_set(_stack(ids, "a"), size, "a")
+            reference = build_mask_set(np.stack([mask for mask in expected if mask.any()]))
+            for name in ("bits", "areas", "inside", "same"):
+                np.testing.assert_array_equal(getattr(masks, name), getattr(reference, name))
+
+
+def test_id_maps_of_many_segments_are_never_unpacked() -> None:
+    from ultrafield.scene.arrays import _mask_set, _stack
+
+    ids = 1 + np.arange(1000).repeat(90).reshape(300, 300)
+    tracemalloc.start()
+    masks = _mask_set(_stack(ids, "a"), (300, 300), "a")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert masks is not None
+    assert len(masks) == 1000
+    assert peak < 3 * masks.bits.nbytes < ids.size * 1000  # bytes of [M, H, W]
