@@ -269,3 +269,33 @@ def test_items_without_content(tmp_path: Path) -> None:
     file.write_bytes(content)
     with pytest.raises(SceneError, match=r"a\.npy: not a readable array \(its header announces items without content"):
         read_npy(file)
+
+
+@pytest.mark.parametrize("size", [4, 1100])
+def test_png_files_whose_chunks_do_not_fit_each_other(
+    tmp_path: Path, size: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    def parts(color: int, channels: int) -> dict[str, bytes]:
+        header = struct.pack(">IIBBBBB", size, size, 8, color, 0, 0, 0)
+        rows = (b"\0" + bytes(size * channels)) * size
+        return {"h": chunk(b"IHDR", header), "d": chunk(b"IDAT", zlib.compress(rows)), "e": chunk(b"IEND", b"")}
+
+    file = tmp_path / "a.png"
+    odd = {"p": chunk(b"PLTE", bytes(6)), "t": chunk(b"tRNS", b"\0"), "u": chunk(b"tRNS", bytes(9))}
+    grey, indexed = parts(0, 1) | odd, parts(3, 1) | odd
+    for chunks, order, channels in (
+        (grey, "hptde", 1),
+        (grey, "hude", 1),
+        (indexed, "hpude", 3),
+        (indexed, "hptde", 4),
+    ):
+        file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks[name] for name in order))
+        assert read_image(file).shape == ((size, size, channels) if channels > 1 else (size, size))
+    for chunks, order in ((indexed, "hde"), (indexed, "hdpe"), (grey, "hhde"), (indexed, "hppde"), (grey, "dhe")):
+        file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks[name] for name in order))
+        with pytest.raises(SceneError, match=r"a\.png: not a readable picture"):
+            read_image(file)
+    assert capfd.readouterr().err == ""

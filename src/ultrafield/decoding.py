@@ -20,7 +20,9 @@ from .budget import pixel_fault, pixel_limit
 PixelSize = tuple[int, int]  # width, height
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # chunks that pixels depend on
+_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # chunks that pixels depend on, in their order
+_INDEXED = 3  # colour type of pixels that are indices of a palette
+_TRANSPARENT = {0: 2, 2: 6}  # bytes of tRNS by colour type; of a palette, up to one per entry
 _SMALL = 1 << 20  # pixels, up to which Pillow decodes as fast as OpenCV
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _MOST_GROWTH = 1032  # bytes that a byte of deflated data becomes at most
@@ -73,15 +75,25 @@ def decode(data: bytes) -> np.ndarray | None:
 
 
 def _bare_png(data: bytes) -> tuple[bytes, bytes]:
-    """A PNG file without the chunks that say nothing about its pixels, and its header; `ValueError` if broken."""
-    parts, header = [_PNG], b""
-    for kind, chunk in _chunks(data):
-        if kind in _PIXELS:
-            parts.append(chunk)
-        if kind == b"IHDR":
-            header = chunk[8:-4]
-    if len(header) != 13:
+    """A PNG file with nothing but the chunks that its pixels depend on, and its header; `ValueError` if broken."""
+    chunks = [(kind, chunk) for kind, chunk in _chunks(data) if kind in _PIXELS]
+    kind, first = chunks[0]
+    if kind != b"IHDR" or len(first) != 25:
         raise ValueError("no header")
+    header, palette = first[8:-4], 0
+    parts = [_PNG, first]
+    for kind, chunk in chunks[1:]:
+        size, color = len(chunk) - 12, header[9]
+        if kind == b"PLTE" and color == _INDEXED:
+            palette = size // 3
+        elif kind == b"PLTE" or (kind == b"tRNS" and size != _TRANSPARENT.get(color, min(size, palette) or -1)):
+            continue  # a suggestion for poorer screens, or one that does not fit
+        parts.append(chunk)
+    kept = [chunk[4:8] for chunk in parts[1:]]
+    if kept != sorted(kept, key=_PIXELS.index) or any(kept.count(kind) > 1 for kind in _PIXELS if kind != b"IDAT"):
+        raise ValueError("chunks out of order")
+    if header[9] == _INDEXED and palette == 0:
+        raise ValueError("no palette")
     return b"".join(parts), header
 
 

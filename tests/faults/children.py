@@ -40,8 +40,12 @@ class Outcome:
         return [line for line in self.err.splitlines() if re.match(r"[\w.]+: error: ", line)]
 
 
-def warm_up() -> None:
-    """Import what commands import, so that children need not; threads, which do not survive a fork, are not started."""
+def warm_up(*, training: bool = True) -> None:
+    """Import what commands import, so that children need not; threads, which do not survive a fork, are not started.
+
+    Args:
+        training: Whether to import what only training needs, too.
+    """
     import pkgutil
     from importlib import import_module
 
@@ -50,11 +54,13 @@ def warm_up() -> None:
     import ultrafield
 
     for module in pkgutil.walk_packages(ultrafield.__path__, "ultrafield."):
-        if not module.name.endswith(("_gpu", "__main__")) and ".cuda" not in module.name:
+        needed = training or ".kernels" not in module.name
+        if needed and not module.name.endswith(("_gpu", "__main__")) and ".cuda" not in module.name:
             import_module(module.name)
     for name in ("cv2", "scipy.spatial", "scipy.spatial.transform", "trimesh", "higra", "PIL.Image"):
         import_module(name)
-    import_module("torch._dynamo")  # by PyTorch's optimisers
+    if training:
+        import_module("torch._dynamo")  # by PyTorch's optimisers
     torch.set_num_threads(1)
 
 

@@ -205,8 +205,10 @@ NEEDS = {"state": "stopped", "published": "results"}  # what such input needs, w
 COMPANIONS = {".mtl": "model.obj", ".png": "model.obj", ".bin": "model.gltf"}
 
 
-def run_input(index: int, seed: int, workspace: Path, known: dict[str, Program], place: Path) -> tuple[str, Outcome]:
-    """Damage an input in a copy of the workspace, read it, and judge; its kind, and how it ended."""
+def run_input(
+    index: int, seed: int, workspace: Path, known: dict[str, Program], place: Path, *, quick: bool
+) -> tuple[str, Outcome]:
+    """Damage an input in a copy of the workspace, read it, and judge; its kind and files, and how it ended."""
     kinds = [name for name in KINDS if (workspace / NEEDS.get(name, "")).exists()]
     name = kinds[index % len(kinds)]
     kind, rng = KINDS[name], random.Random(f"{seed}:{index}")
@@ -216,7 +218,7 @@ def run_input(index: int, seed: int, workspace: Path, known: dict[str, Program],
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         files = kind.spoil(place, rng)
-    program, *words = rng.choice(kind.lines) if kind.lines else _synth(files[0])
+    program, *words = rng.choice(kind.lines[: 1 if quick else None]) if kind.lines else _synth(files[0])
     before = digests(place)
     outcome = forked(lambda: known[program](words), place)
     outcome.words = [program, *words]
@@ -273,14 +275,16 @@ def _insane(place: Path, owned: Sequence[str], before: dict[str, str]) -> list[s
     return []
 
 
-def attack(workspace: Path, indices: Sequence[int], seed: int, keep: Path | None) -> dict[str, list[float]]:
+def attack(
+    workspace: Path, indices: Sequence[int], seed: int, keep: Path | None, *, quick: bool = False
+) -> dict[str, list[float]]:
     """Run inputs in copies of a workspace, and print those that fail; by kind: number, failed, codes, seconds, MB."""
-    warm_up()
+    warm_up(training=not quick)
     known = {**programs(), **READERS}
     seen: dict[str, list[float]] = {}
     for index in indices:
         with tempfile.TemporaryDirectory(prefix="ultrafield-inputs-") as folder:
-            name, outcome = run_input(index, seed, workspace, known, Path(folder).resolve() / "w")
+            name, outcome = run_input(index, seed, workspace, known, Path(folder).resolve() / "w", quick=quick)
             if keep is not None:
                 shutil.copytree(Path(folder) / "w", keep, symlinks=True, ignore=shutil.ignore_patterns("fifo"))
         if outcome.faults or keep is not None:
@@ -306,6 +310,9 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, nargs="+", help="indices of the inputs to run")
+    parser.add_argument(
+        "--quick", action="store_true", help="read with the first command of each kind, which trains nothing"
+    )
     parser.add_argument("--keep", type=Path, help="folder that the last input's workspace is left in")
     parser.add_argument(
         "--scene", type=Path, help="a small scene; if it is given, no runs are made for kinds that need one"
@@ -333,12 +340,13 @@ def _shared(options: argparse.Namespace, workspace: Path) -> int:
     start, last = time.monotonic(), options.first + options.inputs
     if options.workers == 1:
         indices = options.only or range(options.first, last)
-        total = attack(workspace, indices, options.seed, options.keep)
+        total = attack(workspace, indices, options.seed, options.keep, quick=options.quick)
         (Path(f"{workspace}.{options.first}.json")).write_text(json.dumps(total)) if options.workspace else None
     else:
         share, processes, total = -(-options.inputs // options.workers), [], {}
         for first in range(options.first, last, share):
             script = [sys.executable, __file__, "--workspace", str(workspace), "--seed", str(options.seed)]
+            script += ["--quick"] if options.quick else []
             script += ["--first", str(first), "--inputs", str(min(share, last - first))]
             processes.append((first, subprocess.Popen(script, stdout=subprocess.PIPE, text=True)))
         for first, process in processes:

@@ -140,7 +140,8 @@ def _colors(rows: np.ndarray) -> np.ndarray:
 
 
 def _columns(rows: np.ndarray, names: list[str]) -> np.ndarray:
-    return np.stack([rows[name].astype(np.float64) for name in names], axis=1)
+    with np.errstate(invalid="ignore"):  # NaNs that signal
+        return np.stack([rows[name].astype(np.float64) for name in names], axis=1)
 
 
 def _rotations(quaternions: np.ndarray) -> np.ndarray:
