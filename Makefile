@@ -49,7 +49,7 @@ SEED ?= 0
 fuzz: $(READY)
 	$(ONE_THREAD) $(BIN)/python tests/faults/inputs.py --inputs $(N) --workers 2 --seed $(SEED)
 	$(ONE_THREAD) $(BIN)/python tests/faults/command_lines.py --count $(N) --seed $(SEED)
-	$(ONE_THREAD) $(BIN)/python tests/faults/kills.py --kills $(N) --workers 2 --seed $(SEED)
+	$(ONE_THREAD) $(BIN)/python tests/faults/campaigns.py --kills $(N) --workers 2 --seed $(SEED)
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Ultrafield needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12 …")'

@@ -287,7 +287,7 @@ def test_png_files_whose_chunks_do_not_fit_each_other(
     odd = {"p": chunk(b"PLTE", bytes(6)), "t": chunk(b"tRNS", b"\0"), "u": chunk(b"tRNS", bytes(9))}
     grey, indexed = parts(0, 1) | odd, parts(3, 1) | odd
     for chunks, order, channels in (
-        (grey, "hptde", 1),
+        (grey, "hpude", 1),
         (grey, "hude", 1),
         (indexed, "hpude", 3),
         (indexed, "hptde", 4),

@@ -64,10 +64,10 @@ def decode(data: bytes) -> np.ndarray | None:
         bare, header = _bare_png(data)
     except ValueError:
         return None
-    width, height, bits, color = struct.unpack_from(">IIBB", header)
+    width, height, bits, color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
     if (height * width * bits * _CHANNELS.get(color, 1)) // 8 > _MOST_GROWTH * len(bare):
         return None  # less data than pixels
-    if width * height <= _SMALL:
+    if width * height <= _SMALL or interlaced:
         picture = _by_pillow(bare)
         if picture is None or (bits == 8 and color in _PLAIN and b"tRNS" not in bare):
             return None if picture is None else np.array(picture)

@@ -113,7 +113,8 @@ def _array(array: np.ndarray, rng: random.Random) -> np.ndarray:
                 rng.choice(("f2", "f4", "f8", ">f8", "i1", "u1", "i8", "u8", "c8", "?", "U3", ">i4", "f16"))
             )
         if draw < 0.9:
-            choices = [array[None], array[..., None], array[:0], array.reshape(-1), array[:1], array.T, array[..., :1]]
+            choices = [array[None], array[..., None], array.reshape(-1), array.T]
+            choices += [array[:0], array[:1], array[..., :1]] if array.ndim else []
             return rng.choice([*choices, np.concatenate([array, array])] if array.ndim else choices[:2])
         noise = np.random.default_rng(rng.getrandbits(32)).integers(0, 1 << 31, array.shape)
         return noise.astype(array.dtype)

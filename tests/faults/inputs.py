@@ -29,11 +29,13 @@ from children import Outcome, common_faults, digests, forked, warm_up
 from damage import damage
 from damage_pictures import encoded
 from furniture import LONGER, furnish, masks_in_form
+from harness import moved
 from PIL import Image
 from readers import READERS
 from workspace import CHECKPOINT, PUBLISHED, SCENE, SMALL, TRAINED, Program, prepare_elsewhere, programs
 
 FAULTS_SHOWN = 3
+LARGE = 500_000  # pixels, from which a picture is read but not trained on
 NOISE = re.compile(r"libpng|OpenCV|\[ *WARN|imgcodecs|TIFF\w*:|\w+Warning:|terminate called|Corrupt JPEG|numba|torch/")
 OWN_FAILURES = re.compile(r"diverge|training|loss|dens|CUDA|in use|out of memory")  # what code 1 may be about
 NAMES = (
@@ -213,12 +215,12 @@ def run_input(
     name = kinds[index % len(kinds)]
     kind, rng = KINDS[name], random.Random(f"{seed}:{index}")
     shutil.copytree(workspace, place, symlinks=True)
-    for config in place.glob("*/config.json"):
-        config.write_text(config.read_text().replace(f'"{workspace}/', f'"{place}/'))
+    moved(place, workspace)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         files = kind.spoil(place, rng)
-    program, *words = rng.choice(kind.lines[: 1 if quick else None]) if kind.lines else _synth(files[0])
+    lines = kind.lines[: 1 if quick or any(map(_is_large, files)) else None]
+    program, *words = rng.choice(lines) if lines else _synth(files[0])
     before = digests(place)
     outcome = forked(lambda: known[program](words), place)
     outcome.words = [program, *words]
@@ -226,6 +228,17 @@ def run_input(
     if outcome.code == 0:
         outcome.faults += _insane(place, kind.owned, before)
     return f"{name}: {', '.join(str(file.relative_to(place)) for file in files)}", outcome
+
+
+def _is_large(file: Path) -> bool:
+    """Whether a file is a picture that takes long to work on, so that reading it must do."""
+    if not file.is_file():  # a FIFO, say
+        return False
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:
+            return picture.width * picture.height > LARGE
+    except Exception:  # whatever Pillow raises
+        return False
 
 
 def _synth(file: Path) -> list[str]:

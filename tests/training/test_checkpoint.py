@@ -73,6 +73,13 @@ def test_a_broken_state_is_named(tmp_path):
         load_state(tmp_path)
 
 
+def test_a_folder_in_place_of_the_state_is_refused_before_training(balls, short, tmp_path):
+    (tmp_path / STATE_FILE).mkdir()
+    with pytest.raises(RunError, match=r"state\.pt: expected a file, but it is a folder"):
+        fit(balls, short, device="cpu", out=tmp_path, progress=False)
+    assert (tmp_path / STATE_FILE).is_dir()
+
+
 def test_features_survive_a_training_that_needs_none(balls, short, tmp_path):
     both = fit(balls, short, device="cpu", out=tmp_path, progress=False)
     fit(balls, replace(short, engine="lift"), device="cpu", out=tmp_path, progress=False)

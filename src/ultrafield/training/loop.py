@@ -112,11 +112,16 @@ def begin(make: Callable[[], TrainerT], steps: int, journal: Journal) -> tuple[T
         make: Makes the trainer at its first step.
         steps: Number of steps in all.
         journal: The run folder.
+
+    Raises:
+        RunError: A folder is where the state belongs.
     """
     trainer = make()
     if journal.out is None:
         return trainer, 0
     file = journal.out / STATE_FILE
+    if file.is_dir():
+        raise RunError(f"{file}: expected a file, but it is a folder; move it elsewhere")
     try:
         state = load_state(journal.out)
         if state is None or not _is_of(state, trainer, journal.source):
