@@ -294,6 +294,13 @@ def test_png_files_whose_chunks_do_not_fit_each_other(
     ):
         file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks[name] for name in order))
         assert read_image(file).shape == ((size, size, channels) if channels > 1 else (size, size))
+    grey["x"] = chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 0, 1, 0, 0))
+    grey["y"] = chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 2, 6, 0, 0, 0))
+    grey["z"] = chunk(b"IHDR", struct.pack(">IIBBBBB", size, size, 8, 0, 0, 0, 9))
+    for order in ("xde", "yde", "zde"):
+        file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(grey[name] for name in order))
+        with pytest.raises(SceneError, match=r"a\.png: not a readable picture"):
+            read_image(file)
     for chunks, order in ((indexed, "hde"), (indexed, "hdpe"), (grey, "hhde"), (indexed, "hppde"), (grey, "dhe")):
         file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks[name] for name in order))
         with pytest.raises(SceneError, match=r"a\.png: not a readable picture"):

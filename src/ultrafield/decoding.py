@@ -22,6 +22,8 @@ PixelSize = tuple[int, int]  # width, height
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")  # chunks that pixels depend on, in their order
 _INDEXED = 3  # colour type of pixels that are indices of a palette
+_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), _INDEXED: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}  # by colour type
+_METHODS = (b"\0\0\0", b"\0\0\1")  # of compression and filtering; whether interlaced
 _TRANSPARENT = {0: 2, 2: 6}  # bytes of tRNS by colour type; of a palette, up to one per entry
 _SMALL = 1 << 20  # pixels, up to which Pillow decodes as fast as OpenCV
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
@@ -65,7 +67,7 @@ def decode(data: bytes) -> np.ndarray | None:
     except ValueError:
         return None
     width, height, bits, color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
-    if (height * width * bits * _CHANNELS.get(color, 1)) // 8 > _MOST_GROWTH * len(bare):
+    if (height * width * bits * _CHANNELS[color]) // 8 > _MOST_GROWTH * len(bare):
         return None  # less data than pixels
     if width * height <= _SMALL or interlaced:
         picture = _by_pillow(bare)
@@ -78,9 +80,9 @@ def _bare_png(data: bytes) -> tuple[bytes, bytes]:
     """A PNG file with nothing but the chunks that its pixels depend on, and its header; `ValueError` if broken."""
     chunks = [(kind, chunk) for kind, chunk in _chunks(data) if kind in _PIXELS]
     kind, first = chunks[0]
-    if kind != b"IHDR" or len(first) != 25:
-        raise ValueError("no header")
     header, palette = first[8:-4], 0
+    if kind != b"IHDR" or len(header) != 13 or header[8] not in _BITS.get(header[9], ()) or header[10:] not in _METHODS:
+        raise ValueError("no header")
     parts = [_PNG, first]
     for kind, chunk in chunks[1:]:
         size, color = len(chunk) - 12, header[9]

@@ -36,7 +36,9 @@ from workspace import CHECKPOINT, PUBLISHED, SCENE, SMALL, TRAINED, Program, pre
 
 FAULTS_SHOWN = 3
 LARGE = 500_000  # pixels, from which a picture is read but not trained on
-NOISE = re.compile(r"libpng|OpenCV|\[ *WARN|imgcodecs|TIFF\w*:|\w+Warning:|terminate called|Corrupt JPEG|numba|torch/")
+NOISE = re.compile(
+    r"libpng|OpenCV[ (](?!axes)|\[ *WARN|imgcodecs|TIFF\w*:|\w+Warning:|terminate called|Corrupt JPEG|numba|torch/"
+)
 OWN_FAILURES = re.compile(r"diverge|training|loss|dens|CUDA|in use|out of memory")  # what code 1 may be about
 NAMES = (
     *("..", ".", "", " ", "-", "a\nb", "a\x01b", "..png", "con", "*", "~", "x" * 250, "\udcff", "²", "r_1 ", "R_1"),

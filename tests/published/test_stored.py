@@ -14,8 +14,9 @@ import torch
 from ultrafield.errors import RunError
 from ultrafield.io import write_json, write_npy
 from ultrafield.published.checkpoint import read_checkpoint
-from ultrafield.published.evaluate import _read_maps
+from ultrafield.published.evaluate import _read_maps, read_vis
 from ultrafield.published.stored import read_to_user, read_view, read_view_list
+from ultrafield.scene import load_scene
 from ultrafield.training.checkpoint import load_archive
 
 
@@ -57,9 +58,30 @@ def test_label_maps_that_cannot_be_used(tmp_path: Path, content: np.ndarray | by
     assert _read_maps(tmp_path).tolist() == [[[0] * 5] * 4, [[-1] * 5] * 4]
 
 
+def test_views_with_different_numbers_of_label_maps(tmp_path: Path, tiny_scene: Path) -> None:
+    scene = load_scene(tiny_scene, progress=False)
+    for view in range(4):
+        for threshold in ("0.010", "0.020")[: 1 if view == 3 else 2]:
+            write_npy(tmp_path / str(view) / f"{threshold}.npy", np.zeros((4, 4), np.int64))
+    with pytest.raises(RunError, match=r"3: expected 2 label maps as in .*0, found 1; run 3dseg\.py again"):
+        read_vis(tmp_path, scene, rotated=True)
+    labels, rotated = read_vis(tmp_path, scene, rotated=False)
+    assert [view.shape for view in labels] == [(2, 4, 4)] * 2
+    assert rotated is None
+
+
 @pytest.mark.parametrize(
     "content",
-    [[], {"training": 1, "test": []}, {"training": [1], "test": []}, {"training": [".."], "test": []}, None, "x"],
+    [
+        [],
+        {},
+        {"training": []},
+        {"training": 1, "test": []},
+        {"training": [1], "test": []},
+        {"training": [".."], "test": []},
+        None,
+        "x",
+    ],
 )
 def test_lists_of_views_that_cannot_be_used(tmp_path: Path, content: object) -> None:
     write_json(tmp_path / "views.json", content)
@@ -122,6 +144,14 @@ def test_archives_execute_nothing_and_take_no_more_than_the_limit(tmp_path: Path
         with pytest.raises(RunError, match=r"a\.ckpt: not a checkpoint"):
             read_checkpoint(file)
     assert not executed.exists()
+    for packed, reason in (
+        (zipfile.ZIP_DEFLATED, "is compressed"),
+        (zipfile.ZIP_STORED, "its structure takes too much"),
+    ):
+        with zipfile.ZipFile(file, "w", packed) as archive:
+            archive.writestr("a/data.pkl", bytes(17 << 20))
+        with pytest.raises(RunError, match=rf"a\.ckpt: cannot be read \({reason}"):
+            load_archive(file)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a/data.pkl", "w") as member:
         for _ in range(70):
             member.write(bytes(1 << 24))

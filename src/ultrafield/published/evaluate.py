@@ -95,12 +95,15 @@ def read_vis(folder: Path, scene: Scene, *, rotated: bool) -> tuple[list[np.ndar
     if "val" not in scene.splits:
         raise SceneError(f"{scene.source}: no validation views")
     count = len(scene.splits["val"])
-    labels = [_read_maps(folder / str(index)) for index in range(count)]
-    if not rotated:
-        return labels, None
-    if "val_rotate" not in scene.splits:
+    if rotated and "val_rotate" not in scene.splits:
         raise SceneError(f"{scene.source}: view consistency needs transforms_val_rotate.json")
-    return labels, [_read_maps(folder / str(count + index)) for index in range(len(scene.splits["val_rotate"]))]
+    total = count + (len(scene.splits["val_rotate"]) if rotated else 0)
+    maps = [_read_maps(folder / str(index)) for index in range(total)]
+    for index, view in enumerate(maps):
+        if len(view) != len(maps[0]):
+            expected = f"{len(maps[0])} label maps as in {folder / '0'}"
+            raise RunError(f"{folder / str(index)}: expected {expected}, found {len(view)}; run 3dseg.py again")
+    return maps[:count], maps[count:] if rotated else None
 
 
 def _read_maps(folder: Path) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,12 +60,14 @@ def read_view_list(folder: Path) -> ViewList:
         raise RunError(f"{file}: missing, so the views in this folder cannot be trusted; run train.py again")
     try:
         names = read_json(file)
-        lists = {key: texts(names, key, str(file)) or [] for key in ("training", "test")}
-        for name in itertools.chain(*lists.values()):
+        training, test = (texts(names, key, "its content") for key in ("training", "test"))
+        if training is None or test is None:
+            raise SceneError("expected the lists 'training' and 'test'")
+        for name in (*training, *test):
             check_name(name, "a view")
     except (SceneError, AttributeError) as error:  # AttributeError: no object
         raise RunError(f"{file}: cannot be used ({error}); run train.py again") from None
-    return ViewList(tuple(lists["training"]), tuple(lists["test"]))
+    return ViewList(tuple(training), tuple(test))
 
 
 def read_view(folder: Path, stem: str, *, features: bool) -> PublishedView:

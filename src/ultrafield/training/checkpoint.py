@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from ..scene import Scene
 
 FIELD_FILE = "field.safetensors"
 STATE_FILE = "state.pt"
+_MOST_STRUCTURE = 1 << 24  # bytes of names, numbers and shapes in a file of torch's
 _SHOWN = 100  # characters of a reader's complaint in a message
 
 
@@ -250,9 +251,14 @@ def load_archive(path: Path) -> Any:
     """
     try:
         with ZipFile(path) as archive:
-            size = sum(item.file_size for item in archive.infolist())
+            items = archive.infolist()
+        size = sum(item.file_size for item in items)
         if size > array_limit():
             raise ValueError(f"takes {size / 1e6:,.0f} MB; a larger --memory raises the limit")
+        if any(item.compress_type != ZIP_STORED for item in items):
+            raise ValueError("is compressed, as torch.save writes no file")
+        if any(item.file_size > _MOST_STRUCTURE for item in items if item.filename.endswith(".pkl")):
+            raise ValueError("its structure takes too much memory")
         content = torch.load(path, map_location="cpu", weights_only=True)
         _check_extents(content)
     except Exception as failure:  # torch raises many kinds for a broken archive
