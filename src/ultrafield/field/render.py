@@ -17,8 +17,8 @@ from .samples import NEGLIGIBLE, Samples
 from .volrend import accumulate, ray_indices, render_weights, run_offsets
 
 _STAGE = 24
-_SAMPLES_PER_RAY = 64  # visible ones, on average; more are fog, and then fewer rays are traced together
-_PIECES = 4
+_SAMPLES_PER_RAY = 48  # visible ones, on average; more are fog, and then fewer rays are traced together
+_PIECES = 16
 
 
 @dataclass(frozen=True)
@@ -121,17 +121,17 @@ def trace(
             limit=stage,
         )
         positions, rays = sample_positions(origins, directions, samples)
-        evaluated = [field.geometry(part) for part in positions.split(at_once)]
-        sigma = torch.cat([density for density, _ in evaluated])
+        evaluated = [field.geometry(part)[: 1 + vectors] for part in positions.split(at_once)]
+        sigma = torch.cat([density for density, *_ in evaluated])
         passed = sigma * samples.delta
         # Reach of each sample: optical depth of the ray before this stage plus the samples in front, in this stage.
         running = torch.cat([passed.new_zeros(1, dtype=torch.float64), passed.double().cumsum(0)])
         front = (running[:-1] - running[samples.offsets[:-1]][rays]).float() + depth[rays]
         kept = front < limit
+        if most is not None and int(kept.sum()) + sum(len(rays) for rays, *_ in parts) > most:
+            raise _TooManySamples
         part = (alive[rays[kept]], samples.t[kept], samples.delta[kept], sigma[kept])
         parts.append((*part, torch.cat([vector for _, vector in evaluated])[kept]) if vectors else part)
-        if most is not None and sum(len(rays) for rays, *_ in parts) > most:
-            raise _TooManySamples
         depth = depth + (running[samples.offsets[1:]] - running[samples.offsets[:-1]]).float()
         going = (after < len(field.edges) - 1) & (depth < limit)
         alive, depth, first = alive[going], depth[going], after[going]
@@ -163,12 +163,14 @@ def traced_parts(
             ]
             continue
         try:
-            traced = trace(field, rays_o[part], rays_d[part], vectors=vectors, most=most if count > _FEW_RAYS else None)
+            traced = [
+                trace(field, rays_o[part], rays_d[part], vectors=vectors, most=most if count > _FEW_RAYS else None)
+            ]
         except _TooManySamples:
             size = -(-count // _PIECES)
             waiting.append(part)
             continue
-        yield part, traced
+        yield part, traced.pop()  # without holding it until the next rays are traced
 
 
 class _TooManySamples(Exception):
@@ -186,13 +188,24 @@ def _assemble(parts: list[tuple[Tensor, ...]], count: int, device: torch.device)
         rays, *columns = (column for (column,) in separate)
     else:
         rays, order = torch.sort(torch.cat(separate.pop(0)), stable=True)
+        places = torch.empty_like(order).index_copy_(0, order, torch.arange(len(order), device=device))
+        del order
         columns = []
-        while separate:  # one after the other, as they may be large
-            columns.append(torch.cat(separate.pop(0))[order])
+        while separate:  # one after the other, and without another copy of them all, as they may be large
+            columns.append(_placed(list(separate.pop(0)), places))
     t, delta, sigma, *vectors = columns
     offsets = run_offsets(torch.bincount(rays, minlength=count))
     weights = render_weights(sigma, delta, offsets)
     return Traced(Samples(offsets, t, delta), sigma, weights, vectors[0] if vectors else None)
+
+
+def _placed(parts: list[Tensor], places: Tensor) -> Tensor:
+    """Put the rows of the parts, which follow one another, to their places [S]."""
+    whole, first = parts[0].new_empty(len(places), *parts[0].shape[1:]), 0
+    for part in parts:
+        whole.index_copy_(0, places[first : first + len(part)], part)
+        first += len(part)
+    return whole
 
 
 @torch.no_grad()
@@ -286,6 +299,7 @@ def _render_group(field: RadianceField, cameras: Cameras) -> list[RenderedView]:
             color[shown] = shade(field, rays_d[part], traced).clamp(0.0, 1.0)
             distance, opacity[shown] = median_distance(traced)
             depth[shown] = distance * cosine[part]
+            del traced  # before the next rays are traced
     host = values.cpu().numpy()
     parts = (
         np.split(part, ends[:-1])

@@ -33,6 +33,30 @@ class _Bits:
             object.__setattr__(masks, name, array)
 
 
+class _Flags:
+    """An attribute of flags that is stored as bits: of thousands of masks, each two make a flag.
+
+    Args:
+        name: Name of the attribute.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name, self._place = name, f"_{name}"
+
+    def __get__(self, masks: MaskSet | None, owner: type) -> np.ndarray:
+        if masks is None:
+            raise AttributeError(self._name)
+        packed, count = getattr(masks, self._place)
+        return np.unpackbits(packed, axis=-1, count=count).view(bool)
+
+    def __set__(self, masks: MaskSet, flags: np.ndarray) -> None:
+        flags = np.asarray(flags)
+        if flags.dtype != np.bool_:
+            raise ValueError(f"{self._name}: expected bool, got {flags.dtype}")
+        check_shape(self._name, flags, (None, None))
+        object.__setattr__(masks, self._place, (np.packbits(flags, axis=-1), flags.shape[1]))
+
+
 @dataclass(frozen=True, eq=False)
 class MaskSet:
     """The masks of one view, packed so that the memberships of a pixel are adjacent.
@@ -45,8 +69,7 @@ class MaskSet:
             pixel. Bits from M on are 0. Made anew, as large as it is, whenever it is asked for.
         areas: Pixels per mask [M], int64; none is empty.
         inside: [M, M] bool; inside[i, j]: mask i lies inside mask j (|i ∩ j| / |i| > 0.95 and IoU < 0.9).
-        same: [M, M] bool; IoU > 0.9 (true on the diagonal).
-
+        same: [M, M] bool; IoU > 0.9 (true on the diagonal). Both are unpacked anew whenever they are asked for.
         rows: The distinct memberships [C, ceil(M / 64)], uint64; not given, but found.
         numbers: Which of them each pixel has [H, W], the smallest unsigned integers that suffice; likewise.
 
@@ -61,11 +84,10 @@ class MaskSet:
     numbers: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
-        for name, dtype in (("areas", np.int64), ("inside", np.bool_), ("same", np.bool_)):
-            array = np.asarray(getattr(self, name))
-            if array.dtype != dtype:
-                raise ValueError(f"{name}: expected {np.dtype(dtype).name}, got {array.dtype}")
-            object.__setattr__(self, name, np.ascontiguousarray(array))
+        areas = np.asarray(self.areas)
+        if areas.dtype != np.int64:
+            raise ValueError(f"areas: expected int64, got {areas.dtype}")
+        object.__setattr__(self, "areas", np.ascontiguousarray(areas))
         count = self.areas.size
         check_shape("areas", self.areas, (count,))
         if self.rows.shape[1] != -(-count // 64):
@@ -137,4 +159,6 @@ class MaskSet:
         return np.stack([self.mask(index) for index in range(len(self))])
 
 
-MaskSet.bits = _Bits()  # type: ignore[assignment]  # in the class body it would be a default value
+# In the class body they would be default values.
+MaskSet.bits = _Bits()  # type: ignore[assignment]
+MaskSet.inside, MaskSet.same = _Flags("inside"), _Flags("same")  # type: ignore[assignment]
