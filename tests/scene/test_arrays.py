@@ -15,6 +15,7 @@ from ultrafield.errors import ConfigError, SceneError
 from ultrafield.masks import build_mask_set
 from ultrafield.scene import Scene, load_ground_truth
 from ultrafield.scene.normalize import capture_similarity
+from ultrafield.scene.views import photographs_fit
 
 WIDTH, HEIGHT = 16, 12
 TARGET = np.array([5.0, -3.0, 2.0])
@@ -120,6 +121,15 @@ def test_smaller_masks_decide_the_working_size() -> None:
     image = scene.train.views[0].image
     assert image is not None
     np.testing.assert_allclose(image, mean, atol=0.51)
+    photograph = scene.train.views[0].photograph
+    assert photograph is not None
+    np.testing.assert_array_equal(photograph.image, pictures()[0])
+    assert all(view.photograph is None for view in Scene.from_arrays(pictures(), around()).train)
+
+
+def test_photographs_that_take_too_much_memory_are_not_kept(little_memory: None) -> None:
+    assert photographs_fit([(4000, 4000)])
+    assert not photographs_fit([(4000, 4000)] * 2)
 
 
 def test_larger_masks_are_resampled_and_lost_ones_dropped() -> None:

@@ -157,6 +157,19 @@ def test_smaller_masks_decide_the_working_size_of_all_views(make_blender: Make) 
     np.testing.assert_array_equal(scene.train.views[0].masks.masks(), halves((4, 4)))
 
 
+def test_photographs_are_kept_at_their_own_size(make_blender: Make) -> None:
+    root = make_blender(splits={"train": 3, "val": 2, "val_rotate": 2})
+    add_masks(root, "train", 3, (4, 4))
+    scene = load_scene(root)
+    sizes = {
+        name: {None if view.photograph is None else view.photograph.size for view in split}
+        for name, split in scene.splits.items()
+    }
+    assert sizes == {"train": {(8, 8)}, "val": {(8, 8)}, "val_rotate": {None}}
+    assert {view.photograph.size for view in load_scene(root, downsample=0.75).train} == {(6, 6)}
+    assert {view.photograph for view in load_scene(root, width=4).train} == {None}
+
+
 def test_downsample_below_the_masks_size_resamples_masks(make_blender: Make) -> None:
     root = make_blender()
     add_masks(root, "train", 3, (4, 4))

@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ultrafield.cameras import pixel_directions
+from ultrafield.scene import Photograph
 from ultrafield.training.contrast.mask_pool import MaskPool
 from ultrafield.training.geometry.poses import PoseRefinement
 from ultrafield.training.pixels import pixel_pool
@@ -20,6 +22,27 @@ def test_pixels_find_their_view_and_color(balls):
         image = balls.train.views[view].image
         assert pool.colors[pixel].tolist() == image.reshape(-1, 3)[index].tolist()
     assert len(views.unique()) == 8
+
+
+def test_photographs_are_used_at_their_own_size_where_asked_for(balls):
+    height, width = balls.train.views[0].shape
+    rng = np.random.default_rng(0)
+    large = [rng.integers(0, 256, (2 * height, 2 * width, 3)).astype(np.uint8) for _ in balls.train]
+    used = np.ones((2 * height, 2 * width), bool)
+    used[0] = False
+    photographs = [Photograph(large[0], valid=used), *(Photograph(image) for image in large[1:])]
+    views = tuple(
+        replace(view, photograph=photograph) for view, photograph in zip(balls.train, photographs, strict=True)
+    )
+    scene = replace(balls, splits={"train": replace(balls.train, views=views)})
+    pool = pixel_pool(scene, torch.device("cpu"), full_size=True)
+    assert torch.equal(pool.colors, torch.from_numpy(np.concatenate(large).reshape(-1, 3)))
+    assert len(pool.valid) == len(pool.colors) - 2 * width
+    cameras = balls.train.normalised_cameras
+    _, directions, _ = pool.rays.rays(torch.tensor([3]), torch.tensor([5 * 2 * width + 7]))
+    expected = pixel_directions(cameras.resized(cameras.sizes * 2), 3)[5, 7] @ cameras.c2w[3, :, :3].T
+    np.testing.assert_allclose(directions[0], expected / np.linalg.norm(expected), atol=1e-6)
+    assert len(pixel_pool(scene, torch.device("cpu")).colors) == 8 * height * width
 
 
 def test_one_picture_at_a_time(balls):

@@ -49,6 +49,8 @@ _PRESETS: dict[Preset, Config] = {
             beta2=0.999,
             distortion_weight=0.0,
             depth_smooth=True,
+            alpha_evidence=False,
+            full_size=False,
             ray_sampling="same_image",
         ),
         features=FeatureConfig(

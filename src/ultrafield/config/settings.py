@@ -80,6 +80,10 @@ class GeometryConfig:
         depth_smooth_tolerance: Third difference that costs nothing.
         random_background: Random background colour behind transparent pixels instead of the known one; pictures without
             transparency are taken as opaque.
+        alpha_evidence: The same where pictures have transparency, and only there: what they say is opaque, or is not,
+            counts as evidence.
+        full_size: Whether photographs are used at their own size where views work at the smaller size of their masks;
+            not with depth smoothness, which needs the masks' pixels.
         ray_sampling: Rays of a step from all pictures, or from one picture at a time.
         refine_poses: Whether camera poses are optimised too.
     """
@@ -101,7 +105,7 @@ class GeometryConfig:
     lr: float = 1e-2
     lr_floor: float = 1.0 / 30
     beta2: float = 0.99
-    distortion_weight: float = 1e-3
+    distortion_weight: float = 1e-2
     opacity_weight: float = 1e-3
     density_weight: float = 1e-4
     density_every: int = 32
@@ -112,6 +116,8 @@ class GeometryConfig:
     depth_smooth_opacity: float = 0.9
     depth_smooth_tolerance: float = 0.1
     random_background: bool = False
+    alpha_evidence: bool = True
+    full_size: bool = True
     ray_sampling: RaySampling = "all_images"
     refine_poses: bool = False
 
@@ -213,7 +219,7 @@ class SegmentConfig:
     linkage: Linkage = "average"
     voxel: float | None = None
     neighbors: int = 16
-    superpoints: int | None = 20_000
+    superpoints: int | None = 60_000
     min_opacity: float = 0.5
     label_neighbors: int = 5
     label_radius: float = 4.0

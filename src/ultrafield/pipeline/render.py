@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..cameras import RenderedView
+from ..cameras import Cameras, RenderedView
 from ..cameras.orbit import orbit
 from ..cameras.projection import back_project
 from ..errors import RunError
@@ -83,7 +84,21 @@ def _rendered(
         chosen = [index for name, index in views if name == split]
         pictures = render_views(fields.geometry, members.normalised_cameras, chosen)
         for index, picture in zip(chosen, pictures, strict=True):
-            yield split, members.views[index].name, picture
+            view, color = members.views[index], picture.color
+            if split != "train" and view.photograph is not None:  # compared with a photograph that was reduced
+                size = view.photograph.size
+                color = _reduced_color(fields.geometry, members.normalised_cameras[[index]], size, color.shape)
+            yield split, view.name, replace(picture, color=color)
+
+
+def _reduced_color(field: RadianceField, camera: Cameras, size: tuple[int, int], shape: tuple[int, ...]) -> np.ndarray:
+    """The colours that one camera sees at a photograph's width and height, averaged down to rows and columns."""
+    import cv2
+
+    from ..field import render_view
+
+    color = render_view(field, camera.resized(size), 0).color
+    return cv2.resize(color, shape[1::-1], interpolation=cv2.INTER_AREA)
 
 
 def write_pictures(job: Job, fields: Fields) -> None:

@@ -7,6 +7,6 @@ from .layout import scene_root
 from .load import load_scene
 from .scene import Scene
 from .truth import GroundTruth
-from .view import Split, View
+from .view import Photograph, Split, View
 
-__all__ = ["GroundTruth", "Scene", "Split", "View", "load_ground_truth", "load_scene", "scene_root"]
+__all__ = ["GroundTruth", "Photograph", "Scene", "Split", "View", "load_ground_truth", "load_scene", "scene_root"]

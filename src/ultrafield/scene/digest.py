@@ -20,6 +20,8 @@ def digest_scene(scene: Scene) -> str:
         for view in split:
             digest.update(f"{name}/{view.name}".encode(errors="surrogateescape"))
             arrays += [view.image, view.alpha, view.valid, view.masks]
+            if view.photograph is not None:
+                arrays += [view.photograph.image, view.photograph.alpha, view.photograph.valid]
     for array in arrays:
         if isinstance(array, MaskSet):
             digest.update(f"{array.rows.dtype}{(*array.shape, array.rows.shape[1])}".encode())

@@ -48,6 +48,7 @@ def load_scene(
     Layouts: Blender-HS and NeRF-synthetic (`transforms_train.json`), nerfstudio and instant-ngp (`transforms.json`),
     PartNet (`view-XX/meta.txt`). The working size of a view is its picture's size times `downsample`, or the size of
     the scene's masks if that is smaller; cameras are scaled with it, and pictures keep the distortion of their lens.
+    Larger pictures are kept too (`View.photograph`), if all of them take at most an eighth of the memory limit.
 
     Args:
         path: The scene folder, or the transforms file in it.

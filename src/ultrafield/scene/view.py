@@ -16,6 +16,26 @@ from ..masks.read import size_text
 
 
 @dataclass(frozen=True, eq=False)
+class Photograph:
+    """A picture at its own size, where its view works at the smaller size of the masks.
+
+    Attributes:
+        image: [H, W, 3] uint8 sRGB, blended on the background.
+        alpha: Coverage [H, W] uint8; None for a picture without.
+        valid: Which pixels are to be used [H, W] bool; None for all.
+    """
+
+    image: np.ndarray
+    alpha: np.ndarray | None = None
+    valid: np.ndarray | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.image.shape[1], self.image.shape[0]
+
+
+@dataclass(frozen=True, eq=False)
 class View:
     """One picture of a scene.
 
@@ -27,6 +47,7 @@ class View:
         alpha: Coverage [H, W] uint8 of a picture that has it, before blending; None otherwise.
         valid: Which pixels are to be used [H, W] bool; None for all. The others are not trained on, count for no vote
             and are left out of comparisons.
+        photograph: The picture at its own size, from which geometry is learned; None where `image` has that size.
 
     `ValueError` names the view if an array has another dtype or shape.
     """
@@ -37,6 +58,7 @@ class View:
     file: Path | None = None
     alpha: np.ndarray | None = None
     valid: np.ndarray | None = None
+    photograph: Photograph | None = None
 
     def __post_init__(self) -> None:
         for attribute, shape, dtype in (

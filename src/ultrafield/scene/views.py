@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from ..budget import pixel_limit
+from ..budget import memory, pixel_limit
 from ..errors import ConfigError, SceneError
 from ..masks import MaskFolder, MaskSet, find_masks, mask_size, read_masks
 from ..masks.packing import MaskPacker
@@ -20,7 +20,10 @@ from ..reading import PixelSize, picture_size
 from .frames import Frame, Listing, check_listed_size
 from .images import BYTES_PER_PIXEL, Color, read_picture, read_valid, reduced
 from .optics import Optics, check_optics
-from .view import View
+from .view import Photograph, View
+
+_PHOTOGRAPHED = ("train", "val")  # splits whose pictures are kept at their own size too
+_PHOTOGRAPH_BYTES, _PHOTOGRAPH_SHARE = 4, 0.125  # per pixel, and of the memory
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,15 @@ class LoadedView:
 
 @dataclass(frozen=True)
 class _Task:
-    """A frame to read: where its masks lie, and the sizes of both on disk."""
+    """A frame to read: where its masks lie, the sizes of both on disk, and that of the photograph to keep if any."""
 
     frame: Frame
+    split: str
     mask_split: str
     mask_file: Path | None
     native: PixelSize | None = None
     mask_size: PixelSize | None = None
+    photograph: PixelSize | None = None
 
 
 def read_views(listing: Listing, options: ViewOptions, *, progress: bool) -> dict[str, list[LoadedView]]:
@@ -93,6 +98,7 @@ def read_views(listing: Listing, options: ViewOptions, *, progress: bool) -> dic
     workers = _workers(
         [size for task in tasks if task.native is not None for size in (task.native, sizes[task.native])]
     )
+    tasks = _with_photographs(tasks, sizes, options)
     read = partial(_read_view, options=options, sizes=sizes)
     loaded: list[LoadedView] = []
     with progress_bar("Reading pictures", len(tasks), show=progress) as advance:
@@ -127,6 +133,7 @@ def make_view(
     *,
     file: Path | None = None,
     valid: np.ndarray | None = None,
+    photograph: Photograph | None = None,
 ) -> View:
     """A view at working size.
 
@@ -138,9 +145,34 @@ def make_view(
         behind: Colour behind transparent pixels.
         file: Where the picture is from.
         valid: Which pixels are to be used, at working size; None for all.
+        photograph: The picture at a larger size, if there is one.
     """
     image, alpha = reduced(picture, behind, size)
-    return View(name, image, masks, file, alpha, valid)
+    return View(name, image, masks, file, alpha, valid, photograph)
+
+
+def make_photograph(picture: np.ndarray, behind: Color, size: PixelSize, valid: np.ndarray | None = None) -> Photograph:
+    """A picture as geometry is learned from it; arguments as for `make_view`."""
+    return Photograph(*reduced(picture, behind, size), valid)
+
+
+def photographs_fit(sizes: Sequence[PixelSize]) -> bool:
+    """Whether pictures of these sizes are within the part of the memory that pictures may take."""
+    return sum(width * height for width, height in sizes) * _PHOTOGRAPH_BYTES <= _PHOTOGRAPH_SHARE * memory()
+
+
+def _with_photographs(tasks: Sequence[_Task], sizes: dict[PixelSize, PixelSize], options: ViewOptions) -> list[_Task]:
+    """Note which pictures are kept at their own size too: those reduced to their masks' size, if all fit in memory."""
+    scaled = {
+        native: working_size(native, None, downsample=options.downsample, width=options.width) for native in sizes
+    }
+    larger = {native: size for native, size in scaled.items() if size != sizes[native]}
+    kept = [
+        replace(task, photograph=larger.get(task.native)) if task.native and task.split in _PHOTOGRAPHED else task
+        for task in tasks
+    ]
+    fit = photographs_fit([task.photograph for task in kept if task.photograph is not None])
+    return kept if fit else list(tasks)
 
 
 def _task(listing: Listing, split: str, frame: Frame, options: ViewOptions) -> _Task:
@@ -151,8 +183,8 @@ def _task(listing: Listing, split: str, frame: Frame, options: ViewOptions) -> _
     for place in listing.mask_splits.get(split, (split,)):
         file = None if options.masks is None else find_masks(options.masks, place, frame.mask_names)
         if file is not None:
-            return _Task(frame, place, file, native, mask_size(file)[::-1] if native is not None else None)
-    return _Task(frame, split, None, native)
+            return _Task(frame, split, place, file, native, mask_size(file)[::-1] if native is not None else None)
+    return _Task(frame, split, split, None, native)
 
 
 def _check_lenses(tasks: Sequence[_Task]) -> None:
@@ -216,7 +248,13 @@ def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, Pixe
     valid = None if frame.valid_file is None else read_valid(frame.valid_file, native, size)
     if masks is not None and valid is not None:
         masks = _without_ignored(masks, valid)
-    view = make_view(frame.name, picture, masks, size, options.behind, file=frame.file, valid=valid)
+    photograph = None
+    if task.photograph is not None:
+        own = None if frame.valid_file is None else read_valid(frame.valid_file, native, task.photograph)
+        photograph = make_photograph(picture, options.behind, task.photograph, own)
+    view = make_view(
+        frame.name, picture, masks, size, options.behind, file=frame.file, valid=valid, photograph=photograph
+    )
     return LoadedView(view, native, size, transparent=picture.shape[2] == 4)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from ..errors import SceneError
 from ..field.rays import RayTable, ray_table
-from ..scene import Scene, Split
+from ..scene import Photograph, Scene
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,44 +80,52 @@ class PixelPool:
         return self.valid[picks]
 
 
-def pixel_pool(scene: Scene, device: torch.device) -> PixelPool:
+def pixel_pool(scene: Scene, device: torch.device, *, full_size: bool = False) -> PixelPool:
     """Gather the training pictures of a scene on a device.
+
+    Args:
+        scene: Pictures and cameras.
+        device: Where to keep them.
+        full_size: Whether to take photographs at their own size where views work at a smaller one.
 
     Raises:
         SceneError: A training view has no picture.
     """
-    images = []
+    pictures = []
     for view in scene.train:
         if view.image is None:
             raise SceneError(f"{scene.source}: training view {view.name!r} has no picture")
-        images.append(view.image.reshape(-1, 3))
+        own = view.photograph if full_size else None
+        pictures.append(Photograph(view.image, view.alpha, view.valid) if own is None else own)
+    images = [picture.image.reshape(-1, 3) for picture in pictures]
     starts = np.concatenate([[0], np.cumsum([len(image) for image in images])])
     alpha = None
-    if any(view.alpha is not None for view in scene.train):
+    if any(picture.alpha is not None for picture in pictures):
         opaque = [np.full(len(image), 255, np.uint8) for image in images]
         parts = [
-            part if view.alpha is None else view.alpha.reshape(-1)
-            for part, view in zip(opaque, scene.train, strict=True)
+            part if picture.alpha is None else picture.alpha.reshape(-1)
+            for part, picture in zip(opaque, pictures, strict=True)
         ]
         alpha = torch.from_numpy(np.concatenate(parts)).to(device)
-    rays = ray_table(scene.train.normalised_cameras, device)
+    sizes = np.array([picture.size for picture in pictures], np.int64)
+    rays = ray_table(scene.train.normalised_cameras.resized(sizes), device)
     return PixelPool(
         rays,
         torch.from_numpy(np.concatenate(images)).to(device),
         alpha,
         torch.from_numpy(starts).to(device),
-        _valid_pixels(rays, starts, scene.train),
+        _valid_pixels(rays, starts, [picture.valid for picture in pictures]),
     )
 
 
-def _valid_pixels(rays: RayTable, starts: np.ndarray, split: Split) -> Tensor | None:
+def _valid_pixels(rays: RayTable, starts: np.ndarray, used_pixels: Sequence[np.ndarray | None]) -> Tensor | None:
     """Pool indices of the pixels that have a viewing ray and that their view does not exclude; None for all pixels."""
     finite = rays.directions.isfinite().all(-1)
-    if bool(finite.all()) and all(view.valid is None for view in split):
+    if bool(finite.all()) and all(used is None for used in used_pixels):
         return None
     parts = []
     for view, first in enumerate(rays.starts.tolist()):
-        size, used = int(starts[view + 1] - starts[view]), split.views[view].valid
+        size, used = int(starts[view + 1] - starts[view]), used_pixels[view]
         valid = finite[first : first + size]
         if used is not None:
             valid = valid & torch.from_numpy(used.reshape(-1)).to(valid.device)

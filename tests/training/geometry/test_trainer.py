@@ -89,7 +89,7 @@ def test_a_field_that_becomes_empty_is_an_error(balls, config, monkeypatch):
     "changes",
     [
         {"depth_smooth": True, "depth_smooth_from": 0.0},
-        {"random_background": True},
+        {"alpha_evidence": False},
         {"ray_sampling": "same_image"},
         {"refine_poses": True},
         {"samples": 0},
@@ -112,6 +112,12 @@ def test_a_capture_without_known_background_is_modelled_in_cascades(balls, confi
     assert field.occupancy.cascades == 3
     assert not field.bounded
     assert float(field.edges[-1] - field.edges[-2]) > 1.3 * float(field.edges[1] - field.edges[0])
+
+
+def test_without_transparency_there_is_no_evidence_of_it(balls, config):
+    short = replace(config, geometry=replace(config.geometry, steps=3))
+    without = replace(short, geometry=replace(short.geometry, alpha_evidence=False))
+    assert same_parameters(fit_geometry(balls, short, progress=False), fit_geometry(balls, without, progress=False))
 
 
 def test_pictures_without_transparency_count_as_opaque(balls, config):

@@ -35,7 +35,8 @@ class GeometryTrainer(Trainer[RadianceField]):
         self.settings, self.device = config.geometry, device
         self.settings_text = settings_text(config.seed, config.geometry)
         self.field = new_geometry(scene, config.geometry, torch.Generator().manual_seed(config.seed)).to(device)
-        self.pool = pixel_pool(scene, device)
+        full_size = config.geometry.full_size and not config.geometry.depth_smooth
+        self.pool = pixel_pool(scene, device, full_size=full_size)
         self.generator = torch.Generator(device=device).manual_seed(config.seed)
         self.quadruples = find_quadruples(scene.train, device) if config.geometry.depth_smooth else None
         self._has_background = scene.background is not None
@@ -60,7 +61,9 @@ class GeometryTrainer(Trainer[RadianceField]):
     def target(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Colours of pool pixels [R, 3], and the background behind their rendering, [R, 3] or [3]."""
         background = self.field.background if self._has_background else None
-        drawn = self.uniform(len(pixels), 3) if background is None or self.settings.random_background else None
+        seen_through = self.settings.alpha_evidence and self.pool.alpha is not None
+        random = self.settings.random_background or seen_through
+        drawn = self.uniform(len(pixels), 3) if background is None or random else None
         return self.pool.target(pixels, background, drawn)
 
     def uniform(self, *shape: int) -> Tensor:
