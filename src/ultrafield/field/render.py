@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..budget import release_memory
 from ..cameras import Cameras, RenderedView
 from .march import march
 from .model import FeatureField, RadianceField
@@ -17,7 +18,7 @@ from .samples import NEGLIGIBLE, Samples
 from .volrend import accumulate, ray_indices, render_weights, run_offsets
 
 _STAGE = 24
-_SAMPLES_PER_RAY = 48  # visible ones, on average; more are fog, and then fewer rays are traced together
+_SAMPLES_PER_RAY = 32  # visible ones, on average; more are fog, and then fewer rays are traced together
 _PIECES = 16
 
 
@@ -169,8 +170,12 @@ def traced_parts(
         except _TooManySamples:
             size = -(-count // _PIECES)
             waiting.append(part)
+            release_memory()
             continue
+        foggy = most is not None and 2 * len(traced[0].weights) > most
         yield part, traced.pop()  # without holding it until the next rays are traced
+        if foggy:
+            release_memory()
 
 
 class _TooManySamples(Exception):

@@ -56,6 +56,7 @@ def feature_trainer(
         return DeviceFeatureTrainer(pool, on_device, padded, votes, config, bounded=geometry.bounded, device=device)
     with bar as advance:
         cache = build_cache(geometry, pool, count, advance)
+    release_memory()  # of rays in fog
     votes = _votes(pool, masks, cache, config)
     return HostFeatureTrainer(pool, masks, cache, votes, config, bounded=geometry.bounded, device=device)
 
