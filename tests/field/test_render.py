@@ -15,7 +15,7 @@ from ultrafield.config import GeometryConfig
 from ultrafield.field.march import step_edges
 from ultrafield.field.occupancy import OccupancyGrid
 from ultrafield.field.rays import ray_table
-from ultrafield.field.render import _render_group, median_distance, render_view, render_views, trace
+from ultrafield.field.render import _render_group, median_distance, render_view, render_views, trace, traced_parts
 
 RADIUS = 0.3
 
@@ -78,6 +78,27 @@ def test_stages_of_any_length_trace_the_same_light():
     torch.testing.assert_close(few.samples.t, many.samples.t)
     torch.testing.assert_close(few.weights, many.weights)
     assert torch.equal(few.samples.offsets, many.samples.offsets)
+
+
+def test_rays_in_fog_are_traced_some_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    table = ray_table(camera())
+    rays_o, rays_d, _ = table.rays(torch.zeros(961, dtype=torch.int64), torch.arange(961))
+    field = Ball(density=1.0)
+    whole = trace(field, rays_o, rays_d, vectors=True)
+    ((rays, traced),) = traced_parts(field, rays_o, rays_d, vectors=True)
+    assert rays == slice(0, 961)
+    assert torch.equal(traced.weights, whole.weights)
+
+    monkeypatch.setattr("ultrafield.field.render._FEW_RAYS", 30)
+    monkeypatch.setattr("ultrafield.field.render._SAMPLES_PER_RAY", 8)
+    parts = list(traced_parts(field, rays_o, rays_d, vectors=True))
+    assert [rays.start for rays, _ in parts] == [0, *(rays.stop for rays, _ in parts[:-1])]
+    assert parts[-1][0].stop == 961
+    assert len(parts) > 4
+    assert max(len(traced.weights) for _, traced in parts) <= 8 * 961 < len(whole.weights)
+    torch.testing.assert_close(torch.cat([traced.samples.t for _, traced in parts]), whole.samples.t)
+    torch.testing.assert_close(torch.cat([traced.weights for _, traced in parts]), whole.weights)
+    assert torch.equal(torch.cat([traced.samples.offsets.diff() for _, traced in parts]), whole.samples.offsets.diff())
 
 
 def test_nothing_is_kept_behind_an_opaque_surface():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -234,6 +235,32 @@ def test_memberships_count_every_mask_of_every_view(toy: Toy, toy_surface: Surfa
         row = slice(rows.starts[region], rows.starts[region + 1])
         np.add.at(held[region], rows.columns[row] // 64, rows.counts[row] * rows.weights[rows.columns[row]])
     np.testing.assert_allclose(rows.weighted, held, rtol=1e-12)
+
+
+def test_memberships_are_counted_some_at_a_time(
+    toy: Toy, toy_surface: Surface, toy_ids: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regions = int(toy_ids.max()) + 1
+    whole = memberships(toy_surface, toy.scene, toy_ids, regions)
+    monkeypatch.setattr("ultrafield.lift.superpoints._COUNTS", 128)
+    parts = memberships(toy_surface, toy.scene, toy_ids, regions)
+    for name, array in vars(whole).items():
+        np.testing.assert_array_equal(getattr(parts, name), array)
+
+
+def test_many_masks_of_many_regions_take_little_memory() -> None:
+    axis = (np.arange(64) + 0.5) / 64 - 0.5
+    places = np.stack([*np.meshgrid(axis, axis), np.zeros((64, 64))], axis=2).reshape(-1, 3)
+    cells = np.kron(np.eye(1024, dtype=bool).reshape(1024, 32, 32), np.ones((1, 2, 2), bool))
+    surface, scene = square(places, [build_mask_set(cells)], np.ones((1, 64 * 64), bool))
+    labels = np.arange(64 * 64)
+    memberships(surface, scene, labels, 64 * 64)  # compiled
+    tracemalloc.start()
+    rows = memberships(surface, scene, labels, 64 * 64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(rows.counts) == 64 * 64
+    assert peak < 24e6 < 64 * 64 * 1024 * 8  # the whole table of counts
 
 
 def test_a_scene_whose_views_have_empty_lists_of_masks(toy: Toy, toy_surface: Surface) -> None:

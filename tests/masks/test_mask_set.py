@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ultrafield.masks import MaskSet, build_mask_set
+from ultrafield.masks.distinct import distinct_rows
 
 
 def masks(count: int = 3) -> np.ndarray:
@@ -49,3 +50,47 @@ def test_bad_arrays_are_named() -> None:
     for index in (-1, 3):
         with pytest.raises(IndexError, match=f"mask {index} is out of range for 3 masks"):
             built.mask(index)
+
+
+def nested_cells(count: int, size: int) -> np.ndarray:
+    """`count` masks [M, H, W] bool, cells of a fine and of a coarse grid."""
+    stack = np.zeros((count, size, size), bool)
+    for index, mask in enumerate(stack):
+        edge = 8 if index % 16 else 32
+        row, column = divmod(index, size // edge)
+        mask[row * edge % size :, column * edge :][:edge, :edge] = True
+    return stack
+
+
+def test_a_set_takes_a_small_part_of_its_bits() -> None:
+    built = build_mask_set(nested_cells(640, 256))
+    held = sum(
+        part.nbytes
+        for value in vars(built).values()
+        for part in (value if isinstance(value, tuple) else (value,))
+        if isinstance(part, np.ndarray)
+    )
+    assert built.bits.nbytes == 256 * 256 * 80
+    assert held < 0.08 * built.bits.nbytes
+
+
+def test_bands_and_sizes_are_those_of_the_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ultrafield.masks.sizes._BAND_PIXELS", 30)
+    monkeypatch.setattr("ultrafield.masks.mask_set._ROWS", 7)
+    stack = masks(70)
+    built = build_mask_set(stack)
+    np.testing.assert_array_equal(np.concatenate(list(built.bands())), built.bits)
+    np.testing.assert_array_equal(built.sizes(built.counts()), stack.sum(axis=(1, 2)))
+    for index in range(70):
+        np.testing.assert_array_equal(built.mask(index), stack[index])
+
+
+@pytest.mark.parametrize("words", [0, 1, 3])
+@pytest.mark.parametrize("different", [1, 300, 70_000])
+def test_distinct_memberships_make_the_bits_again(words: int, different: int) -> None:
+    rng = np.random.default_rng(words)
+    bits = rng.integers(0, 1 << 63, (different, words), np.uint64)[rng.integers(0, different, (300, 300))]
+    rows, numbers = distinct_rows(bits)
+    np.testing.assert_array_equal(rows[numbers], bits)
+    assert len(np.unique(rows, axis=0)) == len(rows)
+    assert numbers.dtype == (np.uint8 if len(rows) <= 256 else np.uint16 if len(rows) <= 65536 else np.uint32)

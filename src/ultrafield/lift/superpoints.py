@@ -26,7 +26,7 @@ from .votes import ViewVotes, code_workers, view_votes
 
 # A region that grew by less than this keeps the dissimilarities it has: the mean over its points hardly moved.
 _SLACK = 0.02
-_COUNTS = 1 << 21  # of points of regions in masks, that are made at once
+_COUNTS = 1 << 20  # of points of regions in masks, that are made at once
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 
@@ -159,6 +160,23 @@ def test_a_large_table_takes_coarser_voxels(balls: Scene, monkeypatch: pytest.Mo
     table = vote_table(pool, masks, cache, 0.05)
     assert len(table.codes) < len(fine.codes)
     assert torch.equal(table.voxel, coarse.voxel)
+
+
+def test_many_masks_take_little_memory(balls: Scene):
+    cells = np.kron(np.eye(144, dtype=bool).reshape(144, 12, 12), np.ones((1, 2, 2), bool))
+    stack = np.concatenate([cells] * 20)  # 2,880 masks, 45 words
+    views = tuple(replace(view, masks=build_mask_set(stack)) for view in balls.train)
+    scene = replace(balls, splits={"train": Split(views, balls.train.normalised_cameras)})
+    pool, masks = pixel_pool(scene, torch.device("cpu")), MaskPool(scene)
+    cache = surface_caches(len(pool.colors))[1]
+    vote_table(pool, masks, cache, 0.02)  # compiled
+    tracemalloc.start()
+    table = vote_table(pool, masks, cache, 0.02)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    written_out = len(table.codes) * len(views) * 46 * 8
+    assert len(table.codes) > 2000
+    assert peak < 0.8 * written_out
 
 
 def test_pictures_without_any_surface(balls: Scene):
