@@ -19,6 +19,8 @@ from .stack import LabelStack
 if TYPE_CHECKING:
     from ..field import RadianceField
 
+_AT_ONCE = 1 << 18  # pixels whose neighbours are looked up together
+
 
 class ViewLabeller:
     """Labels views with the cuts of a tree; holds the k-d tree of the surface and the segment of every point.
@@ -74,12 +76,13 @@ class ViewLabeller:
         """
         check_shape("points", points, (None, None, 3))
         height, width, _ = points.shape
-        seen = np.isfinite(points).all(axis=2)
         voters = np.full((height, width, self._voters), -1, np.int32)
-        _, index = self._points.query(
-            points[seen], k=np.arange(1, self._voters + 1), distance_upper_bound=self._radius, workers=self._workers
-        )
-        voters[seen] = np.where(index < self._points.n, index, -1)
+        ranks, rows = np.arange(1, self._voters + 1), max(1, _AT_ONCE // max(1, width))
+        for first in range(0, height, rows):
+            band = points[first : first + rows]
+            seen = np.isfinite(band).all(axis=2)
+            _, index = self._points.query(band[seen], k=ranks, distance_upper_bound=self._radius, workers=self._workers)
+            voters[first : first + rows][seen] = np.where(index < self._points.n, index, -1)
         return voters
 
 

@@ -18,6 +18,7 @@ from ..scene import Scene
 from ..scene.digest import digest_scene
 from .checkpoint import FIELD_FILE, STATE_FILE, Fields, load_fields, save_fields, start_from, stored_settings
 from .contrast.mask_pool import check_masks
+from .features.affordable import affordable
 from .features.base import FeatureTrainer
 from .geometry.base import GeometryTrainer
 from .geometry.poses import posed
@@ -192,6 +193,10 @@ def _fit_features(
     initial: FeatureField | None,
     journal: Journal,
 ) -> FeatureField:
+    check_masks(scene)
+    if device.type == "cpu":
+        scene = affordable(scene, journal.note)
+
     def make() -> FeatureTrainer:
         trainer = feature_trainer(geometry, scene, config, device, progress=journal.progress)
         start_from(trainer.field, initial)
