@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import zlib
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
+import cv2
 import numpy as np
 import pytest
 
@@ -306,3 +308,35 @@ def test_png_files_whose_chunks_do_not_fit_each_other(
         with pytest.raises(SceneError, match=r"a\.png: not a readable picture"):
             read_image(file)
     assert capfd.readouterr().err == ""
+
+
+def test_small_png_files_of_any_kind_are_read_as_opencv_reads_them() -> None:
+    from PIL import Image
+
+    from ultrafield.decoding import _by_opencv, decode
+
+    def content(picture: Image.Image, **options: object) -> bytes:
+        stream = io.BytesIO()
+        picture.save(stream, "PNG", **options)
+        return stream.getvalue()
+
+    rng = np.random.default_rng(0)
+    colors = Image.fromarray(rng.integers(0, 256, (9, 7, 4), np.uint8))
+    few, indexed = (
+        Image.fromarray(rng.integers(0, 4, (9, 7), np.uint8)).convert("P"),
+        colors.convert("RGB").convert("P"),
+    )
+    files = [content(colors.convert(mode)) for mode in ("1", "L", "LA", "RGB", "RGBA", "P")]
+    files += [content(few, bits=bits) for bits in (2, 4, 8)]
+    files += [content(indexed, transparency=value) for value in (3, bytes(range(100)))]
+    files += [content(colors.convert("L"), transparency=5), content(colors.convert("RGB"), transparency=(1, 2, 3))]
+    files += [content(Image.fromarray(rng.integers(0, 65536, (9, 7)).astype(np.uint16)))]
+    for shape in ((9, 7, 3), (9, 7, 4)):
+        files.append(cv2.imencode(".png", rng.integers(0, 65536, shape).astype(np.uint16))[1].tobytes())
+    for file in files:
+        expected, found = _by_opencv(file), decode(file)
+        assert expected is not None
+        assert found is not None
+        assert found.dtype == expected.dtype
+        assert found.flags.writeable
+        np.testing.assert_array_equal(found, expected)

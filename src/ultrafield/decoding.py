@@ -11,7 +11,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -28,7 +28,7 @@ _TRANSPARENT = {0: 2, 2: 6}  # bytes of tRNS by colour type; of a palette, up to
 _SMALL = 1 << 20  # pixels, up to which Pillow decodes as fast as OpenCV
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _MOST_GROWTH = 1032  # bytes that a byte of deflated data becomes at most
-_PLAIN = (0, 2, 6)  # colour types that Pillow decodes as OpenCV does: grey, RGB, RGBA
+_AS_OPENCV = {"1": "L", "LA": "RGBA", "P": "RGB"}  # Pillow's modes, and those of what OpenCV makes of such files
 
 
 def declared_size(source: bytes | BinaryIO) -> PixelSize:
@@ -71,8 +71,9 @@ def decode(data: bytes) -> np.ndarray | None:
         return None  # less data than pixels
     if width * height <= _SMALL or interlaced:
         picture = _by_pillow(bare)
-        if picture is None or (bits == 8 and color in _PLAIN and b"tRNS" not in bare):
-            return None if picture is None else np.array(picture)
+        only_opencv = (bits == 16 and color != 0) or (color == 2 and b"tRNS" in bare)  # as Pillow leaves something out
+        if picture is None or not only_opencv:
+            return picture
     return _by_opencv(bare)
 
 
@@ -113,8 +114,8 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         place += 12 + size
 
 
-def _by_pillow(data: bytes) -> Any:
-    """The picture in a file's content, None if it is broken."""
+def _by_pillow(data: bytes) -> np.ndarray | None:
+    """The picture in a PNG file's content in the form that OpenCV gives it, None if it is broken."""
     from PIL import Image
 
     try:
@@ -122,7 +123,9 @@ def _by_pillow(data: bytes) -> Any:
         picture.load()
     except Exception:  # Pillow's plugins raise many kinds
         return None
-    return picture
+    transparent = picture.mode == "P" and "transparency" in picture.info
+    mode = "RGBA" if transparent else _AS_OPENCV.get(picture.mode, picture.mode)
+    return np.array(picture if mode == picture.mode else picture.convert(mode))
 
 
 def _by_opencv(data: bytes) -> np.ndarray | None:

@@ -154,6 +154,9 @@ def test_a_stage_counts_only_while_its_files_are_as_it_wrote_them(run: RunFolder
         '{"stages": {"train": {}}}',
         '{"stages": {"train": {"settings": "a", "seconds": "x", "made_from": {}, "files": {}}}}',
         '{"stages": {"train": {"settings": "a", "seconds": 1, "made_from": {}, "files": {"../x": [1, "a"]}}}}',
+        '{"stages": {"train": {"settings": "a", "seconds": 1, "made_from": {}, "files": {"x": [1e400, "a"]}}}}',
+        '{"stages": {"train": {"settings": "a", "seconds": 1e400, "made_from": {}, "files": {}}}}',
+        '{"stages": {"train": {"settings": "a", "seconds": NaN, "made_from": {}, "files": {}}}}',
         '{"train": {"settings": "a", "seconds": 1.0}}',
     ],
 )
@@ -317,3 +320,11 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"--out: expected a folder to write, got .*run, which is a file"):
         RunFolder(tmp_path / "run").write_config(tmp_path / "a", SceneOptions(), Config())
+
+
+@pytest.mark.parametrize("name", ["field.safetensors", "tree.npz", "metrics.json", "log.jsonl", "state.pt"])
+def test_a_folder_in_place_of_a_file_is_refused_before_anything_is_written(run: RunFolder, name: str) -> None:
+    (run.root / name).mkdir(parents=True)
+    with pytest.raises(RunError, match=rf"{name}: is a folder, where the run writes a file"), run.owned():
+        pass
+    assert (run.root / name).is_dir()

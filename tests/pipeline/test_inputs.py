@@ -60,3 +60,10 @@ def test_links_are_followed_and_may_form_circles(scene: Path, tmp_path: Path) ->
     before = digest_inputs(scene, run=scene / "run")
     (tmp_path / "elsewhere" / "1.png").write_bytes(b"1")
     assert digest_inputs(scene, run=scene / "run") != before
+
+
+def test_links_to_folders_around_the_scene_are_not_followed(scene: Path, tmp_path: Path) -> None:
+    before = digest_inputs(scene, run=scene / "run")
+    (scene / "train_seg" / "1").symlink_to(tmp_path)
+    (scene / "train_seg" / "2").symlink_to("/")
+    assert digest_inputs(scene, run=scene / "run") == before

@@ -133,9 +133,11 @@ class RunFolder:
 
         Raises:
             BusyError: Another process owns it.
+            RunError: A folder lies where a stage writes a file.
         """
         with owned(self.root) as outermost:
             if outermost:
+                self._check_files()
                 sweep(self.root, _EVERYTHING)
                 self.records.refresh()
             yield
@@ -216,6 +218,12 @@ class RunFolder:
         link = self.root if self.root.is_symlink() else next((link for link in links if link is not None), None)
         if link is not None:
             raise RunError(f"{link}: is a link, through which nothing is written; give the run a folder of its own")
+
+    def _check_files(self) -> None:
+        """Raise `RunError` if a folder lies where a stage writes a file, which no file would replace."""
+        for name in (*_RESULTS, *_OTHERS, "log.jsonl"):
+            if (self.root / name).is_dir():
+                raise RunError(f"{self.root / name}: is a folder, where the run writes a file; move it elsewhere")
 
     def clear(self, *names: str) -> None:
         """Remove what stages wrote into some of the folders masks, renders, labels and views; other files stay."""

@@ -22,16 +22,21 @@ def digest_inputs(*folders: Path, run: Path) -> str:
     digest = hashlib.sha256()
     for folder in folders:
         root = folder.resolve()
-        for line in sorted(_files(root, run.resolve(), set())):
+        above = set(map(str, root.parents))  # a link to one of them leads to files of others
+        for line in sorted(_files(root, run.resolve(), above)):
             line = line.removeprefix(f"{root}{os.sep}")  # a scene that is moved stays what it is
             digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
 
 
 def _files(folder: Path, run: Path, visited: set[str]) -> Iterator[str]:
-    """A line for each input file; links are followed, but no folder is entered twice."""
+    """A line for each input file; links are followed, but no folder is entered twice, and none that is not readable."""
     visited.add(os.path.realpath(folder))
-    with os.scandir(folder) as entries:
+    try:
+        entries = os.scandir(folder)
+    except PermissionError:
+        return
+    with entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue

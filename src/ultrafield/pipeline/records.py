@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -145,7 +146,7 @@ class StageRecords:
             try:
                 stages = read_json(self.file, error=RunError)["stages"] if self.file.exists() else {}
                 self._records = {str(stage): _record(values) for stage, values in stages.items()}
-            except (RunError, KeyError, TypeError, ValueError, AttributeError) as error:
+            except (RunError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
                 reason = str(error) if isinstance(error, RunError) else f"{self.file}: not records of this version"
                 self.fault = f"{reason}; what it said of this run is not believed"
         return self._records
@@ -178,6 +179,8 @@ def _record(values: Any) -> Record:
     seconds = None if values["seconds"] is None else float(values["seconds"])
     files = {str(name): (int(size), str(digest)) for name, (size, digest) in values["files"].items()}
     made_from = {str(name): str(digest) for name, digest in values["made_from"].items()}
+    if seconds is not None and not 0 <= seconds < math.inf:
+        raise ValueError("no time")
     if any(name.startswith("/") or ".." in Path(name).parts for name in files):
         raise ValueError("a file outside the run folder")
     return Record(str(values["settings"]), made_from, seconds, files)
