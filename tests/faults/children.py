@@ -46,6 +46,7 @@ def warm_up(*, training: bool = True) -> None:
     Args:
         training: Whether to import what only training needs, too.
     """
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # its libraries alone take a gigabyte, and forked children cannot use it
     import pkgutil
     from importlib import import_module
 

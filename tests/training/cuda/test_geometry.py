@@ -86,7 +86,7 @@ def test_smoothness_and_its_gradients_are_those_of_the_cpu(build, balls, config)
     assert bool(trainer.pool.colors[rays.pixels].min(1).values.lt(255).all())  # on a ball
     steps = pixels.view(-1, 4).diff(dim=1)
     assert set(steps.flatten().tolist()) == {1, 24}
-    jitter = torch.rand(len(cosine), device=cosine.device)
+    jitter = torch.rand(len(cosine), generator=torch.Generator().manual_seed(0)).to(cosine.device)
     loss = trainer.smoothness(rays, cosine, live, jitter)
     loss.backward()
 
@@ -109,7 +109,7 @@ def test_quadruples_without_all_their_samples_do_not_count(build, monkeypatch):
     trainer = build(**SMOOTH)
     wavy(trainer.field)
     rays, cosine, live = trainer.draw_smoothed()
-    jitter = torch.rand(len(cosine), device=cosine.device)
+    jitter = torch.rand(len(cosine), generator=torch.Generator().manual_seed(1)).to(cosine.device)
     _, samples = trainer._visible(rays, jitter, live, 2048, 1024)
     assert samples.complete[: int(live)].all()
     assert int(live) > 12
@@ -167,7 +167,7 @@ def test_smoothed_steps_are_recorded_and_train(build):
 
 def test_losses_and_gradients_are_those_of_the_cpu(trainer, balls, config):
     rays = trainer.draw()
-    jitter = torch.rand(len(rays.pixels), device=rays.pixels.device)
+    jitter = torch.rand(len(rays.pixels), generator=torch.Generator().manual_seed(2)).to(rays.pixels.device)
     live = int(trainer.live_rays)
     samples = trainer.visible_samples(rays, jitter)
     assert samples.complete[:live].all()
