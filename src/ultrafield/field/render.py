@@ -110,6 +110,7 @@ def trace(
     depth = torch.zeros(count, device=device)  # optical depth so far
     first = torch.zeros(count, dtype=torch.int64, device=device)
     parts: list[tuple[Tensor, ...]] = []
+    part: tuple[Tensor, ...]
     while len(alive):
         origins, directions = rays_o[alive], rays_d[alive]
         samples, after = march(
@@ -132,7 +133,9 @@ def trace(
         if most is not None and int(kept.sum()) + sum(len(rays) for rays, *_ in parts) > most:
             raise _TooManySamples
         part = (alive[rays[kept]], samples.t[kept], samples.delta[kept], sigma[kept])
-        parts.append((*part, torch.cat([vector for _, vector in evaluated])[kept]) if vectors else part)
+        if vectors:  # each part of them is dropped as soon as what is kept of it is copied
+            part = (*part, torch.cat([evaluated.pop(0)[1][chunk] for chunk in kept.split(at_once)]))
+        parts.append(part)
         depth = depth + (running[samples.offsets[1:]] - running[samples.offsets[:-1]]).float()
         going = (after < len(field.edges) - 1) & (depth < limit)
         alive, depth, first = alive[going], depth[going], after[going]
