@@ -34,9 +34,8 @@ from workspace import PUBLISHED, SCENE, SMALL, TRAINED, Program, prepare_elsewhe
 
 FAULTS_SHOWN = 3
 LARGE = 500_000  # pixels, from which a picture is read but not trained on
-NOISE = re.compile(
-    r"libpng|OpenCV[ (](?!axes)|\[ *WARN|imgcodecs|TIFF\w*:|\w+Warning:|terminate called|Corrupt JPEG|numba|torch/"
-)
+# libjpeg says what it finds wrong in a picture that it reads all the same; nothing can be done about that line.
+NOISE = re.compile(r"libpng|OpenCV[ (](?!axes)|\[ *WARN|imgcodecs|TIFF\w*:|\w+Warning:|terminate called|numba|torch/")
 OWN_FAILURES = re.compile(r"diverge|training|loss|dens|CUDA|in use|out of memory")  # what code 1 may be about
 
 
@@ -196,7 +195,8 @@ def _shared(options: argparse.Namespace, workspace: Path) -> int:
             script += ["--first", str(first), "--inputs", str(min(share, last - first))]
             processes.append((first, subprocess.Popen(script, stdout=subprocess.PIPE, text=True)))
         for first, process in processes:
-            print("\n".join(process.communicate()[0].splitlines()[:-1]))
+            lines = process.communicate()[0].splitlines()
+            print(*(line for line in lines if re.match(r"\d+: ", line)), sep="\n", flush=True)
             part = Path(f"{workspace}.{first}.json")
             for name, entry in json.loads(part.read_text()).items():
                 known = total.setdefault(name, [0] * 7)

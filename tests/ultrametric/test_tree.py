@@ -274,3 +274,11 @@ def test_checking_is_repeated_for_trees_that_were_trusted():
     parents[0] = 10**9
     with pytest.raises(ValueError, match=r"parents\[0\]"):
         check_tree(Tree._trusted(parents, SMALL.heights, SMALL.sizes))
+
+
+def test_node_ids_may_be_floats_of_any_width():
+    for dtype in (np.float16, np.float32, np.float64, np.longdouble):
+        tree = Tree(np.array([2, 2, 2], dtype), np.array([0, 0, 1]), np.array([1, 1, 2], dtype))
+        assert tree.parents.tolist() == [2, 2, 2]
+        with pytest.raises(ValueError, match=r"expected an integer, got inf"):
+            Tree(np.array([2, 2, np.inf], dtype), np.array([0, 0, 1]), np.array([1, 1, 2], dtype))

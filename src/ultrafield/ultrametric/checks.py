@@ -27,7 +27,7 @@ def own_integers(name: str, values: Any) -> np.ndarray:
     """
     array = _array(name, values)
     if array.dtype.kind == "f":
-        whole = (np.abs(array) < 2.0**63) & (np.trunc(array) == array)  # false for NaN
+        whole = (np.abs(array) < np.float64(2.0**63)) & (np.trunc(array) == array)  # false for NaN
         if not whole.all():
             at = _first(~whole)
             raise ValueError(f"{name}{_subscript(at)}: expected an integer, got {array[at]}")
