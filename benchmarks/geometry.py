@@ -52,7 +52,7 @@ def main() -> int:
     print_header(_COLUMNS)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.at_once) as pool:
         outs = [Path(folder) / str(index) for index in range(len(jobs))]
-        rows = pool.map(lambda job, out: run(options, *job, out), jobs, outs)
+        rows = pool.map(lambda job, out: run(options, job[0], *job[2:], out), jobs, outs)
         for (scene, name, _, seed), row in zip(jobs, rows, strict=True):
             print_row([scene.name, name, str(seed), *row.values()])
             results.add(scene=scene.name, variant=name, seed=seed, **row)
@@ -65,7 +65,7 @@ def _variant(text: str) -> tuple[str, list[str]]:
     return name.strip() or "defaults", words.split()
 
 
-def run(options: argparse.Namespace, scene: Path, name: str, more: list[str], seed: int, out: Path) -> dict[str, str]:
+def run(options: argparse.Namespace, scene: Path, more: list[str], seed: int, out: Path) -> dict[str, str]:
     """One `ultrafield run`; its figures by column, or what it said if it failed."""
     command = [sys.executable, "-m", "ultrafield.cli", "run", str(scene), "--out", str(out), "--engine", options.engine]
     command += ["--device", options.device, "--preset", options.preset, "--seed", str(seed), *more]

@@ -13,7 +13,7 @@ import re
 import shutil
 from pathlib import Path
 
-from harness import Case, Harness, difference, moved, snapshot
+from harness import MADE_BEFORE, Case, Harness, difference, moved, snapshot
 
 NEWNS, NEWUSER = 0x00020000, 0x10000000
 RDONLY, REMOUNT, BIND, REC, PRIVATE = 1, 32, 4096, 16384, 1 << 18
@@ -64,7 +64,7 @@ def full(harness: Harness, case: Case, place: Path, size: float) -> list[str]:
         faults.append(f"{where}: {code}: {text[-500:]}")
     mount("tmpfs", place, "tmpfs", REMOUNT, f"size={MORE}")
     code, text = harness.child(case, space)
-    if code != 0 and "folder exists and is not empty" not in text:
+    if code != 0 and MADE_BEFORE not in text:
         faults.append(f"{where}: with more room: {code}: {text[-500:]}")
     elif (state := snapshot(space)) != harness.finished[case.name]:
         faults.append(f"{where}: {difference(harness.finished[case.name], state)}")
@@ -82,7 +82,7 @@ def read_only(harness: Harness, case: Case, place: Path) -> list[str]:
         moved(space, harness.folder / f"{name}-{case.name}")
         mount("none", place, None, REMOUNT | RDONLY, None)
         code, text = harness.child(case, space)
-        kept = done and (code == 0 or "folder exists and is not empty" in text)
+        kept = done and (code == 0 or MADE_BEFORE in text)
         if "Traceback" in text or "defect" in text or not (kept or (code in (1, 2) and READ_ONLY.search(text))):
             faults.append(f"{case.name}, read-only {name} its work: {code}: {text[-500:]}")
         unmount(place)
@@ -98,29 +98,29 @@ def _bytes(folder: Path, but: dict[str, str] | None = None) -> int:
 
 def own_mounts() -> None:
     """Give this process mounts of its own."""
-    system = ctypes.CDLL(None, use_errno=True)
     user, group = os.getuid(), os.getgid()
-    if user == 0 and system.unshare(NEWNS) == 0:
-        pass
-    elif system.unshare(NEWNS | NEWUSER) == 0:
+    try:
+        _call("unshare", NEWNS)  # as the superuser may
+    except OSError:
+        _call("unshare", NEWNS | NEWUSER)
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"0 {user} 1")
         Path("/proc/self/gid_map").write_text(f"0 {group} 1")
-    else:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     mount("none", Path("/"), None, REC | PRIVATE, None)
 
 
 def mount(source: str, target: Path, kind: str | None, flags: int, options: str | None) -> None:
     """Mount a file system, or change a mounted one."""
-    words = [None if word is None else word.encode() for word in (source, str(target), kind)]
-    system = ctypes.CDLL(None, use_errno=True)
-    if system.mount(*words, ctypes.c_ulong(flags), None if options is None else options.encode()) != 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(target))
+    words = [None if word is None else word.encode() for word in (source, str(target), kind, options)]
+    _call("mount", *words[:3], ctypes.c_ulong(flags), words[3])
 
 
 def unmount(target: Path) -> None:
     """Take a mounted file system away."""
-    system = ctypes.CDLL(None, use_errno=True)
-    if system.umount(str(target).encode()) != 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(target))
+    _call("umount", str(target).encode())
+
+
+def _call(name: str, *arguments: object) -> None:
+    """Call a function of the C library that returns 0; `OSError` with its reason if it does not."""
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) != 0:
+        raise OSError(ctypes.get_errno(), f"{name}: {os.strerror(ctypes.get_errno())}")

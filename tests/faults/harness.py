@@ -8,7 +8,6 @@ from __future__ import annotations
 import builtins
 import hashlib
 import io
-import json
 import os
 import re
 import shutil
@@ -22,6 +21,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from children import warm_up
 
 OPTIONS = (
     *("--device", "cpu", "--geometry.steps", "60", "--geometry.rays", "256", "--geometry.samples", "2048"),
@@ -40,6 +41,7 @@ SMALL = ("--size", "24", "--train-views", "3", "--val-views", "1")
 # Operations that a process may be killed before.
 OPERATIONS = ("replace", "rename", "unlink", "mkdir", "rmdir")
 WRITING = re.compile("[wxa+]")  # modes of `open`, before which a process may be killed too
+MADE_BEFORE = "folder exists and is not empty"  # what `synth` says when it has nothing to do
 LEFT_OVER = re.compile(r"\.(tmp|old|lock)$")
 PLACE = re.compile(rb'"scene": ".*/')
 SECONDS = re.compile(rb'"seconds": [0-9.]+')
@@ -86,9 +88,9 @@ class Harness:
 
     def __init__(self, folder: Path, names: Sequence[str] = ()) -> None:
         # Sums on a GPU come in any order: what is compared bit for bit is computed on the CPU.
-        os.environ.update(NUMBA_NUM_THREADS="1", OMP_NUM_THREADS="1", CUDA_VISIBLE_DEVICES="")
+        os.environ.update(NUMBA_NUM_THREADS="1", OMP_NUM_THREADS="1")
         self.folder = folder
-        _import_everything()
+        warm_up()
         self._make_scenes()
         self.finished: dict[str, dict[str, str]] = {}
         self.operations: dict[str, int] = {}
@@ -297,25 +299,3 @@ class _Counter:
             if self.done == self._fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
             self.done += 1
-
-
-def _import_everything() -> None:
-    """Import what the commands import, before children are forked."""
-    import importlib
-
-    import ultrafield
-
-    for name in (
-        "cli",
-        "published.train",
-        "published.segment",
-        "training",
-        "training.trainers",
-        "pipeline.run",
-        "synth",
-    ):
-        importlib.import_module(f"ultrafield.{name}")
-    for name in ("quality", "metrics", "export", "labels", "lift", "surface", "field", "masks", "ultrametric"):
-        importlib.import_module(f"ultrafield.{name}")
-    importlib.import_module("cv2")
-    json.dumps(ultrafield.__version__)

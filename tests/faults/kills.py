@@ -11,7 +11,7 @@ import shutil
 import signal
 from collections import Counter
 
-from harness import Case, Harness, difference, snapshot
+from harness import MADE_BEFORE, Case, Harness, difference, snapshot
 
 EXPECTED = {signal.SIGKILL: (-9,), signal.SIGTERM: (143, -15), signal.SIGINT: (130,)}
 
@@ -51,7 +51,7 @@ def kill(
     if "Traceback" in text or "defect" in text:
         faults.append(f"{where}: {text[-500:]}")
     again, text = harness.child(case, space)
-    done = case.name == "synth" and "folder exists and is not empty" in text  # it had ended before the kill
+    done = case.name == "synth" and MADE_BEFORE in text  # it had ended before the kill
     if again != 0 and not done:
         faults.append(f"{where}: the next run ended with {again}: {text[-300:]}")
     elif (state := snapshot(space)) != harness.finished[case.name]:

@@ -10,7 +10,7 @@ import re
 import shutil
 import time
 
-from harness import Case, Harness, difference, snapshot
+from harness import MADE_BEFORE, Case, Harness, difference, snapshot
 
 BUSY = re.compile(r"error: .*: in use by .*process \d+.*since", re.MULTILINE)
 
@@ -46,8 +46,4 @@ def _fine(code: int, text: str) -> bool:
     """Whether a process did the work, found it done, or said who does it."""
     if "Traceback" in text or "defect" in text:
         return False
-    return (
-        code == 0
-        or (code == 1 and BUSY.search(text) is not None)
-        or (code == 2 and "folder exists and is not empty" in text)
-    )
+    return code == 0 or (code == 1 and BUSY.search(text) is not None) or (code == 2 and MADE_BEFORE in text)

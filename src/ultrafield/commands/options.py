@@ -15,7 +15,7 @@ from ..budget import limit_memory
 from ..config import Config, Engine, FeatureConfig, GeometryConfig, Linkage, Preset, SegmentConfig, check_memory
 from ..config.limits import SEGMENT
 from ..config.ranges import Range, Ranges, check_number
-from ..errors import SceneError
+from ..errors import SceneError, reason_of
 from ..pipeline.console import Report
 from ..scene import options as scene_options
 
@@ -74,8 +74,7 @@ def check_place(path: Path) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError) as failure:  # ValueError: a null character
-        reason = failure.strerror if isinstance(failure, OSError) else str(failure)
-        raise SceneError(f"{path}: {reason}") from None
+        raise SceneError(f"{path}: {reason_of(failure)}") from None
 
 
 @dataclass(frozen=True)

@@ -162,9 +162,8 @@ def traced_parts(
         part = waiting.pop()
         count = part.stop - part.start
         if count > size:  # as many as could be traced before
-            waiting += [slice(first, min(first + size, part.stop)) for first in range(part.start, part.stop, size)][
-                ::-1
-            ]
+            starts = range(part.start, part.stop, size)
+            waiting += reversed([slice(first, min(first + size, part.stop)) for first in starts])
             continue
         try:
             traced = [

@@ -10,6 +10,7 @@ import numpy as np
 from ..cameras import Cameras
 from ..cameras.pixels import resize_nearest
 from ..errors import check_shape
+from ..surface.samples import focal_length
 
 FOOTPRINTS = (1.0, 2.0, 5.0)  # of a pixel, beyond which depth counts as off
 
@@ -53,9 +54,8 @@ def evaluate_depth(
         check_shape(f"depths[{view}]", rendered, (None, None))
         truth = resize_nearest(np.asarray(exact[view]), rendered.shape)
         scaled = cameras[[view]].resized(np.array([rendered.shape[::-1]], np.int64))
-        focal = float(np.sqrt(scaled.intrinsics[0, 0] * scaled.intrinsics[0, 1]))
         shown = (truth > 0) & (rendered > 0)
-        errors.append((rendered[shown] / truth[shown].astype(np.float64) - 1.0) * focal)
+        errors.append((rendered[shown] / truth[shown].astype(np.float64) - 1.0) * focal_length(scaled, 0))
         transparent += int(((truth > 0) & ~(rendered > 0)).sum())
     error = np.concatenate([np.zeros(0), *errors])
     pixels = len(error) + transparent

@@ -12,7 +12,7 @@ from ..io import write_json
 from ..labels.stack import LabelStack
 from ..parallel import in_threads, workers_for
 from ..reading import read_json
-from ..scene import Scene
+from ..scene import GroundTruth, Scene
 from .folder import RunFolder, Stored
 from .job import Job
 
@@ -58,14 +58,19 @@ def evaluate(job: Job, *, sampling: int | None = None, seed: int = 0, published:
         signed error in footprints, share that is transparent), `nc`, `nc_dense`, `vc` and `vc_truth` (mean,
         levels, per view), each None where it cannot be computed, and `missing` with the reasons.
     """
+    from ..scene import load_ground_truth
+
     if sampling is not None and sampling < 1:
         raise ConfigError(f"--sampling: expected at least 1 point, got {sampling}")
     run, scene = job.run, job.scene
     metrics: dict[str, Any] = {"settings": {"sampling": sampling, "seed": seed, "published": published}, "missing": {}}
     with job.report.stage("eval"):
         metrics |= _pictures(run, scene, metrics["missing"])
-        metrics |= _depth(job, metrics["missing"])
-        metrics |= _segmentation(run, scene, metrics["missing"], sampling=sampling, seed=seed, published=published)
+        truth = load_ground_truth(scene, "val") if can_evaluate(scene) else None
+        metrics |= _depth(job, truth, metrics["missing"])
+        metrics |= _segmentation(
+            run, scene, truth, metrics["missing"], sampling=sampling, seed=seed, published=published
+        )
         run.records.forget("eval")
         write_json(run.root / "metrics.json", metrics)
     if metrics["settings"] == _EXACT:
@@ -114,12 +119,10 @@ def _mean_and_views(values: dict[str, float]) -> dict[str, Any]:
     return {"mean": _number(float(np.mean(list(values.values())))), "per_view": per_view}
 
 
-def _depth(job: Job, missing: dict[str, str]) -> dict[str, Any]:
+def _depth(job: Job, truth: GroundTruth | None, missing: dict[str, str]) -> dict[str, Any]:
     from ..metrics import FOOTPRINTS, evaluate_depth
-    from ..scene import load_ground_truth
 
     run, scene, opaque = job.run, job.scene, job.config.segment.min_opacity
-    truth = load_ground_truth(scene, "val") if can_evaluate(scene) else None
     if truth is None or truth.depth is None or not truth.depth_exact:
         missing["depth"] = "the scene has no exact depth of validation views"
         return {"depth": None}
@@ -131,12 +134,13 @@ def _depth(job: Job, missing: dict[str, str]) -> dict[str, Any]:
     return {"depth": figures | {"pixels": scores.pixels}}
 
 
-def _segmentation(run: RunFolder, scene: Scene, missing: dict[str, str], **how: Any) -> dict[str, Any]:
+def _segmentation(
+    run: RunFolder, scene: Scene, truth: GroundTruth | None, missing: dict[str, str], **how: Any
+) -> dict[str, Any]:
     from ..metrics import evaluate_segmentation
     from ..scene import load_ground_truth
 
     nothing = {"nc": None, "nc_dense": None, "vc": None, "vc_truth": None}
-    truth = load_ground_truth(scene, "val") if can_evaluate(scene) else None
     if truth is None:
         missing |= dict.fromkeys(nothing, "the scene has no ground-truth segmentation of validation views")
         return nothing

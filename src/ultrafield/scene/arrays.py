@@ -20,7 +20,7 @@ from .images import Color
 from .normalize import CAPTURE_NEAR, OBJECT_NEAR, capture_half_extent, capture_similarity, object_similarity
 from .splits import check_hold_out, held_out_indices
 from .view import Split
-from .views import make_photograph, make_view, photographs_fit, working_size
+from .views import kept_photographs, make_photograph, make_view, working_size
 
 Masks = np.ndarray | MaskSet | None
 Stack = np.ndarray | MaskSet | IdMap | None  # an array is one of masks [M, H, W]
@@ -57,16 +57,15 @@ def scene_parts(
     sizes = _working_sizes(pictures, stacks, names)
     color = _background(background, transparent=any(picture.shape[2] == 4 for picture in pictures))
     own = [(picture.shape[1], picture.shape[0]) for picture in pictures]
-    larger = [native != size for native, size in zip(own, sizes, strict=True)]
-    keep = photographs_fit([native for native, is_larger in zip(own, larger, strict=True) if is_larger])
+    kept = kept_photographs([None if native == size else native for native, size in zip(own, sizes, strict=True)])
+    behind = color or _WHITE
+    photographs = [
+        None if native is None else make_photograph(picture, behind, native)
+        for picture, native in zip(pictures, kept, strict=True)
+    ]
     views = [
-        make_view(
-            *(view, picture, _mask_set(stack, size, view), size, color or _WHITE),
-            photograph=make_photograph(picture, color or _WHITE, native) if keep and is_larger else None,
-        )
-        for view, picture, stack, size, native, is_larger in zip(
-            names, pictures, stacks, sizes, own, larger, strict=True
-        )
+        make_view(view, picture, _mask_set(stack, size, view), size, behind, photograph=photograph)
+        for view, picture, stack, size, photograph in zip(names, pictures, stacks, sizes, photographs, strict=True)
     ]
     for view, picture, size in zip(names, pictures, cameras.sizes.tolist(), strict=True):
         _check_aspect(f"cameras: {view}", size[::-1], picture.shape[:2])

@@ -161,18 +161,20 @@ def photographs_fit(sizes: Sequence[PixelSize]) -> bool:
     return sum(width * height for width, height in sizes) * _PHOTOGRAPH_BYTES <= _PHOTOGRAPH_SHARE * memory()
 
 
+def kept_photographs(wanted: Sequence[PixelSize | None]) -> list[PixelSize | None]:
+    """The sizes of photographs to keep, None for none: those wanted, or none of them if they do not fit together."""
+    fit = photographs_fit([size for size in wanted if size is not None])
+    return list(wanted) if fit else [None] * len(wanted)
+
+
 def _with_photographs(tasks: Sequence[_Task], sizes: dict[PixelSize, PixelSize], options: ViewOptions) -> list[_Task]:
     """Note which pictures are kept at their own size too: those reduced to their masks' size, if all fit in memory."""
     scaled = {
         native: working_size(native, None, downsample=options.downsample, width=options.width) for native in sizes
     }
     larger = {native: size for native, size in scaled.items() if size != sizes[native]}
-    kept = [
-        replace(task, photograph=larger.get(task.native)) if task.native and task.split in _PHOTOGRAPHED else task
-        for task in tasks
-    ]
-    fit = photographs_fit([task.photograph for task in kept if task.photograph is not None])
-    return kept if fit else list(tasks)
+    wanted = [larger.get(task.native) if task.native and task.split in _PHOTOGRAPHED else None for task in tasks]
+    return [replace(task, photograph=size) for task, size in zip(tasks, kept_photographs(wanted), strict=True)]
 
 
 def _task(listing: Listing, split: str, frame: Frame, options: ViewOptions) -> _Task:
