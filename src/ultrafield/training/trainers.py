@@ -58,6 +58,7 @@ def feature_trainer(
         cache = build_cache(geometry, pool, count, advance)
     release_memory()  # of rays in fog
     votes = _votes(pool, masks, cache, config)
+    release_memory()  # of keys of voxels
     return HostFeatureTrainer(pool, masks, cache, votes, config, bounded=geometry.bounded, device=device)
 
 

@@ -27,7 +27,7 @@ from .surface_cache import PaddedCache, SurfaceCache
 
 _LEAST_OPACITY = 0.5  # a less opaque pixel shows no surface
 _MOST_BYTES = 4 << 30  # of the memberships of all voxels, were they written out
-_PIXELS_AT_ONCE = 1 << 22
+_PIXELS_AT_ONCE = 1 << 19
 _FLAGS = 1 << 22  # that are unpacked at once
 
 
