@@ -10,6 +10,8 @@ from ..cameras.projection import pixel_directions
 # Steps in depth from one pixel to the next, in pixel footprints: the tangent of the angle at which the surface is seen.
 _STEEP = 1.5  # 56°: up to here any step may be a surface
 STEEPEST = 6.0  # 80°: beyond, none can be told from a jump
+_REACH = 2  # rows around a pixel that decide whether it lies on a continuous patch
+_AT_ONCE = 1 << 20  # pixels that are looked at together
 _STRAIGHT = 0.5  # in between, it is one if the step changes by no more than this part of itself
 
 
@@ -30,24 +32,48 @@ def surface_samples(depth: np.ndarray, color: np.ndarray, cameras: Cameras, inde
     Returns:
         [P, 11], float64: position, unit normal towards the camera, colour, footprint, and a one; see `VoxelSums`.
     """
-    pose = cameras.c2w[index]
-    footprint = depth / focal_length(cameras, index)
-    local = pixel_directions(cameras, index) * np.where(depth > 0, depth, np.nan)[..., None]  # [H, W, 3]
+    pose, focal, directions = cameras.c2w[index], focal_length(cameras, index), pixel_directions(cameras, index)
+    rows = max(1, _AT_ONCE // max(1, depth.shape[1]))
+    parts: list[tuple[np.ndarray, ...]] = []
+    for first in range(0, max(1, len(depth)), rows):
+        low = max(0, first - _REACH)
+        band, inner = slice(low, first + rows + _REACH), slice(first - low, first - low + rows)
+        *patch, keep = _patches(directions[band], depth[band], focal, inner)
+        parts.append((*patch, color[band][inner][keep]))
+    del directions
+    points, normal, footprint, colors = (np.concatenate(part) for part in zip(*parts, strict=True))
+    table = np.empty((len(points), 11))
+    table[:, :3] = points @ pose[:, :3].T + pose[:, 3]
+    table[:, 3:6] = normal @ pose[:, :3].T
+    table[:, 6:9], table[:, 9], table[:, 10] = colors, footprint, 1.0
+    return table
+
+
+def _patches(
+    directions: np.ndarray, depth: np.ndarray, focal: float, inner: slice
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The pixels on continuous patches among some rows of a depth map.
+
+    Args:
+        directions: Viewing directions with z = 1 [h, W, 3], camera axes.
+        depth: z-depth [h, W], 0 where nothing is seen.
+        focal: Focal length, pixels.
+        inner: The rows that are asked for; those around them are their surroundings.
+
+    Returns:
+        Position [P, 3], normal towards the camera [P, 3] and footprint [P] of each pixel, camera axes; and which of the
+        inner rows' pixels they are, bool.
+    """
+    footprint = depth / focal
+    local = directions * np.where(depth > 0, depth, np.nan)[..., None]
     across, on_row = _tangent(local, footprint, axis=1)
     down, on_column = _tangent(local, footprint, axis=0)
-    normal = np.cross(across, down)
+    normal = np.cross(across[inner], down[inner])
     length = np.linalg.norm(normal, axis=-1)
-    keep = on_row & on_column & (length > 0)
-    points, normal = local[keep], normal[keep] / length[keep, None]
+    keep = on_row[inner] & on_column[inner] & (length > 0)
+    points, normal = local[inner][keep], normal[keep] / length[keep, None]
     normal *= -np.sign((normal * points).sum(axis=1, keepdims=True))  # the camera is at the local origin
-    columns = (
-        points @ pose[:, :3].T + pose[:, 3],
-        normal @ pose[:, :3].T,
-        color[keep],
-        footprint[keep, None],
-        np.ones((len(points), 1)),
-    )
-    return np.concatenate(columns, axis=1)
+    return points, normal, footprint[inner][keep], keep
 
 
 def _tangent(points: np.ndarray, footprint: np.ndarray, *, axis: int) -> tuple[np.ndarray, np.ndarray]:
