@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import cv2
@@ -37,6 +38,27 @@ def test_project_undoes_back_project(lens: str) -> None:
     columns, rows = np.meshgrid(np.arange(32) + 0.5, np.arange(24) + 0.5)
     np.testing.assert_allclose(pixels, np.stack([columns, rows], -1).reshape(-1, 2), atol=2e-3)  # float32 points
     np.testing.assert_allclose(z, depth.ravel(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("lens", LENSES)
+@pytest.mark.parametrize("stride", [1, 3])
+def test_bands_of_rows_give_what_the_whole_picture_gives(
+    monkeypatch: pytest.MonkeyPatch, lens: str, stride: int
+) -> None:
+    depth = np.random.default_rng(0).uniform(-1.0, 5.0, (24, 32))
+    whole = back_project(camera(lens), 0, depth, stride=stride)
+    monkeypatch.setattr("ultrafield.cameras.projection._AT_ONCE", 100)
+    np.testing.assert_array_equal(back_project(camera(lens), 0, depth, stride=stride), whole)
+
+
+def test_a_large_picture_takes_little_more_than_its_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ultrafield.cameras.projection._AT_ONCE", 1 << 12)
+    depth = np.ones((400, 600), np.float32)
+    tracemalloc.start()
+    points = back_project(camera(size=(600, 400)), 0, depth)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.4 * points.nbytes
 
 
 @pytest.mark.parametrize("lens", ["opencv", "rational", "fisheye"])

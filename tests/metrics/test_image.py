@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -89,3 +90,23 @@ def test_a_picture_needs_pixels() -> None:
 def test_ssim_needs_a_whole_window(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"ssim: expected .* of at least 11 x 11 pixels"):
         ssim(np.zeros(shape), np.zeros(shape))
+
+
+@pytest.mark.parametrize("shape", [(11, 11), (40, 37, 3), (64, 21, 1)])
+def test_pictures_are_compared_some_rows_at_a_time(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...]) -> None:
+    image, reference = _pair(3, shape)
+    whole = psnr(image, reference), ssim(image, reference)
+    for at_once in (1, 500):
+        monkeypatch.setattr("ultrafield.metrics.image._AT_ONCE", at_once)
+        assert (psnr(image, reference), ssim(image, reference)) == whole
+
+
+def test_large_pictures_take_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ultrafield.metrics.image._AT_ONCE", 1 << 14)
+    image, reference = np.zeros((2, 400, 600, 3), np.uint8)
+    tracemalloc.start()
+    ssim(image, reference)
+    psnr(image, reference)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 * image.size  # float64 of the similarity twice, and a few bands

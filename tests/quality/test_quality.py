@@ -142,6 +142,13 @@ def test_a_place_is_seen_by_both_views_or_not(toy: Toy) -> None:
     np.testing.assert_array_equal(itself, np.where(depth.ravel() > 0, np.arange(depth.size), -1))
 
 
+def test_places_are_carried_into_the_other_view_some_at_a_time(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    depth, other = toy.views[0].depth, toy.views[1].depth
+    whole = common_pixels(depth, other, toy.cameras[[0, 1]], 0.05)
+    monkeypatch.setattr("ultrafield.quality.views._AT_ONCE", 101)
+    np.testing.assert_array_equal(common_pixels(depth, other, toy.cameras[[0, 1]], 0.05), whole)
+
+
 def assessed(toy: Toy, surface: Surface, scene: Scene) -> Quality:
     tree = build_tree(build_graph(surface, engine="lift", scene=toy.scene))
     automatic = levels(tree)

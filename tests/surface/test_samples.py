@@ -75,3 +75,14 @@ def test_lone_and_empty_pixels_are_no_surface() -> None:
     assert len(samples(depth)) == 0
     depth[5:7, 5:7] = 2.0
     assert len(samples(depth)) == 4
+
+
+@pytest.mark.parametrize("rows", [1, 3, 5])
+def test_bands_of_rows_give_what_the_whole_map_gives(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    rng = np.random.default_rng(0)
+    depth = plane(np.array([0.5, 0.4, -0.77]), 2.0) + 0.3 * (rng.random((HEIGHT, WIDTH)) < 0.2)
+    depth[rng.random(depth.shape) < 0.1] = 0
+    whole = samples(depth)
+    monkeypatch.setattr("ultrafield.surface.samples._AT_ONCE", rows * WIDTH)
+    assert 50 < len(whole) < depth.size
+    np.testing.assert_array_equal(samples(depth), whole)

@@ -11,24 +11,26 @@ from .model import Cameras, Lens
 # z-depth, normalised units, that the published 8-bit depth pictures show as 0: z = 8 · (1 − code / 256) in file units,
 # whose cameras are 2.687419 times farther from the origin than those of the normalised frame.
 PUBLISHED_DEPTH_RANGE = 8.0 / 2.687419
+_AT_ONCE = 1 << 18  # pixels that are worked on together
 _FIELD_MARGIN = 1.1  # points this far beyond the widest ray of a picture may still fall on its border pixels
 
 
-def pixel_directions(cameras: Cameras, index: int, *, stride: int = 1) -> np.ndarray:
+def pixel_directions(cameras: Cameras, index: int, *, stride: int = 1, rows: slice = slice(None)) -> np.ndarray:
     """Viewing direction through every pixel centre, in camera axes.
 
     Args:
         cameras: Cameras in any frame.
         index: Which camera.
         stride: Only the pixels in every `stride`-th row and column.
+        rows: Only some of these rows.
 
     Returns:
         [H, W, 3], float64, with z = 1; NaN where the lens model has no ray, or one at 90° or more from the axis.
     """
     width, height = (int(size) for size in cameras.sizes[index])
-    columns, rows = np.meshgrid(np.arange(0, width, stride) + 0.5, np.arange(0, height, stride) + 0.5)
-    flat = _undistort(cameras, index, np.stack([columns, rows], axis=-1).reshape(-1, 2))
-    return np.concatenate([flat, np.ones((len(flat), 1))], axis=1).reshape(*rows.shape, 3)
+    x, y = np.meshgrid(np.arange(0, width, stride) + 0.5, np.arange(0, height, stride)[rows] + 0.5)
+    flat = _undistort(cameras, index, np.stack([x, y], axis=-1).reshape(-1, 2))
+    return np.concatenate([flat, np.ones((len(flat), 1))], axis=1).reshape(*x.shape, 3)
 
 
 def back_project(cameras: Cameras, index: int, depth: np.ndarray, *, stride: int = 1) -> np.ndarray:
@@ -49,9 +51,16 @@ def back_project(cameras: Cameras, index: int, depth: np.ndarray, *, stride: int
     width, height = (int(size) for size in cameras.sizes[index])
     check_shape("depth", depth, (height, width))
     pose, depth = cameras.c2w[index], depth[::stride, ::stride]
-    valid = np.isfinite(depth) & (depth > 0)
-    local = pixel_directions(cameras, index, stride=stride) * np.where(valid, depth, np.nan)[..., None]  # [H, W, 3]
-    return (local @ pose[:, :3].T + pose[:, 3]).astype(np.float32)
+    points = np.empty((*depth.shape, 3), np.float32)
+    pinhole = cameras.lenses[index] == Lens.PINHOLE  # other lenses are inverted for all pixels at once
+    at_once = max(1, _AT_ONCE // max(1, depth.shape[1])) if pinhole else max(1, len(depth))
+    for first in range(0, len(depth), at_once):
+        rows = slice(first, first + at_once)
+        valid = np.isfinite(depth[rows]) & (depth[rows] > 0)
+        local = pixel_directions(cameras, index, stride=stride, rows=rows)  # [h, W, 3]
+        local = local * np.where(valid, depth[rows], np.nan)[..., None]
+        points[rows] = local @ pose[:, :3].T + pose[:, 3]
+    return points
 
 
 def project(cameras: Cameras, index: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ _SIGMA = 1.5
 _WINDOW = 11  # pixels; a Gaussian of sigma 1.5 cut at 3.5 sigma
 _C1 = 0.01**2
 _C2 = 0.03**2
+_AT_ONCE = 1 << 20  # values that are worked on together
 
 
 def psnr(image: np.ndarray, reference: np.ndarray) -> float:
@@ -26,8 +27,12 @@ def psnr(image: np.ndarray, reference: np.ndarray) -> float:
     >>> round(psnr(np.full((4, 4, 3), 0.5), np.full((4, 4, 3), 0.4)), 6)
     20.0
     """
-    image, reference = _check_pictures(image, reference)
-    error = float(np.mean((image - reference) ** 2))
+    _check_pictures(image, reference)
+    flat, other, errors = image.reshape(-1), reference.reshape(-1), np.empty(image.size)
+    for first in range(0, image.size, _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        errors[part] = (_unit_range(flat[part]) - _unit_range(other[part])) ** 2
+    error = float(np.mean(errors))
     return math.inf if error == 0.0 else -10.0 * math.log10(error)
 
 
@@ -54,35 +59,42 @@ def ssim(image: np.ndarray, reference: np.ndarray) -> float:
     >>> round(ssim(ramp, ramp), 6)
     1.0
     """
-    image, reference = _check_pictures(image, reference)
+    _check_pictures(image, reference)
     if image.ndim not in (2, 3) or min(image.shape[:2]) < _WINDOW:
         raise ValueError(
             f"ssim: expected [H, W] or [H, W, C] of at least {_WINDOW} x {_WINDOW} pixels, got {list(image.shape)}"
         )
+    rows = max(1, _AT_ONCE // (image.size // len(image)))
+    bands = [slice(first, first + rows + _WINDOW - 1) for first in range(0, len(image) - _WINDOW + 1, rows)]
+    return float(
+        np.concatenate([_similarity(_unit_range(image[band]), _unit_range(reference[band])) for band in bands]).mean()
+    )
+
+
+def _similarity(image: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Structural similarity of every pixel whose window lies inside, of pictures in float64."""
     mean_a, mean_b = _window_mean(image), _window_mean(reference)
     variance_a = _window_mean(image * image) - mean_a**2
     variance_b = _window_mean(reference * reference) - mean_b**2
     covariance = _window_mean(image * reference) - mean_a * mean_b
     similarity = (2 * mean_a * mean_b + _C1) * (2 * covariance + _C2)
     similarity /= (mean_a**2 + mean_b**2 + _C1) * (variance_a + variance_b + _C2)
-    return float(similarity.mean())
+    return np.asarray(similarity)
 
 
-def _check_pictures(image: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both pictures as float64 in [0, 1]."""
+def _check_pictures(image: np.ndarray, reference: np.ndarray) -> None:
     if image.shape != reference.shape:
         raise ValueError(f"image and reference differ in shape: {list(image.shape)} and {list(reference.shape)}")
     if image.size == 0:
         raise ValueError(f"image: no pixels in an array of shape {list(image.shape)}")
-    return _unit_range("image", image), _unit_range("reference", reference)
+    for name, picture in (("image", image), ("reference", reference)):
+        if picture.dtype != np.uint8 and not np.issubdtype(picture.dtype, np.floating):
+            raise TypeError(f"{name}: expected uint8 or floating point, got {picture.dtype}")
 
 
-def _unit_range(name: str, image: np.ndarray) -> np.ndarray:
-    if image.dtype == np.uint8:
-        return image / 255.0
-    if np.issubdtype(image.dtype, np.floating):
-        return image.astype(np.float64)
-    raise TypeError(f"{name}: expected uint8 or floating point, got {image.dtype}")
+def _unit_range(picture: np.ndarray) -> np.ndarray:
+    """A picture as float64 in [0, 1]."""
+    return picture / 255.0 if picture.dtype == np.uint8 else picture.astype(np.float64)
 
 
 def _window_mean(image: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from ..scene import Scene
 
 _MOST_VIEWS = 8  # of each split whose label maps are looked at
 _SAME_PLACE = 3.0  # voxels between what two views show at the same place
+_AT_ONCE = 1 << 18  # pixels that are carried into another view together
 _BYTES_PER_PIXEL = 60  # working memory of a view
 
 
@@ -132,10 +133,14 @@ def common_pixels(depth: np.ndarray, depth_other: np.ndarray, cameras: Cameras, 
     height, width = depth_other.shape
     sizes = np.array([depth.shape[::-1], depth_other.shape[::-1]])
     cameras = cameras.resized(sizes)
-    pixels, z = project(cameras, 1, back_project(cameras, 0, depth).reshape(-1, 3).astype(np.float64))
-    cells = pixel_indices(pixels, width, height)
-    there = depth_other.ravel()[np.maximum(cells, 0)]
-    return np.where((cells >= 0) & (there > 0) & (np.abs(z - there) <= tolerance), cells, -1)
+    places, cells = back_project(cameras, 0, depth).reshape(-1, 3), np.empty(depth.size, np.int64)
+    for first in range(0, len(places), _AT_ONCE):
+        part = slice(first, first + _AT_ONCE)
+        pixels, z = project(cameras, 1, places[part].astype(np.float64))
+        found = pixel_indices(pixels, width, height)
+        there = depth_other.ravel()[np.maximum(found, 0)]
+        cells[part] = np.where((found >= 0) & (there > 0) & (np.abs(z - there) <= tolerance), found, -1)
+    return cells
 
 
 def _same_ids(here: np.ndarray, there: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
