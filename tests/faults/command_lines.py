@@ -143,13 +143,14 @@ def _names_something(line: str, words: Sequence[str]) -> bool:
     named += [part.encode("utf-8", "backslashreplace").decode() for part in named]
     shown = [*named, *(part[:40] for part in named), *(repr(part)[1:40] for part in named)]
     options = re.search(r"--[a-z]|\b(EXP|OUTPUT|NAME|SCENE|RUN)\b|/", line)
-    return any(part in line for part in shown if len(part) > 1) or options is not None
+    started = any(line.startswith(f"ultrafield: error: {part}: ") for part in named if part)
+    return started or any(part in line for part in shown if len(part) > 1) or options is not None
 
 
 def _changed(words: Sequence[str], before: dict[str, str], after: dict[str, str]) -> list[str]:
     """Files that were there and are not what they were, and new ones that nobody asked for."""
     owned = ("done",) if words[0] in ("segment", "render", "eval") else ("results", "ckpts", "vis", "new")
-    given = {os.path.normpath(part) for word in words for part in word.split("=", 1) if part.strip()}
+    given = {os.path.normpath(part) for word in words for part in word.split("=", 1) if part}
     given |= {"new", "results", "ckpts", "vis", "demo"}
     faults = []
     for path, content in before.items():

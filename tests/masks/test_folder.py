@@ -200,3 +200,11 @@ def test_skipped_files_are_counted_in_one_line(tmp_path: Path) -> None:
     assert line == (
         f"{tmp_path}: skipped among the masks: 2 (no pixel inside), 1 (not a mask file); the first is {first}/notes.txt"
     )
+
+
+def test_a_link_that_leads_to_itself_is_refused_by_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "train_seg" / "r_0"
+    folder.mkdir(parents=True)
+    (folder / "0.png").symlink_to("0.png")
+    with pytest.raises(SceneError, match=r"0\.png"):
+        read_masks(tmp_path, "train", "r_0", None)

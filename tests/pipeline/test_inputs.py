@@ -45,6 +45,12 @@ def test_what_is_no_input_does_not_count(scene: Path, name: str) -> None:
     assert digest_inputs(scene, run=scene / "run") == before
 
 
+def test_links_that_lead_to_themselves_do_not_count(scene: Path) -> None:
+    before = digest_inputs(scene, run=scene / "run")
+    (scene / "images" / "1.JPG").symlink_to("1.JPG")
+    assert digest_inputs(scene, run=scene / "run") == before
+
+
 def test_masks_in_the_run_folder_count_if_asked_for(scene: Path) -> None:
     masks = scene / "run" / "masks"
     (masks / "train_seg" / "0").mkdir(parents=True)

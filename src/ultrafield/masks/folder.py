@@ -187,11 +187,16 @@ def is_companion(name: str) -> bool:
 def _list(folder: Path) -> dict[str, bool]:
     try:
         with os.scandir(folder) as entries:
-            return {entry.name: entry.is_dir() for entry in entries if not _is_hidden(entry.name)}
+            return {entry.name: _is_folder(entry) for entry in entries if not _is_hidden(entry.name)}
     except FileNotFoundError:
         return {}
     except OSError as failure:
         raise SceneError(f"{folder}: cannot be listed ({reason_of(failure)})") from None
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder or leads to one; a link that leads to itself does not."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def _is_hidden(name: str) -> bool:

@@ -40,11 +40,11 @@ def _files(folder: Path, run: Path, visited: set[str]) -> Iterator[str]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            path = Path(entry.path)
-            if entry.is_dir():
+            path = Path(entry.path)  # unlike an entry, it does not stumble over a link that leads to itself
+            if path.is_dir():
                 output = path == run or (path / "stages.json").is_file()
                 if not output and os.path.realpath(path) not in visited:
                     yield from _files(path, run, visited)
-            elif entry.name.lower().endswith(_ENDINGS) and entry.is_file():
-                status = entry.stat()
+            elif entry.name.lower().endswith(_ENDINGS) and path.is_file():
+                status = path.stat()
                 yield f"{entry.path}\0{status.st_size}\0{status.st_mtime_ns}\n"
