@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from ultrafield import cli
 from ultrafield.config import Config
@@ -24,6 +25,7 @@ from ultrafield.pipeline.segment import height_names
 from ultrafield.reading import read_image
 from ultrafield.scene import load_scene
 from ultrafield.scene.options import SceneOptions
+from ultrafield.training import load_fields
 from ultrafield.ultrametric import cut
 
 SPLITS = {"train": 6, "val": 2, "val_rotate": 2}
@@ -397,6 +399,46 @@ def test_a_scene_without_masks_gets_its_own_in_the_run_folder(
     assert "masks: done before" in capsys.readouterr().err
 
 
+def test_masks_are_made_from_geometry_that_is_trained_once(
+    tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare, run = _without_masks(tiny_scene, tmp_path / "bare"), tmp_path / "run"
+    assert cli.main(["run", str(bare), "--out", str(run), "--engine", "both", *tiny]) == 0
+    said = capsys.readouterr().err
+    stages = [said.index(f"{name} …") for name in ("train", "render", "masks", "segment")]
+    assert stages == sorted(stages)
+    assert said.count("render …") == 1
+    assert "others than before" not in said
+    steps = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert len([step for step in steps if step.get("stage") == "geometry" and step.get("step") == 0]) <= 1
+    field = (run / "field.safetensors").read_bytes()
+    shutil.rmtree(run / "masks")
+    assert cli.main(["run", str(bare), "--out", str(run), "--engine", "both", *tiny]) == 0
+    assert "train …" not in capsys.readouterr().err  # the masks came out as they were
+    assert (run / "field.safetensors").read_bytes() == field
+
+
+def test_other_masks_leave_the_geometry_as_it_is(
+    tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene, run = tmp_path / "scene", tmp_path / "run"
+    shutil.copytree(tiny_scene, scene)
+    for engine in ("lift", "field"):
+        arguments = ["run", str(scene), "--out", str(run), "--engine", engine, *tiny]
+        assert cli.main(arguments) == 0
+        before = load_fields(run).geometry.state_dict()
+        write_masks(scene, "train", "r_2", np.ones((1, 32, 32), bool))
+        capsys.readouterr()
+        assert cli.main(arguments) == 0
+        said = capsys.readouterr().err
+        assert "render: done before, kept" in said
+        assert ("train …" in said) == (engine == "field")
+        after = load_fields(run).geometry.state_dict()
+        assert all(torch.equal(after[name], value) for name, value in before.items())
+        shutil.rmtree(scene)
+        shutil.copytree(tiny_scene, scene)
+
+
 def test_masks_that_have_gone_are_made_again(
     tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -633,7 +675,7 @@ def test_a_run_that_was_cut_short_while_it_made_masks_goes_on(
 ) -> None:
     from ultrafield.pipeline import masks as module
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     bare, run = _without_masks(tiny_scene, tmp_path / "bare"), tmp_path / "run"

@@ -1,4 +1,8 @@
-"""Regions of a picture and the order in which they merge."""
+"""Regions of a picture and the order in which they merge.
+
+With a depth map, steps and creases of the surface are added to the contrast of a border, and what is only a change of
+colour on a smooth surface (a print, a shadow) counts less.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from ..extras import require
+from .relief import ViewDepth
 
 LIGHTNESS = 0.5  # weight of lightness against the two colour channels
 COLOR_SHARE = 0.25  # weight of the difference of mean colours against the contrast along the border
 SIZE_POWER = 0.3
 NOTICEABLE = 1.0  # regions that differ less (Lab units) are never told apart
 THIN = 1.5  # pixels; narrower regions are blurred borders
+SMOOTH = 0.6  # weight of colours where the surface is smooth …
+BROKEN = 8.0  # … which grows to 1 where relief contrasts this much (Lab units)
 DEMOTED = 1e-6  # factor that puts merges that must come first before all others
 
 
@@ -59,61 +66,85 @@ def _lab(image: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB) * np.array([LIGHTNESS, 1, 1], np.float32)
 
 
-def merge_tree(image: np.ndarray, fine_regions: int, least: float) -> MergeTree:
-    """Fine regions of a picture and the order in which they merge; `least` is the least area, pixels."""
+def merge_tree(image: np.ndarray, fine_regions: int, least: float, depth: ViewDepth | None = None) -> MergeTree:
+    """Fine regions of a picture and the order in which they merge.
+
+    Args:
+        image: Picture [h, w, 3], uint8 sRGB.
+        fine_regions: Most regions to begin with.
+        least: Least area of a thing, pixels.
+        depth: Depth map of the same size.
+    """
     import cv2
 
     hg = require("higra", "masks")
     shape = image.shape[:2]
-    flattened = cv2.pyrMeanShiftFiltering(image, 8, 14, maxLevel=1) if min(shape) > 8 else image
-    smooth = cv2.GaussianBlur(_lab(flattened), (0, 0), 0.7)
     graph = hg.get_4_adjacency_graph(shape)
     if graph.num_edges() == 0:
         return MergeTree(np.zeros(shape, np.int64), np.zeros(1, np.int64), np.zeros(1))
-    gradient = hg.weight_graph(graph, smooth.reshape(-1, 3).astype(np.float64), hg.WeightFunction.L2)
-    watershed, altitudes = hg.watershed_hierarchy_by_area(graph, gradient)
+    flattened = cv2.pyrMeanShiftFiltering(image, 8, 14, maxLevel=1) if min(shape) > 8 else image
+    smooth = cv2.GaussianBlur(_lab(flattened), (0, 0), 0.7)
+    color = hg.weight_graph(graph, smooth.reshape(-1, 3).astype(np.float64), hg.WeightFunction.L2)
+    relief = np.zeros_like(color) if depth is None else _on_edges(graph, *depth.contrasts())
+    share = np.ones_like(color) if depth is None else _color_weight(relief)
+    watershed, altitudes = hg.watershed_hierarchy_by_area(graph, share * color + relief)
     fine = hg.labelisation_horizontal_cut_from_num_regions(watershed, altitudes, fine_regions, mode="at_most")
     regions = hg.make_region_adjacency_graph_from_labelisation(graph, fine)
-    leaves = np.arange(regions.num_vertices())
-    labels = np.asarray(hg.rag_back_project_vertex_weights(regions, leaves)).reshape(shape).astype(np.int64)
-    if len(leaves) == 1:
+    labels = np.asarray(hg.rag_back_project_vertex_weights(regions, np.arange(regions.num_vertices())))
+    labels = labels.reshape(shape).astype(np.int64)
+    if regions.num_vertices() == 1:
         return MergeTree(labels, np.zeros(1, np.int64), np.zeros(1))
-    colors = hg.rag_accumulate_on_vertices(regions, hg.Accumulators.mean, _lab(image).astype(np.float64))
-    areas = hg.rag_accumulate_on_vertices(regions, hg.Accumulators.sum, np.ones(shape))
-    lengths = hg.rag_accumulate_on_edges(regions, hg.Accumulators.sum, np.ones(len(gradient)))
-    contrast = hg.rag_accumulate_on_edges(regions, hg.Accumulators.mean, gradient)
-    sources, targets = regions.edge_list()
-    perimeters = np.bincount(sources, lengths, len(areas)) + np.bincount(targets, lengths, len(areas))
-    rule = _MergeRule(colors, areas, perimeters, lengths, contrast, least)
-    tree, heights = hg.binary_partition_tree(regions, rule.merged, rule.initial(sources, targets))
+    rule = _MergeRule(hg, regions, image, color, None if depth is None else relief, least)
+    tree, heights = hg.binary_partition_tree(regions, rule.merged, rule.initial(*regions.edge_list()))
     parents = np.asarray(tree.parents(), np.int64)
-    heights = np.array(heights, np.float64)
-    heights[heights < 1000 * DEMOTED] = 0  # Lab differences stay below 1000, and size factors above 0.001
-    for node in range(len(parents) - 1):  # a merge may make the next one cheaper; altitudes must not fall
+    return MergeTree(labels, parents, _altitudes(parents, np.array(heights, np.float64)))
+
+
+def _altitudes(parents: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """Heights that are 0 for merges that no cut undoes, and never fall although a merge may make the next cheaper."""
+    heights[heights < 1000 * DEMOTED] = 0  # differences stay below 1000, and size factors above 0.001
+    for node in range(len(parents) - 1):
         heights[parents[node]] = max(heights[parents[node]], heights[node])
-    return MergeTree(labels, parents, heights)
+    return heights
+
+
+def _on_edges(graph: Any, right: np.ndarray, below: np.ndarray) -> np.ndarray:
+    """Contrasts of pixels with their right and lower neighbours [h, w] in the order of the graph's edges."""
+    sources, targets = (np.asarray(ends) for ends in graph.edge_list())
+    first = np.minimum(sources, targets)
+    horizontal = np.abs(targets - sources) == 1
+    if right.shape[1] == 1:  # one column: the pixel below is the next one
+        horizontal[:] = False
+    return np.where(horizontal, right.ravel()[first], below.ravel()[first])
+
+
+def _color_weight(relief: Any) -> Any:
+    """How much colours count at borders of some contrast in relief."""
+    return SMOOTH + (1 - SMOOTH) * np.minimum(relief / BROKEN, 1)
 
 
 class _MergeRule:
     """Dissimilarity of neighbouring regions, kept up to date while they merge."""
 
     def __init__(
-        self,
-        colors: np.ndarray,
-        areas: np.ndarray,
-        perimeters: np.ndarray,
-        lengths: np.ndarray,
-        contrast: np.ndarray,
-        least: float,
+        self, hg: Any, regions: Any, image: np.ndarray, color: np.ndarray, relief: np.ndarray | None, least: float
     ) -> None:
+        def on_regions(values: np.ndarray, how: Any) -> np.ndarray:
+            return np.asarray(hg.rag_accumulate_on_vertices(regions, how, values))
+
+        def on_borders(values: np.ndarray, how: Any) -> np.ndarray:
+            return np.array(hg.rag_accumulate_on_edges(regions, how, values))  # new borders take indices of old ones
+
+        mean, total = hg.Accumulators.mean, hg.Accumulators.sum
+        areas, lengths = on_regions(np.ones(image.shape[:2]), total), on_borders(np.ones(len(color)), total)
+        sources, targets = regions.edge_list()
+        perimeters = np.bincount(sources, lengths, len(areas)) + np.bincount(targets, lengths, len(areas))
         later = len(areas) - 1  # regions that merging will add
-        self.colors = np.pad(colors, ((0, later), (0, 0)))
-        self.areas = np.pad(areas, (0, later))
-        self.perimeters = np.pad(perimeters, (0, later))
-        self.lengths = lengths.copy()  # higra gives new borders the indices of the ones they replace
-        self.contrast = contrast.copy()
-        self.total = float(areas.sum())
-        self.least = least
+        self.colors = np.pad(on_regions(_lab(image).astype(np.float64), mean), ((0, later), (0, 0)))
+        self.areas, self.perimeters = np.pad(areas, (0, later)), np.pad(perimeters, (0, later))
+        self.lengths, self.contrast = lengths, on_borders(color, mean)
+        self.relief = None if relief is None else on_borders(relief, mean)
+        self.total, self.least = float(areas.sum()), least
 
     def initial(self, sources: np.ndarray, targets: np.ndarray) -> np.ndarray:
         """Dissimilarity along every edge [E] of the graph of fine regions."""
@@ -130,14 +161,17 @@ class _MergeRule:
             if neighbour.num_edges() > 1:
                 edges.append(neighbour.second_edge_index())
             new = neighbour.new_edge_index()
-            length = self.lengths[edges].sum()
-            contrast = (self.lengths[edges] * self.contrast[edges]).sum() / length
-            self.lengths[new], self.contrast[new] = length, contrast
+            lengths = self.lengths[edges]
+            for values in (self.contrast,) if self.relief is None else (self.contrast, self.relief):
+                values[new] = (lengths * values[edges]).sum() / lengths.sum()
+            self.lengths[new] = lengths.sum()
             neighbour.set_new_edge_weight(self._dissimilarity(region, neighbour.neighbour_vertex(), new))
 
     def _dissimilarity(self, first: int, second: int, edge: int) -> float:
         color = self.colors[first] - self.colors[second]
-        difference = self.contrast[edge] + COLOR_SHARE * float(np.sqrt(color @ color))
+        difference = float(self.contrast[edge] + COLOR_SHARE * np.sqrt(color @ color))
+        if self.relief is not None:
+            difference = float(_color_weight(self.relief[edge]) * difference + self.relief[edge])
         if difference < NOTICEABLE or self._negligible(first) or self._negligible(second):
             return difference * DEMOTED
         first_area, second_area = self.areas[first], self.areas[second]

@@ -8,7 +8,9 @@
    too thin to be a thing, and pairs that differ by less than the eye would notice, go first. On photos this keeps to
    objects where watersheds by area, volume or dynamics alone follow the illumination or spend their regions on specks,
    and because every term is a mean over many pixels the same regions come back in neighbouring views.
-4. The merge tree is cut at several numbers of regions. Every region of every cut is a mask, so any two masks are nested
+4. Where a depth map is known (of the trained field, or a sensor's), what it says about steps and creases of the
+   surface joins in all of this (`relief.py`), and changes of colour on a smooth surface count less.
+5. The merge tree is cut at several numbers of regions. Every region of every cut is a mask, so any two masks are nested
    or disjoint.
 """
 
@@ -21,18 +23,21 @@ import numpy as np
 
 from ..cameras.pixels import resize_nearest
 from .merging import MergeTree, merge_tree
+from .relief import ViewDepth
 
 SAME_IOU = 0.9  # masks that overlap more are one
-METHOD = "watershed-1"  # to be renamed when the same picture gives other masks
+METHOD = "watershed-2"  # to be renamed when the same picture gives other masks
+METHOD_WITH_DEPTH = "watershed-relief-1"  # likewise
 _BYTES_FIXED, _BYTES_PER_PIXEL = 100_000_000, 30
 
 
 def watershed_masks(
     image: np.ndarray,
+    depth: ViewDepth | None = None,
     *,
-    min_area_fraction: float = 0.0015,
-    max_masks: int = 96,
-    levels: Sequence[int] = (3, 6, 12, 24, 48),
+    min_area_fraction: float = 0.0008,
+    max_masks: int = 192,
+    levels: Sequence[int] = (3, 6, 12, 24, 48, 96),
     fine_regions: int = 500,
     working_pixels: int = 150_000,
 ) -> np.ndarray:
@@ -40,6 +45,7 @@ def watershed_masks(
 
     Args:
         image: Picture [H, W, 3], uint8 sRGB.
+        depth: Its depth map, of any size with the same proportions.
         min_area_fraction: Least area of a mask as a fraction of the picture.
         max_masks: Most masks to return; the coarsest cuts come first.
         levels: Numbers of regions to cut the hierarchy into, in any order.
@@ -56,6 +62,7 @@ def watershed_masks(
     """
     return watershed_cut(
         image,
+        depth,
         min_area_fraction=min_area_fraction,
         max_masks=max_masks,
         levels=levels,
@@ -92,10 +99,11 @@ class NestedMasks:
 
 def watershed_cut(
     image: np.ndarray,
+    depth: ViewDepth | None = None,
     *,
-    min_area_fraction: float = 0.0015,
-    max_masks: int = 96,
-    levels: Sequence[int] = (3, 6, 12, 24, 48),
+    min_area_fraction: float = 0.0008,
+    max_masks: int = 192,
+    levels: Sequence[int] = (3, 6, 12, 24, 48, 96),
     fine_regions: int = 500,
     working_pixels: int = 150_000,
 ) -> NestedMasks:
@@ -104,7 +112,7 @@ def watershed_cut(
     height, width = image.shape[:2]
     small = _reduced(image, working_pixels)
     least = max(min_area_fraction * small.shape[0] * small.shape[1], 1.0)
-    tree = merge_tree(small, fine_regions, least)
+    tree = merge_tree(small, fine_regions, least, None if depth is None else depth.resized(small.shape[:2]))
     first, last = tree.leaf_spans()
     # Each pixel's leaf in an order in which every node's leaves are contiguous.
     ranks = resize_nearest(first[tree.labels].astype(np.int32), (height, width))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,16 +15,23 @@ from ..parallel import in_threads, workers_for
 from ..scene import Scene, View
 from .console import Report
 from .job import Job
+from .render import is_rendered, render_views
 from .stages import Stages, fingerprint
+from .train import check_some_masks, train
 
 if TYPE_CHECKING:
     from ..masks import MaskJournal
+    from ..masks.relief import ViewDepth
+
+    ReadDepth = Callable[[View], ViewDepth]
 
 
 def with_masks(job: Job) -> Job:
     """The job on a scene whose training views all have masks; missing ones are made in the run folder.
 
-    Views that have masks keep them: they are copied beside the new ones.
+    Geometry is trained first, since steps and creases of the surface tell things apart that colours do not; only where
+    its training needs masks itself (`geometry.depth_smooth`) are they made from the pictures alone. Views that have
+    masks keep them: they are copied beside the new ones.
 
     Raises:
         SceneError: There are files or folders for masks, but no training view has a mask.
@@ -43,18 +50,36 @@ def with_masks(job: Job) -> Job:
     return replace(job, scene=scene, source=source, stages=Stages.of(source, job.config))
 
 
-def check_some_masks(scene: Scene) -> None:
-    """Raise `SceneError` if there are files or folders for masks, but no training view has a mask."""
-    counts = [len(view.masks) for view in scene.train if view.masks is not None]
-    if counts and not any(counts):
-        raise SceneError(
-            f"{scene.source}: {len(counts)} of {len(scene.train)} training views have a folder or an id map for masks, "
-            "but none of them holds a mask; remove them and `ultrafield run` makes masks, or name others with --masks"
-        )
-
-
 def _settings(job: Job) -> str:
-    return fingerprint(job.stages.source, "watershed")
+    from ..masks.watershed import METHOD, METHOD_WITH_DEPTH
+
+    content = job.source.content
+    if job.config.geometry.depth_smooth:
+        return fingerprint(content.pictures, content.masks, METHOD)
+    return fingerprint(job.stages.geometry, content.masks, METHOD_WITH_DEPTH)
+
+
+def _depth_reader(job: Job) -> ReadDepth | None:
+    """How to get the depth map of a training view, from geometry that is trained now if it is not yet.
+
+    None if the training of geometry needs masks.
+    """
+    from ..masks.relief import ViewDepth
+    from ..training import posed
+
+    if job.config.geometry.depth_smooth:
+        return None
+    if not is_rendered(job):
+        geometry = job.with_config(replace(job.config, engine="lift"))
+        fields = train(geometry)
+        render_views(replace(geometry, scene=posed(job.scene, fields.geometry)), fields)
+    cameras = job.scene.train.normalised_cameras
+    intrinsics = {view.name: cameras.intrinsics[index] for index, view in enumerate(job.scene.train)}
+
+    def read(view: View) -> ViewDepth:
+        return ViewDepth(job.run.read_render("train", view.name).depth, intrinsics[view.name])
+
+    return read
 
 
 def _make_missing(job: Job, settings: str) -> None:
@@ -73,11 +98,18 @@ def _make_missing(job: Job, settings: str) -> None:
             f"making those of the other {len(lacking)}"
         )
         copy_masks(views, run.masks)
-    make_masks(lacking, run.masks, job.report)
+    make_masks(lacking, run.masks, job.report, depth_of=_depth_reader(job))
     run.finish("masks", settings, job.report.seconds["masks"])
 
 
-def make_masks(views: Sequence[View], out: Path, report: Report, *, journal: MaskJournal | None = None) -> int:
+def make_masks(
+    views: Sequence[View],
+    out: Path,
+    report: Report,
+    *,
+    journal: MaskJournal | None = None,
+    depth_of: ReadDepth | None = None,
+) -> int:
     """Write watershed masks of training views below `out`; returns how many there are.
 
     A view's masks appear when all of them are written, so an interrupt leaves whole views only.
@@ -87,12 +119,13 @@ def make_masks(views: Sequence[View], out: Path, report: Report, *, journal: Mas
         out: Folder to hold `train_seg` and `train_seg_hierarchy`.
         report: Where progress is printed.
         journal: Notes down what is about to appear.
+        depth_of: Gives the depth map of a view; by default the pictures alone decide.
     """
     from ..masks import write_masks
     from ..masks.watershed import NestedMasks, cut_bytes, watershed_cut
 
     def cut(view: View) -> NestedMasks:
-        return watershed_cut(_picture(view))
+        return watershed_cut(_picture(view), None if depth_of is None else depth_of(view))
 
     count = 0
     workers = workers_for(max((cut_bytes(_picture(view)) for view in views), default=0), most=4)

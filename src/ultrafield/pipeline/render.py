@@ -37,7 +37,8 @@ def render_views(job: Job, fields: Fields) -> None:
     run, report, settings = job.run, job.report, job.stages.geometry
     made_from = made_from_geometry(job)
     if run.records.finished("render", settings, made_from):
-        report.note("render: done before, kept")
+        if "render" not in report.seconds:
+            report.note("render: done before, kept")
         return
     _prepare(job, made_from)
     views = [(split, index) for split, views in job.scene.splits.items() for index in range(len(views))]
@@ -48,6 +49,14 @@ def render_views(job: Job, fields: Fields) -> None:
         for _ in report.track(written, len(lacking), "render"):
             pass
     run.finish("render", settings, report.seconds["render"], made_from)
+
+
+def is_rendered(job: Job) -> bool:
+    """Whether the folder holds renderings of all views by geometry of the job's settings."""
+    try:
+        return job.run.records.finished("render", job.stages.geometry, made_from_geometry(job))
+    except RunError:  # no geometry
+        return False
 
 
 def _prepare(job: Job, made_from: dict[str, str]) -> None:

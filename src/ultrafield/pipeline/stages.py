@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from ..config import Config, to_dict
 from ..scene import Scene
-from ..scene.digest import digest_scene
+from ..scene.digest import SceneDigest, digest_scene
 from ..scene.options import SceneOptions
 from .inputs import digest_inputs
 
@@ -30,13 +30,13 @@ class Source:
     Attributes:
         scene: The scene folder; None for a scene in memory.
         data: How it is read.
-        content: Digest of the pictures, masks and cameras as read, which is all that training and segmentation see.
+        content: Digests of the pictures, masks and cameras as read, which is all that training and segmentation see.
         files: Digest of the names, sizes and times of the scene's files, ground truth included.
     """
 
     scene: Path | None
     data: SceneOptions
-    content: str
+    content: SceneDigest
     files: str
 
     @classmethod
@@ -60,16 +60,16 @@ class Stages:
     """Fingerprint of each stage of one run: its settings, and those and the inputs of all stages before it.
 
     Attributes:
-        source: The scene's content.
-        geometry: Training of the radiance field, and its renderings.
+        geometry: Training of the radiance field, and its renderings; masks are no part of it unless they smooth depth.
+        train_geometry: The training that the engine `lift` needs.
         train: All training that the engine needs.
         train_with_features: Training of geometry and features, which also serves the engine `lift`.
         segment: Surface, graph, tree and label maps.
         evaluate: Metrics with their default settings.
     """
 
-    source: str
     geometry: str
+    train_geometry: str
     train: str
     train_with_features: str
     segment: str
@@ -78,8 +78,14 @@ class Stages:
     @classmethod
     def of(cls, source: Source, config: Config) -> Self:
         """The fingerprints of a run with settings `config` on the inputs `source`."""
-        geometry = fingerprint(source.content, config.seed, to_dict(config.geometry))
-        featured = fingerprint(geometry, to_dict(config.features))
-        train = fingerprint(geometry, None) if config.engine == "lift" else featured
-        segment = fingerprint(train, config.engine, to_dict(config.segment), _FORMAT)
-        return cls(source.content, geometry, train, featured, segment, fingerprint(segment, source.files, "eval"))
+        masks = source.content.masks
+        geometry = fingerprint(
+            source.content.pictures,
+            config.seed,
+            to_dict(config.geometry),
+            masks if config.geometry.depth_smooth else None,
+        )
+        alone, featured = fingerprint(geometry, None), fingerprint(geometry, masks, to_dict(config.features))
+        train = alone if config.engine == "lift" else featured
+        segment = fingerprint(train, masks, config.engine, to_dict(config.segment), _FORMAT)
+        return cls(geometry, alone, train, featured, segment, fingerprint(segment, source.files, "eval"))

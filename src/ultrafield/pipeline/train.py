@@ -8,7 +8,6 @@ from ..config import Engine
 from ..errors import RunError, SceneError
 from ..scene import Scene
 from .job import Job
-from .masks import check_some_masks
 
 if TYPE_CHECKING:
     from ..training import Fields
@@ -32,14 +31,17 @@ def train(job: Job, *, initial: Fields | None = None) -> Fields:
 
 
 def say_kept(job: Job) -> None:
-    """Say that the folder holds trained fields."""
+    """Say that the folder holds trained fields, unless it was this command that trained them."""
+    if "train" in job.report.seconds:
+        return
     job.report.note(f"train: done before with these settings, kept (delete {job.run.root} to train anew)")
 
 
 def _say_why(job: Job) -> None:
     """Say why what was trained before is not kept."""
     records, stages = job.run.records, job.stages
-    matches = any(records.matches("train", settings) for settings in (stages.train, stages.train_with_features))
+    known = (stages.train_geometry, stages.train, stages.train_with_features)
+    matches = any(records.matches("train", settings) for settings in known)
     damage = records.damage("train")
     if damage is not None:
         job.report.note(f"train: {damage}; made again")
@@ -99,12 +101,29 @@ def check_masks(scene: Scene, engine: Engine) -> None:
         )
 
 
+def check_some_masks(scene: Scene) -> None:
+    """Raise `SceneError` if there are files or folders for masks, but no training view has a mask."""
+    counts = [len(view.masks) for view in scene.train if view.masks is not None]
+    if counts and not any(counts):
+        raise SceneError(
+            f"{scene.source}: {len(counts)} of {len(scene.train)} training views have a folder or an id map for masks, "
+            "but none of them holds a mask; remove them and `ultrafield run` makes masks, or name others with --masks"
+        )
+
+
 def keep_fields(job: Job, fields: Fields) -> None:
     """Put fields that were trained elsewhere, with the job's settings, into the run folder, which the caller owns."""
-    from ..training import FIELD_FILE, save_fields
+    from ..training import FIELD_FILE, geometry_source, save_fields
 
     job.run.records.forget("train", "render", "segment", "eval")
-    save_fields(job.run.root / FIELD_FILE, fields, seed=job.config.seed, source=job.source.content)
+    content = job.source.content
+    save_fields(
+        job.run.root / FIELD_FILE,
+        fields,
+        seed=job.config.seed,
+        source=geometry_source(content, job.config),
+        masks=content.masks,
+    )
     job.run.finish("train", job.stages.train, 0.0)
 
 

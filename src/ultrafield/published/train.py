@@ -165,7 +165,8 @@ def _open_job(options: PublishedOptions, scene: Scene, data: SceneOptions, confi
     start = options.ckpt_path or options.weight_path
     if start is not None:
         weights = hashlib.sha256(read_bytes(Path(start), error=RunError)).hexdigest()
-        source = replace(source, content=fingerprint(source.content, weights))
+        pictures = fingerprint(source.content.pictures, weights)
+        source = replace(source, content=replace(source.content, pictures=pictures))
     return Job(run, scene, source, config, Stages.of(source, config), "auto", report)
 
 

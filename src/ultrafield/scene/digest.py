@@ -1,33 +1,67 @@
-"""Digest of what a scene holds, by which results tell what they were made from."""
+"""Digests of what a scene holds, by which results tell what they were made from."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..masks import MaskSet
 from .scene import Scene
 
 
-def digest_scene(scene: Scene) -> str:
-    """A short digest of the pictures, masks and cameras of a scene, and of the box to model."""
+@dataclass(frozen=True)
+class SceneDigest:
+    """Short digests of a scene.
+
+    Attributes:
+        pictures: Of its pictures and cameras, and of the box to model.
+        masks: Of the masks of all views.
+    """
+
+    pictures: str
+    masks: str
+
+    @property
+    def whole(self) -> str:
+        """One digest of everything."""
+        return hashlib.sha256(f"{self.pictures} {self.masks}".encode()).hexdigest()[:16]
+
+
+def digest_scene(scene: Scene) -> SceneDigest:
+    """Digest a scene as it was read, whatever folder it lies in."""
+    return SceneDigest(_digest_pictures(scene), _digest_masks(scene))
+
+
+def _digest_pictures(scene: Scene) -> str:
     digest = hashlib.sha256(repr((scene.half_extent, scene.near, scene.to_user.scale)).encode())
-    arrays: list[np.ndarray | MaskSet | None] = [scene.to_user.rotation, scene.to_user.translation, scene.background]
+    arrays: list[np.ndarray | None] = [scene.to_user.rotation, scene.to_user.translation, scene.background]
     for name, split in sorted(scene.splits.items()):
         cameras = split.normalised_cameras
         arrays += (cameras.c2w, cameras.intrinsics, cameras.sizes, cameras.lenses, cameras.distortion)
         for view in split:
             digest.update(f"{name}/{view.name}".encode(errors="surrogateescape"))
-            arrays += [view.image, view.alpha, view.valid, view.masks]
+            arrays += [view.image, view.alpha, view.valid]
             if view.photograph is not None:
                 arrays += [view.photograph.image, view.photograph.alpha, view.photograph.valid]
-    for array in arrays:
-        if isinstance(array, MaskSet):
-            digest.update(f"{array.rows.dtype}{(*array.shape, array.rows.shape[1])}".encode())
-            for band in array.bands():
+    return _updated(digest, arrays)
+
+
+def _digest_masks(scene: Scene) -> str:
+    digest = hashlib.sha256()
+    for name, split in sorted(scene.splits.items()):
+        for view in split:
+            digest.update(f"{name}/{view.name}".encode(errors="surrogateescape"))
+            masks = view.masks
+            digest.update(b"none" if masks is None else f"{masks.rows.dtype}{(*masks.shape, len(masks))}".encode())
+            for band in () if masks is None else masks.bands():
                 digest.update(band.data)
-            continue
+    return digest.hexdigest()[:16]
+
+
+def _updated(digest: hashlib._Hash, arrays: Iterable[np.ndarray | None]) -> str:
+    for array in arrays:
         digest.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode())
         digest.update(b"" if array is None else np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..devices import resolve_device
 from .checkpoint import FIELD_FILE, STATE_FILE, Fields, load_fields, save_fields
-from .fitting import fit, fit_features, fit_geometry
+from .fitting import fit, fit_features, fit_geometry, geometry_source
 from .geometry.poses import posed
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "fit",
     "fit_features",
     "fit_geometry",
+    "geometry_source",
     "load_fields",
     "posed",
     "resolve_device",

@@ -87,7 +87,8 @@ class StoredSettings:
         cascades: Nested boxes.
         near: Where rays begin.
         far: Where rays end.
-        source: Digest of the scene that the fields were trained on.
+        source: Digest of what the geometry was trained on.
+        masks: Digest of the masks that the features were trained on.
         digests: Digest of the parameters of "geometry" and, if there are any, "features".
     """
 
@@ -98,13 +99,15 @@ class StoredSettings:
     near: float
     far: float
     source: str
+    masks: str
     digests: dict[str, str]
 
 
-def save_fields(path: Path, fields: Fields, *, seed: int = 0, source: str = "") -> None:
+def save_fields(path: Path, fields: Fields, *, seed: int = 0, source: str = "", masks: str = "") -> None:
     """Write the fields as one safetensors file.
 
-    Its metadata hold the settings needed to rebuild them, the digest `source` of the scene, and digests of parameters.
+    Its metadata hold the settings needed to rebuild them, digests of what geometry (`source`) and features (`masks`)
+    were trained on, and digests of parameters.
     """
     from safetensors.torch import save
 
@@ -122,7 +125,8 @@ def save_fields(path: Path, fields: Fields, *, seed: int = 0, source: str = "") 
         tensors |= {f"features.{name}": value.contiguous() for name, value in fields.features.state_dict().items()}
     tensors = {name: value.cpu() for name, value in tensors.items()}
     parts = ("geometry",) if fields.features is None else ("geometry", "features")
-    meta |= {"source": source, "digests": {part: content_digest(_under(f"{part}.", tensors)) for part in parts}}
+    meta |= {"source": source, "masks": masks}
+    meta |= {"digests": {part: content_digest(_under(f"{part}.", tensors)) for part in parts}}
     payload = save(tensors, metadata={"ultrafield": json.dumps(meta)})
     with atomic_write(path) as file:
         file.write(payload)
@@ -190,6 +194,7 @@ def _read(path: Path, *, parameters: bool = True) -> tuple[StoredSettings, dict[
             float(meta["near"]),
             float(meta["far"]),
             str(meta["source"]),
+            str(meta["masks"]),
             {part: str(digest) for part, digest in meta["digests"].items()},
         )
         for part, digest in stored.digests.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..devices import current_device, resolve_device
 from ..errors import RunError, TrainingError
 from ..field.model import FeatureField, RadianceField
 from ..scene import Scene
-from ..scene.digest import digest_scene
+from ..scene.digest import SceneDigest, digest_scene
 from .checkpoint import FIELD_FILE, STATE_FILE, Fields, load_fields, save_fields, start_from, stored_settings
 from .contrast.mask_pool import check_masks
 from .features.affordable import affordable
@@ -36,7 +37,7 @@ def fit(
     out: Path | None = None,
     resume: bool = True,
     initial: Fields | None = None,
-    source: str | None = None,
+    source: SceneDigest | None = None,
     note: Callable[[str], None] | None = None,
     progress: bool = True,
 ) -> Fields:
@@ -68,24 +69,30 @@ def fit(
     config = config or preset("standard" if target.type == "cuda" else "draft")
     if config.engine != "lift":
         check_masks(scene)  # now, not after the geometry is trained
-    journal = Journal(out, digest_scene(scene) if source is None else source, note or (lambda text: None), progress)
+    digest = digest_scene(scene) if source is None else source
+    journal = Journal(out, geometry_source(digest, config), note or (lambda text: None), progress)
     if out is not None:
         _prepare(out, resume=resume)
-    fields = _stored_fields(journal, config, target)
+    fields = _stored_fields(journal, config, digest.masks, target)
     if fields is None:
         start = None if initial is None else initial.geometry
         fields = Fields(_fit_geometry(scene, config, target, start, journal))
     if config.engine != "lift" and fields.features is None:
-        _save(journal, fields, config)
+        _save(journal, fields, config, digest.masks)
         start_features = None if initial is None else initial.features
-        features = _fit_features(
-            fields.geometry, posed(scene, fields.geometry), config, target, start_features, journal
-        )
+        seen = posed(scene, fields.geometry)
+        featured = replace(journal, source=digest.whole)
+        features = _fit_features(fields.geometry, seen, config, target, start_features, featured)
         fields = Fields(fields.geometry, features)
-    _save(journal, fields, config)
+    _save(journal, fields, config, digest.masks)
     if out is not None:
         (out / STATE_FILE).unlink(missing_ok=True)
     return fields
+
+
+def geometry_source(digest: SceneDigest, config: Config) -> str:
+    """Digest of what geometry is trained on: masks belong to it only if depth is smoothed inside them."""
+    return digest.whole if config.geometry.depth_smooth else digest.pictures
 
 
 def fit_geometry(
@@ -210,7 +217,7 @@ def _fit_features(
 
 
 def _journal(scene: Scene, out: Path | None, *, progress: bool) -> Journal:
-    return Journal(out, "" if out is None else digest_scene(scene), progress=progress)
+    return Journal(out, "" if out is None else digest_scene(scene).whole, progress=progress)
 
 
 def _prepare(out: Path, *, resume: bool) -> None:
@@ -221,7 +228,7 @@ def _prepare(out: Path, *, resume: bool) -> None:
             (out / name).unlink(missing_ok=True)
 
 
-def _stored_fields(journal: Journal, config: Config, device: torch.device) -> Fields | None:
+def _stored_fields(journal: Journal, config: Config, masks: str, device: torch.device) -> Fields | None:
     """Fields in the run folder that were trained on this scene with these settings, without features of other ones."""
     if journal.out is None or not (journal.out / FIELD_FILE).exists():
         return None
@@ -233,10 +240,11 @@ def _stored_fields(journal: Journal, config: Config, device: torch.device) -> Fi
     except RunError as error:
         journal.note(f"{error}; trained again")
         return None
-    # "lift" needs no features: those of an earlier "field" training stay, whatever their settings.
-    return fields if config.engine == "lift" or stored.features == config.features else Fields(fields.geometry)
+    # "lift" needs no features: those of an earlier "field" training on the same masks stay, whatever their settings.
+    fit = stored.masks == masks and (config.engine == "lift" or stored.features == config.features)
+    return fields if fit else Fields(fields.geometry)
 
 
-def _save(journal: Journal, fields: Fields, config: Config) -> None:
+def _save(journal: Journal, fields: Fields, config: Config, masks: str) -> None:
     if journal.out is not None:
-        save_fields(journal.out / FIELD_FILE, fields, seed=config.seed, source=journal.source)
+        save_fields(journal.out / FIELD_FILE, fields, seed=config.seed, source=journal.source, masks=masks)
