@@ -12,7 +12,9 @@ import tyro
 from . import __version__
 from .commands.demo import Demo
 from .commands.evaluate import Evaluate
+from .commands.find import Find
 from .commands.masks import Masks
+from .commands.name import Name
 from .commands.options import MethodOptions
 from .commands.render import Render
 from .commands.run import Run
@@ -49,6 +51,8 @@ COMMANDS: dict[str, type[Command]] = {
     "render": Render,
     "eval": Evaluate,
     "run": Run,
+    "name": Name,
+    "find": Find,
     "warmup": Warmup,
 }
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import PureWindowsPath
 
-from .errors import SceneError, UltrafieldError, shortened
+from .errors import ConfigError, SceneError, UltrafieldError, shortened
 
+MAX_TITLE = 200  # characters of a name that is only shown
 MAX_BYTES = 200  # of the 255 that file systems allow; endings and temporary names need the others
 _SHOWN = 60  # characters of a name in a message
 
@@ -26,6 +28,28 @@ def check_name(name: str, where: str, error: type[UltrafieldError] = SceneError)
     fault = _fault(name)
     if fault is not None:
         raise error(f"{where}: {shortened(name, _SHOWN)!r} cannot be a file name: it {fault}")
+
+
+def check_title(name: str, where: str, error: type[UltrafieldError] = ConfigError) -> None:
+    """Raise unless `name` is text on one line that can be shown and stored: any Unicode, no control characters.
+
+    Args:
+        name: What the user calls something; it never becomes part of a path.
+        where: What gives it, for the message.
+        error: What to raise.
+
+    Raises:
+        UltrafieldError: The name holds a control character or a line end, cannot be encoded, or is too long.
+    """
+    fault = None
+    if len(name) > MAX_TITLE:
+        fault = f"has {len(name)} characters, which is more than {MAX_TITLE}"
+    elif any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name):
+        fault = "holds a control character or a line end"
+    elif any(0xD800 <= ord(character) < 0xE000 for character in name):
+        fault = "is no valid text"
+    if fault is not None:
+        raise error(f"{where}: {shortened(name, _SHOWN)!r} cannot be a name: it {fault}")
 
 
 def _fault(name: str) -> str | None:

@@ -46,7 +46,16 @@ def test_a_run_writes_every_artefact(tiny_run: Path) -> None:
     names = {path.name for path in tiny_run.iterdir()}
     assert names == {
         *("config.json", "stages.json", "log.jsonl", "field.safetensors", "surface.npz", "tree.npz", "tree.json"),
-        *("metrics.json", "quality.json", "points.ply", "contact_sheet.png", "renders", "labels", "views"),
+        *(
+            "metrics.json",
+            "quality.json",
+            "points.ply",
+            "contact_sheet.png",
+            "cameras.npz",
+            "renders",
+            "labels",
+            "views",
+        ),
     }
     for split, count in SPLITS.items():
         assert len(list((tiny_run / "labels" / split).glob("*.npz"))) == count

@@ -248,7 +248,8 @@ def test_bad_edits_change_nothing(edit, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda stored: {**stored, "version": 2}, "expected edits of a tree, version 1"),
+        (lambda stored: {**stored, "version": 2}, "written by a newer ultrafield"),
+        (lambda stored: {**stored, "version": "1"}, "expected edits of a tree, version 1"),
         (lambda stored: [], "expected edits of a tree, version 1"),
         (lambda stored: {**stored, "tree": "0"}, "these edits are about another tree"),
         (lambda stored: {**stored, "edits": [{"kind": "split"}]}, "edit 0: expected 'kind', 'nodes' and 'name'"),

@@ -13,7 +13,7 @@ from ..pipeline.console import Report, figure
 from ..pipeline.evaluate import evaluate, evaluate_once
 from ..pipeline.folder import RunFolder
 from ..pipeline.job import Job, reopen_job
-from ..pipeline.segment import is_segmented
+from ..pipeline.segment import is_segmented, why_not_segmented
 from .options import MEMORY, MemoryLimit, RunArgument, Switch
 
 _LIMITS = MEMORY | {"sampling": Range(1, 1_000_000), "seed": SEED}
@@ -47,12 +47,7 @@ class Evaluate(MemoryLimit):
         report, run = Report(), RunFolder(self.run)
         job = reopen_job(run, device="cpu", report=report)
         if not is_segmented(job):
-            reason = (
-                run.records.damage("segment")
-                or run.records.damage("render")
-                or f"{run.root}: not segmented with its settings"
-            )
-            raise RunError(f"{reason}; next: ultrafield segment {run.root}")
+            raise RunError(f"{why_not_segmented(job)}; next: ultrafield segment {run.root}")
         metrics = self._metrics(job)
         if metrics is not None:
             print_metrics(metrics, report)

@@ -11,7 +11,9 @@ from ..ultrametric import Tree
 from .ply import position_columns, write_ply
 
 
-def write_points(path: str | Path, surface: Surface, tree: Tree, heights: np.ndarray) -> None:
+def write_points(
+    path: str | Path, surface: Surface, tree: Tree, heights: np.ndarray, *, ids: np.ndarray | None = None
+) -> None:
     """Write `points.ply`: position, normal, photo colour, and the segment at every given height.
 
     The vertex properties are x y z (float, or double where coordinates are too large for float), nx ny nz (float), red
@@ -23,6 +25,7 @@ def write_points(path: str | Path, surface: Surface, tree: Tree, heights: np.nda
         surface: N points; they are written in the user's frame.
         tree: A merge tree over them.
         heights: Where to cut it [L], in any order.
+        ids: Id to show each node under [2N − 1]; the tree's own numbers if None.
 
     Raises:
         ValueError: Surface and tree have different numbers of points.
@@ -37,6 +40,7 @@ def write_points(path: str | Path, surface: Surface, tree: Tree, heights: np.nda
     columns |= zip(("red", "green", "blue"), surface.colors.T, strict=True)
     comments = ["segment ids are nodes of tree.npz; levels[].segments of tree.json names the node of each"]
     for level, height in enumerate(coarse_first):
-        columns[f"segment_{level}"] = cut(tree, float(height)).astype(np.int32)
+        segments = cut(tree, float(height))
+        columns[f"segment_{level}"] = (segments if ids is None else ids[segments]).astype(np.int32)
         comments.append(f"segment_{level}: cut at height {height:.6g}")
     write_ply(path, columns, comments=comments)

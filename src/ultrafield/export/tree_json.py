@@ -25,6 +25,7 @@ def write_tree_json(
     heights: np.ndarray | None = None,
     pictures: Sequence[str] | None = None,
     min_size: int | None = None,
+    ids: np.ndarray | None = None,
 ) -> None:
     """Write `tree.json`: the condensed tree, whose nodes keep the ids of the full one.
 
@@ -46,6 +47,7 @@ def write_tree_json(
         heights: Levels to list [L]; none if None.
         pictures: A picture of each level [L], as a path relative to the file; none if None.
         min_size: Points that a node needs; None takes a thousandth of all, but at least 2.
+        ids: Id to show each node under [2N − 1]; the tree's own numbers if None.
 
     Raises:
         ValueError: Surface, tree and names, or heights and pictures, do not belong together.
@@ -61,7 +63,7 @@ def write_tree_json(
     condensed = condense(tree, smallest)
     files: Sequence[str | None] = pictures or [None] * count
     levels = zip([] if heights is None else heights.tolist(), files, strict=True)
-    content = {
+    content: dict[str, Any] = {
         "format": "ultrafield tree",
         "version": 1,
         "points": len(surface),
@@ -69,7 +71,18 @@ def write_tree_json(
         "nodes": _nodes(condensed, surface, names, node_colors(tree, min_size=smallest)),
         "levels": [_level(tree, condensed, *level, smallest) for level in sorted(levels, key=lambda item: -item[0])],
     }
-    write_json(path, content)
+    write_json(path, content if ids is None else _renamed(content, ids.tolist()))
+
+
+def _renamed(content: dict[str, Any], ids: list[int]) -> dict[str, Any]:
+    """The content with other ids for the nodes."""
+    for node in content["nodes"]:
+        node["id"], node["children"] = ids[node["id"]], [ids[child] for child in node["children"]]
+        node["parent"] = None if node["parent"] is None else ids[node["parent"]]
+    for level in content["levels"]:
+        for segment in level["segments"]:
+            segment["label"], segment["node"] = ids[segment["label"]], ids[segment["node"]]
+    return content
 
 
 def _nodes(

@@ -97,6 +97,10 @@ class LabelStack:
         """Segment ids at one cut [H, W]."""
         return self.columns[:, cut][self.index]
 
+    def renamed(self, ids: np.ndarray) -> LabelStack:
+        """The same pixels with `ids[i]` [K] for every id i; −1 stays."""
+        return LabelStack(self.index, np.where(self.columns >= 0, ids[self.columns], -1).astype(self.columns.dtype))
+
     def expand(self, within: slice = slice(None)) -> np.ndarray:
         """Segment ids at all cuts [L, H, W], in Fortran order: the cuts of a pixel side by side.
 

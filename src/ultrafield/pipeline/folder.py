@@ -1,7 +1,8 @@
 """The run folder: where every artefact of a run lies, and which stages are done.
 
     config.json  stages.json  log.jsonl  field.safetensors  state.pt  surface.npz  tree.npz  tree.json  metrics.json
-    quality.json  points.ply  contact_sheet.png
+    quality.json  points.ply  contact_sheet.png  cameras.npz
+    edits.json                          names, merges and splits made by the user
     masks/                              2D masks that `run` made itself
     renders/<split>/<image>.npz         color [H, W, 3] uint8, depth [H, W] float32, opacity [H, W] float16
     labels/<split>/<image>.npz          index [H, W] int32, columns [C, L] int32, heights [L] float32, is_level [L]
@@ -48,10 +49,13 @@ _PATTERNS = {
     "views": r"[^/]+/[^/]+/[\d.]+\.png",
 }
 _KINDS = {name: kinds(pattern) for name, pattern in _PATTERNS.items()}
-_RESULTS = ("surface.npz", "tree.npz", "tree.json", "points.ply", "quality.json", "contact_sheet.png")  # of `segment`
-_OTHERS = ("config.json", "stages.json", "state.pt", "field.safetensors", "metrics.json")
+_TREE = ("surface.npz", "tree.npz")  # of `segment`: what edits leave as it is
+_RESULTS = (*_TREE, "cameras.npz", "tree.json", "points.ply", "quality.json", "contact_sheet.png")  # of `segment`
+_OTHERS = ("config.json", "stages.json", "state.pt", "field.safetensors", "metrics.json", "edits.json")
 _EVERYTHING = kinds(
-    *map(re.escape, (*_RESULTS, *_OTHERS)), *(f"{name}/(?:{pattern})" for name, pattern in _PATTERNS.items())
+    *map(re.escape, (*_RESULTS, *_OTHERS)),
+    r"edits-[0-9a-f]+\.json",
+    *(f"{name}/(?:{pattern})" for name, pattern in _PATTERNS.items()),
 )
 # A folder with nothing else counts as empty: a process was killed before config.json was whole.
 _UNCLAIMED = kinds(r"config\.json", re.escape(LOCK_NAME))
@@ -154,6 +158,11 @@ class RunFolder:
         return self.root / "config.json"
 
     @property
+    def edits_file(self) -> Path:
+        """Names, merges and splits made by the user; missing where there are none."""
+        return self.root / "edits.json"
+
+    @property
     def masks(self) -> Path:
         """Masks made by the run itself, in the published layout."""
         return self.root / "masks"
@@ -230,10 +239,15 @@ class RunFolder:
         for name in names:
             remove_ours(self.root / name, _KINDS[name])
 
-    def clear_results(self) -> None:
-        """Remove what a segmentation wrote, so that nothing of it is taken for the next one's."""
+    def clear_results(self, *, keep_tree: bool = False) -> None:
+        """Remove what a segmentation wrote, so that nothing of it is taken for the next one's.
+
+        Args:
+            keep_tree: Whether surface and tree stay, as where only the user's edits of the tree are new.
+        """
         for name in (*_RESULTS, "metrics.json"):
-            (self.root / name).unlink(missing_ok=True)
+            if not (keep_tree and name in _TREE):
+                (self.root / name).unlink(missing_ok=True)
         self.clear("labels", "views")
 
     def files_of(self, stage: str) -> list[Path]:
@@ -246,6 +260,10 @@ class RunFolder:
             return [file for file in self._below("renders") if file.suffix == ".npz"]
         if stage == "segment":
             return [*(self.root / name for name in _RESULTS), *self._below("labels"), *self._below("views")]
+        if stage == "tree":
+            return [self.root / name for name in _TREE]
+        if stage == "edits":
+            return [self.edits_file]
         return [self.root / "metrics.json"]
 
     def _below(self, name: str) -> list[Path]:

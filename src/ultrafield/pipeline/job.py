@@ -79,6 +79,14 @@ def reopen_job(run: RunFolder, *, device: str, report: Report, config: Config | 
     return open_job(stored.scene, stored.data, run, config or stored.config, device=device, report=report)
 
 
+def stored_scene(run: RunFolder, report: Report) -> Scene:
+    """The scene that a run folder names, without masks."""
+    stored = run.read_config() if run.config_file.is_file() else None
+    if stored is None or stored.scene is None:
+        raise RunError(f"{run.root}: the segmentation of a scene in memory, which is not stored")
+    return open_scene(scene_root(stored.scene, stored.data.layout), stored.data, report, with_masks=False)
+
+
 def open_scene(path: Path, data: SceneOptions, report: Report, *, with_masks: bool = True) -> Scene:
     """Read a scene folder, with its masks unless they are to be made, and say what it holds."""
     from ..scene import load_scene

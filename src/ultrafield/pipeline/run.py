@@ -10,6 +10,7 @@ from ..config import Config
 from ..scene import Scene
 from ..scene.options import SceneOptions
 from .console import Report
+from .edits import structure_of
 from .evaluate import evaluate_once
 from .folder import RunFolder
 from .job import Job, open_job
@@ -78,7 +79,8 @@ def _train_and_segment(job: Job) -> None:
         job.report.note("segment: done before, kept")
         return
     damage = job.run.records.damage("segment")
-    if damage is not None and job.run.records.matches("segment", job.stages.segment, made_from_fields(job)):
+    made_from = {**made_from_fields(job), **structure_of(job.run)}
+    if damage is not None and job.run.records.matches("segment", job.stages.segment, made_from):
         job.report.note(f"segment: {damage}; made again")
     segment(job, fields)
 

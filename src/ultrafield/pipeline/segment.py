@@ -11,12 +11,15 @@ import numpy as np
 
 from ..config import Config, Engine
 from ..errors import RunError, SceneError
+from ..export.colors import node_colors
 from ..io import write_json
 from ..labels.stack import LabelStack
 from ..parallel import in_background, in_threads, workers_for
 from ..scene import Scene
 from ..surface import Surface
-from ..ultrametric import AffinityGraph, Tree
+from ..ultrametric import AffinityGraph, EditedTree, Tree
+from .cameras import write_cameras
+from .edits import by_id, match_edits, read_edits, structure_of
 from .folder import Stored, ViewLabels
 from .job import Job
 from .render import render_views
@@ -36,15 +39,17 @@ class CutTree:
 
     Attributes:
         surface: N points.
-        tree: A merge tree over them.
+        tree: A merge tree over them, after the user's edits.
         heights: Where to cut it [L], float32, increasing.
         is_level: Which cuts are automatic levels [L], bool.
+        ids: The lasting id of each of its nodes [2N − 1], int64, under which label maps and files show it.
     """
 
     surface: Surface
     tree: Tree
     heights: np.ndarray
     is_level: np.ndarray
+    ids: np.ndarray
 
     @property
     def levels(self) -> np.ndarray:
@@ -55,38 +60,42 @@ class CutTree:
 def segment(job: Job, fields: Fields) -> None:
     """Everything from trained fields to label maps; the stage counts as done only when all of it is written.
 
-    The caller owns the run folder.
+    Where only merges and splits by the user are new, surface and tree stay. The caller owns the run folder.
     """
     from ..training import posed
 
     check_evidence(job.scene, fields, job.config.engine)
     job = replace(job, scene=posed(job.scene, fields.geometry))
     run, report = job.run, job.report
-    run.records.forget("segment", "eval")
-    run.clear_results()
     render_views(job, fields)
+    edited_only = _has_tree(job)
+    run.records.forget("segment", "eval", *(() if edited_only else ("tree",)))
+    run.clear_results(keep_tree=edited_only)
     made_from = made_from_fields(job)
     with report.stage("segment"), in_background() as submit:
-        with report.stage("surface"):
-            surface = _surface(job)
-        submit(run.write_surface, surface)
-        with report.stage("graph"):
-            graph = _graph(surface, job, fields)
-        with report.stage("tree"):
-            cuts = _tree(surface, graph, job.config, str(fields.geometry.device))
-        submit(run.write_tree, cuts.tree)
+        if edited_only:
+            report.note("surface and tree: kept, as only edits are new")
+            surface, tree = run.read_surface(), run.read_tree()
+        else:
+            surface, tree = _surface_and_tree(job, fields)
+            run.finish("tree", job.stages.segment, report.seconds["segment/tree"], made_from)
+        moved = match_edits(run, tree)
+        if moved is not None:
+            report.note(moved)
+        cuts = _cuts(surface, read_edits(run, tree), job.config)
+        submit(write_cameras, run, job.scene)
         submit(_export, job, cuts)
         report.note(f"{len(surface)} surface points, levels at {', '.join(f'{h:.3f}' for h in cuts.levels)}")
         with report.stage("labels"):
             _label(job, cuts)
         with report.stage("sheet"):
-            write_contact_sheet(run, job.scene, cuts.tree)
+            write_contact_sheet(run, job.scene, by_id(node_colors(cuts.tree), cuts.ids))
         with report.stage("quality"):
             quality = _quality(job, cuts)
             write_json(run.root / "quality.json", quality.to_json())
     report.table("Levels", *quality.table())
     report.result(f"Without ground truth: {quality.summary()}.")
-    run.finish("segment", job.stages.segment, report.seconds["segment"], made_from)
+    run.finish("segment", job.stages.segment, report.seconds["segment"], {**made_from, **structure_of(run)})
 
 
 def is_segmented(job: Job) -> bool:
@@ -94,7 +103,21 @@ def is_segmented(job: Job) -> bool:
     records = job.run.records
     if not is_trained(job) or records.damaged("render"):
         return False
-    return records.finished("segment", job.stages.segment, made_from_fields(job))
+    return records.finished("segment", job.stages.segment, {**made_from_fields(job), **structure_of(job.run)})
+
+
+def why_not_segmented(job: Job) -> str:
+    """What is the matter where `is_segmented` is false."""
+    run = job.run
+    damage = run.records.damage("segment") or run.records.damage("render")
+    if damage is None and _has_tree(job) and run.records.ended("segment"):
+        return f"{run.edits_file}: its merges and splits are newer than the label maps"
+    return damage or f"{run.root}: not segmented with its settings"
+
+
+def _has_tree(job: Job) -> bool:
+    """Whether surface and tree of the job's settings are there, whatever the user's edits."""
+    return job.run.records.finished("tree", job.stages.segment, made_from_fields(job))
 
 
 def check_evidence(scene: Scene, fields: Fields, engine: Engine) -> None:
@@ -141,33 +164,50 @@ def _graph(surface: Surface, job: Job, fields: Fields) -> AffinityGraph:
     )
 
 
-def _tree(surface: Surface, graph: AffinityGraph, config: Config, device: str) -> CutTree:
-    from ..ultrametric import build_tree, levels, spread_cuts
+def _surface_and_tree(job: Job, fields: Fields) -> tuple[Surface, Tree]:
+    """Surface and tree, written before they are returned."""
+    from ..ultrametric import build_tree
 
-    tree = build_tree(graph, linkage=config.segment.linkage, device=device)
+    run, report = job.run, job.report
+    with in_background() as submit:
+        with report.stage("surface"):
+            surface = _surface(job)
+        submit(run.write_surface, surface)
+        with report.stage("graph"):
+            graph = _graph(surface, job, fields)
+        with report.stage("tree"):
+            device = str(fields.geometry.device)
+            tree = build_tree(graph, linkage=job.config.segment.linkage, device=device)
+            run.write_tree(tree)
+    return surface, tree
+
+
+def _cuts(surface: Surface, edited: EditedTree, config: Config) -> CutTree:
+    from ..ultrametric import levels, spread_cuts
+
+    tree = edited.tree
     automatic = levels(tree)
     heights = spread_cuts(tree, config.segment.cuts, automatic)
-    return CutTree(surface, tree, heights, np.isin(heights, automatic))
+    return CutTree(surface, tree, heights, np.isin(heights, automatic), edited.ids)
 
 
 def _export(job: Job, cuts: CutTree) -> None:
     from ..export import write_points, write_tree_json
 
     run, surface, heights = job.run, cuts.surface, cuts.levels
-    write_points(run.root / "points.ply", surface, cuts.tree, heights)
+    write_points(run.root / "points.ply", surface, cuts.tree, heights, ids=cuts.ids)
     names = [view.name for view in job.scene.train]
     best = names[int(np.argmax([surface.seen_from(view).sum() for view in range(len(names))]))]
     folder = run.view_folder("train", best).relative_to(run.root)
     pictures = [(folder / f"{name}.png").as_posix() for name in height_names(heights)]
-    write_tree_json(run.root / "tree.json", surface, cuts.tree, names, heights=heights, pictures=pictures)
+    write_tree_json(run.root / "tree.json", surface, cuts.tree, names, heights=heights, pictures=pictures, ids=cuts.ids)
 
 
 def _label(job: Job, cuts: CutTree) -> None:
     """Label maps and pictures of every view, each one found and written by a thread of its own."""
-    from ..export import node_colors
     from ..labels import ViewLabeller, view_points
 
-    run, scene, colors = job.run, job.scene, node_colors(cuts.tree)
+    run, scene, colors = job.run, job.scene, by_id(node_colors(cuts.tree), cuts.ids)
     labeller = ViewLabeller(cuts.surface, cuts.tree, cuts.heights, job.config.segment, workers=1)
 
     def label(view: tuple[str, int]) -> None:
@@ -175,7 +215,7 @@ def _label(job: Job, cuts: CutTree) -> None:
         views = scene.splits[split]
         name = views.views[index].name
         points = view_points(run.read_render(split, name), views.normalised_cameras, index)
-        labels = ViewLabels(labeller.stack(points), cuts.heights, cuts.is_level)
+        labels = ViewLabels(labeller.stack(points).renamed(cuts.ids), cuts.heights, cuts.is_level)
         run.write_labels(split, name, labels)
         _write_views(run.view_folder(split, name), labels.levels, cuts.levels, colors)
 
@@ -191,6 +231,7 @@ def _quality(job: Job, cuts: CutTree) -> Quality:
     from ..quality import assess
 
     run, scene = job.run, job.scene
+    nodes = by_id(np.arange(len(cuts.ids)), cuts.ids, fill=-1)  # of the tree, by lasting id
 
     def name(split: str, index: int) -> str:
         return scene.splits[split].views[index].name
@@ -202,7 +243,7 @@ def _quality(job: Job, cuts: CutTree) -> Quality:
         cuts.is_level,
         scene,
         rendered=lambda split, index: run.read_render(split, name(split, index)),
-        labels=lambda split, index: run.read_labels(split, name(split, index)).labels,
+        labels=lambda split, index: run.read_labels(split, name(split, index)).labels.renamed(nodes),
     )
 
 

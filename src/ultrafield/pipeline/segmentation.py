@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,13 +14,14 @@ from ..config import SegmentConfig
 from ..errors import RunError
 from ..removal import find_stranger, kinds
 from ..surface import Surface
-from ..ultrametric import Tree
+from ..ultrametric import EditedTree, Tree
+from .edits import read_edits
 from .folder import RunFolder
 
 if TYPE_CHECKING:
     from ..field import RadianceField
 
-_SAVED = kinds(r"(surface|tree)\.npz", r"tree\.json", r"points\.ply")  # what `save` writes
+_SAVED = kinds(r"(surface|tree)\.npz", r"(tree|edits)\.json", r"points\.ply")  # what `save` writes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -30,12 +31,14 @@ class Segmentation:
     A node keeps its id at every cut, in every view and in every file.
 
     Attributes:
-        tree: A merge tree over the N points.
+        tree: A merge tree over the N points, after the user's edits.
         surface: The points.
         levels: Heights of the automatic levels [L], float32, ascending.
         config: Settings with which views are labelled (`label_neighbors`, `label_radius`).
         views: Names of the V views that the surface was made from.
         load_field: Loads the radiance field that the surface is from; None if there is none.
+        edits: The user's merges, splits and names; None if there are none. After merges, nodes of `tree` are numbered
+            anew, but `cut`, `label` and every file show them under the ids that they keep: `ids`.
     """
 
     tree: Tree
@@ -44,6 +47,7 @@ class Segmentation:
     config: SegmentConfig = field(default_factory=SegmentConfig)
     views: tuple[str, ...] = ()
     load_field: Callable[[], RadianceField] | None = None
+    edits: EditedTree | None = None
 
     def __post_init__(self) -> None:
         if self.tree.num_leaves != len(self.surface):
@@ -61,13 +65,33 @@ class Segmentation:
 
         return preview_html(self.surface, self.tree, self.levels, title=repr(self))
 
+    @property
+    def ids(self) -> np.ndarray:
+        """The lasting id of each node of `tree` [2N − 1], int64: its own number, unless merges renumbered the tree."""
+        return np.arange(len(self.tree.parents)) if self.edits is None else self.edits.ids
+
+    @property
+    def names(self) -> dict[int, str]:
+        """Names given to nodes, by id."""
+        return {} if self.edits is None else self.edits.names
+
+    def with_edits(self, edits: EditedTree) -> Segmentation:
+        """The same points after other edits, with the automatic levels of the tree that results.
+
+        Raises:
+            ValueError: The edits are about a tree of other points.
+        """
+        from ..ultrametric import levels
+
+        return replace(self, tree=edits.tree, levels=levels(edits.tree), edits=edits)
+
     def cut(self, height: float) -> np.ndarray:
         """Segment of every point when the tree is cut at `height`: node ids [N], int64; see `ultrametric.cut`."""
-        return self.tree.cut(height)
+        return self.ids[self.tree.cut(height)]
 
     def cut_into(self, count: int) -> np.ndarray:
         """Segment of every point in a cut with `count` segments: node ids [N], int64; see `ultrametric.cut_into`."""
-        return self.tree.cut_into(count)
+        return self.ids[self.tree.cut_into(count)]
 
     def label(
         self,
@@ -103,12 +127,13 @@ class Segmentation:
             field = self.load_field()
         if depths is None and field is None:
             depths = surface_depths(self.surface, cameras)
-        return label_views(
+        maps = label_views(
             self.tree, self.surface, cameras, depths=depths, field=field, heights=cuts, config=self.config
         )
+        return (np.where(labels >= 0, self.ids[labels], -1).astype(np.int32) for labels in maps) if self.edits else maps
 
     def save(self, folder: str | Path) -> Path:
-        """Write surface.npz, tree.npz, tree.json and points.ply, which `open_run` reads back.
+        """Write surface.npz, tree.npz, edits.json, tree.json and points.ply, which `open_run` reads back.
 
         Args:
             folder: A new or empty folder, or one that holds an earlier `save`.
@@ -120,6 +145,7 @@ class Segmentation:
             RunError: The folder holds anything else.
         """
         from ..export import write_points, write_tree_json
+        from ..ultrametric import save_edits
 
         run = RunFolder(Path(folder))
         stranger = find_stranger(run.root, _SAVED)
@@ -127,9 +153,14 @@ class Segmentation:
             raise RunError(f"{run.root}: neither empty nor a saved segmentation (it holds {stranger.name})")
         names = self.views or tuple(f"view_{index:03d}" for index in range(len(self.surface.visible)))
         run.write_surface(self.surface)
-        run.write_tree(self.tree)
-        write_points(run.root / "points.ply", self.surface, self.tree, self.levels)
-        write_tree_json(run.root / "tree.json", self.surface, self.tree, names, heights=self.levels)
+        if self.edits is None:
+            run.write_tree(self.tree)
+            run.edits_file.unlink(missing_ok=True)
+        else:
+            run.write_tree(self.edits.original)
+            save_edits(run.edits_file, self.edits)
+        write_points(run.root / "points.ply", self.surface, self.tree, self.levels, ids=self.ids)
+        write_tree_json(run.root / "tree.json", self.surface, self.tree, names, heights=self.levels, ids=self.ids)
         return run.root
 
 
@@ -150,13 +181,14 @@ def open_run(folder: str | Path) -> Segmentation:
         if damage is not None or not run.records.ended("segment"):
             reason = damage or f"{run.root}: not segmented yet"
             raise RunError(f"{reason}; next: ultrafield segment {run.root}")
-    tree = run.read_tree()
+    edits = read_edits(run, run.read_tree())
     return Segmentation(
-        tree=tree,
+        tree=edits.tree,
         surface=run.read_surface(),
-        levels=levels(tree),
+        levels=levels(edits.tree),
         config=config,
         load_field=_field_loader(run),
+        edits=edits if edits.operations else None,
     )
 
 

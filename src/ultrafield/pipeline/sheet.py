@@ -6,17 +6,21 @@ import numpy as np
 
 from ..export.renderings import color_picture
 from ..scene import Scene
-from ..ultrametric import Tree
 from .folder import RunFolder
 
 _MOST_VIEWS = 4
 
 
-def write_contact_sheet(run: RunFolder, scene: Scene, tree: Tree) -> None:
-    """Write contact_sheet.png: a few views, one per row; photograph, rendering, and the automatic levels."""
-    from ..export import contact_sheet, label_picture, node_colors, overlay
+def write_contact_sheet(run: RunFolder, scene: Scene, colors: np.ndarray) -> None:
+    """Write contact_sheet.png: a few views, one per row; photograph, rendering, and the automatic levels.
 
-    colors = node_colors(tree)
+    Args:
+        run: The run folder, with label maps.
+        scene: Its scene.
+        colors: Colour of every node id [K, 3], uint8.
+    """
+    from ..export import contact_sheet, label_picture, overlay
+
     split = "val" if len(scene.splits.get("val", ())) > 0 else "train"
     views = scene.splits[split].views
     chosen = np.unique(np.linspace(0, len(views) - 1, min(_MOST_VIEWS, len(views))).round().astype(int))

@@ -39,7 +39,7 @@ def load_tree(path: str | Path) -> Tree:
 def save_edits(path: str | Path, edited: EditedTree) -> None:
     """Write the edits in force as JSON, atomically, with a digest of the tree that they are about."""
     operations = [{"kind": op.kind, "nodes": list(op.nodes), "name": op.name} for op in edited.operations]
-    write_json(path, {"version": _EDITS_VERSION, "tree": _digest(edited.original), "edits": operations})
+    write_json(path, {"version": _EDITS_VERSION, "tree": digest_tree(edited.original), "edits": operations})
 
 
 def load_edits(path: str | Path, tree: Tree) -> EditedTree:
@@ -56,9 +56,12 @@ def load_edits(path: str | Path, tree: Tree) -> EditedTree:
         stored = read_json(path)
     except SceneError as error:
         raise RunError(str(error)) from None
-    if not isinstance(stored, dict) or stored.get("version") != _EDITS_VERSION:
+    version = stored.get("version") if isinstance(stored, dict) else None
+    if type(version) is int and version > _EDITS_VERSION:
+        raise RunError(f"{path}: written by a newer ultrafield (version {version} of the file; this one reads 1)")
+    if version != _EDITS_VERSION:
         raise RunError(f"{path}: expected edits of a tree, version {_EDITS_VERSION}")
-    if stored.get("tree") != _digest(tree):
+    if stored.get("tree") != digest_tree(tree):
         raise RunError(f"{path}: these edits are about another tree; segmenting again makes a new one")
     entries = stored.get("edits")
     if not isinstance(entries, list):
@@ -85,7 +88,7 @@ def _operation(entry: Any) -> Operation:
     return Operation(kind, tuple(nodes), name)
 
 
-def _digest(tree: Tree) -> str:
+def digest_tree(tree: Tree) -> str:
     """A hash of the tree's parents and heights."""
     arrays = (tree.parents.astype("<i8", copy=False), tree.heights.astype("<f4", copy=False))
     return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
