@@ -33,6 +33,12 @@ OPTIONS = {
     "render": ["RUN", "--frames", "--device"],
     "eval": ["RUN", "--sampling", "--seed", "--published"],
     "run": ["SCENE", "--out RUN", "--overwrite", "--engine", "--preset", "--masks DIR", "--geometry.steps"],
+    "export": [
+        *("RUN", "--to FORMAT", "--onto FILE", "--level", "--node ID", "--split LEVEL", "--distance", "--faces"),
+        *("--features", "--colors {photo,segments}", "--y-up", "--out PATH", "--overwrite"),
+    ],
+    "name": ["RUN", "--csv FILE", "--node ID", "--name NAME", "--iou", "--overwrite"],
+    "find": ["RUN", "TEXT"],
     "warmup": ["--device {auto,cpu,cuda}", "--preset {auto,draft,standard,paper}"],
 }
 
@@ -301,6 +307,7 @@ def test_every_command_refuses_a_senseless_memory(
     command: str, value: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     places = {"run": ["s", "-o", "r"], "train": ["s", "-o", "r"], "demo": [], "warmup": [], "synth": ["s", "r"]}
+    places |= {"find": [str(tmp_path / "run"), "x"], "export": [str(tmp_path / "run"), "--to", "ply"]}
     run = RunFolder(tmp_path / "run")
     run.write_config(tmp_path, SceneOptions(), Config())
     assert cli.main([command, *places.get(command, [str(run.root)]), "--memory", value]) == 2

@@ -12,6 +12,7 @@ import tyro
 from . import __version__
 from .commands.demo import Demo
 from .commands.evaluate import Evaluate
+from .commands.export import Export
 from .commands.find import Find
 from .commands.masks import Masks
 from .commands.name import Name
@@ -51,6 +52,7 @@ COMMANDS: dict[str, type[Command]] = {
     "render": Render,
     "eval": Evaluate,
     "run": Run,
+    "export": Export,
     "name": Name,
     "find": Find,
     "warmup": Warmup,

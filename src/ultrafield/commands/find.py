@@ -7,10 +7,11 @@ from typing import Annotated
 
 import tyro
 
+from ..config.ranges import check_settings
 from ..errors import ConfigError
 from ..pipeline.console import Report
 from .name import print_matches
-from .options import MemoryLimit, RunArgument
+from .options import MEMORY, MemoryLimit, RunArgument
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Find(MemoryLimit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_settings(self, MEMORY)
         if not self.text.strip():
             raise ConfigError("TEXT: expected at least one letter")
 

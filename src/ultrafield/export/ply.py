@@ -1,4 +1,4 @@
-"""Point clouds as PLY files: one element `vertex` with scalar properties, binary and little-endian."""
+"""Point clouds and meshes as PLY files, binary and little-endian: vertices with scalar properties, triangles."""
 
 from __future__ import annotations
 
@@ -39,14 +39,21 @@ def position_columns(points: np.ndarray, spacing: float) -> dict[str, np.ndarray
     return dict(zip("xyz", stored.T, strict=True))
 
 
-def write_ply(path: str | Path, columns: Mapping[str, np.ndarray], *, comments: Sequence[str] = ()) -> None:
-    """Write points as PLY, atomically.
+def write_ply(
+    path: str | Path,
+    columns: Mapping[str, np.ndarray],
+    *,
+    comments: Sequence[str] = (),
+    faces: np.ndarray | None = None,
+) -> None:
+    """Write points, or a mesh of triangles, as PLY, atomically.
 
     Args:
         path: Target file.
         columns: Array [N] of each vertex property, in the order of the file; integers of 8, 16 or 32 bits, float32 or
             float64. Names are ASCII without spaces.
         comments: Lines for the header.
+        faces: Triangles [F, 3], indices of vertices; no element `face` if None.
 
     Raises:
         ValueError: Arrays of different lengths or more than one dimension, a type that PLY lacks, a name or comment
@@ -60,17 +67,21 @@ def write_ply(path: str | Path, columns: Mapping[str, np.ndarray], *, comments: 
         if values.dtype.str[1:] not in _NAMES:
             raise ValueError(f"columns[{name!r}]: expected one of {', '.join(_NAMES)}, got {values.dtype}")
     kind = np.dtype([(name, f"<{values.dtype.str[1:]}") for name, values in arrays.items()])
-    header = _header(kind, count, comments)
+    header = _header(kind, count, comments, None if faces is None else len(faces))
     rows = np.empty(count, kind)
     for name, values in arrays.items():
         rows[name] = values
     with atomic_write(path) as file:
         file.write(header)
         file.write(rows.tobytes())
+        if faces is not None:
+            triangles = np.empty(len(faces), np.dtype([("size", "u1"), ("corners", "<i4", 3)]))
+            triangles["size"], triangles["corners"] = 3, faces
+            file.write(triangles.tobytes())
 
 
-def _header(kind: np.dtype, count: int, comments: Sequence[str]) -> bytes:
-    """Header of a file with `count` vertices of a structured type."""
+def _header(kind: np.dtype, count: int, comments: Sequence[str], faces: int | None = None) -> bytes:
+    """Header of a file with `count` vertices of a structured type, and perhaps triangles."""
     lines = ["ply", "format binary_little_endian 1.0"]
     lines += [f"comment {_header_text('comments', text)}" for text in comments]
     lines += [f"element vertex {count}"]
@@ -78,6 +89,8 @@ def _header(kind: np.dtype, count: int, comments: Sequence[str]) -> bytes:
         if " " in name:
             raise ValueError(f"columns: expected names without spaces, got {name!r}")
         lines.append(f"property {_NAMES[kind[name].str[1:]]} {_header_text('columns', name)}")
+    if faces is not None:
+        lines += [f"element face {faces}", "property list uchar int vertex_indices"]
     return "\n".join([*lines, "end_header", ""]).encode("ascii")
 
 

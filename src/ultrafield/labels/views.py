@@ -32,6 +32,7 @@ class ViewLabeller:
         config: Settings (`label_neighbors`, `label_radius`); the defaults if None.
         workers: Threads that look for neighbours, −1 for one per CPU. Several views may also be labelled at once, each
             in a thread of the caller's: take one worker then.
+        table: In place of the cuts of the tree, the label of every point at L levels [N, L], int32; −1 for none.
 
     Raises:
         ValueError: Surface and tree have different numbers of points.
@@ -45,6 +46,7 @@ class ViewLabeller:
         config: SegmentConfig | None = None,
         *,
         workers: int = -1,
+        table: np.ndarray | None = None,
     ) -> None:
         from scipy.spatial import cKDTree
 
@@ -55,7 +57,7 @@ class ViewLabeller:
         self._voters = config.label_neighbors
         self._radius = config.label_radius * surface.voxel
         self._workers = workers
-        self._points_at = LabelStack.of(cut_table(tree, heights).T[:, :, None])
+        self._points_at = LabelStack.of((cut_table(tree, heights) if table is None else table).T[:, :, None])
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Node ids [L, H, W], int32, −1 for none, of pixels that see `points` [H, W, 3]; see `nearest`."""

@@ -77,6 +77,11 @@ class StageRecords:
         record = self._read().get(stage)
         return None if record is None else record.settings
 
+    def made_from(self, stage: str) -> Mapping[str, str]:
+        """Digests of what a stage was made from; empty if it has not begun."""
+        record = self._read().get(stage)
+        return NOTHING if record is None else record.made_from
+
     def ended(self, stage: str) -> bool:
         """Whether `stage` has ended, with whatever settings."""
         record = self._read().get(stage)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..cameras import Cameras
 from ..config import SegmentConfig
-from ..errors import RunError
+from ..errors import ConfigError, RunError
 from ..removal import find_stranger, kinds
 from ..surface import Surface
 from ..ultrametric import EditedTree, Tree
@@ -20,6 +20,7 @@ from .folder import RunFolder
 
 if TYPE_CHECKING:
     from ..field import RadianceField
+    from .export import Colors, Format
 
 _SAVED = kinds(r"(surface|tree)\.npz", r"(tree|edits)\.json", r"points\.ply")  # what `save` writes
 
@@ -39,6 +40,7 @@ class Segmentation:
         load_field: Loads the radiance field that the surface is from; None if there is none.
         edits: The user's merges, splits and names; None if there are none. After merges, nodes of `tree` are numbered
             anew, but `cut`, `label` and every file show them under the ids that they keep: `ids`.
+        folder: The run folder that it was read from, which has rendered views; None if there is none.
     """
 
     tree: Tree
@@ -48,6 +50,7 @@ class Segmentation:
     views: tuple[str, ...] = ()
     load_field: Callable[[], RadianceField] | None = None
     edits: EditedTree | None = None
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         if self.tree.num_leaves != len(self.surface):
@@ -132,6 +135,74 @@ class Segmentation:
         )
         return (np.where(labels >= 0, self.ids[labels], -1).astype(np.int32) for labels in maps) if self.edits else maps
 
+    def export(
+        self,
+        path: str | Path,
+        *,
+        to: Format | None = None,
+        level: Sequence[str | int | float] = (),
+        node: int | None = None,
+        split: str | int | float | None = None,
+        onto: str | Path | None = None,
+        distance: float | None = None,
+        cameras: Cameras | None = None,
+        depths: Sequence[np.ndarray] | np.ndarray | None = None,
+        faces: int = 200_000,
+        features: bool = False,
+        colors: Colors = "photo",
+        y_up: bool = False,
+        overwrite: bool = False,
+        progress: bool = False,
+    ) -> Path:
+        """Do what `ultrafield export` does: everything in the user's frame and units, with labels.json beside it.
+
+        Args:
+            path: Folder to make; of ply, glb, usd and laz also a file with that ending.
+            to: The format; if None, what the ending of `path` or `onto` tells.
+            level: Levels by number (0 is the coarsest), name, or height (a float); the automatic levels if empty.
+            node: Id of the only node to export.
+            split: Level whose segments get a file each.
+            onto: File of points, a mesh or Gaussians that labels are carried over to.
+            distance: How far from the surface a point of it has a label, user's units; three spacings if None.
+            cameras: Views for meshes and pictures, user's frame, where there is no run folder.
+            depths: Their z-depth [V][H, W], user's units; that of the surface's points, as discs, if None.
+            faces: Triangles of all meshes together, about.
+            features: Whether GLB meshes carry a feature id for each level (EXT_mesh_features).
+            colors: Colours of meshes: "photo" or "segments".
+            y_up: Whether GLB files turn z up into the y up that glTF's viewers expect.
+            overwrite: Whether an earlier export may be replaced.
+            progress: Whether to show progress.
+
+        Returns:
+            The path.
+
+        Raises:
+            UltrafieldError: Options that do not go together or name nothing, a place that cannot be written to, or an
+                optional package that is not installed.
+        """
+        from .console import Report
+        from .export import ExportOptions, export_segmentation, format_of
+
+        out = Path(path)
+        kind = to or format_of(out) or (None if onto is None else "onto")
+        if kind is None:
+            raise ConfigError(f"expected a format, as {out.name!r} tells none", setting="to")
+        options = ExportOptions(
+            to=kind,
+            level=tuple(map(str, level)),
+            node=None if node is None else int(node),
+            split=None if split is None else str(split),
+            onto=None if onto is None else Path(onto),
+            distance=distance,
+            faces=faces,
+            features=features,
+            colors=colors,
+            y_up=y_up,
+            overwrite=overwrite,
+        )
+        report = Report() if progress else Report.silent()
+        return export_segmentation(self, out, options, report=report, cameras=cameras, depths=depths)
+
     def save(self, folder: str | Path) -> Path:
         """Write surface.npz, tree.npz, edits.json, tree.json and points.ply, which `open_run` reads back.
 
@@ -189,6 +260,7 @@ def open_run(folder: str | Path) -> Segmentation:
         config=config,
         load_field=_field_loader(run),
         edits=edits if edits.operations else None,
+        folder=run.root,
     )
 
 
