@@ -52,6 +52,7 @@ def test_a_run_writes_every_artefact(tiny_run: Path) -> None:
             "points.ply",
             "contact_sheet.png",
             "cameras.npz",
+            "report.html",
             "renders",
             "labels",
             "views",

@@ -33,7 +33,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "synth": ("model.obj", "new", *SCENE),
     "demo": ("--out", "new"),
     "export": ("done", "--to", "ply", "--out", "new"),
-    "name": ("done", "--node", "3", "--name", "x"),
     "find": ("done", "x"),
     "warmup": (),
     "train.py": PUBLISHED,

@@ -89,6 +89,6 @@ def print_seconds(run: RunFolder, report: Report) -> None:
 
 def print_results(run: RunFolder, report: Report) -> None:
     """Say where to look."""
-    for name in ("contact_sheet.png", "views", "points.ply", "tree.json", "metrics.json"):
+    for name in ("report.html", "contact_sheet.png", "views", "points.ply", "tree.json", "metrics.json"):
         if (run.root / name).exists():
             report.result(str(run.root / name))

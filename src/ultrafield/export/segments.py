@@ -93,6 +93,15 @@ class Segments:
         """Name of a node, or a description where it has none."""
         return self.names[index] or f"segment {self.ids[index]}"
 
+    def place(self, index: int) -> str:
+        """Name of a node, or else its id with the name of the smallest node around it that has one; not the root's."""
+        above = index
+        while above > 0 and not self.names[above]:
+            above = int(self.parents[above])
+        if above == index or above <= 0:
+            return self.title(index)
+        return f"{self.names[above]} · {self.ids[index]}"
+
     def substantial_index(self, ids: np.ndarray) -> np.ndarray:
         """Index of the smallest node around each id that is more than a crumb; −1 for −1. Any shape."""
         above = np.arange(len(self))

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from ..budget import release_memory
 from ..progress import track
+from .memory import peak_memory
 
 _Item = TypeVar("_Item")
 
@@ -26,11 +27,13 @@ class Report:
         notes: Console for progress and remarks (stderr).
         results: Console for what the command was asked for (stdout).
         seconds: Wall time of each finished stage; one within another is named OUTER/INNER.
+        peaks: Most bytes of memory that the process had held by the end of each stage, where the system tells.
     """
 
     notes: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, soft_wrap=True))
     results: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=True))
     seconds: dict[str, float] = field(default_factory=dict)
+    peaks: dict[str, int] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)  # the stages that are under way, outermost first
 
     @classmethod
@@ -73,6 +76,9 @@ class Report:
             self._open.pop()
             release_memory()
         self.seconds[path] = self.seconds.get(path, 0.0) + time.perf_counter() - start
+        held = peak_memory()["host"]
+        if held is not None:
+            self.peaks[path] = held
         self.note(f"{name}: {self.seconds[path]:.1f} s")
 
 

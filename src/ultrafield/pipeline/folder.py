@@ -1,7 +1,7 @@
 """The run folder: where every artefact of a run lies, and which stages are done.
 
     config.json  stages.json  log.jsonl  field.safetensors  state.pt  surface.npz  tree.npz  tree.json  metrics.json
-    quality.json  points.ply  contact_sheet.png  cameras.npz
+    quality.json  points.ply  contact_sheet.png  cameras.npz  report.html
     edits.json                          names, merges and splits made by the user
     masks/                              2D masks that `run` made itself
     renders/<split>/<image>.npz         color [H, W, 3] uint8, depth [H, W] float32, opacity [H, W] float16
@@ -51,7 +51,7 @@ _PATTERNS = {
 _KINDS = {name: kinds(pattern) for name, pattern in _PATTERNS.items()}
 _TREE = ("surface.npz", "tree.npz")  # of `segment`: what edits leave as it is
 _RESULTS = (*_TREE, "cameras.npz", "tree.json", "points.ply", "quality.json", "contact_sheet.png")  # of `segment`
-_OTHERS = ("config.json", "stages.json", "state.pt", "field.safetensors", "metrics.json", "edits.json")
+_OTHERS = ("config.json", "stages.json", "state.pt", "field.safetensors", "metrics.json", "edits.json", "report.html")
 _EVERYTHING = kinds(
     *map(re.escape, (*_RESULTS, *_OTHERS)),
     r"edits-[0-9a-f]+\.json",
@@ -262,6 +262,8 @@ class RunFolder:
             return [*(self.root / name for name in _RESULTS), *self._below("labels"), *self._below("views")]
         if stage == "tree":
             return [self.root / name for name in _TREE]
+        if stage == "report":
+            return [self.root / "report.html"]
         if stage == "edits":
             return [self.edits_file]
         return [self.root / "metrics.json"]

@@ -17,6 +17,7 @@ from .job import Job, open_job
 from .masks import with_masks
 from .memory import peak_memory
 from .render import render_views
+from .report import report_once
 from .segment import is_segmented, segment
 from .train import made_from_fields, train
 
@@ -64,7 +65,8 @@ def run_stages(
         seconds = {name: round(value, 3) for name, value in report.seconds.items()}
         with run.owned():
             job.write_config()
-            run.log({"stage": "run", "seconds": seconds, "peak_bytes": peak_memory()})
+            run.log({"stage": "run", "seconds": seconds, "peak_bytes": peak_memory(), "peaks": report.peaks})
+    report_once(job)
     return metrics
 
 

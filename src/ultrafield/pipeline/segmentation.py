@@ -252,6 +252,8 @@ def open_run(folder: str | Path) -> Segmentation:
         if damage is not None or not run.records.ended("segment"):
             reason = damage or f"{run.root}: not segmented yet"
             raise RunError(f"{reason}; next: ultrafield segment {run.root}")
+    elif not (run.root / "tree.npz").is_file():
+        raise RunError(f"{run.root}: holds no segmentation (tree.npz: missing)")
     edits = read_edits(run, run.read_tree())
     return Segmentation(
         tree=edits.tree,

@@ -26,7 +26,7 @@ def train(job: Job, *, initial: Fields | None = None) -> Fields:
     check_masks(job.scene, job.config.engine)
     _say_why(job)
     others = () if job.run.records.settings("render") == job.stages.geometry else ("render",)
-    job.run.records.forget("train", "tree", "segment", "eval", *others)
+    job.run.records.forget("train", "tree", "segment", "eval", "report", *others)
     return _fit(job, initial=initial)
 
 
@@ -115,7 +115,7 @@ def keep_fields(job: Job, fields: Fields) -> None:
     """Put fields that were trained elsewhere, with the job's settings, into the run folder, which the caller owns."""
     from ..training import FIELD_FILE, geometry_source, save_fields
 
-    job.run.records.forget("train", "render", "tree", "segment", "eval")
+    job.run.records.forget("train", "render", "tree", "segment", "eval", "report")
     content = job.source.content
     save_fields(
         job.run.root / FIELD_FILE,

@@ -1,0 +1,95 @@
+"""Pictures of a report as data URIs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+
+import numpy as np
+
+from ...io import encode_image
+from ..pictures import scaled_to_height
+from ..segments import Segments
+from .content import ViewMaps
+
+_EDGE = 420  # pixels of a large picture's longer edge
+_THUMBNAIL = 56
+_MARGIN = 0.25  # around a segment in its thumbnail, as a part of its size
+_FADED = 0.35  # of what lies around a segment
+
+
+def photo_uri(photo: np.ndarray) -> str:
+    """A photograph, reduced, as JPEG."""
+    return _uri(".jpg", _reduced(photo))
+
+
+def map_uri(labels: np.ndarray, colors: np.ndarray) -> str:
+    """A label map as PNG in the colours of its segments, see-through where there is none.
+
+    Args:
+        labels: Indices of nodes [h, w]; −1 for none.
+        colors: sRGB [K, 3], uint8.
+    """
+    step = max(1, -(-max(labels.shape) // _EDGE))
+    labels = labels[step // 2 :: step, step // 2 :: step]
+    rgba = np.zeros((*labels.shape, 4), np.uint8)
+    rgba[..., :3] = colors[labels]
+    rgba[..., 3] = np.where(labels >= 0, 255, 0)
+    edges = np.zeros(labels.shape, bool)
+    edges[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    edges[1:] |= labels[1:] != labels[:-1]
+    rgba[edges & (labels >= 0), :3] //= 2
+    return _uri(".png", rgba)
+
+
+def thumbnails(segments: Segments, views: Sequence[ViewMaps], most: int) -> dict[int, str]:
+    """A picture of each of the largest nodes, cut out of the view that shows most of it.
+
+    Args:
+        segments: The nodes.
+        views: Views with label maps at all of its levels.
+        most: Number of pictures.
+
+    Returns:
+        Data URIs by index of the node; nodes that no view shows are left out.
+    """
+    best: dict[int, tuple[int, int, int]] = {}  # pixels, view, level
+    for number, view in enumerate(views):
+        for level in range(len(segments.levels)):
+            ids, counts = np.unique(view.labels[level], return_counts=True)
+            share = counts * (1_000_000 // max(1, view.labels[level].size))
+            for index, pixels in zip(segments.index_of_known(ids).tolist(), share.tolist(), strict=True):
+                if index >= 0 and pixels > best.get(index, (0, 0, 0))[0]:
+                    best[index] = (pixels, number, level)
+    wanted = sorted(best, key=lambda index: (-segments.sizes[index], index))[:most]
+    return {index: _thumbnail(segments, index, views[best[index][1]], best[index][2]) for index in wanted}
+
+
+def _thumbnail(segments: Segments, index: int, view: ViewMaps, level: int) -> str:
+    mask = view.labels[level] == segments.ids[index]
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    size = max(int(rows[-1] - rows[0]), int(columns[-1] - columns[0]), 4)
+    edge = (1.0 + 2.0 * _MARGIN) * size
+    scale = np.array(view.photo.shape[:2]) / np.array(mask.shape)
+    middle = np.array([rows[0] + rows[-1] + 1, columns[0] + columns[-1] + 1]) / 2
+    low = np.maximum(np.floor((middle - edge / 2) * scale), 0).astype(int)
+    high = np.minimum(np.ceil((middle + edge / 2) * scale), view.photo.shape[:2]).astype(int)
+    crop = view.photo[low[0] : high[0], low[1] : high[1]]
+    grid = [(np.arange(begin, end) + 0.5) / by for begin, end, by in zip(low, high, scale, strict=True)]
+    inside = mask[
+        np.ix_(*(np.minimum(line.astype(int), size - 1) for line, size in zip(grid, mask.shape, strict=True)))
+    ]
+    faded = crop * _FADED + 255 * (1 - _FADED) * 0.9
+    picture = np.where(inside[..., None], crop, faded).astype(np.uint8)
+    height = max(8, min(_THUMBNAIL, round(_THUMBNAIL * picture.shape[0] / max(picture.shape[:2]))))
+    return _uri(".jpg", scaled_to_height(picture, height))
+
+
+def _reduced(picture: np.ndarray) -> np.ndarray:
+    longest = max(picture.shape[:2])
+    return picture if longest <= _EDGE else scaled_to_height(picture, round(picture.shape[0] * _EDGE / longest))
+
+
+def _uri(ending: str, picture: np.ndarray) -> str:
+    kind = {".jpg": "jpeg", ".png": "png"}[ending]
+    return f"data:image/{kind};base64,{base64.b64encode(encode_image(ending, picture)).decode()}"
