@@ -145,3 +145,30 @@ def test_a_saved_segmentation_keeps_its_edits(toy: Toy, tmp_path: Path) -> None:
 
 def test_values_by_lasting_id() -> None:
     assert by_id(np.array([7, 8, 9]), np.array([0, 4, 2]), fill=-1).tolist() == [7, -1, 9, -1, 8]
+
+
+def test_records_of_a_newer_program_are_named(copied_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (copied_run / "stages.json").write_text('{"format": 9, "stages": {"segment": {"new": 1}}}')
+    assert cli.main(["export", str(copied_run), "--to", "ply"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{copied_run / 'stages.json'}: not records of this version" in line
+
+
+def test_broken_cameras_are_one_line(copied_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from ultrafield.pipeline.cameras import read_cameras
+
+    run = RunFolder(copied_run)
+    arrays = dict(np.load(copied_run / "cameras.npz"))
+    for change, expected in (
+        ({"train/names": arrays["train/names"][:-1]}, "5 names of 6 cameras"),
+        ({"train/names": np.array(["../x"] * 6)}, "cannot be a file name"),
+        ({"train/c2w": arrays["train/c2w"][:, :2]}, "c2w"),
+    ):
+        np.savez(copied_run / "cameras.npz", **(arrays | change))
+        with pytest.raises(RunError, match=expected):
+            read_cameras(run)
+    (copied_run / "cameras.npz").unlink()
+    with pytest.raises(RunError, match=r"cameras.npz: missing; make it with: ultrafield segment"):
+        read_cameras(run)
+    assert cli.main(["export", str(copied_run), "--to", "coco"]) == 2
+    assert "cameras.npz: missing; next: ultrafield segment" in capsys.readouterr().err

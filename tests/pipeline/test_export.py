@@ -182,7 +182,9 @@ def test_meshes_lie_on_the_boxes(glb: Path, segmentation: uf.Segmentation) -> No
     outside = np.maximum(BOXES[:, 0, None] - points, points - BOXES[:, 1, None]).clip(min=0)
     distance = np.linalg.norm(outside, axis=2)
     depth = np.minimum(points - BOXES[:, 0, None], BOXES[:, 1, None] - points).min(axis=2).clip(min=0)
-    assert np.median((distance + depth).min(axis=0)) * TO_USER.scale < 1.5 * voxel
+    off = (distance + depth).min(axis=0) * TO_USER.scale / voxel
+    assert np.median(off) < 1.5
+    assert np.quantile(off, 0.97) < 4.0
     assert sum(len(part.faces) for part in read.dump()) < 4000
     closed = [part for part in read.dump() if part.is_watertight]
     assert len(closed) >= 1

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..extras import require
-from ..parallel import in_threads
 from .holes import close_solid
 from .segments import Segments
 from .tsdf import Mesh
@@ -74,7 +73,7 @@ def part_meshes(mesh: Mesh, segments: Segments, *, most: int, track: Progress) -
     def make(group: tuple[int, np.ndarray]) -> PartMesh | None:
         return _part(mesh, group[1], group[0], share, segments, tree)
 
-    made = track(in_threads(make, groups), len(groups), "parts")
+    made = track(map(make, groups), len(groups), "parts")  # fast-simplification keeps its mesh in global variables
     return [part for part in made if part is not None]
 
 

@@ -250,7 +250,7 @@ def open_run(folder: str | Path) -> Segmentation:
         config = run.read_config().config.segment
         damage = run.records.damage("segment")
         if damage is not None or not run.records.ended("segment"):
-            reason = damage or f"{run.root}: not segmented yet"
+            reason = damage or run.records.fault or f"{run.root}: not segmented yet"
             raise RunError(f"{reason}; next: ultrafield segment {run.root}")
     elif not (run.root / "tree.npz").is_file():
         raise RunError(f"{run.root}: holds no segmentation (tree.npz: missing)")
