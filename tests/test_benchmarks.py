@@ -20,7 +20,7 @@ from ultrafield.reading import read_json
 from ultrafield.synth.scene_graph import read_model
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-SCRIPTS = ("borders", "both", "curves", "features", "lift", "ops", "pipeline", "steps", "trees", "votes")
+SCRIPTS = ("borders", "both", "curves", "exports", "features", "lift", "ops", "pipeline", "steps", "trees", "votes")
 
 
 @pytest.fixture
