@@ -16,8 +16,10 @@ from ..config import to_dict
 from ..errors import RunError
 from ..export.levels import automatic_levels
 from ..export.report import Curve, Period, ReportContent, ViewMaps, report_html
+from ..export.report.pictures import EDGE
 from ..export.segments import make_segments
 from ..io import atomic_write
+from ..labels.stack import LabelStack
 from ..parallel import in_threads
 from ..reading import read_bytes, read_json
 from .edits import read_edits
@@ -95,7 +97,9 @@ def _views(job: Job) -> tuple[ViewMaps, ...]:
         photo = view.image
         if photo is None:
             photo = np.rint(255.0 * run.read_render(place[0], view.name).color).astype(np.uint8)
-        return ViewMaps(f"{place[0]} {view.name}", photo, stored.levels.expand()[::-1])
+        step = max(1, -(-max(stored.labels.index.shape) // EDGE))
+        small = LabelStack(stored.levels.index[step // 2 :: step, step // 2 :: step], stored.levels.columns)
+        return ViewMaps(f"{place[0]} {view.name}", photo, small.expand()[::-1])
 
     return tuple(in_threads(read, chosen))
 

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...cameras.pixels import resize_nearest
 from ...io import encode_image
 from ..pictures import scaled_to_height
 from ..segments import Segments
 from .content import ViewMaps
 
-_EDGE = 420  # pixels of a large picture's longer edge
+EDGE = 420  # pixels of a large picture's longer edge
 _THUMBNAIL = 56
 _MARGIN = 0.25  # around a segment in its thumbnail, as a part of its size
 _FADED = 0.35  # of what lies around a segment
@@ -30,7 +31,7 @@ def map_uri(labels: np.ndarray, colors: np.ndarray) -> str:
         labels: Indices of nodes [h, w]; −1 for none.
         colors: sRGB [K, 3], uint8.
     """
-    step = max(1, -(-max(labels.shape) // _EDGE))
+    step = max(1, -(-max(labels.shape) // EDGE))
     labels = labels[step // 2 :: step, step // 2 :: step]
     rgba = np.zeros((*labels.shape, 4), np.uint8)
     rgba[..., :3] = colors[labels]
@@ -70,24 +71,22 @@ def _thumbnail(segments: Segments, index: int, view: ViewMaps, level: int) -> st
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     size = max(int(rows[-1] - rows[0]), int(columns[-1] - columns[0]), 4)
     edge = (1.0 + 2.0 * _MARGIN) * size
-    scale = np.array(view.photo.shape[:2]) / np.array(mask.shape)
     middle = np.array([rows[0] + rows[-1] + 1, columns[0] + columns[-1] + 1]) / 2
-    low = np.maximum(np.floor((middle - edge / 2) * scale), 0).astype(int)
-    high = np.minimum(np.ceil((middle + edge / 2) * scale), view.photo.shape[:2]).astype(int)
-    crop = view.photo[low[0] : high[0], low[1] : high[1]]
-    grid = [(np.arange(begin, end) + 0.5) / by for begin, end, by in zip(low, high, scale, strict=True)]
-    inside = mask[
-        np.ix_(*(np.minimum(line.astype(int), size - 1) for line, size in zip(grid, mask.shape, strict=True)))
-    ]
-    faded = crop * _FADED + 255 * (1 - _FADED) * 0.9
-    picture = np.where(inside[..., None], crop, faded).astype(np.uint8)
-    height = max(8, min(_THUMBNAIL, round(_THUMBNAIL * picture.shape[0] / max(picture.shape[:2]))))
-    return _uri(".jpg", scaled_to_height(picture, height))
+    low = np.maximum(np.floor(middle - edge / 2), 0).astype(int)
+    high = np.minimum(np.ceil(middle + edge / 2), mask.shape).astype(int)
+    scale = np.array(view.photo.shape[:2]) / mask.shape
+    begin, end = np.floor(low * scale).astype(int), np.ceil(high * scale).astype(int)
+    crop = view.photo[begin[0] : end[0], begin[1] : end[1]]
+    height = max(8, min(_THUMBNAIL, round(_THUMBNAIL * crop.shape[0] / max(crop.shape[:2]))))
+    picture = scaled_to_height(crop, height)
+    inside = resize_nearest(mask[low[0] : high[0], low[1] : high[1]], picture.shape[:2])
+    faded = picture * _FADED + 255 * (1 - _FADED) * 0.9
+    return _uri(".jpg", np.where(inside[..., None], picture, faded).astype(np.uint8))
 
 
 def _reduced(picture: np.ndarray) -> np.ndarray:
     longest = max(picture.shape[:2])
-    return picture if longest <= _EDGE else scaled_to_height(picture, round(picture.shape[0] * _EDGE / longest))
+    return picture if longest <= EDGE else scaled_to_height(picture, round(picture.shape[0] * EDGE / longest))
 
 
 def _uri(ending: str, picture: np.ndarray) -> str:
