@@ -160,7 +160,7 @@ def test_broken_cameras_are_one_line(copied_run: Path, capsys: pytest.CaptureFix
     run = RunFolder(copied_run)
     arrays = dict(np.load(copied_run / "cameras.npz"))
     for change, expected in (
-        ({"train/names": arrays["train/names"][:-1]}, "5 names of 6 cameras"),
+        ({"train/names": arrays["train/names"][:-1]}, "5 names and 6 files of 6 cameras"),
         ({"train/names": np.array(["../x"] * 6)}, "cannot be a file name"),
         ({"train/c2w": arrays["train/c2w"][:, :2]}, "c2w"),
     ):

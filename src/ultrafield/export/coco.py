@@ -36,7 +36,7 @@ def write_coco(folder: Path, segments: Segments, views: ExportViews, track: Prog
         masks = in_threads(lambda index: _encoded(views, index), chosen, workers=_workers(views))
         for index, per_level in zip(chosen, track(masks, len(chosen), split), strict=True):
             width, height = views.cameras.sizes[index].tolist()
-            image = {"id": index + 1, "file_name": f"{views.names[index]}.png", "width": width, "height": height}
+            image = {"id": index + 1, "file_name": views.files[index], "width": width, "height": height}
             images.append(image)
             annotations += _annotations(segments, per_level, image, len(annotations) + 1)
         content = {"info": _info(segments), "images": images, "annotations": annotations}
@@ -74,7 +74,7 @@ def write_panoptic(folder: Path, segments: Segments, views: ExportViews, track: 
             for row, item in zip(rows, per_level, strict=True):
                 row.append(item)
         images = [
-            {"id": index + 1, "file_name": f"{views.names[index]}.png", "width": size[0], "height": size[1]}
+            {"id": index + 1, "file_name": views.files[index], "width": size[0], "height": size[1]}
             for index in chosen
             for size in [views.cameras.sizes[index].tolist()]
         ]

@@ -17,6 +17,7 @@ class ExportViews:
     Attributes:
         splits: Split of each view [V].
         names: Its name within the split [V].
+        files: File name of its picture [V].
         cameras: Their cameras, the surface's frame, of the depth maps' sizes.
         depth: Reads the z-depth of a view [H, W] float32, the surface's units; 0 where nothing is seen.
         labels: Reads its label maps at the exported levels [L, H, W] int32, lasting ids; −1 for none.
@@ -24,6 +25,7 @@ class ExportViews:
 
     splits: tuple[str, ...]
     names: tuple[str, ...]
+    files: tuple[str, ...]
     cameras: Cameras
     depth: Callable[[int], np.ndarray]
     labels: Callable[[int], np.ndarray]

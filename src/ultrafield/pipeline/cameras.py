@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -11,8 +13,30 @@ from ..errors import RunError
 from ..io import write_npz
 from ..names import check_name
 from ..reading import read_npz
-from ..scene import Scene
+from ..scene import Scene, Split
 from .folder import RunFolder
+
+
+@dataclass(frozen=True, eq=False)
+class StoredViews:
+    """The views of a split.
+
+    Attributes:
+        names: Their names [V].
+        files: File names of their pictures [V].
+        cameras: Their cameras, normalised frame.
+    """
+
+    names: tuple[str, ...]
+    files: tuple[str, ...]
+    cameras: Cameras
+
+    @classmethod
+    def of(cls, split: Split) -> Self:
+        """The views of a split of a scene."""
+        files = tuple(f"{view.name}.png" if view.file is None else view.file.name for view in split)
+        return cls(tuple(view.name for view in split), files, split.normalised_cameras)
+
 
 _ARRAYS = ("c2w", "intrinsics", "sizes", "lenses", "distortion")
 
@@ -23,16 +47,17 @@ def camera_file(run: RunFolder) -> Path:
 
 
 def write_cameras(run: RunFolder, scene: Scene) -> None:
-    """Write cameras.npz: of each split the names of the views and the arrays of `Cameras`, normalised frame."""
+    """Write cameras.npz: of each split names and files of the views and the arrays of `Cameras`, normalised frame."""
     arrays: dict[str, np.ndarray] = {}
-    for split, views in scene.splits.items():
-        arrays[f"{split}/names"] = np.array([view.name for view in views], np.str_)
-        arrays |= {f"{split}/{name}": getattr(views.normalised_cameras, name) for name in _ARRAYS}
+    for split, members in scene.splits.items():
+        views = StoredViews.of(members)
+        arrays |= {f"{split}/{name}": np.array(getattr(views, name), np.str_) for name in ("names", "files")}
+        arrays |= {f"{split}/{name}": getattr(views.cameras, name) for name in _ARRAYS}
     write_npz(camera_file(run), **arrays)
 
 
-def read_cameras(run: RunFolder) -> dict[str, tuple[tuple[str, ...], Cameras]]:
-    """Names of the views and their cameras, normalised frame, of each split.
+def read_cameras(run: RunFolder) -> dict[str, StoredViews]:
+    """The views of each split.
 
     Raises:
         RunError: The file is missing, as in folders of version 0.2 and before, or broken.
@@ -44,13 +69,13 @@ def read_cameras(run: RunFolder) -> dict[str, tuple[tuple[str, ...], Cameras]]:
     try:
         for split in dict.fromkeys(key.rpartition("/")[0] for key in arrays):
             check_name(split, f"{file}: split", RunError)
-            names = tuple(str(name) for name in arrays[f"{split}/names"])
+            names, files = (tuple(map(str, arrays[f"{split}/{key}"])) for key in ("names", "files"))
             cameras = Cameras(*(arrays[f"{split}/{name}"] for name in _ARRAYS))
-            if len(names) != len(cameras):
-                raise ValueError(f"{len(names)} names of {len(cameras)} cameras")
-            for name in names:
+            if not len(names) == len(files) == len(cameras):
+                raise ValueError(f"{len(names)} names and {len(files)} files of {len(cameras)} cameras")
+            for name in (*names, *files):
                 check_name(name, f"{file}: view", RunError)
-            found[split] = (names, cameras)
+            found[split] = StoredViews(names, files, cameras)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{file}: cannot be used ({error}); make it anew with: ultrafield segment {run.root}") from None
     return found

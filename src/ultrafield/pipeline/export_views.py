@@ -12,7 +12,7 @@ from ..errors import ConfigError, RunError
 from ..export.segments import Segments
 from ..export.views import ExportViews
 from ..labels import ViewLabeller, view_points
-from .cameras import camera_file, read_cameras
+from .cameras import StoredViews, camera_file, read_cameras
 from .console import Report
 from .edits import structure_of
 from .folder import RunFolder
@@ -69,14 +69,16 @@ def _given_views(
 
     names = segmentation.views if len(segmentation.views) == len(cameras) else ()
     listed = names or tuple(f"view_{index:03d}" for index in range(len(cameras)))
-    return ExportViews(("train",) * len(cameras), listed, sized, lambda index: maps[index], labels)
+    files = tuple(f"{name}.png" for name in listed)
+    return ExportViews(("train",) * len(cameras), listed, files, sized, lambda index: maps[index], labels)
 
 
 def _run_views(run: RunFolder, segmentation: Segmentation, segments: Segments, whole: bool) -> ExportViews:
     groups = run_cameras(run)
-    splits = tuple(split for split, (names, _) in groups.items() for _ in names)
-    names = tuple(name for listed, _ in groups.values() for name in listed)
-    cameras = _joined([cameras for _, cameras in groups.values()])
+    splits = tuple(split for split, views in groups.items() for _ in views.names)
+    names = tuple(name for views in groups.values() for name in views.names)
+    files = tuple(file for views in groups.values() for file in views.files)
+    cameras = _joined([views.cameras for views in groups.values()])
     opaque = segmentation.config.min_opacity
     labeller = None if whole and _are_current(run) else _labeller(segmentation, segments)
     heights = np.array([level.height for level in segments.levels], np.float32)
@@ -96,10 +98,10 @@ def _run_views(run: RunFolder, segmentation: Segmentation, segments: Segments, w
         view = run.read_render(splits[index], names[index])
         return labeller(view_points(view, cameras, index))
 
-    return ExportViews(splits, names, cameras, depth, labels)
+    return ExportViews(splits, names, files, cameras, depth, labels)
 
 
-def run_cameras(run: RunFolder) -> dict[str, tuple[tuple[str, ...], Cameras]]:
+def run_cameras(run: RunFolder) -> dict[str, StoredViews]:
     """Views and cameras of each split; those of the scene for a run folder from before they were stored in it."""
     if camera_file(run).is_file():
         return read_cameras(run)
@@ -107,9 +109,7 @@ def run_cameras(run: RunFolder) -> dict[str, tuple[tuple[str, ...], Cameras]]:
     from .job import stored_scene
 
     scene = posed(stored_scene(run, Report.silent()), load_fields(run.root, device=resolve_device("cpu")).geometry)
-    return {
-        split: (tuple(view.name for view in views), views.normalised_cameras) for split, views in scene.splits.items()
-    }
+    return {split: StoredViews.of(views) for split, views in scene.splits.items()}
 
 
 def training_views(views: ExportViews) -> ExportViews:
@@ -118,6 +118,7 @@ def training_views(views: ExportViews) -> ExportViews:
     return ExportViews(
         tuple(views.splits[index] for index in chosen),
         tuple(views.names[index] for index in chosen),
+        tuple(views.files[index] for index in chosen),
         views.cameras[chosen],
         lambda index: views.depth(chosen[index]),
         lambda index: views.labels(chosen[index]),
