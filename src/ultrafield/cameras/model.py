@@ -20,12 +20,20 @@ OPENGL_AXES = np.array([1.0, -1.0, -1.0, 1.0])  # factors on the columns of a po
 
 
 class Lens(IntEnum):
-    """Lens model of a camera; parameters are OpenCV's, in OpenCV's order, but for `BROWN`."""
+    """Lens model of a camera; parameters are OpenCV's or COLMAP's, in their order, but for `BROWN`."""
 
     PINHOLE = 0
     OPENCV = 1  # k1 k2 p1 p2 k3 k4 k5 k6
     FISHEYE = 2  # k1 k2 k3 k4
-    BROWN = 3  # k1 k2 p1 p2 k3 k4: as OPENCV, but k4 is the factor of r⁸
+    BROWN = 3  # k1 k2 p1 p2 k3 k4 b: as OPENCV, but k4 is the factor of r⁸, and b shears (see brown.py)
+    FOV = 4  # omega
+    DIVISION = 5  # k
+    EUCM = 6  # alpha beta
+    THIN_PRISM_FISHEYE = 7  # k1 k2 p1 p2 k3 k4 sx1 sy1 b
+    FISHEYE624 = 8  # k0 k1 k2 k3 k4 k5 p0 p1 s0 s1 s2 s3: COLMAP's RAD_TAN_THIN_PRISM_FISHEYE
+
+
+PARAMETERS = (8, 12)  # columns of arrays of parameters; the wider ones where a lens needs them
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +47,7 @@ class Cameras:
         intrinsics: fx, fy, cx, cy in pixels [N, 4], float64.
         sizes: Width, height in pixels [N, 2], int64.
         lenses: `Lens` of each camera [N], int64.
-        distortion: Parameters of the lens, zero-padded [N, 8], float64.
+        distortion: Parameters of the lens, zero-padded [N, 8] or [N, 12], float64.
 
     Lists are accepted where arrays are, and poses [N, 4, 4]. `ValueError` names the camera whose pose is not finite or
     no rotation, whose focal length or size is not positive, whose lens is unknown, or that has a number so large that
@@ -69,7 +77,8 @@ class Cameras:
         check_shape("intrinsics", self.intrinsics, (count, 4))
         check_shape("sizes", self.sizes, (count, 2))
         check_shape("lenses", self.lenses, (count,))
-        check_shape("distortion", self.distortion, (count, 8))
+        wide = self.distortion.shape[1:] == (PARAMETERS[1],) or Lens.FISHEYE624 in self.lenses
+        check_shape("distortion", self.distortion, (count, PARAMETERS[wide]))
         deviation = rotation_deviation(self.c2w[:, :, :3])
         for name, valid, expected in (
             ("c2w", np.isfinite(self.c2w).all(axis=(1, 2)), "finite numbers"),

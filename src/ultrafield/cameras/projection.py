@@ -6,13 +6,34 @@ import numpy as np
 
 from ..errors import check_shape
 from .brown import distort_brown, undistort_brown
+from .fisheyes import distort_fisheye624, distort_thin_prism, undistort_fisheye624, undistort_thin_prism
 from .model import Cameras, Lens
+from .round_lenses import (
+    distort_division,
+    distort_eucm,
+    distort_fov,
+    undistort_division,
+    undistort_eucm,
+    undistort_fov,
+)
 
 # z-depth, normalised units, that the published 8-bit depth pictures show as 0: z = 8 · (1 − code / 256) in file units,
 # whose cameras are 2.687419 times farther from the origin than those of the normalised frame.
 PUBLISHED_DEPTH_RANGE = 8.0 / 2.687419
 _AT_ONCE = 1 << 18  # pixels that are worked on together
 _FIELD_MARGIN = 1.1  # points this far beyond the widest ray of a picture may still fall on its border pixels
+_SAME_PIXEL = 0.05  # pixels: a direction that comes back farther from its own pixel is none
+
+# Lenses that OpenCV lacks, before focal length and principal point: from rays to places, and back.
+_OWN = {
+    Lens.BROWN: (distort_brown, undistort_brown),
+    Lens.FOV: (distort_fov, undistort_fov),
+    Lens.DIVISION: (distort_division, undistort_division),
+    Lens.EUCM: (distort_eucm, undistort_eucm),
+    Lens.THIN_PRISM_FISHEYE: (distort_thin_prism, undistort_thin_prism),
+    Lens.FISHEYE624: (distort_fisheye624, undistort_fisheye624),
+}
+_WIDE = (Lens.FISHEYE, Lens.FOV, Lens.DIVISION, Lens.EUCM, Lens.THIN_PRISM_FISHEYE, Lens.FISHEYE624)
 
 
 def pixel_directions(cameras: Cameras, index: int, *, stride: int = 1, rows: slice = slice(None)) -> np.ndarray:
@@ -104,22 +125,26 @@ def _undistort(cameras: Cameras, index: int, pixels: np.ndarray) -> np.ndarray:
     lens, distortion = Lens(int(cameras.lenses[index])), cameras.distortion[index]
     if lens is Lens.PINHOLE:
         return (pixels - (cx, cy)) / (fx, fy)
-    if lens is Lens.BROWN:
-        return undistort_brown((pixels - (cx, cy)) / (fx, fy), distortion)
+    if lens in _OWN:
+        flat = _OWN[lens][1]((pixels - (cx, cy)) / (fx, fy), distortion)
+        return flat if lens is Lens.BROWN else _checked(cameras, index, flat, pixels)
     import cv2
 
     until = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-10)
     distorted = np.ascontiguousarray(pixels[:, None, :], dtype=np.float64)
     if lens is Lens.OPENCV:
-        flat = cv2.undistortPoints(distorted, _matrix(cameras, index), distortion, criteria=until)
+        flat = cv2.undistortPoints(distorted, _matrix(cameras, index), distortion[:8], criteria=until)
     else:
         flat = cv2.fisheye.undistortPoints(distorted, _matrix(cameras, index), distortion[:4], criteria=until)
-    flat = flat.reshape(-1, 2)
-    # OpenCV returns huge numbers where its iteration fails or the ray leaves the half space before the camera;
-    # a direction that does not come back to its own pixel is no direction.
+    # OpenCV returns huge numbers where its iteration fails or the ray leaves the half space before the camera.
+    return _checked(cameras, index, flat.reshape(-1, 2), pixels)
+
+
+def _checked(cameras: Cameras, index: int, flat: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+    """Rays [N, 2] with NaN for those that do not come back to their own pixels [N, 2]."""
     back = _distort(cameras, index, flat)
     with np.errstate(invalid="ignore"):  # infinity minus infinity
-        flat[~(np.abs(back - pixels).max(axis=1) <= 0.05)] = np.nan
+        flat[~(np.abs(back - pixels).max(axis=1) <= _SAME_PIXEL)] = np.nan
     return flat
 
 
@@ -129,8 +154,8 @@ def _distort(cameras: Cameras, index: int, flat: np.ndarray) -> np.ndarray:
     lens, distortion = Lens(int(cameras.lenses[index])), cameras.distortion[index]
     if lens is Lens.PINHOLE:
         return flat * (fx, fy) + (cx, cy)
-    if lens is Lens.BROWN:
-        return distort_brown(flat, distortion) * (fx, fy) + (cx, cy)
+    if lens in _OWN:
+        return _OWN[lens][0](flat, distortion) * (fx, fy) + (cx, cy)
     import cv2
 
     valid = np.isfinite(flat).all(axis=1)
@@ -140,7 +165,7 @@ def _distort(cameras: Cameras, index: int, flat: np.ndarray) -> np.ndarray:
     rays = np.concatenate([flat[valid], np.ones((int(valid.sum()), 1))], axis=1)[:, None, :]
     zero = np.zeros((3, 1))
     if lens is Lens.OPENCV:
-        projected, _ = cv2.projectPoints(rays, zero, zero, _matrix(cameras, index), distortion)
+        projected, _ = cv2.projectPoints(rays, zero, zero, _matrix(cameras, index), distortion[:8])
     else:
         projected, _ = cv2.fisheye.projectPoints(rays, zero, zero, _matrix(cameras, index), distortion[:4])
     pixels[valid] = projected.reshape(-1, 2)
@@ -161,6 +186,6 @@ def _widest_ray(cameras: Cameras, index: int) -> float:
     )
     flat = _undistort(cameras, index, border)
     valid = np.isfinite(flat).all(axis=1)
-    if not valid.any() or (cameras.lenses[index] == Lens.FISHEYE and not valid.all()):
+    if not valid.any() or (cameras.lenses[index] in _WIDE and not valid.all()):
         return float("inf")
     return float(np.hypot(flat[valid, 0], flat[valid, 1]).max())
