@@ -35,7 +35,7 @@ def test_a_file_that_would_not_be_read_is_refused(make_blender: Make, make_captu
     assert load_scene(root / "transforms.json", layout="nerfstudio").layout == "nerfstudio"
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "transforms.txt", "fifo.json", "cameras.json"])
+@pytest.mark.parametrize("name", ["notes.txt", "transforms.txt", "fifo.json", "cameras.txt", "notes.xml", "table.csv"])
 def test_other_files_are_no_scenes(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name) if name == "fifo.json" else (tmp_path / name).touch()
     message = f"{tmp_path}/{name}: expected the folder of a scene or its transforms.json or transforms_train.json"

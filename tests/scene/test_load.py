@@ -15,7 +15,8 @@ from ultrafield.io import write_image
 from ultrafield.masks import write_masks
 from ultrafield.reading import read_image
 from ultrafield.scene import load_scene
-from ultrafield.scene.layout import detect_layout
+from ultrafield.scene.frames import ListingOptions, print_warning
+from ultrafield.scene.layout import find_scene
 
 Make = Callable[..., Path]
 
@@ -39,7 +40,8 @@ def test_layouts_are_recognised(make_blender: Make, make_capture: Make, tmp_path
     (tmp_path / "d/view-00").mkdir(parents=True)
     (tmp_path / "d/view-00/meta.txt").touch()
     folders = (plain, hierarchical, ground_truth_only, make_capture(), tmp_path / "d")
-    assert [detect_layout(folder) for folder in folders] == [
+    options = ListingOptions(None, None, None, print_warning)
+    assert [find_scene(folder, "auto", options).layout for folder in folders] == [
         "nerf-synthetic",
         "blender-hs",
         "blender-hs",
@@ -53,8 +55,8 @@ def test_layout_may_be_forced(make_blender: Make) -> None:
 
 
 def test_unknown_layout(make_blender: Make) -> None:
-    with pytest.raises(ConfigError, match=r"layout: expected one of auto, blender-hs, .*, got 'colmap'"):
-        load_scene(make_blender(), layout="colmap")
+    with pytest.raises(ConfigError, match=r"layout: expected one of auto, blender-hs, .*, got 'bundler'"):
+        load_scene(make_blender(), layout="bundler")
 
 
 def test_missing_folder(tmp_path: Path) -> None:

@@ -210,3 +210,59 @@ def test_fox(fox: Path) -> None:
     assert np.linalg.norm(centres, axis=1).mean() == pytest.approx(1.0, abs=0.02)  # 1 over all views
     assert (-(centres * forward).sum(axis=1) > 0.5).all()
     assert np.abs(centres).max() < scene.half_extent
+
+
+def test_reduced_copies_of_pictures_and_masks(make_capture: Make) -> None:
+    root = make_capture(size=(12, 16), w=16, h=12, per_frame=[{"mask_path": f"masks/{i}.png"} for i in range(4)])
+    for index in range(4):
+        white = np.full((6, 8), 255, np.uint8)
+        white[0] = 0
+        write_image(root / f"masks_2/{index}.png", white)
+        write_image(root / f"images_2/{index:04d}.png", np.zeros((6, 8, 3), np.uint8))
+        write_image(root / f"images_4/{index:04d}.png", np.zeros((3, 4, 3), np.uint8))
+        (root / f"images/{index:04d}.png").unlink()
+    views = load_scene(root, hold_out=None).train
+    assert views.normalised_cameras.sizes.tolist() == [[8, 6]] * 4
+    assert views.views[0].valid.sum() == 40
+
+
+def test_pictures_in_a_folder_that_is_named(make_capture: Make, tmp_path: Path) -> None:
+    root = make_capture()
+    (root / "images").rename(tmp_path / "elsewhere")
+    assert len(load_scene(root, hold_out=None, images=tmp_path / "elsewhere").train) == 4
+
+
+def test_fisheye624(make_capture: Make) -> None:
+    parameters = [0.03, -0.02, 0.01, -0.005, 0.002, -0.0005, 0.001, -0.002, 0.001, -0.0005, -0.002, 0.0004]
+    cameras = load_scene(
+        make_capture(camera_model="FISHEYE624", distortion_params=parameters), hold_out=None
+    ).train.normalised_cameras
+    assert cameras.lenses.tolist() == [Lens.FISHEYE624] * 4
+    assert cameras.distortion[0].tolist() == parameters
+
+
+def test_lenses_of_several_widths(make_capture: Make) -> None:
+    lenses = [{}, {"camera_model": "FISHEYE624", "k0": 0.1, "s3": 0.01}, {"camera_model": "FOV", "omega": 0.5}, {}]
+    cameras = load_scene(make_capture(per_frame=lenses, k1=0.1), hold_out=None).train.normalised_cameras
+    assert cameras.distortion.shape == (4, 12)
+    assert cameras.lenses.tolist() == [Lens.OPENCV, Lens.FISHEYE624, Lens.FOV, Lens.OPENCV]
+    assert cameras.distortion[1].tolist() == [0.1, 0.1, *[0.0] * 9, 0.01]
+    assert cameras.distortion[2, 0] == 0.5
+
+
+def test_the_circle_of_a_fisheye(make_capture: Make) -> None:
+    keys = {"camera_model": "OPENCV_FISHEYE", "w": 16, "h": 12, "fisheye_crop_radius": 6.0}
+    root = make_capture(**keys)
+    view = load_scene(root, hold_out=None).train.views[0]
+    x, y = np.meshgrid(np.abs(np.arange(8) - 3.5) + 0.5, np.abs(np.arange(6) - 2.5) + 0.5)
+    np.testing.assert_array_equal(view.valid, x**2 + y**2 <= 9.0)  # half of the listed size
+
+
+def test_a_circle_without_pixels(make_capture: Make) -> None:
+    root = make_capture(camera_model="OPENCV_FISHEYE", fisheye_crop_radius=0.1)
+    with pytest.raises(SceneError, match=re.escape("frame 0: its 'fisheye_crop_radius' leaves no pixel")):
+        load_scene(root, hold_out=None)
+
+
+def test_other_lenses_have_no_circle(make_capture: Make) -> None:
+    assert load_scene(make_capture(fisheye_crop_radius=2.0), hold_out=None).train.views[0].valid is None

@@ -41,6 +41,6 @@ class Masks(MemoryLimit):
         """Write the masks."""
         report = Report()
         scene = open_scene(self.scene, self.data, report, with_masks=False)
-        out = self.out or self.scene
+        out = self.out or scene.root or self.scene
         count = complete_masks(scene, out, report, overwrite=self.overwrite)
         report.result(f"{out / 'train_seg'}: {count} masks of {len(scene.train)} views")

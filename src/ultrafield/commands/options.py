@@ -86,6 +86,7 @@ class SceneOptions(scene_options.SceneOptions):
     masks: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     allow_missing: Switch = False
     recentre: Switch = False
+    images: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Pictures, masks, depth and id maps; cameras and hierarchies. What else lies in a scene folder is nobody's input.
-_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".exr", ".json", ".txt", ".npy", ".npz")
+_ENDINGS = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".exr"),
+    *(".json", ".txt", ".npy", ".npz", ".bin", ".xml", ".csv"),
+)
 
 
 def digest_inputs(*folders: Path, run: Path) -> str:

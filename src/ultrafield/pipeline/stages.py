@@ -41,8 +41,9 @@ class Source:
 
     @classmethod
     def of(cls, path: Path, data: SceneOptions, scene: Scene, *, run: Path) -> Self:
-        """Digest a scene folder and what was read from it; the folder `run` is no input, even inside the scene."""
-        files = digest_inputs(path, run=run) if path.is_dir() else ""
+        """Digest a scene and the folder that it was read from; the folder `run` is no input, even inside the scene."""
+        folder = scene.root or path
+        files = digest_inputs(folder, run=run) if folder.is_dir() else ""
         return cls(path, data, digest_scene(scene), files)
 
     @classmethod

@@ -37,6 +37,8 @@ class Frame:
         optics: Its lens.
         other_names: What else its masks may be called after, no other frame's.
         valid_file: A picture that is black where pixels are to be ignored; None if there is none.
+        circle: Radius of the circle around the middle of its picture that shows anything, in pixels of the listed size;
+            None if all of it does.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Frame:
     optics: Optics
     other_names: tuple[str, ...] = ()
     valid_file: Path | None = None
+    circle: float | None = None
 
     def __post_init__(self) -> None:
         # Every reader makes frames, and every path to what is read or written for a view comes from a frame's name.
@@ -84,6 +87,23 @@ class Listing:
     mask_splits: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ListingOptions:
+    """How a scene folder is listed.
+
+    Attributes:
+        hold_out: Every `hold_out`-th view is a validation view where the folder names none; None for none.
+        allow_missing: As for `load_scene`.
+        images: Folder of the pictures, None to look where they usually lie.
+        warn: Told, in one line each, about what does not stop the work.
+    """
+
+    hold_out: int | None
+    allow_missing: bool | None
+    images: Path | None
+    warn: Warn
+
+
 def print_warning(text: str) -> None:
     """Print a warning as a line on stderr; the default of `load_scene`."""
     print(f"warning: {text}", file=sys.stderr)
@@ -118,21 +138,46 @@ def parse_pose(values: Any, where: str) -> tuple[np.ndarray, float]:
         raise SceneError(f"{where}: 'transform_matrix' holds a value that is not finite")
     if not np.allclose(pose[3], [0, 0, 0, 1], atol=1e-6):
         raise SceneError(f"{where}: the last row of 'transform_matrix' must be 0 0 0 1, got {pose[3].tolist()}")
-    if not np.abs(pose[:3, 3]).max() < FARTHEST:
+    axes, deviation = checked_pose(pose[:3, :3], pose[:3, 3], where, "'transform_matrix'")
+    return np.concatenate([axes @ np.diag(OPENGL_AXES[:3]), pose[:3, 3:]], axis=1), deviation
+
+
+def checked_pose(axes: np.ndarray, centre: np.ndarray, where: str, item: str) -> tuple[np.ndarray, float]:
+    """Check a camera's axes and position, and make the axes orthonormal.
+
+    Args:
+        axes: The camera's axes in its world, one a column [3, 3].
+        centre: Its position [3].
+        where: File and item, for messages.
+        item: What holds the numbers, for messages.
+
+    Returns:
+        The nearest rotation [3, 3], and how far the axes were from it (largest |RᵀR − 1|).
+
+    Raises:
+        SceneError: A number that is not finite, a position beyond all measure, or axes that are no rotation.
+    """
+    if not (np.isfinite(axes).all() and np.isfinite(centre).all()):
+        raise SceneError(f"{where}: {item} holds a value that is not finite")
+    if not np.abs(centre).max() < FARTHEST:
         raise SceneError(
-            f"{where}: 'transform_matrix' must hold a position within {FARTHEST:g} of the origin, got "
-            f"{pose[:3, 3].tolist()}"
+            f"{where}: {item} must hold a position within {FARTHEST:g} of the origin, got {centre.tolist()}"
         )
-    axes = pose[:3, :3]
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         deviation, determinant = float(np.abs(axes.T @ axes - np.eye(3)).max()), float(np.linalg.det(axes))
     if not deviation <= _REPAIRABLE or determinant <= 0:
         raise SceneError(
-            f"{where}: 'transform_matrix' must hold a rotation, but its axes deviate from orthonormal by "
-            f"{deviation:.3g} (determinant {determinant:.3g})"
+            f"{where}: {item} must hold a rotation, but its axes deviate from orthonormal by {deviation:.3g} "
+            f"(determinant {determinant:.3g})"
         )
     left, _, right = np.linalg.svd(axes)
-    return np.concatenate([left @ right @ np.diag(OPENGL_AXES[:3]), pose[:3, 3:]], axis=1), deviation
+    return left @ right, deviation
+
+
+def pose_of(axes: np.ndarray, centre: np.ndarray, where: str, item: str) -> tuple[np.ndarray, float]:
+    """The pose [3, 4] of a camera whose axes are OpenCV's; what comes and goes otherwise is as for `checked_pose`."""
+    axes, deviation = checked_pose(axes, centre, where, item)
+    return np.concatenate([axes, centre[:, None]], axis=1), deviation
 
 
 def warn_about_axes(file: Path, deviations: Sequence[float], warn: Warn) -> None:

@@ -69,6 +69,17 @@ def read_valid(file: Path, native: tuple[int, int], size: tuple[int, int]) -> np
     return None if valid.all() else valid
 
 
+def inside_circle(radius: float, size: tuple[int, int]) -> np.ndarray:
+    """Which pixels of a picture lie wholly in a circle around its middle [H, W] bool.
+
+    Args:
+        radius: In widths of the picture.
+        size: Width and height.
+    """
+    x, y = (np.abs(np.arange(edge) + 0.5 - 0.5 * edge) + 0.5 for edge in size)  # of each pixel's farthest corner
+    return x[None, :] ** 2 + y[:, None] ** 2 <= (radius * size[0]) ** 2
+
+
 def reduced(picture: np.ndarray, behind: Color, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray | None]:
     """A picture at working size.
 

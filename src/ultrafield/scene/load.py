@@ -10,14 +10,12 @@ import numpy as np
 from ..cameras import Cameras
 from ..errors import ConfigError, SceneError, check_choice, reason_of
 from ..masks import MaskFolder, check_matches, warn_of_skipped
-from .blender import list_blender
 from .fit import warn_about_fit
-from .frames import Listing, Warn, poses, print_warning
+from .frames import Listing, ListingOptions, Warn, poses, print_warning
 from .images import Color
-from .layout import LAYOUTS, detect_layout, scene_root
-from .nerfstudio import list_nerfstudio
+from .layout import LAYOUTS, find_scene, list_scene, scene_root
 from .normalize import LARGEST_HALF_EXTENT
-from .partnet import list_partnet
+from .optics import distortions
 from .scene import Scene
 from .splits import check_hold_out
 from .view import Split
@@ -40,18 +38,23 @@ def load_scene(
     hold_out: int | None = 8,
     allow_missing: bool | None = None,
     recentre: bool = False,
+    images: str | Path | None = None,
     progress: bool = True,
     warn: Warn = print_warning,
 ) -> Scene:
     """Read a scene folder: pictures at working size with their cameras, and 2D masks where there are any.
 
     Layouts: Blender-HS and NeRF-synthetic (`transforms_train.json`), nerfstudio and instant-ngp (`transforms.json`),
-    PartNet (`view-XX/meta.txt`). The working size of a view is its picture's size times `downsample`, or the size of
-    the scene's masks if that is smaller; cameras are scaled with it, and pictures keep the distortion of their lens.
-    Larger pictures are kept too (`View.photograph`), if all of them take at most an eighth of the memory limit.
+    PartNet (`view-XX/meta.txt`), COLMAP (`sparse/0`, text or binary), LLFF (`poses_bounds.npy`), 3D Gaussian splatting
+    (`cameras.json`), Metashape (`.xml`), RealityCapture (`.csv`), Polycam (`keyframes`) and Record3D.
+
+    The working size of a view is its picture's size times `downsample`, or the size of the scene's masks if that is
+    smaller; cameras are scaled with it, and pictures keep the distortion of their lens. Larger pictures are kept too
+    (`View.photograph`), if all of them take at most an eighth of the memory limit.
 
     Args:
-        path: The scene folder, or the transforms file in it.
+        path: The scene folder, or what lists its cameras: the transforms file, the folder of a COLMAP model, another
+            program's file.
         layout: One of the layouts, or "auto" to recognise it.
         downsample: Working size as a fraction of the pictures' own, in (0, 1].
         width: Working width in pixels, whatever `downsample` and the masks' size say; masks are resampled (nearest
@@ -68,6 +71,7 @@ def load_scene(
             third is missing, and says so.
         recentre: Whether a Blender scene's box goes where its training cameras look, rather than to the origin. The box
             of a capture always does.
+        images: Folder of the pictures, where they do not lie in the scene folder as the layout has it.
         progress: Whether to show a progress bar (on a terminal only).
         warn: Told, in one line, about what does not stop the work.
 
@@ -83,11 +87,14 @@ def load_scene(
     _check_options(downsample, width, hold_out, half_extent)
     color = None if background is None else _color(background)
     root = scene_root(path, layout)
-    mask_root = root if masks is None else Path(masks)
+    asked = ListingOptions(hold_out, allow_missing, None if images is None else Path(images), warn)
     try:
+        place = find_scene(root, layout, asked)
+        root = place.root
+        mask_root = root if masks is None else Path(masks)
         if not mask_root.is_dir():
             raise SceneError(f"{mask_root}: no such folder")
-        listing = _list(root, layout, hold_out=hold_out, allow_missing=allow_missing, recentre=recentre, warn=warn)
+        listing = list_scene(place, asked, recentre=recentre)
         if len(listing.splits["train"]) < 2:
             raise SceneError(f"{root}: only 1 training view was found; at least 2 views are needed")
         folder = MaskFolder(mask_root, direct=mask_root.resolve() != root.resolve())
@@ -123,18 +130,6 @@ def _color(background: Sequence[float]) -> Color:
     if len(values) != 3 or not all(0.0 <= value <= 1.0 for value in values):
         raise ConfigError(f"expected three numbers in [0, 1], got {values}", setting="background")
     return values[0], values[1], values[2]
-
-
-def _list(
-    root: Path, layout: str, *, hold_out: int | None, allow_missing: bool | None, recentre: bool, warn: Warn
-) -> Listing:
-    """List the folder's frames with the reader of its layout."""
-    layout = detect_layout(root) if layout == "auto" else layout
-    if layout == "nerfstudio":
-        return list_nerfstudio(root, hold_out=hold_out, allow_missing=allow_missing, warn=warn)
-    if layout == "partnet":
-        return list_partnet(root, hold_out=hold_out, allow_missing=allow_missing, warn=warn)
-    return list_blender(root, layout=layout, recentre=recentre, allow_missing=allow_missing, warn=warn)
 
 
 def _check_masks_found(
@@ -184,7 +179,7 @@ def _split(listing: Listing, name: str, loaded: dict[str, list[LoadedView]]) -> 
         np.stack([frame.optics.intrinsics(*native) for frame, native in zip(frames, natives, strict=True)]),
         np.array(natives, np.int64),
         np.array([frame.optics.lens for frame in frames], np.int64),
-        np.array([frame.optics.distortion for frame in frames], np.float64),
+        distortions([frame.optics for frame in frames]),
     )
     cameras = cameras.resized(np.array(workings, np.int64)).moved(listing.to_normalised)
     return Split(tuple(item.view for item in items), cameras, listing.to_normalised.inverse())

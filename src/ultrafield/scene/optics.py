@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ..cameras import Cameras, Lens, pixel_directions
+from ..cameras.model import PARAMETERS
 from ..errors import SceneError
+from .lens_models import MODELS
 from .values import as_float, flag, number, positive, shown
 
-_MODELS = {
-    "PINHOLE": Lens.PINHOLE,
-    "SIMPLE_PINHOLE": Lens.PINHOLE,
-    "SIMPLE_RADIAL": Lens.OPENCV,
-    "RADIAL": Lens.OPENCV,
-    "OPENCV": Lens.OPENCV,
-    "FULL_OPENCV": Lens.OPENCV,
-    "OPENCV_FISHEYE": Lens.FISHEYE,
-    "SIMPLE_RADIAL_FISHEYE": Lens.FISHEYE,
-    "RADIAL_FISHEYE": Lens.FISHEYE,
-}
-_RATIONAL = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
-_FEWER = {"SIMPLE_RADIAL": 1, "RADIAL": 2, "SIMPLE_RADIAL_FISHEYE": 1, "RADIAL_FISHEYE": 2}  # parameters from k1 on
 _LISTED = ("k1", "k2", "k3", "k4", "p1", "p2")  # order in nerfstudio's distortion_params
 _OTHER_LENSES = ("equirectangular", "latlong", "ftheta_p0")  # keys of instant-ngp for lenses that we lack
 
@@ -46,7 +36,7 @@ class Optics:
         angle: Horizontal and vertical field of view in radians, None where not listed.
         centre: cx and cy in pixels, None where not listed.
         lens: Lens model.
-        distortion: Its parameters, zero-padded [8].
+        distortion: Its parameters, zero-padded to one of `PARAMETERS`.
     """
 
     size: tuple[int, int] | None = None
@@ -76,6 +66,25 @@ class Optics:
         return np.array([fx, fy, cx, cy]) * np.concatenate([scale, scale])
 
 
+def with_lens(optics: Optics, lens: Lens, parameters: Sequence[float]) -> Optics:
+    """The optics with a lens and its parameters; a polynomial without any is a pinhole."""
+    if lens in (Lens.OPENCV, Lens.BROWN) and not any(parameters):
+        lens = Lens.PINHOLE
+    return replace(optics, lens=lens, distortion=_padded(parameters))
+
+
+def distortions(optics: Sequence[Optics]) -> np.ndarray:
+    """Distortion parameters of lenses [N, 8], or [N, 12] if one of them needs more."""
+    width = max(len(item.distortion) for item in optics)
+    return np.array([_padded(item.distortion, width) for item in optics], np.float64)
+
+
+def _padded(parameters: Sequence[float], width: int = 0) -> tuple[float, ...]:
+    """Parameters with zeros after them, as many in all as `Cameras` takes, and at least `width`."""
+    columns = next(count for count in PARAMETERS if count >= max(width, len(parameters)))
+    return (*parameters, *[0.0] * (columns - len(parameters)))
+
+
 def parse_optics(values: dict[str, Any], where: str) -> Optics:
     """The lens that the keys of nerfstudio, instant-ngp and Blender files describe.
 
@@ -91,24 +100,16 @@ def parse_optics(values: dict[str, Any], where: str) -> Optics:
             angle.
     """
     model = _model(values, where)
-    lens = _MODELS[model]
+    lens = MODELS[model].lens
     focal = (positive(values, "fl_x", where), positive(values, "fl_y", where))
     angle = (_angle(values, "camera_angle_x", where), _angle(values, "camera_angle_y", where))
     if all(item is None for item in focal + angle):
         raise SceneError(f"{where}: needs 'fl_x' or 'camera_angle_x'")
     parameters = _parameters(values, model, where)
-    if lens is Lens.OPENCV and not any(parameters):
-        lens = Lens.PINHOLE
-    elif lens is Lens.OPENCV and model != "FULL_OPENCV" and parameters[5] and not {"k5", "k6"} & values.keys():
+    if model == "OPENCV" and parameters[5] and not {"k5", "k6"} & values.keys():
         lens = Lens.BROWN
-    return Optics(
-        size=_size(values, where),
-        focal=focal,
-        angle=angle,
-        centre=(number(values, "cx", where), number(values, "cy", where)),
-        lens=lens,
-        distortion=(*parameters, *[0.0] * (8 - len(parameters))),
-    )
+    centre = (number(values, "cx", where), number(values, "cy", where))
+    return with_lens(Optics(_size(values, where), focal, angle, centre), lens, parameters)
 
 
 def check_optics(optics: Optics, size: tuple[int, int], where: str) -> None:
@@ -139,8 +140,8 @@ def _model(values: dict[str, Any], where: str) -> str:
     model = values.get("camera_model")
     if model is None:
         model = "OPENCV_FISHEYE" if flag(values, "is_fisheye", where) else "OPENCV"
-    if not isinstance(model, str) or model not in _MODELS:
-        raise SceneError(f"{where}: 'camera_model' must be one of {', '.join(_MODELS)}, got {shown(model)}")
+    if not isinstance(model, str) or model not in MODELS:
+        raise SceneError(f"{where}: 'camera_model' must be one of {', '.join(MODELS)}, got {shown(model)}")
     return model
 
 
@@ -160,20 +161,19 @@ def _angle(values: dict[str, Any], key: str, where: str) -> float | None:
 
 def _parameters(values: dict[str, Any], model: str, where: str) -> list[float]:
     """The distortion parameters of a model, in the order of its `Lens`."""
-    lens = _MODELS[model]
-    names = {Lens.PINHOLE: (), Lens.OPENCV: _RATIONAL, Lens.FISHEYE: ("k1", "k2", "k3", "k4")}[lens]
+    names = MODELS[model].names
     listed = values.get("distortion_params")
     if listed is not None and names:
-        values = values | _listed_parameters(listed, where)
-    known = names if model not in _FEWER else tuple(f"k{order + 1}" for order in range(_FEWER[model]))
-    return [number(values, name, where) or 0.0 if name in known else 0.0 for name in names]
+        order = names if MODELS[model].lens is Lens.FISHEYE624 else _LISTED
+        values = values | _listed_parameters(listed, order, where)
+    return [number(values, name, where) or 0.0 for name in names]
 
 
-def _listed_parameters(listed: Any, where: str) -> dict[str, Any]:
+def _listed_parameters(listed: Any, order: tuple[str, ...], where: str) -> dict[str, Any]:
     """nerfstudio's `distortion_params` under the parameters' own names."""
-    if not isinstance(listed, list) or len(listed) != len(_LISTED) or any(as_float(item) is None for item in listed):
-        raise SceneError(f"{where}: 'distortion_params' must be {len(_LISTED)} numbers, got {shown(listed)}")
-    return dict(zip(_LISTED, listed, strict=True))
+    if not isinstance(listed, list) or len(listed) != len(order) or any(as_float(item) is None for item in listed):
+        raise SceneError(f"{where}: 'distortion_params' must be {len(order)} numbers, got {shown(listed)}")
+    return dict(zip(order, listed, strict=True))
 
 
 def _has_rays(optics: Optics, intrinsics: np.ndarray, size: tuple[int, int]) -> bool:

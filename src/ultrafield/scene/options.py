@@ -15,7 +15,20 @@ LIMITS: Ranges = {
     "hold_out": Range(2, 10**6),
 }
 
-Layout = Literal["auto", "blender-hs", "nerf-synthetic", "nerfstudio", "partnet"]
+Layout = Literal[
+    "auto",
+    "blender-hs",
+    "nerf-synthetic",
+    "nerfstudio",
+    "partnet",
+    "colmap",
+    "llff",
+    "3dgs",
+    "metashape",
+    "realitycapture",
+    "polycam",
+    "record3d",
+]
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,7 @@ class SceneOptions:
         masks: Folder that holds train_seg/; the scene folder itself if not given.
         allow_missing: Continue however many of the listed pictures are not on disk; up to a third is accepted anyway.
         recentre: Model what the training cameras look at, instead of what lies around the origin, in Blender scenes.
+        images: Folder of the pictures, where they do not lie in the scene folder.
     """
 
     layout: Layout = "auto"
@@ -42,6 +56,7 @@ class SceneOptions:
     masks: Path | None = None
     allow_missing: bool = False
     recentre: bool = False
+    images: Path | None = None
 
     def __post_init__(self) -> None:
         none_for_zero(self, "hold_out")
@@ -53,14 +68,15 @@ class SceneOptions:
 
     def resolved(self) -> Self:
         """The options with absolute paths, as a run folder stores them."""
-        return replace(self, masks=None if self.masks is None else self.masks.resolve())
+        masks, images = (None if path is None else path.resolve() for path in (self.masks, self.images))
+        return replace(self, masks=masks, images=images)
 
     def to_json(self) -> dict[str, Any]:
         """The options as JSON values; paths absolute, so that a run can be continued from any folder."""
-        return vars(self) | {"masks": None if self.masks is None else str(self.masks.resolve())}
+        return {key: str(value.resolve()) if isinstance(value, Path) else value for key, value in vars(self).items()}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """The options that `to_json` stored."""
-        masks = values.get("masks")
-        return cls(**(values | {"masks": None if masks is None else Path(masks)}))
+        paths = {name: Path(values[name]) for name in ("masks", "images") if values.get(name) is not None}
+        return cls(**(values | paths))

@@ -11,7 +11,7 @@ import numpy as np
 from ..cameras import Similarity
 from ..errors import SceneError
 from ..reading import read_bytes
-from .frames import Frame, Listing, Warn
+from .frames import Frame, Listing, ListingOptions
 from .normalize import OBJECT_NEAR
 from .optics import Optics
 from .pictures import PictureFinder
@@ -31,16 +31,14 @@ def is_partnet(root: Path) -> bool:
     return next(root.glob("view-*/meta.txt"), None) is not None
 
 
-def list_partnet(root: Path, *, hold_out: int | None, allow_missing: bool | None, warn: Warn) -> Listing:
+def list_partnet(root: Path, options: ListingOptions) -> Listing:
     """List the views in the order of their folders; view-XX is called XX.
 
     The radius is doubled on the way to the normalised frame, as published.
 
     Args:
         root: The scene folder.
-        hold_out: Every `hold_out`-th view is a validation view; None for none.
-        allow_missing: As for `load_scene`.
-        warn: Told about missing pictures.
+        options: How it is listed; told about missing pictures.
 
     Raises:
         SceneError: A view without usable `meta.txt`, pictures missing.
@@ -48,8 +46,9 @@ def list_partnet(root: Path, *, hold_out: int | None, allow_missing: bool | None
     frames = [_read_frame(folder) for folder in sorted(root.glob("view-*")) if folder.is_dir()]
     if not frames:
         raise SceneError(f"{root}: holds no view-XX folder")
-    present = drop_missing(root, "its view-XX folders", frames, allow_missing=allow_missing, warn=warn)
-    splits = hold_out_views(present, hold_out)
+    allowed = options.allow_missing
+    present = drop_missing(root, "its view-XX folders", frames, allow_missing=allowed, warn=options.warn)
+    splits = hold_out_views(present, options.hold_out)
     # Masks lie in our folder or in the published one, seg/XX.
     places: dict[str, tuple[str, ...]] = {split: (split, "") for split in splits}
     return Listing("partnet", splits, Similarity(scale=_PUBLISHED_SCALE), BLACK, 0.5, OBJECT_NEAR, places)

@@ -18,7 +18,7 @@ from ..parallel import in_threads, workers_for
 from ..progress import progress_bar
 from ..reading import PixelSize, picture_size
 from .frames import Frame, Listing, check_listed_size
-from .images import BYTES_PER_PIXEL, Color, read_picture, read_valid, reduced
+from .images import BYTES_PER_PIXEL, Color, inside_circle, read_picture, read_valid, reduced
 from .optics import Optics, check_optics
 from .view import Photograph, View
 
@@ -247,17 +247,30 @@ def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, Pixe
     masks = None
     if options.masks is not None:
         masks = read_masks(options.masks, task.mask_split, frame.mask_names, (size[1], size[0]))
-    valid = None if frame.valid_file is None else read_valid(frame.valid_file, native, size)
+    valid = _valid(frame, native, size)
     if masks is not None and valid is not None:
         masks = _without_ignored(masks, valid)
     photograph = None
     if task.photograph is not None:
-        own = None if frame.valid_file is None else read_valid(frame.valid_file, native, task.photograph)
+        own = _valid(frame, native, task.photograph)
         photograph = make_photograph(picture, options.behind, task.photograph, own)
     view = make_view(
         frame.name, picture, masks, size, options.behind, file=frame.file, valid=valid, photograph=photograph
     )
     return LoadedView(view, native, size, transparent=picture.shape[2] == 4)
+
+
+def _valid(frame: Frame, native: PixelSize, size: PixelSize) -> np.ndarray | None:
+    """Which pixels of a view at a size are to be used [H, W] bool, None for all."""
+    valid = None if frame.valid_file is None else read_valid(frame.valid_file, native, size)
+    if frame.circle is None:
+        return valid
+    listed = (frame.optics.size or native)[0]
+    circle = inside_circle(frame.circle / listed, size)
+    valid = circle if valid is None else valid & circle
+    if not valid.any():
+        raise SceneError(f"{frame.where}: its 'fisheye_crop_radius' leaves no pixel")
+    return None if valid.all() else valid
 
 
 def _without_ignored(masks: MaskSet, valid: np.ndarray) -> MaskSet:
