@@ -21,6 +21,7 @@ from ultrafield.scene.options import SceneOptions
 HEAVY = ("torch", "numba", "matplotlib", "cv2", "higra", "trimesh", "scipy")
 OPTIONS = {
     "demo": ["--out", "--seed", "--size", "--train-views", "--overwrite", "--device"],
+    "import": ["SRC", "OUT", "--frames", "--rate", "--lens", "--matching", "--undistort", "--keep-all", "--overwrite"],
     "synth": ["SRC", "OUT", "--size", "--train-views", "--seed", "--mask-noise", "--overwrite"],
     "masks": ["SCENE", "--model", "--out", "--width", "--downsample", "--allow-missing"],
     "train": [

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .cameras import Cameras as Cameras
     from .cameras import Lens as Lens
     from .cameras import Similarity as Similarity
+    from .capture import import_scene as import_scene
     from .config import Config as Config
     from .config import preset as preset
     from .errors import BackendError as BackendError
@@ -72,6 +73,7 @@ _PUBLIC = {
     "cut_into": "ultrametric",
     "feature_graph": "lift",
     "fit": "training",
+    "import_scene": "capture",
     "label_points": "labels",
     "label_views": "labels",
     "levels": "ultrametric",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol, Self, Union, get_args
 import tyro
 
 from . import __version__
+from .commands.capture import Import
 from .commands.demo import Demo
 from .commands.evaluate import Evaluate
 from .commands.export import Export
@@ -45,6 +46,7 @@ class Command(Protocol):
 
 COMMANDS: dict[str, type[Command]] = {
     "demo": Demo,
+    "import": Import,
     "synth": Synth,
     "masks": Masks,
     "train": Train,

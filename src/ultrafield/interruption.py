@@ -23,6 +23,7 @@ _program = ""
 _pending: int | None = None  # the signal that waits for the main thread to end well
 _delays = 0
 _cleanups: dict[int, Callable[[], None]] = {}
+_said = _KEPT = "what is finished is kept, and the same command goes on from there"
 
 
 def watch(program: str) -> None:
@@ -71,6 +72,17 @@ def cleaned_up(action: Callable[[], None]) -> Iterator[None]:
         del _cleanups[key]
 
 
+@contextmanager
+def nothing_kept() -> Iterator[None]:
+    """Say, if a signal ends the process within the block, that its work is lost."""
+    global _said
+    _said = "nothing was written"
+    try:
+        yield
+    finally:
+        _said = _KEPT
+
+
 def exit_code(number: int) -> int:
     """Exit code of a process that a signal ended: 130 for SIGINT, 143 for SIGTERM."""
     return 128 + number
@@ -95,7 +107,7 @@ def _end(number: int, text: str) -> None:
     for action in list(_cleanups.values()):
         with suppress(OSError):  # what is left is swept at the next start
             action()
-    said = text or "what is finished is kept, and the same command goes on from there"
+    said = text or _said
     cursor = _SHOW_CURSOR if os.isatty(2) else ""
     with suppress(OSError):  # nobody listens
         os.write(2, f"{cursor}{_program}: interrupted; {said}\n".encode())

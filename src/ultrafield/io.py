@@ -131,29 +131,31 @@ def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
 
 
-def write_image(path: str | Path, image: np.ndarray) -> None:
+def write_image(path: str | Path, image: np.ndarray, *, quality: int | None = None) -> None:
     """Write a picture, atomically; the ending chooses the format.
 
     Args:
         path: Target file, `.png` or `.jpg`.
         image: Grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4], uint8 or uint16.
+        quality: Of a JPEG file, 0 to 100; that which OpenCV takes if None.
     """
     path = Path(path)
     try:
-        encoded = encode_image(path.suffix, image)
+        encoded = encode_image(path.suffix, image, quality=quality)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     with atomic_write(path) as file:
         file.write(encoded)
 
 
-def encode_image(ending: str, image: np.ndarray) -> bytes:
-    """A picture file as bytes; `ending` (".png" or ".jpg") chooses the format, `image` is as for `write_image`."""
+def encode_image(ending: str, image: np.ndarray, *, quality: int | None = None) -> bytes:
+    """A picture file as bytes; `ending` (".png" or ".jpg") chooses the format, the rest is as for `write_image`."""
     import cv2
 
     if image.ndim == 3:
         image = np.concatenate([image[..., 2::-1], image[..., 3:]], axis=-1)  # OpenCV stores BGR(A)
-    done, encoded = cv2.imencode(ending, np.ascontiguousarray(image))
+    options = [] if quality is None or ending == ".png" else [cv2.IMWRITE_JPEG_QUALITY, quality]
+    done, encoded = cv2.imencode(ending, np.ascontiguousarray(image), options)
     if not done:
         raise ValueError(f"cannot encode an array of shape {list(image.shape)}, {image.dtype}")
     return encoded.tobytes()

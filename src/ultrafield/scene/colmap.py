@@ -68,6 +68,12 @@ def list_colmap(root: Path, model: Path, options: ListingOptions) -> Listing:
     Raises:
         SceneError: A file that cannot be used, a camera model that shows all directions, pictures missing.
     """
+    frames = with_pictures(model_frames(model), root, options.images, usual=True)
+    return list_capture("colmap", root, model_file(model, "images") or model, frames, options)
+
+
+def model_frames(model: Path) -> list[Frame]:
+    """The registered images of a model as frames without files; errors are those of `list_colmap`."""
     file = model_file(model, "images")
     cameras_file = model_file(model, "cameras")
     if file is None or cameras_file is None:
@@ -84,8 +90,7 @@ def list_colmap(root: Path, model: Path, options: ListingOptions) -> Listing:
         if image.camera not in optics:
             raise SceneError(f"{where}: is of camera {image.camera}, which {cameras_file.name} lacks")
         frames.append(_frame(image, name, poses.get(number, image.pose), optics[image.camera], where))
-    frames = with_pictures(frames, root, options.images, usual=True)
-    return list_capture("colmap", root, file, frames, options)
+    return frames
 
 
 def choose_model(models: list[Path], warn: Warn) -> Path:

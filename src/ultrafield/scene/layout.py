@@ -137,6 +137,20 @@ def find_scene(path: Path, layout: str, options: ListingOptions) -> Place:
     Raises:
         SceneError: It has none of the layouts, or not the one asked for.
     """
+    place = recognise(path, layout, options)
+    if place is not None:
+        return place
+    if layout != "auto":
+        raise SceneError(f"{path}: holds nothing that lists cameras in the layout {layout}")
+    raise SceneError(
+        f"{path}: no camera poses found; expected {_BLENDER_FILE} (Blender-HS, NeRF-synthetic), {_CAPTURE_FILE} "
+        "(nerfstudio, instant-ngp), view-XX/meta.txt (PartNet), or a model of COLMAP, LLFF, 3D Gaussian splatting, "
+        "Metashape, RealityCapture, Polycam or Record3D; photographs alone need cameras first: ultrafield import"
+    )
+
+
+def recognise(path: Path, layout: str, options: ListingOptions) -> Place | None:
+    """As `find_scene`, but None if nothing is found that lists cameras."""
     if path.is_file():
         return Place(path.parent, _layout_of_file(path) or layout, path)
     if layout == "auto" and (path / _BLENDER_FILE).is_file():
@@ -150,13 +164,7 @@ def find_scene(path: Path, layout: str, options: ListingOptions) -> Place:
         if model is not None:
             inner = name == "colmap" and path.name in ("sparse", "colmap")
             return Place(scene_of_model(model) if inner else path, name, model)
-    if layout != "auto":
-        raise SceneError(f"{path}: holds nothing that lists cameras in the layout {layout}")
-    raise SceneError(
-        f"{path}: no camera poses found; expected {_BLENDER_FILE} (Blender-HS, NeRF-synthetic), {_CAPTURE_FILE} "
-        "(nerfstudio, instant-ngp), view-XX/meta.txt (PartNet), or a model of COLMAP, LLFF, 3D Gaussian splatting, "
-        "Metashape, RealityCapture, Polycam or Record3D; photographs alone need cameras first: ultrafield import"
-    )
+    return None
 
 
 def list_scene(place: Place, options: ListingOptions, *, recentre: bool) -> Listing:

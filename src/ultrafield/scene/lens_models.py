@@ -8,7 +8,7 @@ from ..cameras import Lens
 
 RATIONAL = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
 _ROUND = ("k1", "k2", "k3", "k4")
-_PRISM = ("k1", "k2", "p1", "p2", "k3", "k4", "sx1", "sy1")
+_PRISM = ("k1", "k2", "p1", "p2", "k3", "k4", "sx1", "sy1", "shear")
 _ARIA = ("k0", "k1", "k2", "k3", "k4", "k5", "p0", "p1", "s0", "s1", "s2", "s3")
 
 

@@ -35,7 +35,7 @@ def radius_similarity(c2w: np.ndarray, source: str, *, radius: float = PUBLISHED
     return Similarity(scale=radius / mean)
 
 
-def capture_similarity(c2w: np.ndarray, source: str) -> Similarity:
+def capture_similarity(c2w: np.ndarray, source: str, *, up: np.ndarray | None = None) -> Similarity:
     """The similarity that moves the cameras' focus to the origin, for real captures.
 
     Their mean distance to it becomes 1, and their mean up direction +z.
@@ -43,6 +43,7 @@ def capture_similarity(c2w: np.ndarray, source: str) -> Similarity:
     Args:
         c2w: Poses [N, 3, 4], OpenCV axes, user's frame.
         source: Their file, for messages.
+        up: What becomes +z [3], where it is known better.
 
     Raises:
         SceneError: All cameras stand at one point, so that no depth can be seen.
@@ -51,7 +52,7 @@ def capture_similarity(c2w: np.ndarray, source: str) -> Similarity:
     _check_apart(centres, source)
     focus = focus_point(c2w)
     distance = float(np.linalg.norm(centres - focus, axis=1).mean())
-    rotation = _rotation_to_z(-c2w[:, :, 1].mean(axis=0))
+    rotation = _rotation_to_z(-c2w[:, :, 1].mean(axis=0) if up is None else up)
     scale = 1.0 / distance if distance > 0 else 1.0
     return Similarity(scale, rotation, -scale * (rotation @ focus))
 

@@ -89,7 +89,7 @@ def parse_optics(values: dict[str, Any], where: str) -> Optics:
     """The lens that the keys of nerfstudio, instant-ngp and Blender files describe.
 
     `k4` is the factor of r⁸, as in nerfstudio, unless `k5` or `k6` stand beside it: then all are those of OpenCV's
-    rational lens.
+    rational lens. `shear` is our own (`cameras/brown.py`).
 
     Args:
         values: The file's keys, updated with the frame's.
@@ -106,8 +106,10 @@ def parse_optics(values: dict[str, Any], where: str) -> Optics:
     if all(item is None for item in focal + angle):
         raise SceneError(f"{where}: needs 'fl_x' or 'camera_angle_x'")
     parameters = _parameters(values, model, where)
-    if model == "OPENCV" and parameters[5] and not {"k5", "k6"} & values.keys():
-        lens = Lens.BROWN
+    if model == "OPENCV" and not {"k5", "k6"} & values.keys():
+        shear = number(values, "shear", where) or 0.0
+        if parameters[5] or shear:
+            lens, parameters = Lens.BROWN, [*parameters[:6], shear]
     centre = (number(values, "cx", where), number(values, "cy", where))
     return with_lens(Optics(_size(values, where), focal, angle, centre), lens, parameters)
 
