@@ -309,6 +309,7 @@ def test_every_command_refuses_a_senseless_memory(
 ) -> None:
     places = {"run": ["s", "-o", "r"], "train": ["s", "-o", "r"], "demo": [], "warmup": [], "synth": ["s", "r"]}
     places |= {"find": [str(tmp_path / "run"), "x"], "export": [str(tmp_path / "run"), "--to", "ply"]}
+    places["import"] = ["s", "r"]
     run = RunFolder(tmp_path / "run")
     run.write_config(tmp_path, SceneOptions(), Config())
     assert cli.main([command, *places.get(command, [str(run.root)]), "--memory", value]) == 2

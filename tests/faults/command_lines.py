@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "eval": ("done",),
     "masks": ("scene", "--out", "new"),
     "synth": ("model.obj", "new", *SCENE),
+    "import": ("scene", "new"),
     "demo": ("--out", "new"),
     "export": ("done", "--to", "ply", "--out", "new"),
     "find": ("done", "x"),

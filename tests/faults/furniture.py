@@ -17,6 +17,19 @@ from damage_arrays import npy
 from PIL import Image
 from workspace import TRAINED
 
+sys.path.append(str(Path(__file__).parents[1] / "support"))
+from exported import EXPORTERS
+
+EXPORTS = {  # models of other programs, and the files of each that are damaged
+    "colmap": "sparse/0/*.txt",
+    "colmap-binary": "sparse/0/*.bin",
+    "llff": "*.npy",
+    "3dgs": "*.json",
+    "metashape": "*.xml",
+    "realitycapture": "*.csv",
+    "polycam": "keyframes/cameras/*",
+    "record3d": "*.json",
+}
 LONGER = "250"  # steps of a run that is interrupted
 
 
@@ -28,6 +41,11 @@ def furnish(folder: Path, *, stopped: bool = True) -> None:
     shutil.copytree(folder / "scene" / "train_seg", folder / "seg")
     _models(folder / "models")
     _splats(folder / "splats.ply")
+    for form in EXPORTS:
+        place = folder / "exports" / form
+        place.mkdir(parents=True)
+        EXPORTERS[form](place)
+    shutil.copytree(folder / "scene" / "train", folder / "photographs")
     _label_maps(folder / "vis" / "e", _size(folder / "scene"))
     _edits(folder)
     if stopped:

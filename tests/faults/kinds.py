@@ -10,7 +10,7 @@ from pathlib import Path
 
 from damage import damage
 from damage_pictures import encoded
-from furniture import LONGER, masks_in_form
+from furniture import EXPORTS, LONGER, masks_in_form
 from PIL import Image
 from workspace import CHECKPOINT, PUBLISHED, SMALL, TRAINED
 
@@ -132,6 +132,14 @@ KINDS: dict[str, Kind] = {
         one_of("part/view-*/meta.txt", "part/view-*/*.png", "part/seg/*"),
         (("load_scene", "part"), ("train", "part", "--out", "new", *SMALL), ("masks", "part", "--out", "new")),
     ),
+    "photograph": Kind(one_of("photographs/*.png"), (("import", "photographs", "new", "--threads", "1"),)),
+    **{
+        f"export {form}": Kind(
+            one_of(f"exports/{form}/{files}"),
+            (("load_scene", f"exports/{form}"), ("import", f"exports/{form}", "new")),
+        )
+        for form, files in EXPORTS.items()
+    },
     "picture": Kind(
         one_of("scene/train/*.png", "scene/train/*.png", "scene/val/*.png", "scene/val_rotate/*.png"),
         (LOAD, LOAD, TRAIN, ("masks", "scene", "--out", "new"), RUN, ("train.py", *PUBLISHED)),

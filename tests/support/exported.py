@@ -312,7 +312,7 @@ EXPORTERS: dict[str, Callable[[Path], list[Projection]]] = {
     "nerf-synthetic": nerf_synthetic,
     "nerfstudio": nerfstudio,
     "colmap": colmap_text,
-    "colmap ": colmap_binary,
+    "colmap-binary": colmap_binary,
     "llff": llff,
     "3dgs": gaussians,
     "metashape": metashape,
