@@ -73,6 +73,8 @@ CASES = {
         Case("segment", "ultrafield", ("segment", "r", "--cuts", "4", "--device", "cpu"), ("train",)),
         Case("render", "ultrafield", ("render", "r", "--frames", "2", "--device", "cpu"), ("train",)),
         Case("eval", "ultrafield", ("eval", "r"), ("train", "segment")),
+        Case("export", "ultrafield", ("export", "r", "--to", "png", "--overwrite"), ("train", "segment")),
+        Case("name", "ultrafield", ("name", "r", "--node", "3", "--name", "x"), ("train", "segment")),
         Case("other", "ultrafield", ("run", "other", "--out", "r", "--engine", "lift", *OPTIONS)),
         Case("masks", "ultrafield", ("masks", "bare")),
         Case("masks-again", "ultrafield", ("masks", "bare", "--overwrite", "--width", "14"), ("masks",)),

@@ -60,17 +60,18 @@ class Name(MemoryLimit):
 
     def carry_out(self) -> None:
         """Store the names."""
-        from ..pipeline.edits import read_edits, write_edits
+        from ..pipeline.edits import are_recorded, read_edits, write_edits
         from ..pipeline.segmentation import open_run
 
         report, run = Report(), RunFolder(self.run)
+        run.tidy()
         segmentation = open_run(self.run)
         named = self._names(segmentation, report)
         edited = read_edits(run, run.read_tree())
         changed = {node: name for node, name in named.items() if edited.names.get(node, "") != name}
         for node, name in changed.items():
             edited.rename(node, name)
-        if changed:
+        if changed or not are_recorded(run, edited):
             write_edits(run, edited)
         report.result(f"{run.edits_file}: {len(changed)} names changed, {len(edited.names)} nodes have one")
 

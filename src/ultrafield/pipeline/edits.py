@@ -48,6 +48,11 @@ def write_edits(run: RunFolder, edited: EditedTree) -> None:
         run.finish("edits", digest_tree(edited.original), 0.0)
 
 
+def are_recorded(run: RunFolder, edited: EditedTree) -> bool:
+    """Whether the record of edits.json is there too, before which a killed process may have ended."""
+    return not run.edits_file.is_file() or run.records.finished("edits", digest_tree(edited.original))
+
+
 def structure_of(run: RunFolder) -> Mapping[str, str]:
     """What stages that show the tree are made from besides: a digest of its merges and splits; empty without any."""
     if not os.path.lexists(run.edits_file):
