@@ -20,7 +20,23 @@ from ultrafield.reading import read_json
 from ultrafield.synth.scene_graph import read_model
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-SCRIPTS = ("borders", "both", "curves", "exports", "features", "lift", "ops", "pipeline", "steps", "trees", "votes")
+SCRIPTS = (
+    *(
+        "borders",
+        "both",
+        "captures",
+        "curves",
+        "exports",
+        "features",
+        "lift",
+        "ops",
+        "pipeline",
+        "steps",
+        "trees",
+        "votes",
+    ),
+    "weightless",
+)
 
 
 @pytest.fixture
@@ -144,6 +160,14 @@ def test_every_benchmark_writes_json(load, capsys, monkeypatch, name):
     with pytest.raises(SystemExit, match="0"):
         load(name).main()
     assert "--json FILE" in capsys.readouterr().out
+
+
+def test_cameras_are_brought_onto_known_ones(load):
+    align = load("captures").align
+    points = np.random.default_rng(0).normal(size=(9, 3))
+    move = align(points, 2 * points[:, [1, 2, 0]] + [3, 4, 5])
+    np.testing.assert_allclose(move.rotation, np.eye(3)[[1, 2, 0]], atol=1e-12)
+    np.testing.assert_allclose([move.scale, *move.translation], [2, 3, 4, 5])
 
 
 def test_trees_are_compared_and_timed(load, capsys, monkeypatch, tmp_path):

@@ -27,6 +27,7 @@ from ultrafield.io import write_image
 from ultrafield.scene import load_scene
 
 CONFIG = ImportConfig(threads=2)
+NAMES = ["0000", "0001", "0002", "0003", "0004", "0005 à", "0006", "0007"]
 BOUNDED = ("partnet", "nerf-synthetic")
 
 
@@ -46,6 +47,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Cameras]:
     folder = tmp_path_factory.mktemp("photographs")
     cameras = write_room(folder, 8)
     shutil.copy(folder / "0003.jpg", folder / "0008.jpg")
+    (folder / "0005.jpg").rename(folder / "0005 à.jpg")
     write_image(folder / "0009.jpg", cv2.blur(room_picture(cameras, 4), (9, 9)))
     write_image(folder / "0010.jpg", other_picture(9))
     return folder, cameras
@@ -79,7 +81,7 @@ def aligned(centres: np.ndarray, truth: np.ndarray) -> tuple[Similarity, np.ndar
 def test_photographs_get_their_cameras(room: tuple[Path, Cameras], imported: tuple[Path, list[str]]) -> None:
     out, said = imported
     scene = load_scene(out, hold_out=None, warn=silent)
-    assert [view.name for view in scene.train] == [f"{index:04d}" for index in range(8)]
+    assert [view.name for view in scene.train] == NAMES
     assert sorted(path.name for path in out.iterdir()) == ["images", "import.json", "transforms.json"]
     move, error = aligned(scene.train.cameras.c2w[:, :, 3], room[1].c2w[:, :, 3])
     assert error.max() < 0.02
@@ -102,7 +104,7 @@ def test_the_record_says_where_everything_came_from(
 ) -> None:
     record = json.loads((imported[0] / "import.json").read_text())
     assert (record["program"], record["kind"], record["source"]) == ("ultrafield", "photographs", str(room[0]))
-    assert [item["path"] for item in record["pictures"]] == [f"images/000{index}.jpg" for index in range(8)]
+    assert [item["path"] for item in record["pictures"]] == [f"images/{name}.jpg" for name in NAMES]
     assert all(0 < item["error"] < 2 for item in record["pictures"])
     assert record["unplaced"] == ["0010"]
     assert (imported[0] / "images/0003.jpg").read_bytes() == (room[0] / "0003.jpg").read_bytes()
@@ -141,7 +143,7 @@ def refused(source: Path, tmp_path: Path, message: str, *options: str) -> None:
 def test_photographs_that_do_not_overlap(tmp_path: Path) -> None:
     pytest.importorskip("pycolmap")
     for index in range(4):
-        write_image(tmp_path / f"in/{index}.jpg", other_picture(index))
+        write_image(tmp_path / f"in/a picture {index}.jpg", other_picture(index))
     message = (
         f"{tmp_path}/in: cameras were found for 0 of 4 photographs, which do not overlap enough; for more: let neigh"
     )

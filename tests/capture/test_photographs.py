@@ -37,7 +37,7 @@ def looked(file: Path, longest: int = 1600) -> tuple[Photograph, np.ndarray]:
     """The photograph, and its grey copy."""
     folder = file.parent / "grey"
     folder.mkdir(exist_ok=True)
-    photograph = look_at(file, "copy", folder, longest)
+    photograph = look_at(file, "copy.png", folder, longest)
     return photograph, np.asarray(Image.open(folder / "copy.png"))
 
 
@@ -216,7 +216,7 @@ def test_cameras_are_told_apart() -> None:
         (1, (160, 120), "SIMPLE_RADIAL", False),
     ]
     assert [group.focal for group in groups] == pytest.approx([120, 120, 192])
-    assert groups[0].names[9] == "09.png"
+    assert groups[0].names[9] == "09"
     asked = make_groups(photographs, [str(index) for index in range(12)], ImportConfig(lens="RADIAL"))
     assert {group.lens for group in asked} == {"RADIAL"}
 
@@ -253,6 +253,8 @@ def test_blur_lowers_sharpness_whatever_is_shown(picture: np.ndarray) -> None:
 def test_names_of_views() -> None:
     files = [Path(name) for name in ("a.jpg", "a.PNG", "b.v2.jpg", "c.heic", "c.jpg", "a_2.jpg")]
     assert plain_names(files) == ["a", "a_2", "b.v2", "c", "c_2", "a_2_2"]
+    with pytest.raises(SceneError, match="cannot be a file name: it holds a control character"):
+        plain_names([Path("a\nb.jpg")])
 
 
 @pytest.mark.parametrize("folder", ["", "images", "input"])

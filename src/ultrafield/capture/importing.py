@@ -63,19 +63,19 @@ def import_scene(
     options = ListingOptions(None, allow_missing, None if images is None else Path(images), warn)
     try:
         found = _find(source, options)
-        if not isinstance(found, Place):
-            check_available()
-        check_target(out, source, overwrite=overwrite)
-        # The process is ended before the folders that it writes into are removed.
-        lock = out.parent / f".{out.name}.lock"
-        with nothing_kept(), child_process() as child, owned(out, lock=lock), fresh_folder(out, FILES) as folder:
-            if isinstance(found, Place):
-                placed = import_model(found, folder, config, options, progress=progress)
-            else:
-                placed = _place(source, found, folder, config, child, progress=progress, say=say)
-            _finish(placed, folder, given=isinstance(found, Place))
     except OSError as failure:
         raise SceneError(f"{failure.filename or source}: {reason_of(failure)}") from None
+    if not isinstance(found, Place):
+        check_available()
+    check_target(out, source, overwrite=overwrite)
+    # The process is ended before the folders that it writes into are removed.
+    lock = out.parent / f".{out.name}.lock"
+    with nothing_kept(), child_process() as child, owned(out, lock=lock), fresh_folder(out, FILES) as folder:
+        if isinstance(found, Place):
+            placed = import_model(found, folder, config, options, progress=progress)
+        else:
+            placed = _place(source, found, folder, config, child, progress=progress, say=say)
+        _finish(placed, folder, given=isinstance(found, Place))
     for line in placed.outcome.lines():
         say(line)
     return placed.outcome

@@ -49,12 +49,12 @@ class Photograph:
 
 
 def look_at(file: Path, name: str, folder: Path, longest: int) -> Photograph:
-    """Look at a photograph and write its grey copy `folder/name.png`, and `folder/masks/name.png.png` if it has a mask.
+    """Look at a photograph and write its grey copy, and a mask of it if parts are transparent.
 
     Args:
         file: The photograph.
-        name: What the copy is called.
-        folder: Where copies are written.
+        name: What the copy is called: `NAME.png`.
+        folder: Where copies are written; masks go to `masks/NAME.png.png`, as COLMAP has it.
         longest: Longer edge of the copy, pixels, at most.
 
     Raises:
@@ -71,9 +71,9 @@ def look_at(file: Path, name: str, folder: Path, longest: int) -> Photograph:
     except Exception as failure:  # Pillow's plugins raise many kinds
         raise SceneError(f"{file}: a damaged picture ({_reason(failure)}); take it out of the folder") from None
     upright = size[::-1] if exif.swapped else size
-    _write(folder / f"{name}.png", grey)
+    _write(folder / name, grey)
     if alpha is not None:
-        _write(folder / "masks" / f"{name}.png.png", alpha)
+        _write(folder / "masks" / f"{name}.png", alpha)
     pixels = np.asarray(_within(grey, _JUDGED), np.float32)
     return Photograph(file, upright, exif, grey.size, alpha is not None, sharpness(pixels), thumbnail(pixels))
 

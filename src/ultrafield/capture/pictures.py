@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import SceneError
 from ..io import atomic_write, copy_file, write_image
+from ..names import check_name
 from ..reading import read_bytes
 from ..scene.pictures import has_ending, without_ending
 from .formats import HEIF_ENDINGS
@@ -20,15 +21,19 @@ _PLAIN = ("1", "L", "LA", "RGB", "RGBA", "P", "I;16")  # Pillow's modes of pictu
 
 
 def plain_names(files: list[Path]) -> list[str]:
-    """Names of views for photographs: their names without ending, made different where they are not."""
+    """Names of views for photographs: their names without ending, made different where they are not.
+
+    Raises:
+        SceneError: A name that cannot be that of a file of ours.
+    """
     names: list[str] = []
     for file in files:
-        stem = file.name if has_ending(file.name) is False else without_ending(file.name)
-        stem = file.stem if file.name.lower().endswith(HEIF_ENDINGS) else stem
+        stem = file.stem if file.name.lower().endswith(HEIF_ENDINGS) else without_ending(file.name)
         name, count = stem, 1
         while name in names:
             count += 1
             name = f"{stem}_{count}"
+        check_name(name, str(file))
         names.append(name)
     return names
 

@@ -81,13 +81,13 @@ def place_photographs(
         SceneError: Photographs that cannot be read, too few of them, or some that do not overlap.
     """
     names = plain_names(list(files))
-    photographs = _look(files, names, work / "grey", config, progress=progress)
+    photographs = _look(files, work / "grey", config, progress=progress)
     used, left_out = (list(range(len(files))), []) if config.keep_all else select(photographs, names)
     if len(used) < _FEWEST:
         reasons = f" ({_reasons(left_out)}; --keep-all keeps them)" if left_out else ""
         raise SceneError(f"{source}: {len(used)} photographs to use{reasons}; at least {_FEWEST} are needed")
     say(f"{len(files)} {'frames' if kind == 'video' else 'photographs'}, {len(used)} used")
-    groups = make_groups([photographs[index] for index in used], [names[index] for index in used], config)
+    groups = make_groups([photographs[index] for index in used], [_copy(index) for index in used], config)
     job = Job(str(work / "grey"), str(work), groups, config.matching, config.threads or cpu_count(), config.seed)
     mapped = map_pictures(job, child, progress=progress)
     if mapped.model is None or mapped.registered < _FEWEST:
@@ -97,7 +97,7 @@ def place_photographs(
         )
     frames = model_frames(mapped.model)
     moved = upright(poses(frames), _CAPTURED)
-    by_name = {f"{names[index]}.png": index for index in used}
+    by_name = {_copy(index): index for index in used}
     chosen = sorted(((by_name[frame.listed], frame) for frame in frames), key=lambda item: item[0])
     shots = _write(photographs, names, chosen, moved, folder, config, progress=progress)
     pictures = tuple(
@@ -129,19 +129,22 @@ def make_groups(photographs: Sequence[Photograph], names: Sequence[str], config:
         told = [focal for index in indices if (focal := photographs[index].exif.focal) is not None]
         focal = float(np.median(told)) * float(np.hypot(*size)) if told else _FOCAL * max(size)
         lens = config.lens if config.lens != "auto" else "OPENCV" if len(indices) >= _MANY else "SIMPLE_RADIAL"
-        masked = [f"{names[index]}.png" for index in indices if photographs[index].masked]
-        groups.append(Group([f"{names[index]}.png" for index in indices], masked, size, lens, focal, bool(told)))
+        masked = [names[index] for index in indices if photographs[index].masked]
+        groups.append(Group([names[index] for index in indices], masked, size, lens, focal, bool(told)))
     return groups
 
 
-def _look(
-    files: Sequence[Path], names: Sequence[str], grey: Path, config: ImportConfig, *, progress: bool
-) -> list[Photograph]:
+def _copy(index: int) -> str:
+    """The grey copy of a photograph: COLMAP's lists of pictures hold no spaces, photographs' names may."""
+    return f"{index:06d}.png"
+
+
+def _look(files: Sequence[Path], grey: Path, config: ImportConfig, *, progress: bool) -> list[Photograph]:
     """Look at all photographs."""
     prepare_heif(list(files))
     (grey / "masks").mkdir(parents=True)
     workers = workers_for(_BYTES_PER_PIXEL * _TYPICAL_PIXELS)
-    jobs = list(zip(files, names, strict=True))
+    jobs = [(file, _copy(index)) for index, file in enumerate(files)]
     looked = in_threads(lambda job: look_at(*job, grey, config.feature_size), jobs, workers=workers)
     return list(track(looked, "Looking at photographs", len(files), show=progress))
 
