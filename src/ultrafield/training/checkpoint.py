@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -285,8 +286,10 @@ def _check_extents(content: Any) -> None:
 
 def save_state(out: Path, state: dict[str, Any]) -> None:
     """Write a training state with a digest of its content, atomically."""
+    archive = io.BytesIO()  # torch turns a full disk into an error of its own
+    torch.save(state | {"digest": content_digest(state)}, archive)
     with atomic_write(out / STATE_FILE) as file:
-        torch.save(state | {"digest": content_digest(state)}, file)
+        file.write(archive.getbuffer())
 
 
 def load_state(out: Path) -> dict[str, Any] | None:
