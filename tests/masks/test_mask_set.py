@@ -76,7 +76,7 @@ def test_a_set_takes_a_small_part_of_its_bits() -> None:
 
 def test_bands_and_sizes_are_those_of_the_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ultrafield.masks.sizes._BAND_PIXELS", 30)
-    monkeypatch.setattr("ultrafield.masks.mask_set._ROWS", 7)
+    monkeypatch.setattr("ultrafield.masks.distinct._ROWS", 7)
     stack = masks(70)
     built = build_mask_set(stack)
     np.testing.assert_array_equal(np.concatenate(list(built.bands())), built.bits)

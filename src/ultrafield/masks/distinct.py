@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..bits import unpack_bits
 from .sizes import row_bands
+
+_ROWS = 256  # distinct memberships that are unpacked at once
 
 
 def distinct_rows(bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -33,3 +36,11 @@ def row_counts(numbers: np.ndarray, count: int) -> np.ndarray:
     for first, last in row_bands(numbers.shape):  # bincount makes 8-byte numbers of its argument
         counts += np.bincount(numbers[first:last].reshape(-1), minlength=count)
     return counts
+
+
+def mask_areas(rows: np.ndarray, counts: np.ndarray, masks: int) -> np.ndarray:
+    """Pixels in each of `masks` masks [M], int64, of some that have the distinct memberships `counts` times [C]."""
+    areas = np.zeros(masks, np.int64)
+    for first in range(0, len(rows), _ROWS):
+        areas += counts[first : first + _ROWS] @ unpack_bits(rows[first : first + _ROWS], masks)
+    return areas

@@ -8,12 +8,9 @@ from typing import Self
 
 import numpy as np
 
-from ..bits import unpack_bits
 from ..errors import check_shape
-from .distinct import distinct_rows, row_counts
+from .distinct import distinct_rows, mask_areas, row_counts
 from .sizes import row_bands
-
-_ROWS = 256  # distinct memberships that are unpacked at once
 
 
 class _Bits:
@@ -134,11 +131,7 @@ class MaskSet:
 
     def sizes(self, counts: np.ndarray) -> np.ndarray:
         """Pixels in each mask [M], int64, of some that have each of the distinct memberships `counts` times [C]."""
-        sizes = np.zeros(len(self), np.int64)
-        for first in range(0, len(self.rows), _ROWS):
-            flags = unpack_bits(self.rows[first : first + _ROWS], len(self))
-            sizes += counts[first : first + _ROWS] @ flags
-        return sizes
+        return mask_areas(self.rows, counts, len(self))
 
     def bands(self) -> Iterator[np.ndarray]:
         """`bits` in bands of rows, one after the other."""
