@@ -26,14 +26,14 @@ OPTIONS = {
     "masks": ["SCENE", "--model", "--out", "--width", "--downsample", "--allow-missing"],
     "train": [
         *("SCENE", "--out RUN", "--engine {field,lift,both}", "--preset {auto,draft,standard,paper}", "--seed"),
-        *("--device {auto,cpu,cuda}", "--downsample", "--width", "--hold-out", "--masks DIR", "--allow-missing"),
+        *("--device {auto,cpu,cuda}", "--downsample", "--width", "--hold-out", "--masks PATH", "--allow-missing"),
         *("--linkage {single,average}", "--cuts", "--geometry.steps", "--geometry.grid.levels", "--features.dim"),
         *("--features.no-hierarchical", "--segment.label-radius"),
     ],
     "segment": ["RUN", "--engine", "--linkage", "--cuts", "--segment.neighbors"],
     "render": ["RUN", "--frames", "--device"],
     "eval": ["RUN", "--sampling", "--seed", "--published"],
-    "run": ["SCENE", "--out RUN", "--overwrite", "--engine", "--preset", "--masks DIR", "--geometry.steps"],
+    "run": ["SCENE", "--out RUN", "--overwrite", "--engine", "--preset", "--masks PATH", "--geometry.steps"],
     "export": [
         *("RUN", "--to FORMAT", "--onto FILE", "--level", "--node ID", "--split LEVEL", "--distance", "--faces"),
         *("--features", "--colors {photo,segments}", "--y-up", "--out PATH", "--overwrite"),

@@ -6,7 +6,7 @@ import io as bytes_io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -125,7 +125,13 @@ def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
     The lowest level of compression costs a third of the time of NumPy's own choice and a tenth to a sixth more bytes.
     Values stay in the order in which they lie in memory, row by row or column by column.
     """
-    with atomic_write(path) as file, ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive:
+    with atomic_write(path) as file:
+        write_npz_into(file, arrays)
+
+
+def write_npz_into(file: BinaryIO, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write what `write_npz` writes into a file that is open."""
+    with ZipFile(file, "w", ZIP_DEFLATED, compresslevel=1) as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)

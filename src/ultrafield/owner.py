@@ -26,7 +26,7 @@ class BusyError(UltrafieldError):
 
 
 @contextmanager
-def owned(folder: Path, *, lock: Path | None = None) -> Iterator[bool]:
+def owned(folder: Path, *, lock: Path | None = None, wait: float = 0.0) -> Iterator[bool]:
     """Own a folder for the length of a block.
 
     The lock is the operating system's (`flock`, or its counterpart on Windows), so that of a process that has died ends
@@ -35,6 +35,7 @@ def owned(folder: Path, *, lock: Path | None = None) -> Iterator[bool]:
     Args:
         folder: The folder, for messages; it is made if the lock lies in it.
         lock: The lock file; one within the folder by default.
+        wait: Seconds to wait for another owner to end.
 
     Yields:
         Whether the block is the outermost one of this thread on the folder.
@@ -46,7 +47,7 @@ def owned(folder: Path, *, lock: Path | None = None) -> Iterator[bool]:
     file.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(file, timeout=0, mode=_MODE, is_singleton=True)
     try:
-        held.acquire()
+        held.acquire(timeout=wait)
     except Timeout:
         raise BusyError(f"{folder}: in use by {_holder(file)}; wait for it to end, or stop it") from None
     outermost = held.lock_counter == 1

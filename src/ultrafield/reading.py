@@ -115,16 +115,21 @@ def read_npz(
             return {name: _read_member(archive, item) for name, item in wanted.items()}
     except OSError as failure:
         raise error(f"{path}: {_reason(failure)}") from None
-    except (
-        ValueError,
-        KeyError,
-        EOFError,
-        BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-        MemoryError,
-        zlib.error,
-    ) as failure:
+    except _BROKEN as failure:
+        raise error(f"{path}: cannot be read ({failure})") from None
+
+
+def npz_headers(
+    path: str | Path, *, error: type[UltrafieldError] = SceneError
+) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shape and dtype of each array in an `.npz` archive; the numbers are not read. Errors are those of `read_npz`."""
+    path = Path(path)
+    try:
+        with _open(path, error) as file, ZipFile(file) as archive:
+            return {_array_name(item): _member_header(archive, item) for item in archive.infolist()}
+    except OSError as failure:
+        raise error(f"{path}: {_reason(failure)}") from None
+    except _BROKEN as failure:
         raise error(f"{path}: cannot be read ({failure})") from None
 
 
@@ -182,6 +187,12 @@ def _too_large(size: int, limit: int) -> str:
 
 def _array_name(item: ZipInfo) -> str:
     return item.filename.removesuffix(".npy")
+
+
+def _member_header(archive: ZipFile, item: ZipInfo) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    with archive.open(item) as member:
+        shape, _, dtype = _array_header(member)
+        return shape, dtype
 
 
 def _read_member(archive: ZipFile, item: ZipInfo) -> np.ndarray:

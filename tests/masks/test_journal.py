@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from ultrafield.io import write_image
-from ultrafield.masks import MaskJournal, write_masks
+from ultrafield.masks import MaskJournal, build_mask_set, write_masks
+from ultrafield.masks.packed import write_packed
+from ultrafield.masks.write import write_packed_masks
 
 from .test_read import boxes
 
@@ -155,3 +157,66 @@ def test_other_hidden_files_are_not_swept(tmp_path: Path) -> None:
     (tmp_path / "link").mkdir()
     (tmp_path / "link/train_seg").symlink_to(tmp_path / "train_seg")
     assert not MaskJournal(tmp_path / "link", "train", "method").has_leftovers()
+
+
+def pack(root: Path, count: int = 3, picture: np.ndarray = PICTURE, method: str = "method") -> None:
+    """Write packed masks of a view as the command does."""
+    journal = MaskJournal(root, "train", method, "packed")
+    write_packed_masks(root, "train", "a", build_mask_set(boxes(count)), announce=journal.announcing("a", picture))
+
+
+def packed_state(root: Path, picture: np.ndarray = PICTURE, method: str = "method") -> str:
+    return MaskJournal(root, "train", method, "packed").state("a", picture)
+
+
+def test_packed_masks_that_were_made_are_done(tmp_path: Path) -> None:
+    pack(tmp_path)
+    assert packed_state(tmp_path) == "done"
+    assert MaskJournal(tmp_path, "train", "method", "packed").count("a") == 3
+    assert packed_state(tmp_path, PICTURE + 1) == "stale"
+    assert packed_state(tmp_path, method="other") == "stale"
+    assert state(tmp_path) == "stale"  # in the other form
+
+
+def test_masks_in_the_other_form_are_made_again(tmp_path: Path) -> None:
+    make(tmp_path)
+    assert packed_state(tmp_path) == "stale"
+    pack(tmp_path)
+    assert (packed_state(tmp_path), state(tmp_path)) == ("done", "stale")
+    make(tmp_path)
+    assert (packed_state(tmp_path), state(tmp_path)) == ("stale", "done")
+
+
+@pytest.mark.parametrize("change", ["content", "a folder beside it", "a map beside it", "a hierarchy", "a link"])
+def test_packed_masks_that_were_changed_are_the_users(tmp_path: Path, change: str) -> None:
+    pack(tmp_path)
+    file = tmp_path / "train_seg/a.npz"
+    if change == "content":
+        write_packed(file, build_mask_set(boxes(2)))
+    elif change == "a link":
+        file.rename(tmp_path / "a.npz")
+        file.symlink_to(tmp_path / "a.npz")
+    else:
+        name = {"a folder beside it": "a/0.png", "a map beside it": "a.png", "a hierarchy": "../x/a_same.npy"}[change]
+        name = name.replace("../x", "../train_seg_hierarchy")
+        write_image((file.parent / name).with_suffix(".png"), np.ones((4, 4), np.uint8))
+        (file.parent / name).with_suffix(".png").rename(file.parent / name)
+    assert packed_state(tmp_path) == "foreign"
+
+
+def test_what_other_processes_have_made_is_seen_anew(tmp_path: Path) -> None:
+    journal = MaskJournal(tmp_path, "train", "method", "packed")
+    assert journal.state("a", PICTURE) == "absent"
+    pack(tmp_path)
+    assert journal.state("a", PICTURE) == "absent"
+    journal.refresh()
+    assert journal.state("a", PICTURE) == "done"
+
+
+def test_unfinished_packed_files_are_swept(tmp_path: Path) -> None:
+    pack(tmp_path)
+    (tmp_path / "train_seg/.a.npz.0123abcd.tmp").touch()
+    journal = MaskJournal(tmp_path, "train", "method", "packed")
+    assert journal.has_leftovers()
+    journal.recover(["a"])
+    assert sorted(path.name for path in (tmp_path / "train_seg").iterdir()) == [".ultrafield.json", "a.npz"]

@@ -83,7 +83,7 @@ class SceneOptions(scene_options.SceneOptions):
 
     width: Annotated[int | None, tyro.conf.arg(metavar="INT")] = None
     half_extent: Annotated[float | None, tyro.conf.arg(metavar="FLOAT")] = None
-    masks: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    masks: Annotated[Path | None, tyro.conf.arg(metavar="PATH")] = None
     allow_missing: Switch = False
     recentre: Switch = False
     images: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None

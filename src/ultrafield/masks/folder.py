@@ -4,11 +4,13 @@ A view's masks are looked up under each of its names, in this order:
 
 1. `{split}_seg/NAME/`, a folder of mask files, see `files`, with `{split}_seg_hierarchy/NAME_{inside,same}.npy`;
 2. `{split}_seg_hierarchy/NAME/`, the masks of the first README, which lie beside an id map;
-3. `{split}_seg/NAME.png` (or another ending), an id map, see `id_maps`, or an array of masks.
+3. `{split}_seg/NAME.npz`, packed masks, see `packed`, or a stack of them, see `own.stacks`;
+4. `{split}_seg/NAME.png` (or another ending), an id map, see `id_maps`, or an array of masks.
 
 NAME may have folders in it (`front/0001`). An empty split name stands for the folders `seg` and `seg_hierarchy`
-(PartNet). A folder that the user named and that holds no such folders may hold what lies in `{split}_seg` itself.
-Hidden files, and those that systems put into folders, do not count.
+(PartNet). A folder that the user named and that holds no such folders may hold what lies in `{split}_seg` itself, files
+of annotations (see `own.catalogue`), or masks that are sorted otherwise (see `own.scattered`); and the user may name
+such a file. Hidden files, and those that systems put into folders, do not count.
 """
 
 from __future__ import annotations
@@ -19,7 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..errors import SceneError, reason_of
-from .files import MASK_ENDINGS
+from .files import MASK_ENDINGS, masks_in
+from .own.catalogue import Catalogue, open_catalogue
+from .own.listed import Listed
+from .own.scattered import maps_of_view, objects_of_view
+from .own.stacks import is_view_stack, view_stack
+from .packed import ENDING, is_packed, packed_header
+from .sizes import Size
 
 Names = str | Sequence[str]
 
@@ -33,7 +41,7 @@ class MaskSource:
 
     Attributes:
         files: Mask files in the lexical order of their stems, which is that of the hierarchy files; or one id map.
-        id_map: Whether it is an id map.
+        id_map: Whether it is an id map, or a file of packed masks.
         place: The view's folder, or its id map.
         hierarchy: The hierarchy files that there are, by kind ("inside", "same").
     """
@@ -45,11 +53,11 @@ class MaskSource:
 
 
 class MaskFolder:
-    """A folder of masks, whose subfolders are listed once.
+    """A folder of masks, whose subfolders are listed once, or whatever else the user named.
 
     Args:
         root: Folder that holds `{split}_seg`.
-        direct: Whether the folder may hold the masks of the split "train" itself.
+        direct: Whether the user named it, so that it may hold the masks of the split "train" itself, in any form.
 
     Attributes:
         skipped: What was passed over while masks were read: files, each with the reason.
@@ -61,11 +69,20 @@ class MaskFolder:
         self._direct = direct
         self._listed: dict[Path, dict[str, bool]] = {}
         self._stems: dict[Path, dict[str, list[str]]] = {}
-        self._found: dict[tuple[str, tuple[str, ...]], MaskSource | None] = {}
+        self._found: dict[tuple[str, tuple[str, ...]], MaskSource | Listed | None] = {}
+        self._catalogue: list[Catalogue | None] = []  # one, once it was looked for
         self._owners: dict[Path, str] = {}
         self._named: set[PurePosixPath] = set()  # where views may have their masks
 
-    def find(self, split: str, names: Names) -> MaskSource | None:
+    @property
+    def catalogue(self) -> Catalogue | None:
+        """The annotations that the user named, if that is what they are; errors as for `open_catalogue`."""
+        if not self._catalogue:
+            looked_for = self._direct and (not self.root.is_dir() or self._is_direct())
+            self._catalogue.append(open_catalogue(self.root) if looked_for else None)
+        return self._catalogue[0]
+
+    def find(self, split: str, names: Names) -> MaskSource | Listed | None:
         """Where the masks of a view lie, None if nowhere; a folder without masks counts only if there is nothing else.
 
         Args:
@@ -77,19 +94,30 @@ class MaskFolder:
         """
         key = split, (names,) if isinstance(names, str) else tuple(names)
         if key not in self._found:
-            self._found[key] = self._find(*key)
+            self._found[key] = self._find(*key) if self.catalogue is None else self._listed_in(self.catalogue, *key)
         return self._found[key]
+
+    def size(self, split: str, names: Names) -> Size | None:
+        """Height and width of a view's masks, as the header of their first file says; None if there are none."""
+        source = self.find(split, names)
+        if isinstance(source, Listed):
+            return source.size()
+        return None if source is None or not source.files else mask_size(source.files[0])
 
     def name(self, names: Names) -> None:
         """Note that some names are those of a view that is not looked for, so that its masks count as named."""
-        self._named.update(_paths((names,) if isinstance(names, str) else names))
+        names = (names,) if isinstance(names, str) else tuple(names)
+        self._named.update(_paths(names))
+        if self.catalogue is not None:
+            self.catalogue.find(names)
 
     def places(self, split: str) -> list[tuple[Path, Path]]:
         """The folders in which a split's masks lie, each with that of their hierarchy."""
-        listed = self.entries(self.root)
-        if self._direct and split == "train" and not any(name == "seg" or name.endswith("_seg") for name in listed):
-            return [(self.root, self.root)]
-        return [split_folders(self.root, split)]
+        return [(self.root, self.root) if split == "train" and self._is_direct() else split_folders(self.root, split)]
+
+    def _is_direct(self) -> bool:
+        """Whether the folder holds the masks of the split "train" itself."""
+        return self._direct and not any(name == "seg" or name.endswith("_seg") for name in self.entries(self.root))
 
     def entries(self, folder: Path) -> dict[str, bool]:
         """Names in a folder, and whether each is a folder itself; nothing for a folder that does not exist."""
@@ -113,29 +141,63 @@ class MaskFolder:
             return True
         return any(is_folder and self.mask_files(folder / name) for name, is_folder in self.entries(folder).items())
 
-    def _find(self, split: str, names: tuple[str, ...]) -> MaskSource | None:
+    def _find(self, split: str, names: tuple[str, ...]) -> MaskSource | Listed | None:
         paths, nothing = _paths(names), None
         self._named.update(paths)
         for place in self.places(split):
             for source in (source for path in paths for source in self._sources(place, path)):
-                if source.files:
-                    self._check_owner(source, names[0])
+                if isinstance(source, Listed) or source.files:
+                    self._check_owner(source.place, names[0])
                     return source
                 nothing = nothing or source
-        return nothing
+        return nothing or (self._scattered(paths, names[0]) if split == "train" and self._is_direct() else None)
 
-    def _check_owner(self, source: MaskSource, view: str) -> None:
-        owner = self._owners.setdefault(source.place, view)
+    def _listed_in(self, catalogue: Catalogue, split: str, names: tuple[str, ...]) -> Listed | None:
+        found = catalogue.find(names) if split == "train" else None
+        if found is not None:
+            self._check_owner(found.place / found.item, names[0])
+        return found
+
+    def _scattered(self, paths: Sequence[PurePosixPath], view: str) -> Listed | None:
+        """Masks of a view that share their folders with those of others."""
+        folders = {
+            name: tuple(self._by_stem(self.root / name)) for name, is_dir in self.entries(self.root).items() if is_dir
+        }
+        files = [name for name, is_folder in self.entries(self.root).items() if not is_folder and _is_mask(name)]
+        for path in paths:
+            found = objects_of_view(self.root, path.name, folders, files, self._file_of) or maps_of_view(
+                self.root, path.name, files
+            )
+            if found is not None:
+                for file in found.files:
+                    self._check_owner(file, view)
+                    self._named.add(PurePosixPath(file.relative_to(self.root).as_posix()))
+                return found
+        return None
+
+    def _file_of(self, folder: str, stem: str) -> Path | None:
+        """The mask file of a stem in a folder below the root."""
+        files = self._by_stem(self.root / folder).get(stem, [])
+        return self.root / folder / files[0] if files else None
+
+    def _check_owner(self, place: Path, view: str) -> None:
+        owner = self._owners.setdefault(place, view)
         if owner != view:
-            raise SceneError(f"{source.place}: belongs to two views, {owner} and {view}; name it after one of them")
+            raise SceneError(f"{place}: belongs to two views, {owner} and {view}; name it after one of them")
 
-    def _sources(self, place: tuple[Path, Path], relative: PurePosixPath) -> Iterator[MaskSource]:
+    def _sources(self, place: tuple[Path, Path], relative: PurePosixPath) -> Iterator[MaskSource | Listed]:
         """What there is of one name, best first."""
         folder, hierarchy = (root / relative.parent for root in place)
         for parent in (folder, hierarchy) if folder != hierarchy else (folder,):
             if self._reached(parent) and self.entries(parent).get(relative.name, False):
                 path = parent / relative.name
                 yield MaskSource(self.mask_files(path), False, path, self._hierarchy(hierarchy, relative))
+        archive = folder / f"{relative.name}{ENDING}"
+        if self._reached(folder) and archive.name in self.entries(folder):
+            if is_packed(archive):
+                yield MaskSource((archive,), True, archive, {})
+            elif is_view_stack(archive):
+                yield view_stack(archive)
         for file in self._by_stem(folder).get(relative.name, ()):
             yield MaskSource((folder / file,), True, folder / file, self._hierarchy(hierarchy, relative))
 
@@ -171,6 +233,13 @@ class MaskFolder:
                 yield from self._unnamed(root, path, around)
             elif self.holds_masks(path) if is_folder else _is_mask(name):
                 yield path
+
+
+def mask_size(file: Path) -> Size:
+    """Height and width of the masks in a file, as its header says."""
+    if file.suffix.lower() != ENDING:
+        return masks_in(file)[1]
+    return packed_header(file)[1] if is_packed(file) else view_stack(file).size()
 
 
 def split_folders(root: Path, split: str) -> tuple[Path, Path]:

@@ -2,13 +2,14 @@
 
 `{split}_seg/.ultrafield.json` holds for each view digests of its picture, of its masks and of their hierarchy, and the
 method. What lies where a view's masks go is the program's only if it is exactly what the entry says; everything else is
-the user's.
+the user's. A packed file holds its hierarchy itself; its entry has none.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,18 +22,19 @@ from ..io import recover_folder, write_json
 from ..reading import read_bytes, read_json, read_npy
 from ..removal import files_below, is_temporary, kinds, sweep, temporaries
 from .folder import split_folders
-from .write import VIEW_FILES, Announce, hierarchy_files
+from .packed import ENDING, packed_header
+from .write import VIEW_FILES, Announce, Form, hierarchy_files, packed_file
 
 State = Literal["absent", "done", "stale", "foreign"]
 
 _NAME = ".ultrafield.json"
-_MASKS = kinds(r"[^/]+/\d+\.png", r"\.ultrafield\.json")
+_MASKS = kinds(r"[^/]+/\d+\.png", r"[^/]+" + re.escape(ENDING), r"\.ultrafield\.json")
 _HIERARCHY = kinds(r"[^/]+_(inside|same)\.npy")
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """What was made of one view; digests."""
+    """What was made of one view; digests, those of the hierarchy empty if the masks are packed with it."""
 
     picture: str
     method: str
@@ -40,23 +42,34 @@ class _Entry:
     inside: str
     same: str
 
+    @property
+    def packed(self) -> bool:
+        """Whether masks and hierarchy are one file."""
+        return not self.inside
+
 
 class MaskJournal:
     """The masks that the program made in a folder.
 
-    The caller must be the only one that writes there.
+    The caller must be the only one that writes there, or `owner.owned` the folder whenever it calls `refresh`,
+    `recover` or what `announcing` returns, and write no view that another one may write.
 
     Args:
         root: Folder that holds `{split}_seg`.
         split: Name of the split.
         method: What makes the masks; another one makes other masks of the same picture.
+        form: How they are stored.
     """
 
-    def __init__(self, root: Path, split: str, method: str) -> None:
-        self.root, self.split, self.method = root, split, method
+    def __init__(self, root: Path, split: str, method: str, form: Form = "png") -> None:
+        self.root, self.split, self.method, self.form = root, split, method, form
         self.folder, self.hierarchy = split_folders(root, split)
         self._entries = _read(self.folder / _NAME)
         self._listed: dict[str, list[Path]] | None = None
+
+    def refresh(self) -> None:
+        """Look anew at what the folder holds, as other processes may have written there."""
+        self._entries, self._listed = _read(self.folder / _NAME), None
 
     def has_leftovers(self) -> bool:
         """Whether an interruption left temporary files or folders; links are not looked through."""
@@ -87,9 +100,10 @@ class MaskJournal:
         entry = self._entries.get(name)
         if entry is None or not self._is_ours(name, entry):
             return "foreign"
-        whole = (self.folder / name).is_dir() and all(file.is_file() for file in self._hierarchy_files(name).values())
+        whole = entry.packed or all(file.is_file() for file in self._hierarchy_files(name).values())
+        present = self._packed_file(name).is_file() if entry.packed else (self.folder / name).is_dir()
         same = (entry.picture, entry.method) == (_digest_array(picture), self.method)
-        return "done" if whole and same else "stale"
+        return "done" if whole and present and same and entry.packed == (self.form == "packed") else "stale"
 
     def find_work(self, name: str) -> Path | None:
         """The first file of whatever kind that lies where a view's masks and hierarchy go, None if there is none."""
@@ -101,15 +115,18 @@ class MaskJournal:
         return None
 
     def count(self, name: str) -> int:
-        """How many masks a view has."""
+        """How many masks a view has that are done."""
+        if self.form == "packed":
+            return packed_header(self._packed_file(name))[0]
         return sum(1 for _ in files_below(self.folder / name))
 
     def announcing(self, name: str, picture: np.ndarray) -> Announce:
-        """A function for `write_masks` that notes down what is about to appear, before it does."""
+        """A function for `write_masks` or `write_packed_masks` that notes down what is about to appear."""
 
-        def announce(folder: Path, hierarchy: dict[str, np.ndarray]) -> None:
-            digests = {kind: _digest_array(array) for kind, array in hierarchy.items()}
-            self._entries[name] = _Entry(_digest_array(picture), self.method, _digest_files(folder), **digests)
+        def announce(masks: Path, hierarchy: dict[str, np.ndarray]) -> None:
+            digests = {kind: _digest_array(hierarchy[kind]) if hierarchy else "" for kind in ("inside", "same")}
+            content = _digest_files(masks) if hierarchy else _digest_bytes(masks)
+            self._entries[name] = _Entry(_digest_array(picture), self.method, content, **digests)
             views = {view: asdict(entry) for view, entry in sorted(self._entries.items())}
             write_json(self.folder / _NAME, {"format": 1, "views": views}, indent=None)
 
@@ -128,8 +145,14 @@ class MaskJournal:
     def _hierarchy_files(self, name: str) -> dict[str, Path]:
         return hierarchy_files(self.root, self.split, name)
 
+    def _packed_file(self, name: str) -> Path:
+        return packed_file(self.root, self.split, name)
+
     def _is_ours(self, name: str, entry: _Entry) -> bool:
         """Whether all that lies there is what the entry says; parts of it may be missing."""
+        if entry.packed:
+            file = self._packed_file(name)
+            return self._lying(name) == [file] and file.is_file() and _digest_bytes(file) == entry.masks
         files = self._hierarchy_files(name)
         if any(path != self.folder / name and path not in files.values() for path in self._lying(name)):
             return False
@@ -179,6 +202,11 @@ def _digest_files(folder: Path) -> str:
         digest.update(f"{file.relative_to(folder).as_posix()}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
         digest.update(content)
     return digest.hexdigest()
+
+
+def _digest_bytes(file: Path) -> str:
+    """A digest of a file's content; of a link's, a name that no content has."""
+    return "a link" if file.is_symlink() else hashlib.sha256(read_bytes(file)).hexdigest()
 
 
 def _digest_npy(file: Path) -> str | None:

@@ -11,10 +11,13 @@ from ..errors import SceneError
 from ..reading import npy_header
 from .distinct import distinct_rows
 from .files import is_array, masks_in, read_flags, read_masks_of
-from .folder import MaskFolder, MaskSource, Names, is_companion
-from .hierarchy import build_mask_set, distinct_mask_set, packed_mask_set
+from .folder import MaskFolder, MaskSource, Names, is_companion, mask_size
+from .hierarchy import build_mask_set, distinct_mask_set, packed_mask_set, resized_mask_set
 from .id_maps import id_map_set, read_id_map
 from .mask_set import MaskSet
+from .own.generated import metadata_qualities
+from .own.listed import Listed
+from .packed import ENDING, read_packed, read_qualities
 from .packing import MaskPacker, check_budget
 from .sizes import Size, check_aspect, same_aspect, size_text
 
@@ -53,9 +56,13 @@ def read_masks(root: Path | MaskFolder, split: str, names: Names, size: Size | N
     source = folder.find(split, names)
     if source is None:
         return None
+    if isinstance(source, Listed):
+        return read_listed(source, size)[0]
     if not source.files:
         _note_strangers(folder, source)
         return None if size is None else build_mask_set(np.zeros((0, *size), bool))
+    if source.files[0].suffix.lower() == ENDING:
+        return _from_packed(source.files[0], size)
     if source.id_map and not _is_stack(source.files[0]):
         return _from_id_map(source.files[0], size)
     if not source.id_map:
@@ -67,12 +74,55 @@ def find_masks(root: Path | MaskFolder, split: str, names: Names) -> Path | None
     """The first file that holds masks of this view, None if there is none; arguments as for `read_masks`."""
     folder = root if isinstance(root, MaskFolder) else MaskFolder(root)
     source = folder.find(split, names)
+    if isinstance(source, Listed):
+        return source.place
     return source.files[0] if source is not None and source.files else None
 
 
-def mask_size(file: Path) -> Size:
-    """Height and width of the masks in a file, as its header says."""
-    return masks_in(file)[1]
+def read_with_qualities(
+    root: Path | MaskFolder, split: str, names: Names
+) -> tuple[MaskSet, dict[str, np.ndarray], Path] | None:
+    """Read the masks of one view, what their maker says of each by the names of `packed.QUALITIES`, and where they lie.
+
+    Arguments and errors are those of `read_masks`; the masks keep their size on disk.
+    """
+    folder = root if isinstance(root, MaskFolder) else MaskFolder(root)
+    source = folder.find(split, names)
+    if isinstance(source, Listed):
+        masks, kept = read_listed(source)
+        found = {name: values for name, values in source.qualities().items() if len(values) == len(kept)}
+        return masks, {name: values[kept] for name, values in found.items()}, source.place
+    read = read_masks(folder, split, names)
+    if source is None or read is None:
+        return None
+    if source.files[0].suffix.lower() == ENDING:
+        return read, read_qualities(source.files[0]), source.place
+    qualities = metadata_qualities(source.place, [file.stem for file in source.files]) if not source.id_map else {}
+    whole = len(read) == len(source.files)  # no file without pixels, nor one with several masks
+    return read, qualities if whole else {}, source.place
+
+
+def read_listed(source: Listed, size: Size | None = None) -> tuple[MaskSet, np.ndarray]:
+    """Read the masks of a picture, however they are stored.
+
+    Args:
+        source: The masks.
+        size: As for `read_masks`.
+
+    Returns:
+        The masks that hold a pixel, and which of all masks these are [M], bool.
+
+    Raises:
+        SceneError: They cannot be read, have another aspect ratio than `size`, or take too much memory.
+    """
+    on_disk = source.size()
+    if size is not None:
+        check_aspect(source.place, on_disk, size)
+    count, masks = source.read()
+    check_budget(source.place, count, size or on_disk)
+    packer = MaskPacker(count, size or on_disk)
+    kept = np.array([packer.add(mask) for mask in masks], bool)
+    return packed_mask_set(*packer.finish()), kept
 
 
 def mask_files(folder: Path) -> tuple[Path, ...]:
@@ -107,6 +157,13 @@ def _note_strangers(folder: MaskFolder, source: MaskSource) -> None:
     for name, is_folder in folder.entries(source.place).items():
         if not is_folder and name not in masks and not is_companion(name):
             folder.skipped.append((source.place / name, "not a mask file"))
+
+
+def _from_packed(file: Path, size: Size | None) -> MaskSet:
+    if size is not None:
+        check_aspect(file, mask_size(file), size)
+    masks = read_packed(file)
+    return masks if size is None else resized_mask_set(masks, size)
 
 
 def _from_id_map(file: Path, size: Size | None) -> MaskSet:

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from ..errors import SceneError
+from ..errors import SceneError, shortened
 from .folder import MaskFolder, split_folders
+from .own.catalogue import Catalogue
 
 _SHOWN = 3  # names in a message
 _LOOKS_LIKE_MASKS = re.compile(r"mask|segment|instance|panoptic|(^|_)(seg|sam)s?($|_)", re.IGNORECASE)
@@ -39,16 +40,42 @@ def check_matches(
     Raises:
         SceneError: No view has masks, although masks are there, or although the user named the folder.
     """
+    if folder.catalogue is not None:
+        _check_catalogue(folder.catalogue, lacking, total, warn)
+        return
     unnamed = [path for place in places for path in folder.unnamed(place)]
     if len(lacking) == total:
         _check_any(folder, places, unnamed, lacking, asked=asked)
         if not asked:
             _warn_of_neighbours(folder, ignored, warn)
     elif lacking:
-        warn(f"{folder.root}: {len(lacking)} of {total} training views have no masks (first: {lacking[0]})")
+        warn(_lacking_text(folder.root, lacking, total))
     if unnamed:
         count = "1 folder or file of masks is" if len(unnamed) == 1 else f"{len(unnamed)} folders or files of masks are"
         warn(f"{unnamed[0].parent}: {count} named like no view ({_some(unnamed)}) and not read")
+
+
+def _check_catalogue(catalogue: Catalogue, lacking: Sequence[str], total: int, warn: Callable[[str], None]) -> None:
+    """Say which pictures of annotations and which training views have nothing to do with each other.
+
+    Raises:
+        SceneError: No view has masks.
+    """
+    unnamed = catalogue.unnamed()
+    if len(lacking) == total:
+        found = f", but others ({_some(unnamed)})" if unnamed else ""
+        raise SceneError(
+            f"{catalogue.place}: {catalogue.kind} of no training view (expected a picture called {lacking[0]}){found}"
+        )
+    if lacking:
+        warn(_lacking_text(catalogue.place, lacking, total))
+    if unnamed:
+        count = "1 picture is" if len(unnamed) == 1 else f"{len(unnamed)} pictures are"
+        warn(f"{catalogue.place}: {count} named like no view ({_some(unnamed)}) and not read")
+
+
+def _lacking_text(place: Path, lacking: Sequence[str], total: int) -> str:
+    return f"{place}: {len(lacking)} of {total} training views have no masks (first: {lacking[0]})"
 
 
 def warn_of_skipped(folder: MaskFolder, warn: Callable[[str], None]) -> None:
@@ -83,6 +110,7 @@ def _warn_of_neighbours(folder: MaskFolder, ignored: Collection[Path], warn: Cal
             warn(f"{path}: looks like masks, but is not read; to use it, add: --masks {path}")
 
 
-def _some(paths: Sequence[Path]) -> str:
-    names = ", ".join(path.name for path in paths[:_SHOWN])
-    return names if len(paths) <= _SHOWN else f"{names}, …"
+def _some(items: Sequence[Path | str]) -> str:
+    """The first few files or names."""
+    names = ", ".join(item.name if isinstance(item, Path) else shortened(item, 60) for item in items[:_SHOWN])
+    return names if len(items) <= _SHOWN else f"{names}, …"

@@ -59,7 +59,8 @@ def load_scene(
         downsample: Working size as a fraction of the pictures' own, in (0, 1].
         width: Working width in pixels, whatever `downsample` and the masks' size say; masks are resampled (nearest
             pixel), and those that vanish are dropped.
-        masks: Folder that holds `train_seg` (and `val_seg`); the scene folder itself by default.
+        masks: Folder that holds `train_seg` (and `val_seg`), or masks of any form that docs/masks.md lists; the scene
+            folder itself by default.
         with_masks: Whether to read masks at all; what lies where they may lie is not looked at otherwise.
         background: RGB in [0, 1] behind transparent pixels. By default white, black for PartNet; a real capture has a
             known background only if this is given or if its pictures are transparent somewhere.
@@ -92,7 +93,7 @@ def load_scene(
         place = find_scene(root, layout, asked)
         root = place.root
         mask_root = root if masks is None else Path(masks)
-        if not mask_root.is_dir():
+        if not mask_root.exists():
             raise SceneError(f"{mask_root}: no such folder")
         listing = list_scene(place, asked, recentre=recentre)
         if len(listing.splits["train"]) < 2:

@@ -42,7 +42,7 @@ class SceneOptions:
         half_extent: Half the edge of the box to model, normalised units; found from the cameras if not given.
         hold_out: Where the folder names no validation views, every N-th view is held out; None (or 0) keeps all for
             training.
-        masks: Folder that holds train_seg/; the scene folder itself if not given.
+        masks: Folder that holds train_seg/, or masks of another form; the scene folder itself if not given.
         allow_missing: Continue however many of the listed pictures are not on disk; up to a third is accepted anyway.
         recentre: Model what the training cameras look at, instead of what lies around the origin, in Blender scenes.
         images: Folder of the pictures, where they do not lie in the scene folder.

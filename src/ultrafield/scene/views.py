@@ -11,7 +11,7 @@ import numpy as np
 
 from ..budget import memory, pixel_limit
 from ..errors import ConfigError, SceneError
-from ..masks import MaskFolder, MaskSet, find_masks, mask_size, read_masks
+from ..masks import MaskFolder, MaskSet, find_masks, read_masks
 from ..masks.packing import MaskPacker
 from ..masks.read import same_aspect, size_text
 from ..parallel import in_threads, workers_for
@@ -184,8 +184,9 @@ def _task(listing: Listing, split: str, frame: Frame, options: ViewOptions) -> _
         check_listed_size(frame, *native)
     for place in listing.mask_splits.get(split, (split,)):
         file = None if options.masks is None else find_masks(options.masks, place, frame.mask_names)
-        if file is not None:
-            return _Task(frame, split, place, file, native, mask_size(file)[::-1] if native is not None else None)
+        if options.masks is not None and file is not None:
+            size = options.masks.size(place, frame.mask_names) if native is not None else None
+            return _Task(frame, split, place, file, native, None if size is None else (size[1], size[0]))
     return _Task(frame, split, split, None, native)
 
 

@@ -94,11 +94,14 @@ class MaskGenerator:
     Args:
         network: What is asked.
         options: How.
+
+    Attributes:
+        points_per_batch: Points that are asked about at once.
     """
 
     def __init__(self, network: Network, options: GeneratorOptions) -> None:
         self.network, self.options = network, options
-        self._points = options.points_per_batch or _POINTS[network.device.type]
+        self.points_per_batch = options.points_per_batch or _POINTS[network.device.type]
         default = network.family.pred_iou_thresh
         self._least_score = default if options.pred_iou_thresh is None else options.pred_iou_thresh
 
@@ -131,7 +134,10 @@ class MaskGenerator:
         embedding = self.network.encode(picture[crop.top : crop.bottom, crop.left : crop.right])
         side = layer_points(options.points_per_side, crop.layer, options.crop_n_points_downscale_factor)
         points = torch.from_numpy(point_grid(side) * crop.size[::-1]).to(device)
-        lots = [self._at_points(embedding, lot, crop, number, picture.shape[:2]) for lot in points.split(self._points)]
+        lots = [
+            self._at_points(embedding, lot, crop, number, picture.shape[:2])
+            for lot in points.split(self.points_per_batch)
+        ]
         masks = _Candidates.joined(lots)
         masks = masks[box_nms(masks.boxes, masks.scores, options.box_nms_thresh)]
         offset = torch.tensor([crop.left, crop.top, crop.left, crop.top], device=device)

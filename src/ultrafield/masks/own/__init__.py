@@ -1,0 +1,1 @@
+"""Masks as other tools store them: COCO, panoptic, segment-anything's generator, stacks, objects of a video."""
