@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -152,16 +152,18 @@ def complete_masks(scene: Scene, out: Path, report: Report, *, overwrite: bool) 
         BusyError: Another process works there.
     """
     from ..masks import MaskJournal
+    from ..masks.claims import Claims
     from ..masks.watershed import METHOD
 
     journal = MaskJournal(out, "train", METHOD)
-    if not views_to_make(scene, journal, overwrite=overwrite) and not journal.has_leftovers():
+    if not views_to_make(scene.train, journal, overwrite=overwrite) and not journal.has_leftovers():
         report.note("masks: done before, kept")
         return sum(journal.count(view.name) for view in scene.train)
     with owned(out):
         journal = MaskJournal(out, "train", METHOD)  # read again: another process may have written in between
+        Claims(out, "train").check_none()
         journal.recover([view.name for view in scene.train])
-        views = views_to_make(scene, journal, overwrite=overwrite)
+        views = views_to_make(scene.train, journal, overwrite=overwrite)
         making = {view.name for view in views}
         kept = [view.name for view in scene.train if view.name not in making]
         if kept:
@@ -170,7 +172,7 @@ def complete_masks(scene: Scene, out: Path, report: Report, *, overwrite: bool) 
         return count + (make_masks(views, out, report, journal=journal) if views else 0)
 
 
-def views_to_make(scene: Scene, journal: MaskJournal, *, overwrite: bool) -> list[View]:
+def views_to_make(training: Iterable[View], journal: MaskJournal, *, overwrite: bool) -> list[View]:
     """The training views whose masks are missing, or were made from another picture, or are to be replaced.
 
     Raises:
@@ -179,7 +181,7 @@ def views_to_make(scene: Scene, journal: MaskJournal, *, overwrite: bool) -> lis
     from ..masks import check_writable
 
     views = []
-    for view in scene.train:
+    for view in training:
         state = journal.state(view.name, _picture(view))
         if state == "foreign" and not overwrite:
             raise SceneError(
