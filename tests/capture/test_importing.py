@@ -281,7 +281,7 @@ def test_a_process_that_fails_is_told(tmp_path: Path) -> None:
     job = Job(str(tmp_path), str(tmp_path), [Group(["a.png"], [], (64, 48), "NO_LENS", 50.0, False)], "auto", 1, 0)
     message = r"the process that places cameras has ended with code 1: ValueError: .*Check failed: Exists"
     with child_process() as child, pytest.raises(BackendError, match=message):
-        map_pictures(job, child, progress=False)
+        map_pictures(job, child, progress=False, say=silent)
 
 
 def test_the_process_ends_with_the_block(tmp_path: Path) -> None:

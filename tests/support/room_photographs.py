@@ -63,7 +63,7 @@ def _textures() -> list[np.ndarray]:
     for seed in range(3):
         rng = np.random.default_rng(seed)
         texture = np.zeros((_TEXTURE, _TEXTURE, 3), np.float32)
-        for cells in (30, 60, 140):
+        for cells in (20, 45, 90):
             noise = rng.uniform(0, 255, (cells, cells, 3)).astype(np.float32)
             texture += cv2.resize(noise, (_TEXTURE, _TEXTURE), interpolation=cv2.INTER_CUBIC) / 3
         texture = (texture - 127) * 2.2 + 127

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from .importing import import_scene
 from .settings import ImportConfig
+from .target import Outcome
 
-__all__ = ["ImportConfig", "import_scene"]
+__all__ = ["ImportConfig", "Outcome", "import_scene"]

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -158,13 +158,14 @@ def check_available() -> None:
         require("pycolmap", "sfm")
 
 
-def map_pictures(job: Job, child: Child, *, progress: bool) -> Mapped:
+def map_pictures(job: Job, child: Child, *, progress: bool, say: Callable[[str], None]) -> Mapped:
     """Find the cameras of pictures in a process of its own.
 
     Args:
         job: What to do.
         child: The process.
         progress: Whether to show progress bars (on a terminal only).
+        say: Told what begins.
 
     Raises:
         BackendError: The process has ended by itself.
@@ -172,7 +173,7 @@ def map_pictures(job: Job, child: Child, *, progress: bool) -> Mapped:
     folder = Path(job.folder)
     write_json(folder / "job.json", asdict(job))
     process = child.start([sys.executable, "-m", f"{__package__}.worker", str(folder / "job.json")], folder / "log.txt")
-    _follow(process, progress)
+    _follow(process, progress, say)
     if process.wait() != 0:
         child.await_the_end()
         raise BackendError(
@@ -181,7 +182,7 @@ def map_pictures(job: Job, child: Child, *, progress: bool) -> Mapped:
     return _result(folder)
 
 
-def _follow(process: subprocess.Popen[str], progress: bool) -> None:
+def _follow(process: subprocess.Popen[str], progress: bool, say: Callable[[str], None]) -> None:
     """Show what the process reports until it ends."""
     assert process.stdout is not None
     current, bars = "", ExitStack()
@@ -192,6 +193,7 @@ def _follow(process: subprocess.Popen[str], progress: bool) -> None:
             if step["stage"] != current:
                 bars.close()
                 current = step["stage"]
+                say(f"{STAGES[current]} …")
                 advance = bars.enter_context(progress_bar(STAGES[current], step["total"], show=progress))
             advance(step["done"])
 

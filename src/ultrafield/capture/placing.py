@@ -89,7 +89,7 @@ def place_photographs(
     say(f"{len(files)} {'frames' if kind == 'video' else 'photographs'}, {len(used)} used")
     groups = make_groups([photographs[index] for index in used], [_copy(index) for index in used], config)
     job = Job(str(work / "grey"), str(work), groups, config.matching, config.threads or cpu_count(), config.seed)
-    mapped = map_pictures(job, child, progress=progress)
+    mapped = map_pictures(job, child, progress=progress, say=say)
     if mapped.model is None or mapped.registered < _FEWEST:
         raise SceneError(
             f"{source}: cameras were found for {mapped.registered} of {len(used)} photographs, which do not overlap "
