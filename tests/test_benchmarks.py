@@ -31,6 +31,7 @@ SCRIPTS = (
         "lift",
         "ops",
         "pipeline",
+        "sam",
         "steps",
         "trees",
         "votes",
@@ -268,3 +269,31 @@ def test_kernels_of_the_gpu_pass_their_checks(ops, kernel_device):
             assert fault is None, f"{case.name}: {error}"
             seen.add(case.name)
     assert seen == names
+
+
+def test_masks_of_networks_are_timed(load, capsys, monkeypatch, tmp_path):
+    pytest.importorskip("transformers", reason="needs the extra sam")
+    sam = load("sam")
+    arguments = ["--small", "--size", "96", "--points-per-side", "6", "--repeats", "1", "--pictures", "2"]
+    assert sam.main([*arguments, "--device", "cpu", "--least", "1", "--json", str(tmp_path / "sam.json")]) == 0
+    rows = [row for row in read_json(tmp_path / "sam.json")["rows"] if "median" in row]
+    assert [row["operation"] for row in rows if "ours" in row["operation"]] == [
+        f"{name}, ours {precision}" for name in ("sam", "sam2") for precision in ("float32", "bfloat16")
+    ]
+    assert all(row["masks"] > 0 for row in rows)
+
+
+def test_masks_that_differ_from_the_original_generators_are_told(load):
+    sam = load("sam")
+    flags = np.zeros((3, 8, 8), bool)
+    flags[0, :4], flags[1, 4:], flags[2, :, :3] = True, True, True
+    bits = (flags * (1 << np.arange(3))[:, None, None]).sum(0).astype(np.uint64)[..., None]
+    scores = np.array([0.9, 0.8, 0.7], np.float32)
+    ours = sam.GeneratedMasks(bits, scores, scores, np.zeros((3, 2)), np.zeros((3, 4)))
+    theirs = [{"segmentation": mask, "predicted_iou": score} for mask, score in zip(flags, scores, strict=True)]
+    assert sam.agreement(ours, theirs) == {"same": 1.0, "least": 1.0, "ordered": True, "scores": 0.0}
+    assert not sam.agreement(ours, theirs[::-1])["ordered"]
+    assert sam.agreement(ours, theirs[:2])["same"] == pytest.approx(2 / 3)
+    other = [record | {"segmentation": ~record["segmentation"]} for record in theirs]
+    assert sam.agreement(ours, other)["same"] == pytest.approx(2 / 3)  # two halves, and neither
+    assert sam.agreement(ours, [])["same"] == 0.0

@@ -92,6 +92,8 @@ def _drawn(name: str, weight: Tensor, generator: torch.Generator) -> Tensor:
         return size * ((1 + 0.1 * noise) if name.endswith("weight") else 0.1 * noise)
     if name.endswith("bias"):
         return 0.1 * noise
+    if "rel_pos" in name:  # products with queries, which must not decide alone where attention goes
+        return noise / math.sqrt(weight.shape[-1])
     if weight.ndim < 2 or "embed" in name or "token" in name or "pos_" in name:
         return size * (noise if weight.ndim <= 2 else 0.2 * noise)
     if "upscale" in name:  # what the four new pixels of an old one get is nearly the same, or masks would be grids

@@ -12,10 +12,15 @@ import sys
 import time
 from pathlib import Path
 
+import damage  # noqa: F401 - puts tests/support on the path
 import numpy as np
+import own_masks
 from damage_arrays import npy
 from PIL import Image
 from workspace import TRAINED
+
+from ultrafield.masks import build_mask_set
+from ultrafield.masks.write import write_packed_masks
 
 sys.path.append(str(Path(__file__).parents[1] / "support"))
 from exported import EXPORTERS
@@ -39,6 +44,7 @@ def furnish(folder: Path, *, stopped: bool = True) -> None:
     _partnet(folder / "scene", folder / "part")
     shutil.copytree(folder / "scene" / "train_seg", folder / "masks" / "train_seg")
     shutil.copytree(folder / "scene" / "train_seg", folder / "seg")
+    _own_masks(folder / "scene", folder / "own")
     _models(folder / "models")
     _splats(folder / "splats.ply")
     for form in EXPORTS:
@@ -126,6 +132,25 @@ def masks_in_form(place: Path, form: str, stem: str, rng: random.Random) -> Path
         picture.save(stream, known.get(form, form[1:].upper()), **({"lossless": True} if form == ".webp" else {}))
         file.write_bytes(stream.getvalue())
     return file
+
+
+def _own_masks(scene: Path, folder: Path) -> None:
+    """The scene's masks in the forms of other tools, and packed."""
+    size = _size(scene)
+    views = {
+        f"{view.name}.png": np.stack([np.asarray(Image.open(file)) > 127 for file in sorted(view.glob("*.png"))][:4])
+        for view in sorted((scene / "train_seg").iterdir())
+        if view.is_dir()
+    }
+    assert all(masks.shape[1:] == (size, size) for masks in views.values())
+    own_masks.write_json(folder / "coco.json", own_masks.coco(views))
+    own_masks.write_panoptic(folder, {name: own_masks.visible(masks) for name, masks in views.items()})
+    for name, masks in views.items():
+        own_masks.write_json(folder / "lists" / f"{name[:-4]}.json", own_masks.records(masks))
+        (folder / "stacks").mkdir(exist_ok=True)
+        np.savez(folder / "stacks" / f"{name[:-4]}.npz", masks=masks)
+        write_packed_masks(folder / "packed", "train", name[:-4], build_mask_set(masks[masks.any((1, 2))]))
+    np.savez(folder / "all.npz", **{name[:-4]: masks for name, masks in views.items()})
 
 
 def _models(folder: Path) -> None:

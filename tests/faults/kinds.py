@@ -97,6 +97,7 @@ def spoil_names(place: Path, rng: random.Random) -> list[Path]:
 
 LOAD = ("load_scene", "scene")
 TRAIN = ("train", "scene", "--out", "new", *SMALL)
+OWN = (("load_scene", "scene", "own/coco.json"), (*TRAIN, "--masks", "own/coco.json"))
 RUN = ("run", "scene", "--out", "new", "--engine", "lift", *TRAINED)
 GO_ON = ("run", "scene", "--out", "done", "--engine", "both", *TRAINED)
 READ_RUN = (
@@ -151,6 +152,31 @@ KINDS: dict[str, Kind] = {
         (LOAD, ("load_scene", "scene", "masks"), TRAIN, RUN, (*TRAIN, "--masks", "masks"), ("read_masks",)),
     ),
     "mask form": Kind(spoil_mask_form, (LOAD, TRAIN, ("read_masks",), RUN)),
+    "annotations": Kind(
+        one_of("own/coco.json"), (OWN[0], OWN[0], OWN[1], ("masks", "scene", "--from", "own/coco.json", "--out", "new"))
+    ),
+    "panoptic": Kind(
+        one_of("own/panoptic.json", "own/panoptic/*"),
+        (
+            ("load_scene", "scene", "own/panoptic.json"),
+            ("masks", "scene", "--from", "own/panoptic.json", "--out", "new"),
+        ),
+    ),
+    "own masks": Kind(
+        one_of("own/lists/*", "own/stacks/*", "own/packed/train_seg/*.npz"),
+        tuple(
+            line
+            for form in ("lists", "stacks", "packed")
+            for line in (
+                ("load_scene", "scene", f"own/{form}"),
+                ("masks", "scene", "--from", f"own/{form}", "--out", "new"),
+            )
+        ),
+    ),
+    "stack": Kind(
+        one_of("own/all.npz"),
+        (("load_scene", "scene", "own/all.npz"), ("masks", "scene", "--from", "own/all.npz", "--out", "new")),
+    ),
     "name": Kind(spoil_names, (LOAD, TRAIN, ("masks", "scene", "--out", "new"), (*TRAIN, "--masks", "masks"), RUN)),
     "hierarchy": Kind(one_of("scene/train_seg_hierarchy/*.npy"), (LOAD, TRAIN, RUN, ("read_masks",))),
     "seg folder": Kind(one_of("seg/*/*.png"), (("get_hierarchy.py", "--input", "seg", "--output", "new"),)),

@@ -52,15 +52,23 @@ _MEMORY = {
 
 def random_sam() -> ModuleType:
     """The module of the benchmarks that draws weights."""
-    file = Path(__file__).parents[2] / "benchmarks/lib/random_sam.py"
-    if "random_sam" not in sys.modules:
-        spec = util.spec_from_file_location("random_sam", file)
+    return _of_benchmarks("random_sam")
+
+
+def original_sam() -> ModuleType:
+    """The module of the benchmarks that gives the original package's networks."""
+    return _of_benchmarks("original_sam")
+
+
+def _of_benchmarks(name: str) -> ModuleType:
+    if name not in sys.modules:
+        spec = util.spec_from_file_location(name, Path(__file__).parents[2] / f"benchmarks/lib/{name}.py")
         assert spec is not None
         assert spec.loader is not None
         module = util.module_from_spec(spec)
-        sys.modules["random_sam"] = module
+        sys.modules[name] = module
         spec.loader.exec_module(module)
-    return sys.modules["random_sam"]
+    return sys.modules[name]
 
 
 @pytest.fixture(scope="session")
@@ -136,7 +144,7 @@ def build(kind: str) -> Any:
             "global_attn_indexes": [1],
             "num_pos_feats": _WIDTH // 2,
         }
-        decoder = _DECODER | ({"vit_dim": 32} if kind == "sam_hq" else {})
+        decoder = _DECODER | ({"vit_dim": 32} if kind == "sam_hq" else {"layer_norm_eps": 1e-5})  # the original's
         config = getattr(transformers, f"{name}Config")(
             vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder
         )

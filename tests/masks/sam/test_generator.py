@@ -11,6 +11,7 @@ from slow_generator import SlowMask, slow_masks
 from tiny_sam import FAMILIES, SIDE, blobs
 
 from ultrafield.masks.sam.checkpoint import open_checkpoint
+from ultrafield.masks.sam.families import Precision
 from ultrafield.masks.sam.generator import GeneratedMasks, MaskGenerator
 from ultrafield.masks.sam.network import Network
 from ultrafield.masks.sam.options import GeneratorOptions
@@ -63,7 +64,7 @@ def test_every_option_counts_and_counts_right(checkpoints: dict[str, Path], case
     expected = slow_masks(checkpoints["sam"], "sam", picture, options)
     plain = slow_masks(checkpoints["sam"], "sam", picture, MANY)
     assert [mask.mask.tolist() for mask in expected] != [mask.mask.tolist() for mask in plain]
-    check(generate(checkpoints["sam"], "sam", picture, options), expected, (SIDE, SIDE), least=4)
+    check(generate(checkpoints["sam"], "sam", picture, options), expected, (SIDE, SIDE), least=3)
 
 
 def test_crops_are_asked_too(checkpoints: dict[str, Path]) -> None:
@@ -101,6 +102,26 @@ def test_a_picture_may_be_a_pixel(checkpoints: dict[str, Path]) -> None:
     options = replaced(pred_iou_thresh=0.0, stability_score_thresh=0.0, min_mask_region_area=0)
     found = generate(checkpoints["sam"], "sam", blobs(1, 1), options)
     assert found.mask_set().areas.tolist() == [1] * len(found)
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_every_kind_of_network_computes_in_16_bits(
+    checkpoints: dict[str, Path], kind: str, precision: Precision
+) -> None:
+    checkpoint = open_checkpoint(FAMILIES[kind], str(checkpoints[kind]))
+    points = torch.rand(5, 2, generator=torch.Generator().manual_seed(0)) * 100
+    answers = []
+    for one in (precision, "float32"):
+        network = Network(checkpoint, torch.device("cpu"), one)  # type: ignore[arg-type]
+        embedding = network.encode(blobs(100, 120))
+        assert embedding.features.dtype == network.dtype
+        answers.append(network.decode(embedding, points))
+    (logits, scores), (exact, right) = answers
+    assert logits.dtype == getattr(torch, precision)
+    assert scores.dtype == torch.float32
+    assert ((logits > 0) == (exact > 0)).float().mean() > 0.8  # random weights amplify rounding
+    assert (scores - right).abs().mean() < 0.1
 
 
 def test_bfloat16_gives_nearly_the_same_masks(checkpoints: dict[str, Path]) -> None:

@@ -33,6 +33,21 @@ def test_small_holes_are_filled_and_small_islands_removed(least: int, density: f
         assert changed >= (found != mask).any()
 
 
+@pytest.mark.parametrize("least", [3, 15, 40, 120, 200, 300])
+def test_what_is_around_a_mask_counts_as_one_hole_or_two(least: int) -> None:
+    generator = np.random.default_rng(least)
+    for _ in range(60):
+        mask = np.zeros((16, 20), bool)
+        (top, low), (left, right) = np.sort(generator.integers(0, 17, 2)), np.sort(generator.integers(0, 21, 2))
+        mask[top:low, left:right] = generator.random((low - top, right - left)) < generator.choice([0.4, 0.8, 1.0])
+        if mask.any():
+            np.testing.assert_array_equal(without_small_regions(mask, least)[0], slowly(mask, least))
+
+
+def test_an_empty_mask_stays_empty() -> None:
+    assert not without_small_regions(np.zeros((4, 4), bool), 100)[1]
+
+
 def test_a_mask_without_small_regions_stays_as_it_is() -> None:
     mask = np.zeros((20, 20), bool)
     mask[2:9, 2:9] = True
