@@ -104,5 +104,6 @@ def _warn_about_originals(source: Path, frames: list[Frame], warn: Warn) -> None
     if width != _WIDEST and not any(abs(width - listed / factor) <= 1 for factor in _REDUCTIONS):
         warn(
             f"{source}: its cameras are of undistorted pictures {listed} pixels wide, those found are {width} wide; if "
-            "they are the photographs themselves, the distortion of their lens is missing (ultrafield import finds it)"
+            "they are the photographs themselves, the distortion of their lens is missing: ultrafield import finds it, "
+            "given their own folder"
         )

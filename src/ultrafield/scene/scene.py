@@ -30,7 +30,7 @@ class Scene:
     Attributes:
         name: Folder name, for titles.
         root: The scene folder; None for a scene from arrays.
-        layout: blender-hs, nerf-synthetic, nerfstudio, partnet or arrays.
+        layout: What it was read from: one of the layouts of `load_scene`, or arrays.
         splits: "train" always; "val" and "val_rotate" where they exist.
         to_user: Maps normalised coordinates to the user's frame.
         background: Known background colour [3], float32 in [0, 1], or None for a real capture.
