@@ -230,8 +230,8 @@ def test_sam_is_refused_in_one_line(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "get_seg.py: error: sam.pth: SAM weights are not read by this version; `ultrafield masks SCENE --model "
-        "watershed` makes masks without weights\n"
+        "get_seg.py: error: sam.pth: this form of SAM's weights is not read; `ultrafield masks SCENE --model sam "
+        "--checkpoint DIR` takes them as transformers stores them, and without --model it makes masks without weights\n"
     )
     assert list(tmp_path.iterdir()) == []
 
