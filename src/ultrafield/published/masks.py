@@ -49,7 +49,7 @@ def build_seg_parser() -> argparse.ArgumentParser:
     """The parser of `get_seg.py`: the published flags and those of SAM's mask generator."""
     parser = argparse.ArgumentParser(
         prog="get_seg.py",
-        description="The published command. It does not read SAM's weights in this form: it only says what to do instead.",
+        description="The published command. It does not read these weights: it only says what to do instead.",
     )
     parser.add_argument("--input", required=True, help="folder of pictures")
     parser.add_argument("--output", required=True, help="folder for the masks")
@@ -67,8 +67,8 @@ def build_seg_parser() -> argparse.ArgumentParser:
 def _refuse(options: argparse.Namespace) -> None:
     given = options.model_type if options.checkpoint is None else options.checkpoint
     raise ConfigError(
-        f"{given}: this form of SAM's weights is not read; `ultrafield masks SCENE --model sam --checkpoint DIR` takes them "
-        "as transformers stores them, and without --model it makes masks without weights"
+        f"{given}: this form of SAM's weights is not read; `ultrafield masks SCENE --model sam --checkpoint DIR` takes "
+        "them as transformers stores them, and without --model it makes masks without weights"
     )
 
 
