@@ -55,14 +55,7 @@ def main() -> int:
     parser.add_argument("--run", type=Path, help="folder whose rendered depth is used")
     options = parser.parse_args()
     scene, results = load_scene(options.scene), Results("lift", options)
-    views = {
-        split: [RunFolder(options.run).read_render(split, view.name) for view in scene.splits[split]]
-        if options.run
-        else exact_views(scene, split)
-        for split in scene.splits
-    }
-    surface = surface_from_views(views["train"], scene.train.normalised_cameras, to_user=scene.to_user, config=CONFIG)
-    edges = neighbor_edges(surface, CONFIG.neighbors)
+    views, surface, edges = seen(scene, options.run)
     print(f"{scene.name}: {len(surface)} points, {len(edges)} edges")
     print_header(["form", *COLUMNS])
     for name, form in FORMS.items():
@@ -72,6 +65,18 @@ def main() -> int:
         report(name, score(graph, surface, scene, views), seconds, results)
     results.save()
     return 0
+
+
+def seen(scene: Scene, run: Path | None) -> tuple[dict[str, list[RenderedView]], Surface, np.ndarray]:
+    """Views of every split, as a run rendered them or with the dataset's own depth, their surface and its edges."""
+    views = {
+        split: [RunFolder(run).read_render(split, view.name) for view in scene.splits[split]]
+        if run
+        else exact_views(scene, split)
+        for split in scene.splits
+    }
+    surface = surface_from_views(views["train"], scene.train.normalised_cameras, to_user=scene.to_user, config=CONFIG)
+    return views, surface, neighbor_edges(surface, CONFIG.neighbors)
 
 
 def report(name: str, scores: SegmentationScores, seconds: float, results: Results) -> None:

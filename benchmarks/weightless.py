@@ -18,15 +18,12 @@ from pathlib import Path
 import numpy as np
 from lib.options import parser_of
 from lib.results import Results, print_header, print_row
-from lift import CONFIG, exact_views, lift_graph, score
+from lift import CONFIG, lift_graph, score, seen
 
 from ultrafield.cameras import RenderedView
-from ultrafield.lift.edges import neighbor_edges
 from ultrafield.masks import build_mask_set, watershed_masks
 from ultrafield.masks.relief import ViewDepth
-from ultrafield.pipeline.folder import RunFolder
 from ultrafield.scene import Scene, load_scene
-from ultrafield.surface import surface_from_views
 
 COLUMNS = ("NC", "parts", "objects", "foreground", "VC", "masks", "s/MP")
 
@@ -38,14 +35,7 @@ def main() -> int:
     parser.add_argument("--run", type=Path, help="folder whose rendered depth is used")
     options = parser.parse_args()
     scene, results = load_scene(options.scene), Results("weightless", options)
-    views = {
-        split: [RunFolder(options.run).read_render(split, view.name) for view in scene.splits[split]]
-        if options.run
-        else exact_views(scene, split)
-        for split in scene.splits
-    }
-    surface = surface_from_views(views["train"], scene.train.normalised_cameras, to_user=scene.to_user, config=CONFIG)
-    edges = neighbor_edges(surface, CONFIG.neighbors)
+    views, surface, edges = seen(scene, options.run)
     print_header(["masks from", *COLUMNS])
     for name, depths in {"pictures": None, "pictures and depth": views["train"], "the scene": ()}.items():
         started = time.perf_counter()
