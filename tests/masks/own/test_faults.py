@@ -87,8 +87,8 @@ PANOPTIC: dict[str, tuple[Change, str]] = {
     ),
     "no file": (lambda v: v["annotations"][0].update(file_name="none.png"), "none.png: no such file"),
     "absent ids": (
-        lambda v: v["annotations"][0]["segments_info"].append({"id": 99}),
-        "a.png: no pixel has the id 99, which",
+        lambda v: v["annotations"][0].update(segments_info=[{"id": 98}, {"id": 99}]),
+        "a.png: no pixel has one of the 2 ids that",
     ),
 }
 
@@ -103,6 +103,14 @@ def test_panoptic_annotations_are_checked(tmp_path: Path, case: str) -> None:
     with pytest.raises(SceneError) as raised:
         read_masks(MaskFolder(file, direct=True), "train", "a")
     assert text in str(raised.value)
+
+
+def test_an_id_that_has_lost_its_pixels_has_no_mask(tmp_path: Path) -> None:
+    file = write_panoptic(tmp_path, example())
+    values = read_json(file)
+    values["annotations"][0]["segments_info"].append({"id": 99})
+    write_json(file, values)
+    assert len(read_masks(MaskFolder(file, direct=True), "train", "a") or ()) == 2
 
 
 def test_pictures_that_are_cut_short_are_refused(tmp_path: Path) -> None:

@@ -99,11 +99,9 @@ class _Panoptic(Listed):
             raise SceneError(f"{self.file}: expected a panoptic map of 8 bits, found {picture.dtype}")
         if picture.ndim == 3:
             picture = picture[..., :3].astype(np.int32) @ np.array([1, 1 << 8, 1 << 16], np.int32)
-        for identity in self.ids:
-            mask = picture == identity
-            if not mask.any():
-                raise SceneError(f"{self.file}: no pixel has the id {identity}, which {self.place} lists")
-            yield mask
+        if self.ids and not np.isin(picture, self.ids).any():
+            raise SceneError(f"{self.file}: no pixel has one of the {len(self.ids)} ids that {self.place} lists")
+        yield from (picture == identity for identity in self.ids)
 
 
 def segmentation_mask(item: Any, size: Size, where: str) -> np.ndarray:
