@@ -16,7 +16,16 @@ import pytest
 from ultrafield import budget
 from ultrafield.errors import ConfigError, RunError, SceneError
 from ultrafield.io import write_image, write_npy, write_npz
-from ultrafield.reading import npy_header, picture_size, read_bytes, read_image, read_json, read_npy, read_npz
+from ultrafield.reading import (
+    npy_header,
+    picture_size,
+    read_bytes,
+    read_head,
+    read_image,
+    read_json,
+    read_npy,
+    read_npz,
+)
 
 
 def png(file: Path, width: int, height: int) -> Path:
@@ -35,6 +44,16 @@ def test_json_with_a_byte_order_mark(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     file.write_bytes(b"\xef\xbb\xbf[1, 2]")
     assert read_json(file) == [1, 2]
+
+
+def test_the_head_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"0123")
+    assert read_head(tmp_path / "a", 2) == b"01"
+    assert read_head(tmp_path / "a", 9) == b"0123"
+    os.mkfifo(tmp_path / "fifo")
+    for name, reason in (("none", "no such file"), ("fifo", "expected a file"), (".", "it is a folder")):
+        with pytest.raises(SceneError, match=reason):
+            read_head(tmp_path / name, 2)
 
 
 @pytest.mark.parametrize(

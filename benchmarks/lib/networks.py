@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-_SMALL_SIDE = 128
+SMALL_SIDE, SMALL_WIDTH = 128, 64
+SMALL_DECODER = {"hidden_size": SMALL_WIDTH, "mlp_dim": 64, "num_attention_heads": 2, "iou_head_hidden_dim": 32}
 
 
 def sam_huge() -> Any:
@@ -54,34 +55,33 @@ def sam_small() -> Any:
     """SAM with two layers and pictures of 128 pixels."""
     import transformers
 
-    return transformers.SamModel(
-        transformers.SamConfig(
-            vision_config={
-                "hidden_size": 32,
-                "output_channels": 64,
-                "num_hidden_layers": 2,
-                "num_attention_heads": 2,
-                "image_size": _SMALL_SIDE,
-                "window_size": 2,
-                "global_attn_indexes": [1],
-                "num_pos_feats": 32,
-            },
-            prompt_encoder_config={"hidden_size": 64, "image_size": _SMALL_SIDE},
-            mask_decoder_config={
-                "hidden_size": 64,
-                "mlp_dim": 64,
-                "num_attention_heads": 2,
-                "iou_head_hidden_dim": 32,
-                "layer_norm_eps": 1e-5,
-            },
-        )
-    )
+    return transformers.SamModel(transformers.SamConfig(**sam_small_settings()))
 
 
 def sam2_small() -> Any:
     """SAM 2 with five blocks and pictures of 128 pixels."""
     import transformers
 
+    return transformers.Sam2Model(transformers.Sam2Config(**sam2_small_settings()))
+
+
+def sam_small_settings() -> dict[str, Any]:
+    """Arguments of the configuration of a small SAM; the norms of the decoder are those of `sam_huge`."""
+    vision = {
+        "hidden_size": 32,
+        "output_channels": SMALL_WIDTH,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": SMALL_SIDE,
+        "window_size": 2,
+        "global_attn_indexes": [1],
+        "num_pos_feats": SMALL_WIDTH // 2,
+    }
+    return _with_small_heads(vision, {"layer_norm_eps": 1e-5})
+
+
+def sam2_small_settings() -> dict[str, Any]:
+    """Arguments of the configuration of a small SAM 2."""
     backbone = {
         "model_type": "sam2_hiera_det_model",
         "hidden_size": 16,
@@ -91,20 +91,21 @@ def sam2_small() -> Any:
         "window_size_per_stage": [4, 4, 4, 4],
         "global_attention_blocks": [3],
         "window_positional_embedding_background_size": [4, 4],
-        "image_size": [_SMALL_SIDE, _SMALL_SIDE],
+        "image_size": [SMALL_SIDE, SMALL_SIDE],
     }
     vision = {
         "model_type": "sam2_vision_model",
         "backbone_config": backbone,
         "backbone_channel_list": [128, 64, 32, 16],
-        "backbone_feature_sizes": [[_SMALL_SIDE // stride] * 2 for stride in (4, 8, 16)],
-        "fpn_hidden_size": 64,
+        "backbone_feature_sizes": [[SMALL_SIDE // stride] * 2 for stride in (4, 8, 16)],
+        "fpn_hidden_size": SMALL_WIDTH,
     }
-    decoder = {"hidden_size": 64, "mlp_dim": 64, "num_attention_heads": 2, "iou_head_hidden_dim": 32}
-    return transformers.Sam2Model(
-        transformers.Sam2Config(
-            vision_config=vision,
-            prompt_encoder_config={"hidden_size": 64, "image_size": _SMALL_SIDE},
-            mask_decoder_config=decoder,
-        )
-    )
+    return _with_small_heads(vision, {})
+
+
+def _with_small_heads(vision: dict[str, Any], decoder: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "vision_config": vision,
+        "prompt_encoder_config": {"hidden_size": SMALL_WIDTH, "image_size": SMALL_SIDE},
+        "mask_decoder_config": SMALL_DECODER | decoder,
+    }

@@ -65,6 +65,12 @@ def reason_of(failure: Exception) -> str:
     return failure.strerror if isinstance(failure, OSError) and failure.strerror else str(failure)
 
 
+def first_line(failure: Exception) -> str:
+    """The first line of what a library says of a failure; its kind if it says nothing."""
+    lines = str(failure).strip().splitlines()
+    return lines[0] if lines else type(failure).__name__
+
+
 def shortened(text: str, most: int) -> str:
     """A text of at most `most` characters, and "…" if there were more."""
     return text if len(text) <= most else f"{text[:most]}…"

@@ -52,6 +52,16 @@ def read_bytes(path: str | Path, *, error: type[UltrafieldError] = SceneError, m
         raise error(f"{path}: {_reason(failure)}") from None
 
 
+def read_head(path: str | Path, size: int, *, error: type[UltrafieldError] = SceneError) -> bytes:
+    """The first `size` bytes of a regular file, or all of a shorter one; errors are those of `read_bytes`."""
+    path = Path(path)
+    try:
+        with _open(path, error) as file:
+            return file.read(size)
+    except OSError as failure:
+        raise error(f"{path}: {_reason(failure)}") from None
+
+
 def read_json(path: str | Path, *, error: type[UltrafieldError] = SceneError) -> Any:
     """Read a JSON file in UTF-8, with or without a byte-order mark.
 

@@ -41,6 +41,16 @@ def test_an_index_and_iteration_give_one_camera() -> None:
         cameras[3]
 
 
+def test_groups_are_joined_whatever_their_lenses_need() -> None:
+    plain, wide = three(), replace(three(), distortion=np.ones((3, 12)))
+    joined = Cameras.joined([plain, wide])
+    assert len(joined) == 6
+    np.testing.assert_array_equal(joined.c2w, np.concatenate([plain.c2w, wide.c2w]))
+    np.testing.assert_array_equal(joined.distortion[:3], 0)
+    np.testing.assert_array_equal(joined.distortion[3:], 1)
+    assert Cameras.joined([plain, plain]).distortion.shape == (6, 8)
+
+
 def test_one_line() -> None:
     assert repr(three()) == "Cameras(3 of 8×6 pixels, pinhole)"
     assert repr(three()[:0]) == "Cameras(0)"

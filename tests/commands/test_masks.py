@@ -17,14 +17,6 @@ from ultrafield.owner import owned
 from ultrafield.reading import read_image
 
 
-@pytest.fixture
-def bare(tiny_scene: Path, tmp_path: Path) -> Path:
-    """A copy of the training pictures and cameras alone."""
-    shutil.copytree(tiny_scene / "train", tmp_path / "bare/train")
-    shutil.copyfile(tiny_scene / "transforms_train.json", tmp_path / "bare/transforms_train.json")
-    return tmp_path / "bare"
-
-
 def tree(folder: Path) -> dict[str, bytes]:
     """Contents of all files below a folder."""
     return {

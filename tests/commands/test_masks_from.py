@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +16,6 @@ from ultrafield.masks.packed import read_qualities
 from ultrafield.scene import load_scene
 
 from .test_masks import tree
-
-
-@pytest.fixture
-def bare(tiny_scene: Path, tmp_path: Path) -> Path:
-    """A copy of the training pictures and cameras alone."""
-    shutil.copytree(tiny_scene / "train", tmp_path / "bare/train")
-    shutil.copyfile(tiny_scene / "transforms_train.json", tmp_path / "bare/transforms_train.json")
-    return tmp_path / "bare"
 
 
 @pytest.fixture

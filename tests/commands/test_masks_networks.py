@@ -29,14 +29,6 @@ SETTINGS = GeneratorOptions(points_per_side=4, stability_score_thresh=0.3, pred_
 
 
 @pytest.fixture
-def bare(tiny_scene: Path, tmp_path: Path) -> Path:
-    """A copy of the training pictures and cameras alone."""
-    shutil.copytree(tiny_scene / "train", tmp_path / "bare/train")
-    shutil.copyfile(tiny_scene / "transforms_train.json", tmp_path / "bare/transforms_train.json")
-    return tmp_path / "bare"
-
-
-@pytest.fixture
 def command(checkpoints: dict[str, Path]) -> list[str]:
     """Options of a small network."""
     return ["--model", "sam", "--checkpoint", str(checkpoints["sam"]), *OPTIONS]

@@ -31,12 +31,6 @@ _DRAWS = {  # seed, and part of the logits inside masks, by which tests have mas
     "sam3_video": (3, 0.06),
 }
 _WIDTH = 64
-_DECODER = {
-    "hidden_size": _WIDTH,
-    "mlp_dim": 64,
-    "num_attention_heads": 2,
-    "iou_head_hidden_dim": 32,
-}
 _MEMORY = {
     "memory_attention_hidden_size": _WIDTH,
     "memory_attention_num_layers": 1,
@@ -131,57 +125,21 @@ def build(kind: str) -> Any:
     """A small network of a model_type."""
     import transformers
 
-    prompts = {"hidden_size": _WIDTH, "image_size": SIDE}
-    if kind in ("sam", "sam_hq"):
-        name = "Sam" if kind == "sam" else "SamHQ"
-        vision = {
-            "hidden_size": 32,
-            "output_channels": _WIDTH,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "image_size": SIDE,
-            "window_size": 2,
-            "global_attn_indexes": [1],
-            "num_pos_feats": _WIDTH // 2,
-        }
-        decoder = _DECODER | ({"vit_dim": 32} if kind == "sam_hq" else {"layer_norm_eps": 1e-5})  # the original's
-        config = getattr(transformers, f"{name}Config")(
-            vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=decoder
-        )
-        return getattr(transformers, f"{name}Model")(config)
-    if kind in ("sam2", "sam2_video"):
-        return _sam2(kind, prompts)
-    return _sam3(kind, prompts | {"patch_size": 16})
-
-
-def _sam2(kind: str, prompts: dict[str, Any]) -> Any:
-    import transformers
-
-    backbone = {
-        "model_type": "sam2_hiera_det_model",
-        "hidden_size": 16,
-        "blocks_per_stage": [1, 1, 2, 1],
-        "embed_dim_per_stage": [16, 32, 64, 128],
-        "num_attention_heads_per_stage": [1, 2, 2, 2],
-        "window_size_per_stage": [4, 4, 4, 4],
-        "global_attention_blocks": [3],
-        "window_positional_embedding_background_size": [4, 4],
-        "image_size": [SIDE, SIDE],
-    }
-    vision = {
-        "model_type": "sam2_vision_model",
-        "backbone_config": backbone,
-        "backbone_channel_list": [128, 64, 32, 16],
-        "backbone_feature_sizes": [[SIDE // stride] * 2 for stride in (4, 8, 16)],
-        "fpn_hidden_size": _WIDTH,
-    }
-    options = {"vision_config": vision, "prompt_encoder_config": prompts, "mask_decoder_config": _DECODER}
+    networks = _of_benchmarks("networks")
+    if kind == "sam":
+        return networks.sam_small()
     if kind == "sam2":
-        return transformers.Sam2Model(transformers.Sam2Config(**options))
-    return transformers.Sam2VideoModel(transformers.Sam2VideoConfig(**options, **_MEMORY))
+        return networks.sam2_small()
+    if kind == "sam_hq":
+        settings = networks.sam_small_settings()
+        settings["mask_decoder_config"] = networks.SMALL_DECODER | {"vit_dim": 32}
+        return transformers.SamHQModel(transformers.SamHQConfig(**settings))
+    if kind == "sam2_video":
+        return transformers.Sam2VideoModel(transformers.Sam2VideoConfig(**networks.sam2_small_settings(), **_MEMORY))
+    return _sam3(kind, {"hidden_size": _WIDTH, "image_size": SIDE, "patch_size": 16}, networks.SMALL_DECODER)
 
 
-def _sam3(kind: str, prompts: dict[str, Any]) -> Any:
+def _sam3(kind: str, prompts: dict[str, Any], decoder: dict[str, Any]) -> Any:
     import transformers
 
     backbone = {
@@ -203,7 +161,7 @@ def _sam3(kind: str, prompts: dict[str, Any]) -> Any:
         "backbone_feature_sizes": [[SIDE // stride] * 2 for stride in (4, 8, 16)],
         "scale_factors": [4.0, 2.0, 1.0],
     }
-    options = {"vision_config": vision, "prompt_encoder_config": prompts, "mask_decoder_config": _DECODER}
+    options = {"vision_config": vision, "prompt_encoder_config": prompts, "mask_decoder_config": decoder}
     if kind == "sam3_tracker":
         return transformers.Sam3TrackerModel(transformers.Sam3TrackerConfig(**options))
     text = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}

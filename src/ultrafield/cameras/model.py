@@ -33,6 +33,7 @@ class Lens(IntEnum):
     FISHEYE624 = 8  # k0 k1 k2 k3 k4 k5 p0 p1 s0 s1 s2 s3: COLMAP's RAD_TAN_THIN_PRISM_FISHEYE
 
 
+CAMERA_ARRAYS = ("c2w", "intrinsics", "sizes", "lenses", "distortion")  # fields of `Cameras`, in order
 PARAMETERS = (8, 12)  # columns of arrays of parameters; the wider ones where a lens needs them
 
 
@@ -103,9 +104,21 @@ class Cameras:
     def _trusted(cls, *arrays: np.ndarray) -> Self:
         """Cameras of arrays that were checked before."""
         cameras = object.__new__(cls)
-        for name, array in zip(cls.__dataclass_fields__, arrays, strict=True):
+        for name, array in zip(CAMERA_ARRAYS, arrays, strict=True):
             object.__setattr__(cameras, name, array)
         return cameras
+
+    @classmethod
+    def joined(cls, groups: Sequence[Cameras]) -> Cameras:
+        """The cameras of some groups, at least one, one after the other."""
+        columns = max(cameras.distortion.shape[1] for cameras in groups)
+        padded = [
+            replace(
+                cameras, distortion=np.pad(cameras.distortion, ((0, 0), (0, columns - cameras.distortion.shape[1])))
+            )
+            for cameras in groups
+        ]
+        return cls(*(np.concatenate([getattr(cameras, name) for cameras in padded]) for name in CAMERA_ARRAYS))
 
     def __len__(self) -> int:
         return len(self.c2w)
@@ -118,8 +131,7 @@ class Cameras:
             index = [int(index)]
         elif not isinstance(index, slice | np.ndarray):
             index = np.asarray(index, None if len(index) else np.int64)
-        arrays = (self.c2w, self.intrinsics, self.sizes, self.lenses, self.distortion)
-        return Cameras._trusted(*(array[index] for array in arrays))
+        return Cameras._trusted(*(getattr(self, name)[index] for name in CAMERA_ARRAYS))
 
     def __iter__(self) -> Iterator[Cameras]:
         """Each camera as `Cameras` of length 1."""

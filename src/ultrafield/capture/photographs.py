@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import SceneError
+from ..errors import SceneError, first_line
 from ..io import atomic_write
 from ..reading import PixelSize, picture_size, read_bytes
 from .exif import Exif, read_exif
@@ -69,7 +69,7 @@ def look_at(file: Path, name: str, folder: Path, longest: int) -> Photograph:
     except MemoryError:
         raise
     except Exception as failure:  # Pillow's plugins raise many kinds
-        raise SceneError(f"{file}: a damaged picture ({_reason(failure)}); take it out of the folder") from None
+        raise SceneError(f"{file}: a damaged picture ({first_line(failure)[:80]}); take it out of the folder") from None
     upright = size[::-1] if exif.swapped else size
     _write(folder / name, grey)
     if alpha is not None:
@@ -150,8 +150,3 @@ def _within(picture: Any, longest: int) -> Any:
 def _write(file: Path, picture: Any) -> None:
     with atomic_write(file) as stream:
         picture.save(stream, "PNG", compress_level=1)
-
-
-def _reason(failure: Exception) -> str:
-    lines = str(failure).strip().splitlines()
-    return lines[0][:80] if lines else type(failure).__name__

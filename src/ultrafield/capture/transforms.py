@@ -54,7 +54,6 @@ def transforms(
     *,
     moved: Similarity | None,
     box: float | None,
-    lists: dict[str, list[str]] | None = None,
 ) -> dict[str, Any]:
     """The content of `transforms.json`.
 
@@ -62,7 +61,6 @@ def transforms(
         shots: The pictures.
         moved: From the source's frame to the folder's, where others may want to know.
         box: `aabb_scale`.
-        lists: Names of pictures by list, where what is held out is known.
     """
     lenses = [_lens(shot) for shot in shots]
     shared = {key: value for key, value in lenses[0].items() if all(lens.get(key) == value for lens in lenses)}
@@ -77,7 +75,7 @@ def transforms(
         shift = moved.translation / moved.scale
         content["applied_transform"] = np.concatenate([moved.rotation, shift[:, None]], axis=1).tolist()
         content["applied_scale"] = moved.scale
-    return content | (lists or {}) | {"frames": frames}
+    return content | {"frames": frames}
 
 
 def box_scale(points: np.ndarray, tracks: np.ndarray) -> float | None:

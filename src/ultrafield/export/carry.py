@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,18 @@ from typing import Any
 import numpy as np
 
 from ..budget import memory
-from ..errors import SceneError
+from ..errors import SceneError, first_line
 from ..extras import require
 from ..io import write_npz
 from ..models import load_model, read_vertices
-from ..reading import read_bytes
+from ..reading import read_bytes, read_head
 from .ply import coordinate_type, write_ply
 from .point_files import each_segment, file_name
 from .segments import Segments
 
 _NEAR = 3.0  # spacings of the surface points within which a point has their label
 _AT_ONCE = 1 << 18
+_HEADER = 1 << 16  # bytes in which a PLY file says what it holds
 _SPLAT = ("opacity", "scale_0", "scale_1", "rot_0", "rot_1", "rot_2", "rot_3")
 
 
@@ -172,9 +172,9 @@ def _of_faces(values: np.ndarray, faces: np.ndarray) -> np.ndarray:
 
 
 def _has_faces(path: Path) -> bool:
-    """Whether a PLY file announces faces."""
-    with_faces: Callable[[bytes], bool] = lambda line: line.startswith(b"element face ") and line.split()[-1] != b"0"  # noqa: E731
-    return any(map(with_faces, read_bytes(path, most=memory() // 2)[: 1 << 16].split(b"end_header")[0].split(b"\n")))
+    """Whether a PLY file's header announces faces."""
+    lines = read_head(path, _HEADER).split(b"end_header")[0].split(b"\n")
+    return any(line.startswith(b"element face ") and line.split()[-1] != b"0" for line in lines)
 
 
 def _las_points(path: Path) -> np.ndarray:
@@ -184,8 +184,7 @@ def _las_points(path: Path) -> np.ndarray:
         record = laspy.read(io.BytesIO(data))
         return np.stack([np.asarray(axis, np.float64) for axis in (record.x, record.y, record.z)], axis=1)
     except Exception as failure:  # laspy and its decoders raise many kinds
-        reason = str(failure).strip().splitlines()
-        raise SceneError(f"{path}: cannot be read ({reason[0] if reason else type(failure).__name__})") from None
+        raise SceneError(f"{path}: cannot be read ({first_line(failure)})") from None
 
 
 def _xyz_points(path: Path) -> np.ndarray:

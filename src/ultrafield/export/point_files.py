@@ -97,7 +97,12 @@ def each_segment(segments: Segments, level: int) -> Iterator[tuple[int, np.ndarr
         yield int(places[item]), chosen
 
 
+def plain_name(text: str, longest: int) -> str:
+    """The letters, digits, `_` and `-` of a text, a dash for whatever else there is; empty if nothing is left."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:longest]
+
+
 def file_name(segments: Segments, index: int) -> str:
     """A node's id and, as far as it is plain ASCII, its name."""
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", segments.names[index]).strip("-")[:_LONGEST].strip("-")
+    plain = plain_name(segments.names[index], _LONGEST).strip("-")
     return f"{segments.ids[index]}_{plain}" if plain else str(segments.ids[index])

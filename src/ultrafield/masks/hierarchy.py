@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ..bits import unpack_bits
@@ -55,6 +57,20 @@ def distinct_mask_set(rows: np.ndarray, numbers: np.ndarray, areas: np.ndarray) 
     return MaskSet._trusted((rows, numbers), areas, inside, same)
 
 
+def mask_set_of(masks: Iterable[np.ndarray], most: int, size: Size) -> MaskSet:
+    """The set of masks that come one after the other and never lie in memory together; empty ones are left out.
+
+    Args:
+        masks: [H, W] bool each, of any size; they are resampled (nearest pixel).
+        most: How many may come.
+        size: Height and width of the set.
+    """
+    packer = MaskPacker(most, size)
+    for mask in masks:
+        packer.add(mask)
+    return packed_mask_set(*packer.finish())
+
+
 def disjoint_mask_set(bits: np.ndarray, areas: np.ndarray) -> MaskSet:
     """The set of masks that are packed already and share no pixel; `bits` and `areas` as in `MaskSet`."""
     count = len(areas)
@@ -65,10 +81,7 @@ def resized_mask_set(masks: MaskSet, size: Size) -> MaskSet:
     """The masks at another size (nearest pixel), without those that vanish; their containment is computed anew."""
     if masks.shape == size:
         return masks
-    packer = MaskPacker(len(masks), size)
-    for index in range(len(masks)):
-        packer.add(masks.mask(index))
-    return packed_mask_set(*packer.finish())
+    return mask_set_of(map(masks.mask, range(len(masks))), len(masks), size)
 
 
 def containment(shared: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

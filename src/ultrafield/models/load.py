@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from zipfile import BadZipFile, ZipFile
 
 from ..budget import memory
-from ..errors import SceneError, UltrafieldError, shortened
+from ..errors import SceneError, UltrafieldError, first_line, shortened
 from ..reading import read_bytes
 from .check import check_scene
 from .gltf import check_glb, check_gltf
@@ -106,9 +106,7 @@ def _text(data: bytes, kind: str) -> bytes:
 def _reason(failure: Exception) -> str:
     if isinstance(failure, MemoryError):
         return "it takes more memory than there is"
-    lines = str(failure).strip().splitlines()
-    text = lines[0] if lines else type(failure).__name__
-    return shortened(text, _SHOWN)
+    return shortened(first_line(failure), _SHOWN)
 
 
 def _folder(path: Path, size: int) -> Any:

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 
 from ..cameras import Cameras
+from ..cameras.model import CAMERA_ARRAYS
 from ..errors import RunError
 from ..io import write_npz
 from ..names import check_name
@@ -38,9 +39,6 @@ class StoredViews:
         return cls(tuple(view.name for view in split), files, split.normalised_cameras)
 
 
-_ARRAYS = ("c2w", "intrinsics", "sizes", "lenses", "distortion")
-
-
 def camera_file(run: RunFolder) -> Path:
     """Where the cameras lie."""
     return run.root / "cameras.npz"
@@ -52,7 +50,7 @@ def write_cameras(run: RunFolder, scene: Scene) -> None:
     for split, members in scene.splits.items():
         views = StoredViews.of(members)
         arrays |= {f"{split}/{name}": np.array(getattr(views, name), np.str_) for name in ("names", "files")}
-        arrays |= {f"{split}/{name}": getattr(views.cameras, name) for name in _ARRAYS}
+        arrays |= {f"{split}/{name}": getattr(views.cameras, name) for name in CAMERA_ARRAYS}
     write_npz(camera_file(run), **arrays)
 
 
@@ -70,7 +68,7 @@ def read_cameras(run: RunFolder) -> dict[str, StoredViews]:
         for split in dict.fromkeys(key.rpartition("/")[0] for key in arrays):
             check_name(split, f"{file}: split", RunError)
             names, files = (tuple(map(str, arrays[f"{split}/{key}"])) for key in ("names", "files"))
-            cameras = Cameras(*(arrays[f"{split}/{name}"] for name in _ARRAYS))
+            cameras = Cameras(*(arrays[f"{split}/{name}"] for name in CAMERA_ARRAYS))
             if not len(names) == len(files) == len(cameras):
                 raise ValueError(f"{len(names)} names and {len(files)} files of {len(cameras)} cameras")
             for name in (*names, *files):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,6 +35,7 @@ _ENDINGS: dict[str, tuple[str, ...]] = {
 }
 _SPLITS = ("ply", "glb", "usd", "laz", "splats")
 _ONTO = ("splats", "onto")
+_LONGEST_STEM = 60  # characters of a file's name in that of what is made of it
 LIMITS: Ranges = {
     "faces": Range(100, 100_000_000),
     "distance": Range(0, float("inf"), above=True, below=True),
@@ -253,12 +253,13 @@ def _pictures(place: Target, work: _Work, ending: str) -> dict[str, Any]:
 
 def _onto(place: Target, work: _Work, ending: str) -> dict[str, Any]:
     from ..export.carry import carry_labels, read_gaussians, read_given, write_onto, write_splats
+    from ..export.point_files import plain_name
 
     options = work.options
     assert options.onto is not None
     given = read_gaussians(options.onto) if options.to == "splats" else read_given(options.onto)
     columns = carry_labels(work.segments, given, distance=options.distance)
-    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", options.onto.stem).strip("-")[:60] or "points"
+    stem = plain_name(options.onto.stem, _LONGEST_STEM) or "points"
     if options.to == "splats":
         write_splats(place.folder, stem, columns, given, work.segments, work.split)
     else:

@@ -78,7 +78,7 @@ def _run_views(run: RunFolder, segmentation: Segmentation, segments: Segments, w
     splits = tuple(split for split, views in groups.items() for _ in views.names)
     names = tuple(name for views in groups.values() for name in views.names)
     files = tuple(file for views in groups.values() for file in views.files)
-    cameras = _joined([views.cameras for views in groups.values()])
+    cameras = Cameras.joined([views.cameras for views in groups.values()])
     opaque = segmentation.config.min_opacity
     labeller = None if whole and _are_current(run) else _labeller(segmentation, segments)
     heights = np.array([level.height for level in segments.levels], np.float32)
@@ -135,8 +135,3 @@ def _labeller(segmentation: Segmentation, segments: Segments) -> ViewLabeller:
     return ViewLabeller(
         segments.surface, segmentation.tree, np.zeros(0), segmentation.config, workers=1, table=segments.labels
     )
-
-
-def _joined(groups: Sequence[Cameras]) -> Cameras:
-    arrays = ("c2w", "intrinsics", "sizes", "lenses", "distortion")
-    return Cameras(*(np.concatenate([getattr(cameras, name) for cameras in groups]) for name in arrays))

@@ -17,6 +17,7 @@ from ..scene import Scene, View
 from ..scene.pictures import mask_names
 from .console import Report
 from .inputs import digest_inputs
+from .masks import picture_of
 
 if TYPE_CHECKING:
     import torch
@@ -121,9 +122,8 @@ def _by_network(generator: object, view: View) -> Callable[[], Made]:
     from ..masks.sam.generator import MaskGenerator
 
     assert isinstance(generator, MaskGenerator)
-    assert view.image is not None
     try:
-        made = generator.generate(view.image)
+        made = generator.generate(picture_of(view))
     except RuntimeError as failure:
         if "out of memory" not in str(failure).lower():
             raise
@@ -136,17 +136,12 @@ def _by_network(generator: object, view: View) -> Callable[[], Made]:
 
 
 def _by_watershed(view: View) -> Callable[[], Made]:
-    from ..masks.hierarchy import packed_mask_set
-    from ..masks.packing import MaskPacker
+    from ..masks.hierarchy import mask_set_of
     from ..masks.watershed import watershed_cut
 
     def made() -> Made:
-        assert view.image is not None
-        masks = watershed_cut(view.image)
-        packer = MaskPacker(len(masks), (view.image.shape[0], view.image.shape[1]))
-        for index in range(len(masks)):
-            packer.add(masks[index])
-        return packed_mask_set(*packer.finish()), {}
+        masks = watershed_cut(picture_of(view))
+        return mask_set_of(map(masks.__getitem__, range(len(masks))), len(masks), picture_of(view).shape[:2]), {}
 
     return made
 
@@ -159,8 +154,7 @@ def _by_reading(folder: MaskFolder, names: dict[str, tuple[str, ...]], view: Vie
         found = read_with_qualities(folder, "train", names[view.name])
         assert found is not None
         masks, qualities, place = found
-        assert view.image is not None
-        check_aspect(place, masks.shape, (view.image.shape[0], view.image.shape[1]))
+        check_aspect(place, masks.shape, picture_of(view).shape[:2])
         return masks, qualities
 
     return made

@@ -125,14 +125,14 @@ def make_masks(
     from ..masks.watershed import NestedMasks, cut_bytes, watershed_cut
 
     def cut(view: View) -> NestedMasks:
-        return watershed_cut(_picture(view), None if depth_of is None else depth_of(view))
+        return watershed_cut(picture_of(view), None if depth_of is None else depth_of(view))
 
     count = 0
-    workers = workers_for(max((cut_bytes(_picture(view)) for view in views), default=0), most=4)
+    workers = workers_for(max((cut_bytes(picture_of(view)) for view in views), default=0), most=4)
     with report.stage("masks"):
         masks_of_views = in_threads(cut, views, workers=workers)
         for view, masks in report.track(zip(views, masks_of_views, strict=True), len(views), "masks"):
-            announce = None if journal is None else journal.announcing(view.name, _picture(view))
+            announce = None if journal is None else journal.announcing(view.name, picture_of(view))
             write_masks(out, "train", view.name, masks, announce=announce)
             count += len(masks)
     return count
@@ -182,7 +182,7 @@ def views_to_make(training: Iterable[View], journal: MaskJournal, *, overwrite: 
 
     views = []
     for view in training:
-        state = journal.state(view.name, _picture(view))
+        state = journal.state(view.name, picture_of(view))
         if state == "foreign" and not overwrite:
             raise SceneError(
                 f"{journal.find_work(view.name)}: lies where the masks of training view {view.name} go, and may be "
@@ -216,6 +216,7 @@ def attach_masks(scene: Scene, root: Path) -> Scene:
     return replace(scene, splits=scene.splits | {"train": replace(scene.train, views=views)})
 
 
-def _picture(view: View) -> np.ndarray:
+def picture_of(view: View) -> np.ndarray:
+    """The picture of a training view [H, W, 3] uint8."""
     assert view.image is not None  # a training view
     return view.image

@@ -36,7 +36,7 @@ def render_views(job: Job, fields: Fields) -> None:
     """Render every view of every split and store the result; views that were rendered before by the same field stay."""
     run, report, settings = job.run, job.report, job.stages.geometry
     made_from = made_from_geometry(job)
-    if run.records.finished("render", settings, made_from):
+    if is_rendered(job):
         if "render" not in report.seconds:
             report.note("render: done before, kept")
         return

@@ -15,7 +15,7 @@ from ..owner import BusyError, owned
 from ..scene import Scene, View
 from .console import Report
 from .mask_makers import Make, Maker
-from .masks import views_to_make
+from .masks import picture_of, views_to_make
 
 if TYPE_CHECKING:
     from ..masks import MaskJournal
@@ -56,7 +56,7 @@ def share_masks(scene: Scene, out: Path, maker: Maker, report: Report, *, form: 
     if others:
         report.note(f"masks: {others} of {len(concerned)} views are being made by other processes")
     journal.refresh()
-    done = [view for view in concerned if journal.state(view.name, _picture(view)) == "done"]
+    done = [view for view in concerned if journal.state(view.name, picture_of(view)) == "done"]
     return sum(journal.count(view.name) for view in done)
 
 
@@ -123,7 +123,7 @@ class _Sharing:
     def _is_done(self, view: View) -> bool:
         """Whether another process has made the masks since this one began."""
         self._journal.refresh()
-        return self._journal.state(view.name, _picture(view)) == "done"
+        return self._journal.state(view.name, picture_of(view)) == "done"
 
     def _finish(self, writing: deque[tuple[str, Future[None]]]) -> None:
         name, future = writing.popleft()
@@ -141,7 +141,7 @@ class _Sharing:
         def announce(place: Path, hierarchy: dict[str, np.ndarray]) -> None:
             with owned(self._out, wait=_WAIT):  # what others have noted down since is read here
                 journal = MaskJournal(self._out, "train", self._maker.method, self._form)
-                journal.announcing(view.name, _picture(view))(place, hierarchy)
+                journal.announcing(view.name, picture_of(view))(place, hierarchy)
 
         if self._form == "packed":
             write_packed_masks(self._out, "train", view.name, masks, qualities, announce=announce)
@@ -169,8 +169,3 @@ class _Pace:
         self._said = now
         minutes = (now - self._begun) / self._passed * (total - self._passed) / 60
         self._report.note(f"masks: {self._passed} of {total} views, about {minutes:.0f} min left")
-
-
-def _picture(view: View) -> np.ndarray:
-    assert view.image is not None  # a training view
-    return view.image

@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike
 from ..cameras import Cameras, Similarity
 from ..cameras.similarity import as_floats
 from ..masks import MaskSet, resized_mask_set
-from ..masks.hierarchy import packed_mask_set
+from ..masks.hierarchy import mask_set_of
 from ..masks.id_maps import IdMap, id_map_set, number_ids
-from ..masks.packing import MaskPacker
 from ..masks.read import same_aspect, size_text
 from ..reading import PixelSize
 from .images import Color
@@ -164,10 +163,7 @@ def _mask_set(stack: Stack, size: PixelSize, view: str) -> MaskSet | None:
         return resized_mask_set(stack, (size[1], size[0]))
     if isinstance(stack, IdMap):
         return id_map_set(stack, (size[1], size[0]), f"masks: {view}")
-    packer = MaskPacker(len(stack), (size[1], size[0]))
-    for mask in stack:
-        packer.add(mask != 0)
-    return packed_mask_set(*packer.finish())
+    return mask_set_of((mask != 0 for mask in stack), len(stack), (size[1], size[0]))
 
 
 def _background(background: ArrayLike | None, *, transparent: bool) -> Color | None:

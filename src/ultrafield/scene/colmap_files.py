@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SceneError
-from ..reading import read_bytes
+from ..reading import read_bytes, read_head
 from .lens_models import COLMAP_NAMES, MODELS, PANORAMA
 from .values import as_float, shown
 
@@ -76,9 +76,8 @@ def count_images(file: Path) -> int:
     """Number of images that a file of images lists, without reading all of a binary one."""
     if file.suffix == ".bin":
         try:
-            with open(file, "rb") as stream:
-                head = stream.read(8)
-        except OSError:
+            head = read_head(file, 8)
+        except SceneError:
             return 0
         return int.from_bytes(head, "little") if len(head) == 8 else 0
     return len(read_images(file))

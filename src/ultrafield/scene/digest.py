@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..cameras.model import CAMERA_ARRAYS
 from .scene import Scene
 
 
@@ -39,7 +40,7 @@ def _digest_pictures(scene: Scene) -> str:
     arrays: list[np.ndarray | None] = [scene.to_user.rotation, scene.to_user.translation, scene.background]
     for name, split in sorted(scene.splits.items()):
         cameras = split.normalised_cameras
-        arrays += (cameras.c2w, cameras.intrinsics, cameras.sizes, cameras.lenses, cameras.distortion)
+        arrays += (getattr(cameras, name) for name in CAMERA_ARRAYS)
         for view in split:
             digest.update(f"{name}/{view.name}".encode(errors="surrogateescape"))
             arrays += [view.image, view.alpha, view.valid]

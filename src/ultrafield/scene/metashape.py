@@ -16,7 +16,7 @@ import numpy as np
 
 from ..cameras import Lens, Similarity
 from ..errors import SceneError
-from ..reading import read_bytes
+from ..reading import read_bytes, read_head
 from .capture import list_capture
 from .frames import Frame, Listing, ListingOptions, Warn, pose_of, warn_about_axes
 from .listed import with_pictures
@@ -33,9 +33,8 @@ _MOST = 1e9
 def is_metashape(file: Path) -> bool:
     """Whether an XML file begins as those of Metashape do."""
     try:
-        with open(file, "rb") as stream:
-            head = stream.read(_HEAD)
-    except OSError:
+        head = read_head(file, _HEAD)
+    except SceneError:
         return False
     return b"<document" in head and b"<chunk" in head
 

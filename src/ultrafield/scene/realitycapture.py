@@ -17,7 +17,7 @@ import numpy as np
 from ..cameras import Lens
 from ..cameras.model import OPENGL_AXES
 from ..errors import SceneError
-from ..reading import picture_size, read_bytes
+from ..reading import picture_size, read_bytes, read_head
 from .capture import list_capture
 from .frames import Frame, Listing, ListingOptions, pose_of
 from .listed import with_pictures
@@ -35,9 +35,8 @@ _MOST = 1e12
 def is_realitycapture(file: Path) -> bool:
     """Whether a file's first line names the columns."""
     try:
-        with open(file, "rb") as stream:
-            head = stream.read(_HEAD).decode("utf-8-sig", "replace")
-    except OSError:
+        head = read_head(file, _HEAD).decode("utf-8-sig", "replace")
+    except SceneError:
         return False
     return _header(head.splitlines()) is not None
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..budget import array_limit
 from ..config import FeatureConfig, GeometryConfig, from_dict, to_dict
-from ..errors import ConfigError, RunError, shortened
+from ..errors import ConfigError, RunError, first_line, shortened
 from ..field import FeatureField, RadianceField
 from ..io import atomic_write
 from ..scene import Scene
@@ -268,8 +268,7 @@ def load_archive(path: Path) -> Any:
         content = torch.load(path, map_location="cpu", weights_only=True)
         _check_extents(content)
     except Exception as failure:  # torch raises many kinds for a broken archive
-        text = str(failure).strip() or type(failure).__name__
-        raise RunError(f"{path}: cannot be read ({shortened(text.splitlines()[0], _SHOWN)})") from None
+        raise RunError(f"{path}: cannot be read ({shortened(first_line(failure), _SHOWN)})") from None
     return content
 
 

@@ -19,13 +19,6 @@ def pack_pixels(masks: Tensor) -> Tensor:
     return packed
 
 
-def unpack_pixels(packed: Tensor, pixels: int) -> Tensor:
-    """Unpack bytes [N, B] uint8 into masks [N, pixels] bool."""
-    shifts = torch.arange(8, dtype=torch.uint8, device=packed.device)
-    flags = (packed[..., None] >> shifts) & 1
-    return flags.flatten(1)[:, :pixels].bool()
-
-
 def membership_words(packed: Tensor, pixels: int) -> Tensor:
     """The masks that each pixel lies in.
 

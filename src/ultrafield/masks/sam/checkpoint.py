@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError, reason_of, shortened
+from ...errors import ConfigError, first_line, reason_of, shortened
 from ...extras import require
 from ...reading import read_bytes, read_json
 from .families import FAMILIES, Color, Family, FamilyName, family_of
@@ -114,7 +114,7 @@ def _download(hub_id: str) -> Path:
     try:
         return Path(hub.snapshot_download(hub_id, allow_patterns=_FILES))
     except Exception as failure:  # of the network, of the hub, of the disk: many kinds
-        reason = shortened(str(failure).strip().splitlines()[0] if str(failure).strip() else repr(failure), 200)
+        reason = shortened(first_line(failure), 200)
         raise _fault(f"{hub_id}: no such folder, nor could it be downloaded ({reason}); {advice(hub_id)}") from None
 
 

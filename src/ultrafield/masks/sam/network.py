@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...errors import ConfigError, shortened
+from ...errors import ConfigError, first_line, shortened
 from ...extras import require
 from ..sizes import Size
 from .checkpoint import EXTRA, Checkpoint
@@ -184,7 +184,7 @@ def _load(checkpoint: Checkpoint) -> Any:
                 output_loading_info=True,
             )
     except Exception as failure:  # transformers and safetensors raise many kinds for files that do not fit
-        reason = shortened(str(failure).strip().splitlines()[0] if str(failure).strip() else repr(failure), 200)
+        reason = shortened(first_line(failure), 200)
         raise ConfigError(f"{checkpoint.name}: cannot be loaded ({reason})", setting="checkpoint") from None
     missing = sorted(info["missing_keys"])
     if missing:
