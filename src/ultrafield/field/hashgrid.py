@@ -34,6 +34,10 @@ class HashGrid(nn.Module):
         """Encode positions x [S, 3] in [0, 1] as [S, L · F]; only the first `live` rows count."""
         return encode(x, self.table, self.layout, live)
 
+    def resume(self, x: Tensor, encoded: Tensor) -> Tensor:
+        """What `forward` gives for x [S, 3], its gradients included, from values [S, L · F] computed before; CPU."""
+        return _EncodeCpu.apply(x, self.table, self.layout, encoded)
+
 
 def encode(x: Tensor, table: Tensor, layout: GridLayout, live: Tensor | None = None) -> Tensor:
     """Interpolate the table's features at positions, level by level.
@@ -61,23 +65,25 @@ def encode(x: Tensor, table: Tensor, layout: GridLayout, live: Tensor | None = N
         return encode_gpu(x, table.contiguous(), layout, live)
     if live is not None:
         count = min(int(live), len(x))
-        return nn.functional.pad(_EncodeCpu.apply(x[:count], table, layout), (0, 0, 0, len(x) - count))
-    return _EncodeCpu.apply(x, table, layout)
+        return nn.functional.pad(_EncodeCpu.apply(x[:count], table, layout, None), (0, 0, 0, len(x) - count))
+    return _EncodeCpu.apply(x, table, layout, None)
 
 
 class _EncodeCpu(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, table: Tensor, layout: GridLayout) -> Tensor:
+    def forward(ctx: Any, x: Tensor, table: Tensor, layout: GridLayout, known: Tensor | None) -> Tensor:
         from .kernels.hashgrid_cpu import encode_forward
 
         ctx.layout = layout
         ctx.save_for_backward(x, table)
+        if known is not None:
+            return known.view_as(known)
         out = np.empty((len(x), layout.channels), np.float32)
         encode_forward(x.detach().contiguous().numpy(), table.detach().numpy(), layout, out)
         return torch.from_numpy(out)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         from .kernels.hashgrid_cpu import encode_backward_table, encode_backward_x
 
         x, table = (saved.detach().contiguous().numpy() for saved in ctx.saved_tensors)
@@ -87,4 +93,4 @@ class _EncodeCpu(torch.autograd.Function):
             grad_table = torch.from_numpy(encode_backward_table(x, upstream, ctx.layout))
         if ctx.needs_input_grad[0]:
             grad_x = torch.from_numpy(encode_backward_x(x, table, upstream, ctx.layout))
-        return grad_x, grad_table, None
+        return grad_x, grad_table, None, None

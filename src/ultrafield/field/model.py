@@ -77,9 +77,19 @@ class RadianceField(nn.Module):
         """Where the parameters live."""
         return self.grid.table.device
 
-    def geometry(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Density [S] (one over unit length) and the colour network's input [S, 16] at positions [S, 3]."""
-        return self.decode(self.grid(to_unit_cube(positions, bounded=self.bounded)))
+    def geometry(self, positions: Tensor, encoded: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Density [S] (one over unit length) and the colour network's input [S, 16] at positions [S, 3].
+
+        With what `encode` gave there before [S, L · F], on the CPU, the grid is not looked up again.
+        """
+        if encoded is None:
+            return self.decode(self.encode(positions))
+        return self.decode(self.grid.resume(to_unit_cube(positions, bounded=self.bounded), encoded))
+
+    def encode(self, positions: Tensor) -> Tensor:
+        """Features of the hash grid [S, L · F] at positions [S, 3]."""
+        encoded: Tensor = self.grid(to_unit_cube(positions, bounded=self.bounded))
+        return encoded
 
     def decode(self, encoded: Tensor, live: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Density [S] and vector [S, 16] from the grid's encoding [S, L · F]; only the first `live` rows count."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from .rays import ray_table
 from .samples import NEGLIGIBLE, Samples
 from .volrend import accumulate, ray_indices, render_weights, run_offsets
 
-_STAGE = 24
 _SAMPLES_PER_RAY = 32  # visible ones, on average; more are fog, and then fewer rays are traced together
 _PIECES = 16
 
@@ -30,16 +29,18 @@ class _Batches:
         rays: Rays traced together.
         positions: Positions evaluated together.
         pixels: Pixels of the views rendered, and copied to the host, together; at least one view.
+        stage: Samples that rays advance together before opaque ones drop out.
     """
 
     rays: int
     positions: int
     pixels: int
+    stage: int
 
 
 _FEW_RAYS = 1 << 12  # are always traced together
-_ON_CPU = _Batches(rays=1 << 15, positions=1 << 16, pixels=1)
-_ON_CUDA = _Batches(rays=1 << 18, positions=1 << 20, pixels=1 << 23)
+_ON_CPU = _Batches(rays=1 << 15, positions=1 << 16, pixels=1, stage=12)
+_ON_CUDA = _Batches(rays=1 << 18, positions=1 << 20, pixels=1 << 23, stage=24)
 
 
 def _batches(device: torch.device) -> _Batches:
@@ -55,12 +56,14 @@ class Traced:
         sigma: Their densities [S].
         weights: Their rendering weights [S].
         vectors: Inputs of the colour network [S, 16], if asked for.
+        encoded: Features of the hash grid [S, L · F], if asked for.
     """
 
     samples: Samples
     sigma: Tensor
     weights: Tensor
     vectors: Tensor | None = None
+    encoded: Tensor | None = None
 
 
 def sample_positions(rays_o: Tensor, rays_d: Tensor, samples: Samples) -> tuple[Tensor, Tensor]:
@@ -76,8 +79,9 @@ def trace(
     rays_d: Tensor,
     *,
     jitter: Tensor | None = None,
-    stage: int = _STAGE,
+    stage: int | None = None,
     vectors: bool = False,
+    encoded: bool = False,
     most: int | None = None,
 ) -> Traced:
     """Find all visible samples of rays, without gradients.
@@ -90,8 +94,10 @@ def trace(
         rays_o: Origins [R, 3].
         rays_d: Unit directions [R, 3].
         jitter: Position within the steps [R], as for `march`.
-        stage: Samples per ray and stage; on CUDA, where stages cost, each is twice as long as the one before.
+        stage: Samples per ray and stage, as suits the device if None; on CUDA, where stages cost, each is twice as
+            long as the one before.
         vectors: Whether to return the inputs of the colour network, for `shade`.
+        encoded: Whether to return the features of the hash grid, on the CPU, for `RadianceField.geometry`.
         most: Visible samples beyond which the work is given up, on the CPU; see `traced_parts`.
 
     Returns:
@@ -99,6 +105,7 @@ def trace(
     """
     limit = -float(np.log(field.config.min_transmittance))
     at_once = _batches(rays_o.device).positions
+    stage = _batches(rays_o.device).stage if stage is None else stage
     if rays_o.is_cuda:
         from .trace_gpu import trace_gpu
 
@@ -123,7 +130,7 @@ def trace(
             limit=stage,
         )
         positions, rays = sample_positions(origins, directions, samples)
-        evaluated = [field.geometry(part)[: 1 + vectors] for part in positions.split(at_once)]
+        evaluated = [_evaluated(field, part, vectors, encoded) for part in positions.split(at_once)]
         sigma = torch.cat([density for density, *_ in evaluated])
         passed = sigma * samples.delta
         # Reach of each sample: optical depth of the ray before this stage plus the samples in front, in this stage.
@@ -133,13 +140,22 @@ def trace(
         if most is not None and int(kept.sum()) + sum(len(rays) for rays, *_ in parts) > most:
             raise _TooManySamples
         part = (alive[rays[kept]], samples.t[kept], samples.delta[kept], sigma[kept])
-        if vectors:  # each part of them is dropped as soon as what is kept of it is copied
-            part = (*part, torch.cat([evaluated.pop(0)[1][chunk] for chunk in kept.split(at_once)]))
+        if vectors or encoded:  # each piece of them is dropped as soon as what is kept of it is copied
+            chosen = [[column[chunk] for column in evaluated.pop(0)[1:]] for chunk in kept.split(at_once)]
+            part = (*part, *(torch.cat(pieces) for pieces in zip(*chosen, strict=True)))
         parts.append(part)
         depth = depth + (running[samples.offsets[1:]] - running[samples.offsets[:-1]]).float()
         going = (after < len(field.edges) - 1) & (depth < limit)
         alive, depth, first = alive[going], depth[going], after[going]
-    return _assemble(parts, count, device)
+    traced, more = _assemble(parts, count, device)
+    return replace(traced, vectors=more.pop(0) if vectors and more else None, encoded=more.pop() if more else None)
+
+
+def _evaluated(field: RadianceField, positions: Tensor, vectors: bool, encoded: bool) -> tuple[Tensor, ...]:
+    """Density at positions and, if asked for, input of the colour network and features of the grid."""
+    features = field.encode(positions)
+    sigma, vector = field.decode(features)
+    return (sigma, *([vector] if vectors else []), *([features] if encoded else []))
 
 
 def traced_parts(
@@ -184,11 +200,11 @@ class _TooManySamples(Exception):
     """Rays have more visible samples than were asked for at most."""
 
 
-def _assemble(parts: list[tuple[Tensor, ...]], count: int, device: torch.device) -> Traced:
-    """Merge the stages' samples into one run per ray, near to far."""
+def _assemble(parts: list[tuple[Tensor, ...]], count: int, device: torch.device) -> tuple[Traced, list[Tensor]]:
+    """Merge the stages' samples into one run per ray, near to far; what goes beyond density in the same order."""
     if not parts:
         empty = torch.empty(0, device=device)
-        return Traced(Samples(torch.zeros(count + 1, dtype=torch.int64, device=device), empty, empty), empty, empty)
+        return Traced(Samples(torch.zeros(count + 1, dtype=torch.int64, device=device), empty, empty), empty, empty), []
     separate = list(zip(*parts, strict=True))
     parts.clear()
     if len(separate[0]) == 1:
@@ -200,10 +216,10 @@ def _assemble(parts: list[tuple[Tensor, ...]], count: int, device: torch.device)
         columns = []
         while separate:  # one after the other, and without another copy of them all, as they may be large
             columns.append(_placed(list(separate.pop(0)), places))
-    t, delta, sigma, *vectors = columns
+    t, delta, sigma, *more = columns
     offsets = run_offsets(torch.bincount(rays, minlength=count))
     weights = render_weights(sigma, delta, offsets)
-    return Traced(Samples(offsets, t, delta), sigma, weights, vectors[0] if vectors else None)
+    return Traced(Samples(offsets, t, delta), sigma, weights), more
 
 
 def _placed(parts: list[Tensor], places: Tensor) -> Tensor:

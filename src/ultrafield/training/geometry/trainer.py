@@ -60,9 +60,11 @@ class Rendered:
 
 def render_rays(field: RadianceField, batch: RayBatch, jitter: Tensor) -> Rendered:
     """Render rays with gradients, on the samples that `trace` finds visible."""
-    samples = trace(field, batch.origins.detach(), batch.directions.detach(), jitter=jitter).samples
+    origins, directions = batch.origins.detach(), batch.directions.detach()
+    traced = trace(field, origins, directions, jitter=jitter, encoded=not origins.is_cuda)
+    samples = traced.samples
     positions, rays = sample_positions(batch.origins, batch.directions, samples)
-    sigma, geometry = field.geometry(positions)
+    sigma, geometry = field.geometry(positions, traced.encoded)
     weights = render_weights(sigma, samples.delta, samples.offsets)
     bright = (weights.detach() > NEGLIGIBLE).nonzero()[:, 0]
     harmonics = field.harmonics(batch.directions)
