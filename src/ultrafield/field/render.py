@@ -153,9 +153,10 @@ def trace(
 
 def _evaluated(field: RadianceField, positions: Tensor, vectors: bool, encoded: bool) -> tuple[Tensor, ...]:
     """Density at positions and, if asked for, input of the colour network and features of the grid."""
+    if not encoded:
+        return field.geometry(positions)[: 1 + vectors]
     features = field.encode(positions)
-    sigma, vector = field.decode(features)
-    return (sigma, *([vector] if vectors else []), *([features] if encoded else []))
+    return (*field.decode(features)[: 1 + vectors], features)
 
 
 def traced_parts(

@@ -160,12 +160,12 @@ def denser(field: RadianceField, factor: float) -> RadianceField:
     if factor == 1.0:
         return field
 
-    def geometry(positions: Tensor) -> tuple[Tensor, Tensor]:
-        density, vector = field.geometry(positions)
+    def decode(encoded: Tensor, live: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        density, vector = field.decode(encoded, live)
         return factor * density, vector
 
     denser = copy.copy(field)
-    denser.geometry = geometry  # type: ignore[method-assign]
+    denser.decode = decode  # type: ignore[method-assign]
     return denser
 
 
