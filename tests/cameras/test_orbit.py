@@ -66,3 +66,20 @@ def test_the_orbit_of_a_drone_looks_down_at_the_ground(turning: bool) -> None:
         forward = camera.c2w[0, :, 2]
         assert forward[2] < -0.5
         np.testing.assert_allclose(np.cross(forward, focus - camera.c2w[0, :, 3]), 0, atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [[40, 30], [30, 40]])
+def test_an_orbit_around_a_ball_shows_all_of_it_and_little_else(size: list[int]) -> None:
+    from ultrafield.cameras import project
+
+    cameras = ring(np.arange(12) * 2 * np.pi / 12, target=np.zeros(3), up=np.array([0.0, 0.0, 1.0]))
+    cameras = cameras.resized(np.array(size))
+    middle, reach = np.array([0.4, 0.1, 0.0]), 0.3
+    path = orbit(cameras, 8, focus=middle, reach=reach)
+    directions = np.random.default_rng(0).normal(size=(2000, 3))
+    ball = middle + reach * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    for index in range(len(path)):
+        pixels, _ = project(path, index, ball)
+        assert (pixels > 0).all()
+        assert (pixels < np.array(size)).all()
+        assert np.ptp(pixels, axis=0).max() > 0.85 * min(size)

@@ -8,20 +8,24 @@ from .focus import focus_point
 from .model import Cameras
 
 _WIDEST_GAP = np.deg2rad(120.0)
+_WIDEST_SINE = 0.8  # of the angle at which the rim of a ball is seen; from nearer, only its middle is shown
+_FILLED = 0.92  # part of the picture's shorter edge that it fills
 
 
-def orbit(cameras: Cameras, frames: int) -> Cameras:
+def orbit(cameras: Cameras, frames: int, *, focus: np.ndarray | None = None, reach: float | None = None) -> Cameras:
     """A closed camera path: a full circle if the training cameras stand all around, else a sweep to and fro.
 
     Args:
         cameras: Training cameras, any frame.
         frames: Number of cameras on the path.
+        focus: Where to look [3]; `focus_point` of the training cameras if None.
+        reach: Radius of the ball around it that is to fill the picture; focal lengths follow. None to keep them.
 
     Returns:
-        Cameras in the same frame that look at `focus_point` from the training cameras' mean distance and elevation,
-        with the first one's size and focal lengths and no distortion.
+        Cameras in the same frame that look at the focus from the training cameras' mean distance and elevation, with
+        the first one's size and focal lengths and no distortion.
     """
-    focus, up = focus_point(cameras.c2w), _up(cameras)
+    focus, up = focus_point(cameras.c2w) if focus is None else focus, _up(cameras)
     side = _unit(np.cross(up, _least_aligned_axis(up)))
     ahead = np.cross(up, side)
     offsets = cameras.c2w[:, :, 3] - focus  # [N, 3]
@@ -32,7 +36,17 @@ def orbit(cameras: Cameras, frames: int) -> Cameras:
     circle = np.cos(angles)[:, None] * side + np.sin(angles)[:, None] * ahead
     centres = focus + radius * circle + height * up
     poses = np.stack([_look_at(centre, focus, up) for centre in centres])
-    return Cameras.pinhole(poses, _centred(cameras), cameras.sizes[0])
+    lens = _centred(cameras)
+    if reach is not None:
+        lens[:2] *= _enlarged(lens[:2], cameras.sizes[0], reach, float(np.hypot(radius, height)))
+    return Cameras.pinhole(poses, lens, cameras.sizes[0])
+
+
+def _enlarged(focal: np.ndarray, size: np.ndarray, reach: float, distance: float) -> float:
+    """Factor on focal lengths [2] by which a ball of radius `reach` fills a picture of `size` [2] from a distance."""
+    sine = min(reach / max(distance, 1e-12), _WIDEST_SINE)
+    tangent = sine / np.sqrt(1.0 - sine**2)
+    return float((0.5 * size / tangent / focal).min() * _FILLED)
 
 
 def _up(cameras: Cameras) -> np.ndarray:

@@ -42,7 +42,9 @@ def write_label_picture(
     write_image(path, label_picture(labels, colors, none=none))
 
 
-def overlay(photo: np.ndarray, labels: np.ndarray, colors: np.ndarray, *, opacity: float = 0.55) -> np.ndarray:
+def overlay(
+    photo: np.ndarray, labels: np.ndarray, colors: np.ndarray, *, opacity: float = 0.55, borders: float = 1.0
+) -> np.ndarray:
     """Colours and dark borders of the segments over the photograph.
 
     Args:
@@ -50,6 +52,7 @@ def overlay(photo: np.ndarray, labels: np.ndarray, colors: np.ndarray, *, opacit
         labels: Node ids [h, w], −1 for none; of the photo's size or any other.
         colors: Colour of every node [K, 3], uint8.
         opacity: How much of the photograph the colours hide, 0 … 1.
+        borders: How much of both the borders hide, 0 … 1.
 
     Returns:
         [H, W, 3], uint8; pixels without a segment show the photograph.
@@ -58,7 +61,8 @@ def overlay(photo: np.ndarray, labels: np.ndarray, colors: np.ndarray, *, opacit
     labels = resize_nearest(labels, photo.shape[:2])
     mixed = (1.0 - opacity) * photo + opacity * label_picture(labels, colors)
     mixed[labels < 0] = photo[labels < 0]
-    mixed[label_borders(labels)] = _BORDER_COLOR
+    border = label_borders(labels)
+    mixed[border] = (1.0 - borders) * mixed[border] + borders * np.array(_BORDER_COLOR)
     return np.rint(mixed).astype(np.uint8)
 
 

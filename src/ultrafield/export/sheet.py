@@ -44,12 +44,12 @@ def contact_sheet(
     tiles = [[scaled_to_height(picture, tile_height) for picture in row] for row in rows]
     widths = _column_widths(tiles)
     page_width = sum(widths) + _GAP * (len(widths) - 1)
-    strips = [] if title is None else [_text(title, page_width)]
+    strips = [] if title is None else [text_line(title, page_width)]
     if column_captions is not None:
-        strips.append(_joined([_text(*pair) for pair in zip(column_captions, widths, strict=False)], page_width))
+        strips.append(_joined([text_line(*pair) for pair in zip(column_captions, widths, strict=False)], page_width))
     for index, row in enumerate(tiles):
         if row_captions is not None:
-            strips.append(_text(row_captions[index], page_width))
+            strips.append(text_line(row_captions[index], page_width))
         strips.append(_joined([_padded(tile, width) for tile, width in zip(row, widths, strict=False)], page_width))
         strips.append(np.full((_GAP, page_width, 3), _PAPER, np.uint8))
     page = np.concatenate(strips)
@@ -78,8 +78,8 @@ def _joined(parts: Sequence[np.ndarray], width: int) -> np.ndarray:
     return _padded(np.concatenate(row, axis=1), width)
 
 
-def _text(text: str, width: int) -> np.ndarray:
-    """A line of text [_LINE, width, 3]; shortened to fit. The font knows ASCII only."""
+def text_line(text: str, width: int) -> np.ndarray:
+    """A line of text as a picture [24, width, 3] uint8; shortened to fit. The font knows ASCII only."""
     import cv2
 
     font, line = cv2.FONT_HERSHEY_DUPLEX, np.full((_LINE, width, 3), _PAPER, np.uint8)

@@ -44,7 +44,8 @@ _Artefact = TypeVar("_Artefact")
 # Files in the folders of a run that a stage may empty.
 _PATTERNS = {
     "masks": r"train_seg/[^/]+/\d+\.png|train_seg_hierarchy/[^/]+_(inside|same)\.npy|train_seg/\.ultrafield\.json",
-    "renders": r"[^/]+/[^/]+(\.npz|_(color|depth|feature)\.png)|(\.orbit\.tmp|orbit)\.mp4|orbit/\d+\.png",
+    "renders": r"[^/]+/[^/]+(\.npz|_(color|depth|feature|normal)\.png)|(\.orbit\.tmp|orbit)\.mp4|orbit/\d+\.png"
+    r"|films/[^/]+\.(mp4|webm)",
     "labels": r"[^/]+/[^/]+\.npz",
     "views": r"[^/]+/[^/]+/[\d.]+\.png",
 }

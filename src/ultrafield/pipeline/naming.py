@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..cameras.projection import pixel_indices, project
-from ..errors import ConfigError, SceneError
+from ..errors import ConfigError, SceneError, shortened
 from ..lift.codes import point_cells
 from ..names import check_title
 from ..reading import read_bytes, read_json
@@ -24,6 +24,7 @@ from .segmentation import Segmentation
 
 _MOST_BYTES = 64 << 20  # of a table of names
 _SCORED_BY_NAME = 1.0
+_SHOWN, _LISTED = 60, 8  # characters of a name, and nodes that have it, in a message
 
 Scorer = Callable[[Segmentation, str], Mapping[int, float]]
 
@@ -207,6 +208,26 @@ def check_node(
         known = bool((ids == node).any())
     if not known:
         raise error(f"{where}: there is no node {node}; ids are those of points.ply and label maps, up to {ids.max()}")
+
+
+def node_named(segmentation: Segmentation, text: str) -> int:
+    """The lasting id of the node that an id or a name stands for; a name counts whatever its case.
+
+    Raises:
+        ConfigError: There is no such node, or several have the name.
+    """
+    if text.strip().isdecimal() and len(text.strip()) < 12:
+        check_node(segmentation, int(text), "--node")
+        return int(text)
+    wanted = text.casefold().strip()
+    nodes = sorted(node for node, name in segmentation.names.items() if name.casefold() == wanted)
+    if len(nodes) == 1:
+        return nodes[0]
+    shown = repr(shortened(text, _SHOWN))
+    if nodes:
+        listed = ", ".join(map(str, nodes[:_LISTED])) + (", …" if len(nodes) > _LISTED else "")
+        raise ConfigError(f"{len(nodes)} nodes are called {shown}; give one of their ids: {listed}", setting="node")
+    raise ConfigError(f"no node is called {shown}; expected an id or a whole name (ultrafield find)", setting="node")
 
 
 def by_name(segmentation: Segmentation, text: str) -> dict[int, float]:
