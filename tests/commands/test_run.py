@@ -383,7 +383,7 @@ def test_engines_that_need_features_say_so(
 
 def test_rendering_writes_pictures_and_a_video(copied_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["render", str(copied_run), "--frames", "3", "--device", "cpu"]) == 0
-    for kind in ("color", "depth", "feature"):
+    for kind in ("color", "depth", "normal", "feature"):
         assert read_image(copied_run / "renders" / "val" / f"r_0_{kind}.png").shape == (32, 32, 3)
     video = copied_run / "renders" / "orbit.mp4"
     frames = copied_run / "renders" / "orbit"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ultrafield.cameras import RenderedView
-from ultrafield.export.renderings import FeatureColors, color_picture, depth_picture
+from ultrafield.export.renderings import FeatureColors, color_picture, depth_picture, normal_picture
 
 
 def test_depth_is_warm_when_near_and_black_where_nothing_is_seen() -> None:
@@ -22,6 +22,15 @@ def test_depth_is_warm_when_near_and_black_where_nothing_is_seen() -> None:
 def test_colours_are_rounded_and_clipped() -> None:
     view = RenderedView(np.array([[[-1.0, 0.5, 2.0]]]), np.ones((1, 1)), np.ones((1, 1)))
     assert color_picture(view).tolist() == [[[0, 128, 255]]]
+
+
+def test_normals_have_the_usual_colours() -> None:
+    """Towards the viewer is light blue, to the right reddish, upwards greenish; unknown is black."""
+    half = np.sqrt(0.5)
+    normals = np.array([[[0, 0, -1], [half, 0, -half]], [[0, -half, -half], [0, 0, 0]]], np.float32)
+    picture = normal_picture(normals)
+    assert picture.dtype == np.uint8
+    assert picture.tolist() == [[[128, 128, 255], [218, 128, 218]], [[128, 218, 218], [0, 0, 0]]]
 
 
 def test_feature_colours_separate_what_differs() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from ultrafield.cameras import Cameras
 from ultrafield.cameras.projection import back_project
-from ultrafield.surface.samples import focal_length, surface_samples
+from ultrafield.surface.samples import focal_length, normal_map, surface_samples
 
 POSE = np.array([[0.0, 0.6, -0.8, 1.0], [-1.0, 0.0, 0.0, -2.0], [0.0, 0.8, 0.6, 0.5]])
 WIDTH, HEIGHT, FOCAL = 20, 12, 40.0
@@ -86,3 +86,34 @@ def test_bands_of_rows_give_what_the_whole_map_gives(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("ultrafield.surface.samples._AT_ONCE", rows * WIDTH)
     assert 50 < len(whole) < depth.size
     np.testing.assert_array_equal(samples(depth), whole)
+
+
+@pytest.mark.parametrize("rows_at_once", [None, 3])
+def test_a_normal_map_has_the_normals_of_the_samples(rows_at_once: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the camera's axes, towards it; nothing where the depth map is empty or jumps."""
+    from ultrafield.surface import samples as module
+
+    if rows_at_once is not None:
+        monkeypatch.setattr(module, "_AT_ONCE", rows_at_once * WIDTH)
+    angle = np.deg2rad(40.0)
+    normal = np.array([0.0, -np.sin(angle), -np.cos(angle)])  # a floor that rises away from the camera
+    depth = plane(normal, 2.0)
+    depth[:, :4] = 0.0
+    found = normal_map(depth, camera(), 0)
+    assert (found.shape, found.dtype) == ((HEIGHT, WIDTH, 3), np.float32)
+    np.testing.assert_allclose(found[:, 4:], np.broadcast_to(normal, (HEIGHT, WIDTH - 4, 3)), atol=1e-6)
+    assert (found[:, :4] == 0).all()
+    known = (found != 0).any(axis=2)
+    np.testing.assert_allclose(samples(depth)[:, 3:6], found[known] @ POSE[:, :3].T, atol=1e-6)
+
+
+def test_a_normal_map_has_few_gaps() -> None:
+    """A slope with a noisy pixel that no surface point is made of; only a lone pixel is unknown."""
+    depth = plane(np.array([0.0, -np.sin(1.0), -np.cos(1.0)]), 2.0)
+    depth[6, 8] += 3.0 * depth[6, 8] / FOCAL
+    known = (normal_map(depth, camera(), 0) != 0).any(axis=2)
+    assert known.all()
+    assert len(samples(depth)) < depth.size
+    depth[:] = 0.0
+    depth[5, 5] = 2.0
+    assert not normal_map(depth, camera(), 0).any()

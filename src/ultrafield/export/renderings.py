@@ -1,4 +1,4 @@
-"""Depth and features as pictures."""
+"""Depth, normals and features as pictures."""
 
 from __future__ import annotations
 
@@ -35,6 +35,21 @@ def depth_picture(depth: np.ndarray) -> np.ndarray:
         colored = cv2.applyColorMap(np.round(nearness * 255.0).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
         picture[seen] = colored[seen]
     return picture
+
+
+def normal_picture(normals: np.ndarray) -> np.ndarray:
+    """Normals as colours, as normal maps usually are: (n + 1) / 2, in axes x right, y up, z towards the viewer.
+
+    Args:
+        normals: [H, W, 3], unit length, camera axes (x right, y down, z forward); zero where unknown, which becomes
+            black, the colour of no normal.
+
+    Returns:
+        [H, W, 3], uint8; 0 stands for −1 and 255 for 1.
+    """
+    known = (normals != 0).any(axis=2, keepdims=True)
+    values = np.rint((normals * np.array([1, -1, -1], np.float32) + 1.0) * 127.5)
+    return np.where(known, values, 0).astype(np.uint8)
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from ..cameras import Cameras, RenderedView
 from ..cameras.orbit import orbit
 from ..cameras.projection import back_project
 from ..errors import RunError
-from ..export.renderings import FeatureColors, color_picture, depth_picture
+from ..export.renderings import FeatureColors, color_picture, depth_picture, normal_picture
 from ..io import write_image
 from ..parallel import in_threads
 from ..scene import Scene
+from ..surface.samples import normal_map
 from .folder import Stored
 from .job import Job
 from .train import made_from_geometry
@@ -111,7 +112,7 @@ def _reduced_color(field: RadianceField, camera: Cameras, size: tuple[int, int],
 
 
 def write_pictures(job: Job, fields: Fields) -> None:
-    """Write `<image>_color.png`, `<image>_depth.png` and, with features, `<image>_feature.png` of every view."""
+    """Write `<image>_color.png`, `…_depth.png`, `…_normal.png` and, with features, `…_feature.png` of every view."""
     scene, run = job.scene, job.run
     colors = None if fields.features is None else _feature_colors(job, fields.features)
     views = [(split, index) for split in scene.splits for index in range(len(scene.splits[split]))]
@@ -121,9 +122,18 @@ def write_pictures(job: Job, fields: Fields) -> None:
         folder = run.root / "renders" / split
         write_image(folder / f"{name}_color.png", color_picture(view))
         write_image(folder / f"{name}_depth.png", depth_picture(view.depth))
+        write_image(folder / f"{name}_normal.png", _normals(job, split, index, view))
         if colors is not None and fields.features is not None:
             seen, features = view_features(fields.features, scene, split, index, view)
             write_image(folder / f"{name}_feature.png", colors.picture(features, seen))
+
+
+def _normals(job: Job, split: str, index: int, view: RenderedView) -> np.ndarray:
+    """Normals of a rendered view as a picture; those of pixels that are opaque."""
+    opaque = view.opacity >= job.config.segment.min_opacity
+    depth = np.where(opaque, view.depth, np.float32(0))
+    camera = job.scene.splits[split].normalised_cameras[[index]].resized(np.array(depth.shape[::-1]))
+    return normal_picture(normal_map(depth, camera, 0))
 
 
 def view_features(
