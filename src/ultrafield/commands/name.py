@@ -1,4 +1,4 @@
-"""`ultrafield name`: names for nodes, from ground truth, a table, or the command line."""
+"""`ultrafield name`: names for nodes, from ground truth, a table, words and a network, or the command line."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ..config.ranges import Range, check_settings
+from ..config.ranges import FRACTION, Range, check_settings
 from ..errors import ConfigError
 from ..names import check_title
 from ..pipeline.console import Report, figure
 from ..pipeline.folder import RunFolder
-from .options import MEMORY, MemoryLimit, RunArgument, Switch
+from .options import MEMORY, Device, MemoryLimit, RunArgument, Switch
 
 if TYPE_CHECKING:
     from ..pipeline.naming import Match
     from ..pipeline.segmentation import Segmentation
 
-_LIMITS = MEMORY | {"iou": Range(0.0, 1.0, above=True), "node": Range(0, 1 << 40)}
+_LIMITS = MEMORY | {"iou": Range(0.0, 1.0, above=True), "node": Range(0, 1 << 40), "least": FRACTION}
 _SHOWN = 40  # names that are printed
 
 
@@ -33,14 +33,23 @@ class Name(MemoryLimit):
         csv: Table with rows NODE,NAME or LEVEL:NODE,NAME (level 0 is the coarsest).
         node: Node to name; needs --name.
         name: Its name; empty takes its name away.
+        model: CLIP or SigLIP as transformers saves it, a folder or a model on the Hugging Face hub (OWNER/NAME), which
+            gives each node the one of --words that fits it best.
+        words: Names to choose from, between commas, or a file with one on each line.
+        least: Score from which a node has a word as its name; at one half it fits better than "object" or "stuff".
+        device: Where to compute; auto takes CUDA if there is one.
         iou: How well a node must fit a true segment to have its name.
-        overwrite: Let ground truth rename nodes that have a name.
+        overwrite: Let ground truth or words rename nodes that have a name.
     """
 
     run: RunArgument
     csv: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     node: Annotated[int | None, tyro.conf.arg(metavar="ID")] = None
     name: Annotated[str | None, tyro.conf.arg(metavar="NAME")] = None
+    model: Annotated[str | None, tyro.conf.arg(metavar="FOLDER|OWNER/NAME")] = None
+    words: Annotated[str | None, tyro.conf.arg(metavar="WORDS|FILE")] = None
+    least: float = 0.5
+    device: Device = "auto"
     iou: float = 0.5
     overwrite: Switch = False
 
@@ -52,6 +61,11 @@ class Name(MemoryLimit):
             raise ConfigError(f"needed with --{given}", setting=missing)
         if self.node is not None and self.csv is not None:
             raise ConfigError("give either a table or one node", setting="csv")
+        if (self.model is None) != (self.words is None):
+            missing, given = ("words", "model") if self.words is None else ("model", "words")
+            raise ConfigError(f"needed with --{given}", setting=missing)
+        if self.words is not None and (self.node is not None or self.csv is not None):
+            raise ConfigError("give either words, a table or one node", setting="words")
         if self.name is not None:
             check_title(self.name, "--name")
 
@@ -83,7 +97,20 @@ class Name(MemoryLimit):
             return {self.node: (self.name or "").strip()}
         if self.csv is not None:
             return names_from_table(self.csv, segmentation)
+        if self.words is not None:
+            return self._word_names(segmentation, report)
         return self._true_names(segmentation, report)
+
+    def _word_names(self, segmentation: Segmentation, report: Report) -> dict[int, str]:
+        from ..pipeline.word_names import WordScorer, names_from_words, read_words
+
+        words = read_words(self.words or "")
+        scorer = WordScorer.of(self.model or "", self.device, report)
+        matches = names_from_words(segmentation, words, scorer, least=self.least)
+        kept = {} if self.overwrite else segmentation.names
+        ranked = sorted(matches, key=lambda match: (-match.score, match.node))
+        print_matches("Named by words", "score", ranked, segmentation, report)
+        return {match.node: match.name for match in matches if match.node not in kept}
 
     def _true_names(self, segmentation: Segmentation, report: Report) -> dict[int, str]:
         from ..pipeline.job import stored_scene
@@ -97,8 +124,10 @@ class Name(MemoryLimit):
         return {match.node: match.name for match in matches if match.node not in kept}
 
 
-def print_matches(title: str, score: str, matches: Sequence[Match], segmentation: Segmentation, report: Report) -> None:
-    """Print nodes with their names, heights and sizes, a screenful at most."""
+def print_matches(
+    title: str, score: str, matches: Sequence[Match], segmentation: Segmentation, report: Report, *, most: int = _SHOWN
+) -> None:
+    """Print nodes with their names, heights and sizes, `most` at most."""
     if not matches:
         return
     place = {int(node): index for index, node in enumerate(segmentation.ids.tolist())}
@@ -111,8 +140,8 @@ def print_matches(title: str, score: str, matches: Sequence[Match], segmentation
             figure(float(tree.heights[place[match.node]])),
             str(int(tree.sizes[place[match.node]])),
         ]
-        for match in matches[:_SHOWN]
+        for match in matches[:most]
     ]
     report.table(title, ["", "node", score, "height", "points"], rows)
-    if len(matches) > _SHOWN:
-        report.result(f"… and {len(matches) - _SHOWN} more")
+    if len(matches) > most:
+        report.result(f"… and {len(matches) - most} more")

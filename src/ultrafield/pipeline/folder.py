@@ -2,6 +2,7 @@
 
     config.json  stages.json  log.jsonl  field.safetensors  state.pt  surface.npz  tree.npz  tree.json  metrics.json
     quality.json  points.ply  contact_sheet.png  cameras.npz  report.html
+    words.npz                           embeddings of nodes by a network for words
     edits.json                          names, merges and splits made by the user
     masks/                              2D masks that `run` made itself
     renders/<split>/<image>.npz         color [H, W, 3] uint8, depth [H, W] float32, opacity [H, W] float16
@@ -52,7 +53,10 @@ _PATTERNS = {
 _KINDS = {name: kinds(pattern) for name, pattern in _PATTERNS.items()}
 _TREE = ("surface.npz", "tree.npz")  # of `segment`: what edits leave as it is
 _RESULTS = (*_TREE, "cameras.npz", "tree.json", "points.ply", "quality.json", "contact_sheet.png")  # of `segment`
-_OTHERS = ("config.json", "stages.json", "state.pt", "field.safetensors", "metrics.json", "edits.json", "report.html")
+_OTHERS = (
+    *("config.json", "stages.json", "state.pt", "field.safetensors", "metrics.json", "edits.json", "report.html"),
+    "words.npz",
+)
 _EVERYTHING = kinds(
     *map(re.escape, (*_RESULTS, *_OTHERS)),
     r"edits-[0-9a-f]+\.json",
@@ -267,6 +271,8 @@ class RunFolder:
             return [self.root / "report.html"]
         if stage == "edits":
             return [self.edits_file]
+        if stage == "words":
+            return [self.root / "words.npz"]
         return [self.root / "metrics.json"]
 
     def _below(self, name: str) -> list[Path]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from ...checkpoints import Color
+
 FamilyName = Literal["sam", "sam2", "sam3"]
 Precision = Literal["float32", "float16", "bfloat16"]
-Color = tuple[float, float, float]
 
 _IMAGENET_MEAN: Color = (0.485, 0.456, 0.406)
 _IMAGENET_STD: Color = (0.229, 0.224, 0.225)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ...errors import ConfigError, first_line, shortened
-from ...extras import require
+from ...errors import ConfigError
 from ..sizes import Size
-from .checkpoint import EXTRA, Checkpoint
+from .checkpoint import Checkpoint, shelf_of
 from .families import Precision
 
 if TYPE_CHECKING:
@@ -173,41 +170,8 @@ def _resized(picture: np.ndarray, size: Size) -> np.ndarray:
 
 def _load(checkpoint: Checkpoint) -> Any:
     """The model with its weights in float32."""
-    transformers: Any = require("transformers", EXTRA)
-    try:
-        with _quiet(transformers):
-            model, info = transformers.AutoModelForMaskGeneration.from_pretrained(
-                checkpoint.folder,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-    except Exception as failure:  # transformers and safetensors raise many kinds for files that do not fit
-        reason = shortened(first_line(failure), 200)
-        raise ConfigError(f"{checkpoint.name}: cannot be loaded ({reason})", setting="checkpoint") from None
-    missing = sorted(info["missing_keys"])
-    if missing:
-        raise ConfigError(
-            f"{checkpoint.name}: lacks {len(missing)} of the network's weights (first: {missing[0]})",
-            setting="checkpoint",
-        )
-    return model.eval()
-
-
-@contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """Let transformers neither draw bars nor print warnings: what matters, we say ourselves."""
-    logging = transformers.utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
+    shelf = shelf_of(checkpoint.family)
+    return shelf.load("AutoModelForMaskGeneration", checkpoint.folder, checkpoint.name)
 
 
 def _input_size(model: Any, checkpoint: Checkpoint) -> int:
