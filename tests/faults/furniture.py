@@ -52,10 +52,23 @@ def furnish(folder: Path, *, stopped: bool = True) -> None:
         place.mkdir(parents=True)
         EXPORTERS[form](place)
     shutil.copytree(folder / "scene" / "train", folder / "photographs")
+    _paths(folder / "scene", folder / "paths")
     _label_maps(folder / "vis" / "e", _size(folder / "scene"))
     _edits(folder)
     if stopped:
         _stopped(folder)
+
+
+def _paths(scene: Path, folder: Path) -> None:
+    """Camera paths: cameras as in transforms.json, and the same as nerfstudio's viewer saves them."""
+    folder.mkdir()
+    shutil.copyfile(scene / "transforms_train.json", folder / "frames.json")
+    listed = json.loads((folder / "frames.json").read_text())["frames"][:2]
+    cameras = [{"camera_to_world": sum(frame["transform_matrix"], []), "fov": 40.0} for frame in listed]  # noqa: RUF017
+    shape = {"render_width": 24, "render_height": 16, "fps": 24, "camera_type": "perspective"}
+    (folder / "nerfstudio.json").write_text(json.dumps(shape | {"camera_path": cameras}))
+    frame = {"transform": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]], "scale": 1.0}
+    (folder / "frame.json").write_text(json.dumps(frame))
 
 
 def _capture(scene: Path, target: Path) -> None:

@@ -65,6 +65,7 @@ class Case:
     before: tuple[str, ...] = ()
 
 
+FILM = ("--frames", "2", "--device", "cpu", "--out", "film", "--overwrite")
 CASES = {
     case.name: case
     for case in (
@@ -73,6 +74,7 @@ CASES = {
         Case("train", "ultrafield", ("train", "scene", "--out", "r", "--engine", "both", *OPTIONS)),
         Case("segment", "ultrafield", ("segment", "r", "--cuts", "4", "--device", "cpu"), ("train",)),
         Case("render", "ultrafield", ("render", "r", "--frames", "2", "--device", "cpu"), ("train",)),
+        Case("film", "ultrafield", ("render", "r", "--sweep", *FILM), ("train", "segment")),
         Case("eval", "ultrafield", ("eval", "r"), ("train", "segment")),
         Case("export", "ultrafield", ("export", "r", "--to", "png", "--overwrite"), ("train", "segment")),
         Case("name", "ultrafield", ("name", "r", "--node", "3", "--name", "x"), ("train", "segment")),

@@ -109,6 +109,7 @@ READ_RUN = (
     ("open_run", "done"),
     GO_ON,
 )
+FILM = ("render", "done", "--device", "cpu", "--frames", "1", "--out", "new")
 RENDER = ("render.py", *PUBLISHED, "--ckpt_path", CHECKPOINT, "--render_dir", "new")
 PUBLISHED_OWN = ("results", "ckpts", "vis", "new")
 KINDS: dict[str, Kind] = {
@@ -186,6 +187,13 @@ KINDS: dict[str, Kind] = {
         ),
         (("eval_nc.py", "scene", "e"), ("eval_vc.py", "scene", "e"), ("eval", "done", "--sampling", "3"), RUN),
         ("eval_results", "new", "done"),
+    ),
+    "camera path": Kind(
+        one_of("paths/*.json"),
+        (
+            (*FILM, "--path", "paths/frames.json"),
+            (*FILM, "--path", "paths/nerfstudio.json", "--path-frame", "paths/frame.json"),
+        ),
     ),
     "record": Kind(one_of("done/*.json", "done/*.json", "done/log.jsonl"), READ_RUN, ("done",)),
     "artefact": Kind(

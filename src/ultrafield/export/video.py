@@ -100,7 +100,7 @@ class Film:
             self._process.stdin.close()
         if self._process.wait() != 0:
             raise self._failure()
-        with open(self._temporary, "rb") as file:
+        with open(self._temporary, "r+b") as file:
             os.fsync(file.fileno())
         os.replace(self._temporary, self.path)
 

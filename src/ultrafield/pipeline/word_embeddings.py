@@ -159,13 +159,13 @@ def _places(
     cameras: Cameras,
     report: Report,
 ) -> list[np.ndarray]:
-    """Place of the smallest node that each pixel of each view shows [V][H, W], int32; −1 for none."""
+    """Place of the smallest node that each pixel of each view shows [V][H, W], integers; −1 for none."""
     labeller = ViewLabeller(segmentation.surface, segmentation.tree, np.zeros(1), segmentation.config)
-    maps = []
+    maps, kind = [], np.int16 if len(nodes) < 1 << 15 else np.int32
     for index in report.track(range(len(names)), len(names), "views"):
         view = run.read_render("train", names[index])
         nearest = labeller.nearest(view_points(view, cameras, index))[..., 0]
-        maps.append(np.where(nearest >= 0, nodes.of_point[nearest], -1).astype(np.int32))
+        maps.append(np.where(nearest >= 0, nodes.of_point[nearest], -1).astype(kind))
     return maps
 
 
