@@ -135,6 +135,19 @@ def test_films_lie_in_the_run_folder(tiny_run: Path, tmp_path: Path, capsys: pyt
         assert cli.main(["render", str(run), "--orbit", "--frames", "2", "--device", "cpu"]) == 0
     node = str(found.ids[-1])
     assert cli.main(["render", str(run), "--node", node, "--frames", "2", "--device", "cpu", "--sweep"]) == 0
+    plain = [
+        "render",
+        str(run),
+        "--node",
+        node,
+        "--frames",
+        "2",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path / "node.mp4"),
+    ]
+    assert cli.main(plain) == 0  # on white, as .mp4 has no transparency
     path = tmp_path / "my path.json"
     shutil.copy(path_file(tmp_path, found_cameras(run)), path)
     assert cli.main(["render", str(run), "--path", str(path), "--device", "cpu"]) == 0

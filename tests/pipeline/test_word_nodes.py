@@ -43,10 +43,10 @@ def test_keys_tell_points_whatever_the_tree_around_them(segmentation: uf.Segment
     inner = [node for node in np.flatnonzero(before.parents > 0) if before.parents[node] != tops[0]]
     edits = EditedTree(segmentation.tree)
     edits.merge([int(before.ids[inner[0]]), int(before.ids[tops[0]])])
-    after = WordNodes.of(segmentation.with_edits(edits))
+    edited = segmentation.with_edits(edits)
+    after = WordNodes.of(edited)
     points = {
-        int(key): node_points(segmentation.with_edits(edits), int(node)).tobytes()
-        for key, node in zip(after.keys, after.ids, strict=True)
+        int(key): node_points(edited, int(node)).tobytes() for key, node in zip(after.keys, after.ids, strict=True)
     }
     shared = 0
     for key, node in zip(before.keys, before.ids, strict=True):
