@@ -37,8 +37,7 @@ class WordNetwork:
         self.side, self._length = vision.image_size, text.max_position_embeddings
         if not isinstance(self.side, int) or not isinstance(self._length, int):
             raise SHELF.fault(f"{checkpoint.name}: expected square pictures of one size, got {self.side}")
-        if int(max(self._tokens.get_vocab().values(), default=0)) >= text.vocab_size:
-            raise SHELF.fault(f"{checkpoint.name}: tokenizer.json has more tokens than the network knows")
+        self._known = int(text.vocab_size)
 
     @property
     def scale(self) -> float:
@@ -87,6 +86,8 @@ class WordNetwork:
             ids = ids[: self._length]
             if end not in ids:
                 ids = [*ids[: self._length - 1], end]
+            if max(*ids, fill) >= self._known:
+                raise SHELF.fault(f"{self.checkpoint.name}: tokenizer.json has tokens that the network does not know")
             rows.append(ids + [fill] * (self._length - len(ids)))
         return rows
 
