@@ -25,7 +25,7 @@ def crop(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if len(rows) == 0:  # too thin for the size of the picture
         mask = np.ones(picture.shape[:2], bool)
-        rows, columns = np.arange(mask.shape[0]), np.arange(mask.shape[1])
+        rows, columns = np.arange(picture.shape[0]), np.arange(picture.shape[1])
     height, width = int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)
     edge = max(height, width)
     edge += 2 * max(1, round(_MARGIN * edge))
