@@ -35,10 +35,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import the segmenter only when it is asked for: it needs higra, the readers do not."""
-    if name == "watershed_masks":
-        from .watershed import watershed_masks
+if not TYPE_CHECKING:  # type checkers would take every name for a public one
 
-        return watershed_masks
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        """Import the segmenter only when it is asked for: it needs higra, the readers do not."""
+        if name == "watershed_masks":
+            from .watershed import watershed_masks
+
+            return watershed_masks
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

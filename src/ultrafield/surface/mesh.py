@@ -48,7 +48,9 @@ class Samples:
     weights: np.ndarray
 
 
-def surface_from_mesh(mesh: Any, cameras: Cameras, *, config: SegmentConfig | None = None) -> Surface:
+def surface_from_mesh(
+    mesh: Trimesh | Scene | str | Path, cameras: Cameras, *, config: SegmentConfig | None = None
+) -> Surface:
     """Sample a mesh as densely as the cameras' pixels see it, 250,000 points at most.
 
     Samples are even over the area, and the same each time. Which view sees which is found by casting rays where
@@ -82,22 +84,20 @@ def surface_from_mesh(mesh: Any, cameras: Cameras, *, config: SegmentConfig | No
     return cloud_surface(cloud, _seen(mesh, cloud, nearby, frame), nearby, frame, keep_all=False)
 
 
-def read_mesh(mesh: Any) -> Trimesh:
+def read_mesh(mesh: Trimesh | Scene | str | Path) -> Trimesh:
     """One mesh of a mesh, a scene or a file; raises as `surface_from_mesh` does."""
     import trimesh
 
-    name = "mesh"
+    name, model = "mesh", mesh
     if isinstance(mesh, str | Path):
-        name = str(mesh)
-        mesh = load_model(mesh)
-    if isinstance(mesh, trimesh.Scene):
-        mesh = _joined(mesh, name)
-    if isinstance(mesh, trimesh.PointCloud):
+        name, model = str(mesh), load_model(mesh)
+    geometry: object = _joined(model, name) if isinstance(model, trimesh.Scene) else model
+    if isinstance(geometry, trimesh.PointCloud):
         raise SceneError(f"{name}: has no triangles; take surface_from_points or surface_from_splats")
-    if not isinstance(mesh, trimesh.Trimesh):
-        raise TypeError(f"mesh: expected trimesh.Trimesh, trimesh.Scene or a path, got {type(mesh).__name__}")
-    check_mesh(mesh, name)
-    return mesh
+    if not isinstance(geometry, trimesh.Trimesh):
+        raise TypeError(f"mesh: expected trimesh.Trimesh, trimesh.Scene or a path, got {type(geometry).__name__}")
+    check_mesh(geometry, name)
+    return geometry
 
 
 def _joined(scene: Scene, name: str) -> Any:
