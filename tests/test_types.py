@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
+import ultrafield.masks
 import ultrafield as uf
 
 reveal_type(uf.Tree)
@@ -15,7 +16,13 @@ reveal_type(uf.load_scene)
 reveal_type(uf.fit)
 reveal_type(uf.build_tree)
 reveal_type(uf.open_run("x").cut_into(3))
+reveal_type(uf.run)
+reveal_type(uf.segment)
+reveal_type(uf.surface_from_mesh)
+reveal_type(uf.open_run("x").surface.points_user)
+reveal_type(next(iter(uf.open_run("x").label(uf.load_scene("y").train.cameras))))
 uf.nonsense
+ultrafield.masks.nonsense
 """
 
 
@@ -29,13 +36,17 @@ def test_public_names_have_their_types_and_others_do_not_exist(tmp_path: Path) -
     config = ["--config-file", str(source / "pyproject.toml"), "--cache-dir", str(source / ".mypy_cache")]
     said, errors, _ = api.run([*config, str(file)])
     revealed = re.findall(r'Revealed type is "(.*)"', said)
-    assert len(revealed) == 5, said + errors
-    tree, load_scene, fit, build_tree, segments = revealed
+    assert len(revealed) == 10, said + errors
+    tree, load_scene, fit, build_tree, segments, run, segment, from_mesh, points, labels = revealed
     assert "-> ultrafield.ultrametric.tree.Tree" in tree
     assert load_scene.startswith("def (path: ")
     assert "-> ultrafield.scene.scene.Scene" in load_scene
     assert "-> ultrafield.training.checkpoint.Fields" in fit
     assert "-> ultrafield.ultrametric.tree.Tree" in build_tree
-    assert "ndarray" in segments
-    assert 'Module has no attribute "nonsense"' in said
-    assert "Any" not in {word for text in (tree, load_scene, build_tree) for word in text.split()}
+    for array, dtype in ((segments, "signedinteger"), (points, "floating|float64"), (labels, "signedinteger")):
+        assert re.search(rf"ndarray\[.*dtype\[.*({dtype})", array), array
+    assert "-> ultrafield.pipeline.segmentation.Segmentation" in run
+    assert "-> ultrafield.pipeline.segmentation.Segmentation" in segment
+    assert "trimesh.base.Trimesh | trimesh.scene.scene.Scene | str | pathlib.Path" in from_mesh
+    assert said.count('Module has no attribute "nonsense"') == 2
+    assert "Any" not in {word for text in (tree, load_scene, build_tree, from_mesh) for word in text.split()}

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..cameras import Cameras, RenderedView
 from ..cameras.projection import back_project
@@ -97,7 +98,7 @@ def label_views(
     depths: Sequence[np.ndarray] | np.ndarray | None = None,
     heights: np.ndarray | None = None,
     config: SegmentConfig | None = None,
-) -> Iterator[np.ndarray]:
+) -> Iterator[NDArray[np.int32]]:
     """Label maps of what any cameras see, one after the other.
 
     Args:
@@ -105,7 +106,7 @@ def label_views(
         surface: N points.
         cameras: V cameras, user's frame.
         field: The radiance field that the surface is from, to be rendered; needs PyTorch.
-        depths: In place of the field, z-depth of every camera [V][H, W], user's units; 0 or NaN for nothing. The maps
+        depths: In place of the field, z-depth of every camera, each [H, W], user's units; 0 or NaN for nothing. Maps
             may be of another size than the cameras' pictures, and so are then the label maps.
         heights: Where to cut the tree [L]; its automatic levels if None.
         config: Settings (`label_neighbors`, `label_radius`); the defaults if None.
@@ -151,7 +152,7 @@ def label_points(
     heights: np.ndarray,
     *,
     config: SegmentConfig | None = None,
-) -> Iterator[np.ndarray]:
+) -> Iterator[NDArray[np.int32]]:
     """Label maps of views, one after the other.
 
     A pixel takes the most frequent segment among the nearest surface points of what it sees, none if they are farther

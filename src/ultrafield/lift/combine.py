@@ -95,7 +95,7 @@ def combined_edges(
         edges: [E, 2], int64.
         scene: The scene of the surface, with masks.
         view: Its features.
-        device: Where votes are added up, see `mask_votes`.
+        device: Where votes are added up, "cpu" or "cuda".
     """
     both, either = mask_votes(surface, edges, scene, device=device)
     more_both, more_either = view.votes(edges)

@@ -44,7 +44,7 @@ def lift_graph(
         scene: The scene whose training views the surface is from, with masks.
         config: Settings (`neighbors`, `superpoints`); the defaults if None.
         reach: Longest edge, in local point spacings, so that nothing jumps over a gap; infinity keeps every edge.
-        device: Where the votes of masks are added up, "cpu" or "cuda", see `mask_votes`; all else runs on the CPU.
+        device: Where the votes of masks are added up, "cpu" or "cuda"; all else runs on the CPU.
 
     Returns:
         The graph, bound 1; edges ascending, each once, the smaller index first.
@@ -102,7 +102,7 @@ def combined_graph(
         features: [N, D], unit length.
         config: Settings (`neighbors`, `superpoints`); the defaults if None.
         reach: Longest edge, in local point spacings; infinity keeps every edge.
-        device: Where the votes of masks are added up, "cpu" or "cuda", see `mask_votes`.
+        device: Where the votes of masks are added up, "cpu" or "cuda".
 
     Returns:
         The graph, bound 1; edges ascending, each once, the smaller index first.

@@ -127,7 +127,7 @@ def export_segmentation(
         options: What to export.
         report: Where progress is printed.
         cameras: Views for formats that need them, user's frame; those of the run folder if None.
-        depths: z-depth of these cameras [V][H, W], user's units; that of the surface's points if None.
+        depths: z-depth of these cameras, each [H, W], user's units; that of the surface's points if None.
 
     Returns:
         The folder or file.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..cameras import Cameras
 from ..config import SegmentConfig
@@ -45,7 +46,7 @@ class Segmentation:
 
     tree: Tree
     surface: Surface
-    levels: np.ndarray
+    levels: NDArray[np.float32]
     config: SegmentConfig = field(default_factory=SegmentConfig)
     views: tuple[str, ...] = ()
     load_field: Callable[[], RadianceField] | None = None
@@ -69,7 +70,7 @@ class Segmentation:
         return preview_html(self.surface, self.tree, self.levels, title=repr(self))
 
     @property
-    def ids(self) -> np.ndarray:
+    def ids(self) -> NDArray[np.int64]:
         """The lasting id of each node of `tree` [2N − 1], int64: its own number, unless merges renumbered the tree."""
         return np.arange(len(self.tree.parents)) if self.edits is None else self.edits.ids
 
@@ -88,11 +89,11 @@ class Segmentation:
 
         return replace(self, tree=edits.tree, levels=levels(edits.tree), edits=edits)
 
-    def cut(self, height: float) -> np.ndarray:
+    def cut(self, height: float) -> NDArray[np.int64]:
         """Segment of every point when the tree is cut at `height`: node ids [N], int64; see `ultrametric.cut`."""
         return self.ids[self.tree.cut(height)]
 
-    def cut_into(self, count: int) -> np.ndarray:
+    def cut_into(self, count: int) -> NDArray[np.int64]:
         """Segment of every point in a cut with `count` segments: node ids [N], int64; see `ultrametric.cut_into`."""
         return self.ids[self.tree.cut_into(count)]
 
@@ -103,7 +104,7 @@ class Segmentation:
         depths: Sequence[np.ndarray] | np.ndarray | None = None,
         field: RadianceField | None = None,
         heights: np.ndarray | Sequence[float] | None = None,
-    ) -> Iterator[np.ndarray]:
+    ) -> Iterator[NDArray[np.int32]]:
         """Label maps of any views, one after the other.
 
         A pixel takes the segment of the surface points around the point that it shows. That point is told by `depths`;
@@ -165,7 +166,7 @@ class Segmentation:
             onto: File of points, a mesh or Gaussians that labels are carried over to.
             distance: How far from the surface a point of it has a label, user's units; three spacings if None.
             cameras: Views for meshes and pictures, user's frame, where there is no run folder.
-            depths: Their z-depth [V][H, W], user's units; that of the surface's points, as discs, if None.
+            depths: Their z-depth, each [H, W], user's units; that of the surface's points, as discs, if None.
             faces: Triangles of all meshes together, about.
             features: Whether GLB meshes carry a feature id for each level (EXT_mesh_features).
             colors: Colours of meshes: "photo" or "segments".

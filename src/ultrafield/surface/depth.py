@@ -24,13 +24,16 @@ def surface_from_depth(
     *,
     config: SegmentConfig | None = None,
 ) -> Surface:
-    """Fuse depth maps into points that know which view sees them; see `fuse_depth_maps`.
+    """Fuse depth maps into points that know which view sees them.
+
+    A pixel counts if it lies on a continuous patch of its depth map; a point is the mean of the pixels in its voxel and
+    stays if it has company and clearly more views see it than see through it.
 
     Args:
-        depths: z-depth of V views [V][H, W], in the units of `cameras`; 0, negative or not finite where nothing is
+        depths: z-depth of V views, each [H, W], in the units of `cameras`; 0, negative or not finite where nothing is
             seen. They may be of another size than the cameras' pictures.
         cameras: V cameras, user's frame.
-        images: Pictures [V][H, W, 3] uint8 that colour the points, None for a view without; grey if None.
+        images: Pictures of them, each [H, W, 3] uint8, that colour the points, None for a view without; grey if None.
         config: Settings; the defaults if None. `voxel` is a fraction of half the longest edge of the box around what
             is seen.
 

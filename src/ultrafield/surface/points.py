@@ -39,7 +39,7 @@ def surface_from_points(
         normals: [N, 3], user's frame, of any length, towards the outside: a point is seen from there only. Estimated
             from the 16 nearest points if None; a point may then be seen from either side.
         colors: [N, 3] uint8, or floating-point numbers in [0, 1]; grey if None.
-        depths: z-depth of the V views [V][H, W], user's units, to tell which point is seen; 0, negative or not finite
+        depths: z-depth of the views, each [H, W], user's units, to tell which point is seen; 0, negative or not finite
             where nothing is seen.
         config: Settings; the defaults if None. `voxel` is a fraction of half the longest edge of the points' box.
 

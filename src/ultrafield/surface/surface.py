@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..cameras import Similarity
 from ..errors import check_shape
@@ -32,10 +33,10 @@ class Surface:
         ValueError: An array of another shape, points or normals that are not finite, or a voxel that is not positive.
     """
 
-    points: np.ndarray
-    normals: np.ndarray
-    colors: np.ndarray
-    visible: np.ndarray
+    points: NDArray[np.float32]
+    normals: NDArray[np.float32]
+    colors: NDArray[np.uint8]
+    visible: NDArray[np.uint8]
     voxel: float
     to_user: Similarity = field(default_factory=Similarity)
 
@@ -67,12 +68,12 @@ class Surface:
         return f"Surface({len(self)} points, {len(self.visible)} views, {self.voxel_user:.4g} apart)"
 
     @property
-    def points_user(self) -> np.ndarray:
+    def points_user(self) -> NDArray[np.float64]:
         """Points [N, 3] float64, user's frame."""
         return self.to_user.apply(self.points.astype(np.float64))
 
     @property
-    def normals_user(self) -> np.ndarray:
+    def normals_user(self) -> NDArray[np.float32]:
         """Normals [N, 3] float32, user's frame."""
         return (self.normals @ self.to_user.rotation.T).astype(np.float32)
 
@@ -81,7 +82,7 @@ class Surface:
         """`voxel` in the user's units."""
         return float(self.voxel * self.to_user.scale)
 
-    def seen_from(self, view: int) -> np.ndarray:
+    def seen_from(self, view: int) -> NDArray[np.bool_]:
         """Which points a view sees [N] bool."""
         return np.unpackbits(self.visible[view], count=len(self), bitorder="little").astype(bool)
 

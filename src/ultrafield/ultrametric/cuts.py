@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .checks import one_integer
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from .tree import Tree
 
 
-def cut(tree: Tree, height: float) -> np.ndarray:
+def cut(tree: Tree, height: float) -> NDArray[np.int64]:
     """The segment of every leaf when the tree is cut at `height`.
 
     Args:
@@ -37,7 +38,7 @@ def cut(tree: Tree, height: float) -> np.ndarray:
     return below_split(tree.parents, tree.heights > np.float64(height), tree.num_leaves)
 
 
-def cut_into(tree: Tree, count: int) -> np.ndarray:
+def cut_into(tree: Tree, count: int) -> NDArray[np.int64]:
     """The segment of every leaf when the tree is cut into exactly `count` segments, or n if it has fewer leaves.
 
     Starting from the root, the highest segment is split again and again; of equally high ones the larger id. The

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .condense import CondensedTree, condense
 from .substantial import cluster_of_nodes, substantial_size
@@ -21,7 +22,7 @@ _NEIGHBORHOOD = 0.35  # of that logarithm: a factor of √2 either way
 _TRANSIENCE = 0.01  # expected covering that a level may lose by lying in the widest gap of its neighbourhood
 
 
-def levels(tree: Tree, *, min_size: int | None = None) -> np.ndarray:
+def levels(tree: Tree, *, min_size: int | None = None) -> NDArray[np.float32]:
     """The three to six heights that together show the tree best, so that nobody has to guess a threshold.
 
     Only merges of two *substantial* regions change what one sees; between two such merges the segmentation persists.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import check_shape
 from .checks import one_integer, own_integers
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .tree import Tree
 
 
-def lowest_common_ancestor(tree: Tree, pairs: ArrayLike) -> np.ndarray:
+def lowest_common_ancestor(tree: Tree, pairs: ArrayLike) -> NDArray[np.int64]:
     """The smallest node that holds both nodes of each pair; its height is their ultrametric distance.
 
     Args:
@@ -46,7 +46,7 @@ def lowest_common_ancestor(tree: Tree, pairs: ArrayLike) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def ancestors(tree: Tree, node: int) -> np.ndarray:
+def ancestors(tree: Tree, node: int) -> NDArray[np.int64]:
     """The nodes above `node`, from its parent up to the root [A], int64; empty for the root.
 
     Raises:
@@ -61,7 +61,7 @@ def ancestors(tree: Tree, node: int) -> np.ndarray:
     return np.array(above, np.int64)
 
 
-def leaves(tree: Tree, node: int) -> np.ndarray:
+def leaves(tree: Tree, node: int) -> NDArray[np.int64]:
     """The leaves below `node`, ascending [sizes[node]], int64; a leaf gives itself.
 
     Raises:
@@ -74,7 +74,7 @@ def leaves(tree: Tree, node: int) -> np.ndarray:
     return np.flatnonzero(below(tree.parents, node)[: tree.num_leaves])
 
 
-def children(tree: Tree, node: int) -> np.ndarray:
+def children(tree: Tree, node: int) -> NDArray[np.int64]:
     """The two children of `node`, the smaller id first [2], int64; a leaf has none [0].
 
     Raises:
@@ -85,14 +85,14 @@ def children(tree: Tree, node: int) -> np.ndarray:
     return np.flatnonzero(tree.parents[:node] == node)
 
 
-def child_nodes(tree: Tree) -> np.ndarray:
+def child_nodes(tree: Tree) -> NDArray[np.int64]:
     """The two children of every merge [n − 1, 2], int64, the smaller id first; row i belongs to node n + i."""
     from .kernels.tree_cpu import children_of
 
     return children_of(tree.parents, tree.num_leaves)
 
 
-def subtree(tree: Tree, node: int) -> tuple[Tree, np.ndarray]:
+def subtree(tree: Tree, node: int) -> tuple[Tree, NDArray[np.int64]]:
     """The part of a tree below `node`, as a tree of its own.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .checks import check_tree_arrays, own_floats, own_integers, read_only
 from .condense import CondensedTree, condense
@@ -50,9 +50,9 @@ class Tree:
     ([2, 3], [3, 4], [3, 4])
     """
 
-    parents: np.ndarray
-    heights: np.ndarray
-    sizes: np.ndarray
+    parents: NDArray[np.int64]
+    heights: NDArray[np.float32]
+    sizes: NDArray[np.int64]
 
     def __init__(self, parents: ArrayLike, heights: ArrayLike, sizes: ArrayLike) -> None:
         self._set(own_integers("parents", parents), own_floats("heights", heights), own_integers("sizes", sizes))
@@ -77,41 +77,41 @@ class Tree:
         """Number of leaves n."""
         return (len(self.parents) + 1) // 2
 
-    def cut(self, height: float) -> np.ndarray:
+    def cut(self, height: float) -> NDArray[np.int64]:
         """The segment of every leaf when the tree is cut at `height`: node ids [n], int64."""
         return cut(self, height)
 
-    def cut_into(self, count: int) -> np.ndarray:
+    def cut_into(self, count: int) -> NDArray[np.int64]:
         """The segment of every leaf in the cut into `count` segments: node ids [n], int64."""
         return cut_into(self, count)
 
-    def levels(self, *, min_size: int | None = None) -> np.ndarray:
+    def levels(self, *, min_size: int | None = None) -> NDArray[np.float32]:
         """The three to six heights that together show the tree best, ascending, float32 [L]."""
         return levels(self, min_size=min_size)
 
-    def children(self, node: int | None = None) -> np.ndarray:
+    def children(self, node: int | None = None) -> NDArray[np.int64]:
         """The two children of a node [2], int64, none for a leaf [0]; without a node, those of every merge [n − 1, 2].
 
         Row i of the latter belongs to node n + i (function `child_nodes`).
         """
         return child_nodes(self) if node is None else children(self, node)
 
-    def ancestors(self, node: int) -> np.ndarray:
+    def ancestors(self, node: int) -> NDArray[np.int64]:
         """The nodes above `node`, from its parent up to the root [A], int64."""
         return ancestors(self, node)
 
-    def lca(self, pairs: ArrayLike) -> np.ndarray:
+    def lca(self, pairs: ArrayLike) -> NDArray[np.int64]:
         """The lowest common ancestor of each pair of nodes [P, 2]: node ids [P], int64.
 
         Its height is the ultrametric distance of the pair (function `lowest_common_ancestor`).
         """
         return lowest_common_ancestor(self, pairs)
 
-    def leaves(self, node: int) -> np.ndarray:
+    def leaves(self, node: int) -> NDArray[np.int64]:
         """The leaves below `node`, ascending [sizes[node]], int64."""
         return leaves(self, node)
 
-    def subtree(self, node: int) -> tuple[Tree, np.ndarray]:
+    def subtree(self, node: int) -> tuple[Tree, NDArray[np.int64]]:
         """The part below `node` as a tree over m leaves, and the id here of each of its nodes [2m − 1], int64."""
         return subtree(self, node)
 
@@ -125,7 +125,7 @@ class Tree:
         *,
         selection: Literal["stability", "leaf"] = "stability",
         density: Literal["linear", "inverse"] = "linear",
-    ) -> np.ndarray:
+    ) -> NDArray[np.int64]:
         """Disjoint clusters, each at its own height: per leaf a node id, or −1 for none [n], int64."""
         return flat(self, min_size, selection=selection, density=density)
 
@@ -150,7 +150,7 @@ class Tree:
         """
         return cls(*arrays_of_linkage(matrix))
 
-    def to_linkage(self) -> np.ndarray:
+    def to_linkage(self) -> NDArray[np.float64]:
         """SciPy's linkage matrix [n − 1, 4], float64, its rows ascending by (height, node id)."""
         return to_linkage(self)
 
