@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 # Two test processes with as many threads as cores each would mostly wait for each other.
 ONE_THREAD := NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 
-.PHONY: help demo test check format coverage bench fuzz clean
+.PHONY: help demo test check format coverage bench docs fuzz clean
 
 help:
 	@echo "make demo      build a small scene, turn it into a tree of segments, show numbers and pictures"
@@ -16,6 +16,7 @@ help:
 	@echo "make format    format the code and mend what ruff can mend"
 	@echo "make coverage  run the test suite and say which part of the code it runs"
 	@echo "make bench     check and time operations on small inputs, on the CPU, in about a minute"
+	@echo "make docs      build the documentation into site/, and fail on every warning"
 	@echo "make fuzz      damage N inputs, draw N command lines, kill N times, and say what goes wrong (N=200)"
 	@echo "make clean     remove the environment and what the others wrote"
 
@@ -43,6 +44,10 @@ bench: $(READY)
 	$(ONE_THREAD) $(BIN)/python benchmarks/trees.py --nodes 20000 --json bench/trees.json
 	$(ONE_THREAD) $(BIN)/python benchmarks/votes.py --points 20000 --views 20 --size 200 --regions 500 --json bench/votes.json
 
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Open site/index.html in a browser; its search needs a server: python3 -m http.server --directory site"
+
 N ?= 200
 SEED ?= 0
 
@@ -59,4 +64,4 @@ $(READY): pyproject.toml constraints.txt
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo bench coverage.json .coverage .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) demo bench site coverage.json .coverage .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
