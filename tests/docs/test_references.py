@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import re
 import typing
 from collections.abc import Iterator
@@ -120,6 +121,26 @@ def test_every_public_name_is_in_the_python_reference() -> None:
     for name in names:
         package, _, last = f"ultrafield.{name}".rpartition(".")
         assert hasattr(import_module(package), last), name
+
+
+@pytest.mark.parametrize("name", sorted(set(ultrafield.__all__) - {"__version__"}))
+def test_every_argument_of_public_functions_and_methods_is_explained(name: str) -> None:
+    public = getattr(ultrafield, name)
+    parts = {"": public} if inspect.isfunction(public) else inspect.getmembers_static(public, is_method)
+    for label, part in dict(parts).items():
+        function = inspect.unwrap(getattr(part, "__func__", part))
+        if label.startswith("_") or not getattr(function, "__module__", "").startswith("ultrafield"):
+            continue
+        text = inspect.getdoc(function)
+        assert text, f"{name}.{label}"
+        names = [argument for argument in inspect.signature(function).parameters if argument not in ("self", "cls")]
+        if len(names) > 1:
+            assert [argument for argument in names if f"    {argument}: " not in text] == [], f"{name}.{label}"
+
+
+def is_method(member: object) -> bool:
+    """Whether a member of a class is a method of any kind."""
+    return inspect.isfunction(member) or isinstance(member, classmethod | staticmethod)
 
 
 def test_every_layout_is_in_the_list_of_what_is_read() -> None:

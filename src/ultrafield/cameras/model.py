@@ -176,8 +176,16 @@ class Cameras:
 
     @staticmethod
     def from_opengl(c2w: ArrayLike, intrinsics: ArrayLike, sizes: ArrayLike) -> Cameras:
-        """Cameras without distortion from poses in OpenGL axes (x right, y up, looking along −z), as Blender,
-        NeRF-synthetic and nerfstudio write them; arguments otherwise as for `pinhole`."""
+        """Cameras without distortion from poses in OpenGL axes, as Blender, NeRF-synthetic and nerfstudio write them.
+
+        Args:
+            c2w: Camera to world [N, 3, 4] or [N, 4, 4]: x right, y up, looking along −z.
+            intrinsics: As for `pinhole`.
+            sizes: As for `pinhole`.
+
+        Raises:
+            ValueError: As `pinhole`.
+        """
         return Cameras.pinhole(_poses(c2w) * OPENGL_AXES, intrinsics, sizes)
 
 

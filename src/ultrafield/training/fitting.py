@@ -46,7 +46,7 @@ def fit(
     Args:
         scene: Pictures, cameras and, for features, masks.
         config: All settings; by default the preset "standard" on CUDA and "draft" on the CPU.
-        device: Where to train, as `resolve_device` takes it.
+        device: Where to train: "auto", "cpu", "cuda", "cuda:1", …
         out: Run folder, which receives field.safetensors, log.jsonl and, while training, state.pt; None keeps
             everything in memory.
         resume: Whether to continue from what `out` holds of the same scene, settings and seed: finished fields are
@@ -54,6 +54,8 @@ def fit(
             first.
         initial: Fields of the same sizes to start from instead of random ones. Pass `resume=False` with them, as what
             `out` holds would take precedence.
+        source: Digest of the scene, where it is known already.
+        note: Told what is kept and what is trained anew, line by line.
         progress: Whether to show progress bars.
 
     Returns:

@@ -116,7 +116,12 @@ class Tree:
         return subtree(self, node)
 
     def condense(self, min_size: int, *, density: Literal["linear", "inverse"] = "linear") -> CondensedTree:
-        """The clusters of at least `min_size` leaves, and the heights between which each of them lasts."""
+        """The clusters of at least `min_size` leaves, and the heights between which each of them lasts.
+
+        Args:
+            min_size: Leaves that a cluster needs, ≥ 1; with 1 every node is a cluster.
+            density: The measure of stability: "linear", −height; or "inverse", 1 / height, as in HDBSCAN.
+        """
         return condense(self, min_size, density=density)
 
     def flat(
@@ -126,7 +131,13 @@ class Tree:
         selection: Literal["stability", "leaf"] = "stability",
         density: Literal["linear", "inverse"] = "linear",
     ) -> NDArray[np.int64]:
-        """Disjoint clusters, each at its own height: per leaf a node id, or −1 for none [n], int64."""
+        """Disjoint clusters, each at its own height: per leaf a node id, or −1 for none [n], int64.
+
+        Args:
+            min_size: Leaves that a cluster needs.
+            selection: "stability" takes the clusters whose stabilities have the largest sum, "leaf" the smallest ones.
+            density: The measure of stability, as for `condense`.
+        """
         return flat(self, min_size, selection=selection, density=density)
 
     @classmethod
@@ -165,7 +176,17 @@ class Tree:
         min_size: int | None = None,
         labels: Mapping[int, str] | None = None,
     ) -> Axes:
-        """Draw a dendrogram of the clusters of at least `min_size` leaves, and return its axes."""
+        """Draw a dendrogram of the clusters of at least `min_size` leaves, and return its axes.
+
+        Args:
+            ax: Axes of matplotlib to draw into; those of a new figure if None.
+            min_size: Leaves that a cluster needs; a thousandth of all, but at least 2, if None.
+            labels: Names of nodes by id, for any of the clusters shown; ids if None, unless there are more than 40.
+
+        Raises:
+            BackendError: Matplotlib is not installed.
+            ValueError: `min_size` is below 1.
+        """
         return plot(self, ax=ax, min_size=min_size, labels=labels)
 
 
