@@ -1,4 +1,4 @@
-"""What the README promises."""
+"""What the README and the first pages of the documentation promise."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from ultrafield.published.options import parse_options
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+QUICKSTART = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
+COMING_FROM = (ROOT / "docs" / "coming_from.md").read_text(encoding="utf-8")
 
 
 def test_the_python_example_runs(
@@ -26,7 +28,7 @@ def test_the_python_example_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)  # it saves a segmentation
-    code = re.search(r"```python\n(.*?)```", README, flags=re.DOTALL).group(1)
+    code = re.search(r"```python\n(.*?)```", QUICKSTART, flags=re.DOTALL).group(1)
     assert '"demo/scene"' in code
     config = cli.parse(["train", "s", "--out", "r", *tiny]).method.config("draft")
     monkeypatch.setattr(ultrafield.config, "preset", lambda name: config)
@@ -38,18 +40,21 @@ def test_the_python_example_runs(
 
 
 def test_every_command_named_exists() -> None:
-    named = set(re.findall(r"(?:^    |`)ultrafield ([a-z]+)\b", README, flags=re.MULTILINE))
-    assert named
+    text = "\n".join(file.read_text(encoding="utf-8") for file in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    named = set(re.findall(r"(?:^    |`)ultrafield ([a-z]+)\b", text, flags=re.MULTILINE))
+    assert {"run", "import", "export"} <= named
     assert named <= set(cli.COMMANDS)
 
 
 def test_every_script_named_exists() -> None:
-    for script in re.findall(r"python ((?:scripts/)?\w+\.py)", README):
+    scripts = re.findall(r"python ((?:scripts/)?\w+\.py)", COMING_FROM)
+    assert len(scripts) >= 6
+    for script in scripts:
         assert (ROOT / script).is_file()
 
 
-def test_the_published_command_of_the_readme_parses() -> None:
-    command = re.search(r"python train\.py (.*?)\n    python", README, flags=re.DOTALL).group(1)
+def test_the_published_command_of_the_documentation_parses() -> None:
+    command = re.search(r"python train\.py (.*?)\n    python", COMING_FROM, flags=re.DOTALL).group(1)
     options = parse_options("train.py", command.replace("\\\n", " ").split())
     assert (options.root_dir, options.exp_name, options.num_epochs, options.rotate_test) == ("ROOT", "EXP", 20, True)
 
