@@ -40,9 +40,9 @@ class PartialField(RadianceField):
         self.cell = cell
         self.occupancy = self._occupancy(whole.occupancy)
 
-    def geometry(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def geometry(self, positions: Tensor, encoded: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """As of the whole field, with density 0 outside of the part."""
-        sigma, vectors = self.whole.geometry(positions)
+        sigma, vectors = self.whole.geometry(positions, encoded)
         return sigma * self.holds(positions), vectors
 
     def holds(self, positions: Tensor) -> Tensor:
