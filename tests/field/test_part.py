@@ -19,7 +19,7 @@ LEFT = BOXES[1]
 class Boxes(RadianceField):
     """Opaque boxes, whose colour the network makes up."""
 
-    def geometry(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+    def geometry(self, positions: Tensor, encoded: Tensor | None = None) -> tuple[Tensor, Tensor]:
         _, vectors = super().geometry(positions)
         inside = torch.zeros(len(positions), dtype=torch.bool)
         for low, high in torch.tensor(BOXES, dtype=torch.float32):
