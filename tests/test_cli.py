@@ -40,6 +40,7 @@ OPTIONS = {
     ],
     "name": ["RUN", "--csv FILE", "--node ID", "--name NAME", "--iou", "--overwrite"],
     "find": ["RUN", "TEXT"],
+    "view": ["RUN", "--host ADDRESS", "--port", "--smallest", "--open"],
     "warmup": ["--device {auto,cpu,cuda}", "--preset {auto,draft,standard,paper}"],
 }
 

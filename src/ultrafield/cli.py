@@ -23,6 +23,7 @@ from .commands.run import Run
 from .commands.segment import Segment
 from .commands.synth import Synth
 from .commands.train import Train
+from .commands.view import View
 from .commands.warmup import Warmup
 from .config import Preset
 from .pipeline.guard import guarded
@@ -57,6 +58,7 @@ COMMANDS: dict[str, type[Command]] = {
     "export": Export,
     "name": Name,
     "find": Find,
+    "view": View,
     "warmup": Warmup,
 }
 

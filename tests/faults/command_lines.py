@@ -35,13 +35,14 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "demo": ("--out", "new"),
     "export": ("done", "--to", "ply", "--out", "new"),
     "find": ("done", "x"),
+    "view": ("done",),
     "warmup": (),
     "train.py": PUBLISHED,
     "render.py": (*PUBLISHED, "--ckpt_path", CHECKPOINT, "--render_dir", "new"),
     "3dseg.py": ("e", "new"),
     "eval_nc.py": ("scene", "name"),
 }
-ENDLESS = ("demo", "warmup")  # where nothing is wrong; something always is
+ENDLESS = ("demo", "view", "warmup")  # where nothing is wrong; something always is
 LENGTHY = ("--num_epochs", "--downsample")  # of the published commands: what is allowed may take minutes
 LONG = "x" * 300
 NUMBERS = (

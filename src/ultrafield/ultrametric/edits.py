@@ -71,6 +71,11 @@ class EditedTree:
         return tuple(self._operations)
 
     @property
+    def undone(self) -> tuple[Operation, ...]:
+        """The edits that `redo` would do again, the next one last."""
+        return tuple(self._undone)
+
+    @property
     def tree(self) -> Tree:
         """The tree after all edits; node i of it has the lasting id `ids[i]`."""
         return self._compile()[0]

@@ -67,16 +67,25 @@ def thumbnails(segments: Segments, views: Sequence[ViewMaps], most: int) -> dict
 
 
 def _thumbnail(segments: Segments, index: int, view: ViewMaps, level: int) -> str:
-    mask = view.labels[level] == segments.ids[index]
+    return cut_out_uri(view.photo, view.labels[level] == segments.ids[index])
+
+
+def cut_out_uri(photo: np.ndarray, mask: np.ndarray) -> str:
+    """A thumbnail of what a mask shows, as JPEG; what lies around it is faded.
+
+    Args:
+        photo: [H, W, 3], uint8.
+        mask: [h, w], bool, of the same proportions; at least one pixel is set.
+    """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     size = max(int(rows[-1] - rows[0]), int(columns[-1] - columns[0]), 4)
     edge = (1.0 + 2.0 * _MARGIN) * size
     middle = np.array([rows[0] + rows[-1] + 1, columns[0] + columns[-1] + 1]) / 2
     low = np.maximum(np.floor(middle - edge / 2), 0).astype(int)
     high = np.minimum(np.ceil(middle + edge / 2), mask.shape).astype(int)
-    scale = np.array(view.photo.shape[:2]) / mask.shape
+    scale = np.array(photo.shape[:2]) / mask.shape
     begin, end = np.floor(low * scale).astype(int), np.ceil(high * scale).astype(int)
-    crop = view.photo[begin[0] : end[0], begin[1] : end[1]]
+    crop = photo[begin[0] : end[0], begin[1] : end[1]]
     height = max(8, min(_THUMBNAIL, round(_THUMBNAIL * crop.shape[0] / max(crop.shape[:2]))))
     picture = scaled_to_height(crop, height)
     inside = resize_nearest(mask[low[0] : high[0], low[1] : high[1]], picture.shape[:2])

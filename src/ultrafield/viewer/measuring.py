@@ -1,0 +1,65 @@
+"""The size of a node, in the user's units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .session import Session
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """The extent of a node, user's frame and units.
+
+    Attributes:
+        points: Number of surface points.
+        low: Lowest corner of the box along the axes [3].
+        high: Highest corner [3].
+        lengths: Edges of the smallest box that its points lie in when turned along their main directions [3],
+            descending.
+        area: About how large its surface is, from the number and distance of points.
+    """
+
+    points: int
+    low: np.ndarray
+    high: np.ndarray
+    lengths: np.ndarray
+    area: float
+
+    @property
+    def size(self) -> np.ndarray:
+        """Edges of the box along the axes [3]."""
+        return self.high - self.low
+
+    @property
+    def diagonal(self) -> float:
+        """Diagonal of the box along the axes."""
+        return float(np.linalg.norm(self.size))
+
+
+def measure(session: Session, lasting: int) -> Measure:
+    """Measure a node, from the points of its surface that views have seen.
+
+    Raises:
+        ViewError: There is no such node.
+    """
+    inside = session.leaves_of((lasting,))
+    surface = session.surface
+    points = surface.to_user.apply(surface.points[inside].astype(np.float64))
+    centred = points - points.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    turned = centred @ axes
+    lengths = np.sort(np.ptp(turned, axis=0))[::-1]
+    area = len(points) * surface.voxel_user**2
+    return Measure(len(points), points.min(axis=0), points.max(axis=0), lengths, area)
+
+
+def box_edges(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """The 12 edges of a box as segments [12, 2, 3]."""
+    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 1) for z in (0, 1)])
+    first, second = np.triu_indices(8, 1)
+    edges = (np.abs(corners[first] - corners[second]).sum(axis=1) == 1).nonzero()[0]
+    ends = np.stack([corners[first[edges]], corners[second[edges]]], axis=1)
+    return low + ends * (high - low)

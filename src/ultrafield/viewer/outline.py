@@ -1,0 +1,134 @@
+"""The tree as a list that opens and closes: only what is open is ever made into rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ..pipeline.naming import find_nodes
+from .session import Session
+
+_AT_ONCE = 40  # children of a node that are listed at first, and that are added each time
+_MOST_FOUND = 100
+_DIGITS = 12  # of an id
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the panel.
+
+    Attributes:
+        node: Lasting id; −1 for a line that stands for more rows.
+        depth: How far to the right it begins.
+        name: The node's name; empty if it has none.
+        size: Points.
+        stability: How large and long-lived, as a part of the largest of its siblings', 0 … 1.
+        opened: Whether its parts are listed below it.
+        has_parts: Whether it has any.
+        more: Of a line that stands for more rows, the number of these and the node that they are parts of.
+    """
+
+    node: int
+    depth: int
+    name: str = ""
+    size: int = 0
+    stability: float = 0.0
+    opened: bool = False
+    has_parts: bool = False
+    more: tuple[int, int] = (0, -1)
+
+
+class Outline:
+    """Which nodes of a session's tree are open, and the rows that this makes.
+
+    Args:
+        session: Whose tree.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._listed: dict[int, int] = {}  # children that are listed of each open node, by lasting id
+        self.text = ""
+        self.toggle(self._lasting(0))
+
+    def state(self) -> tuple[object, ...]:
+        """What the rows depend on besides the session."""
+        return self.text, tuple(self._listed.items())
+
+    def toggle(self, lasting: int) -> None:
+        """Open a node, or close it."""
+        if self._listed.pop(lasting, None) is None:
+            self._listed[lasting] = _AT_ONCE
+
+    def more(self, lasting: int) -> None:
+        """List more parts of an open node."""
+        if lasting in self._listed:
+            self._listed[lasting] += _AT_ONCE
+
+    def reveal(self, lasting: int) -> None:
+        """Open all that lies around a node, so that it has a row."""
+        hierarchy = self._session.hierarchy
+        path = hierarchy.path(hierarchy.entry(self._session.node(lasting)))
+        for inner, outer in pairwise(path):
+            rank = int((hierarchy.children(outer) == inner).nonzero()[0][0])
+            listed = max(self._listed.get(self._lasting(outer), _AT_ONCE), rank + 1)
+            self._listed[self._lasting(outer)] = listed
+
+    def rows(self) -> list[Row]:
+        """The rows, in order: the open part of the tree, or what the text of the search finds."""
+        return self._found() if self.text.strip() else list(self._open_rows())
+
+    def row_of_selection(self) -> int:
+        """Lasting id of the row that stands for the first selected node; −1 for none."""
+        session = self._session
+        if not session.selected:
+            return -1
+        return self._lasting(session.hierarchy.entry(session.node(session.selected[0])))
+
+    def _open_rows(self) -> Iterator[Row]:
+        hierarchy = self._session.hierarchy
+        waiting: list[tuple[int, int, float] | Row] = [(0, 0, max(float(hierarchy.stability[0]), 1e-12))]
+        while waiting:  # without recursion, as trees can be deep
+            item = waiting.pop()
+            if isinstance(item, Row):
+                yield item
+                continue
+            entry, depth, most = item
+            row = self._row(entry, depth, most)
+            yield row
+            if not row.opened:
+                continue
+            children, listed = hierarchy.children(entry), self._listed[row.node]
+            if len(children) > listed:
+                waiting.append(Row(-1, depth + 1, more=(len(children) - listed, row.node)))
+            largest = max(float(hierarchy.stability[children].max()), 1e-12)
+            waiting += [(int(child), depth + 1, largest) for child in children[:listed][::-1]]
+
+    def _row(self, entry: int, depth: int, most: float) -> Row:
+        session, hierarchy = self._session, self._session.hierarchy
+        node, parts = self._lasting(entry), len(hierarchy.children(entry)) > 0
+        share = min(1.0, float(hierarchy.stability[entry]) / most)
+        name, size = session.edits.names.get(node, ""), int(hierarchy.sizes[entry])
+        return Row(node, depth, name, size, share, node in self._listed and parts, parts)
+
+    def _found(self) -> list[Row]:
+        """Rows of nodes by name, or by id, the best first."""
+        session, text = self._session, self.text.strip()
+        nodes = [match.node for match in find_nodes(session.segmentation, text) if session.exists(match.node)]
+        number = text.lstrip("#")
+        if number.isdecimal() and len(number) < _DIGITS and session.exists(int(number)):
+            nodes = list(dict.fromkeys([int(number), *nodes]))
+        return [self._row_of(node) for node in nodes[:_MOST_FOUND]]
+
+    def _row_of(self, node: int) -> Row:
+        session = self._session
+        place = session.node(node)
+        entry = session.hierarchy.entry_of_exactly(place)
+        stability = 0.0 if entry is None else float(session.hierarchy.stability[entry])
+        most = max(float(session.hierarchy.stability.max()), 1e-12)
+        name = session.edits.names.get(node, "")
+        return Row(node, 0, name, int(session.tree.sizes[place]), min(1.0, stability / most))
+
+    def _lasting(self, entry: int) -> int:
+        return int(self._session.ids[self._session.hierarchy.nodes[entry]])
