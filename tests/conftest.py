@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-pytest_plugins = ["memory_limits", "poison", "tiny_clip", "tiny_runs", "tiny_sam", "toy_scene"]  # in tests/support
+pytest_plugins = [
+    *("headless", "memory_limits", "poison", "tiny_clip", "tiny_runs", "tiny_sam", "toy_scene"),  # in tests/support
+]
 
 if find_spec("triton") is not None and not torch.cuda.is_available():
     # Triton reads these when a kernel is defined: without a GPU, its interpreter runs them.

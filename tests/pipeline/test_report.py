@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from headless import complaints
 
 from ultrafield import cli
 
@@ -33,23 +33,6 @@ def test_the_report_is_made_once_and_again_after_names(
     (run / "report.html").unlink()
     assert cli.main(arguments) == 0
     assert (run / "report.html").is_file()
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    """Headless Chromium of the system."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("needs Debian's chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
-    yield chrome
-    chrome.quit()
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # of selenium's sockets
@@ -81,7 +64,7 @@ def test_the_report_in_a_browser(tiny_run: Path, tmp_path: Path, browser: Any) -
         )
         == 0
     )
-    assert [line for line in browser.get_log("browser") if line["level"] == "SEVERE"] == []
+    assert complaints(browser) == []
     for scheme, width in (("light", 390), ("dark", 1280)):
         media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)

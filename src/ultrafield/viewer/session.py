@@ -252,6 +252,8 @@ class Session:
         """Which points lie in one of some nodes [N], bool."""
         from ..ultrametric.kernels.tree_cpu import highest_marked
 
+        if len(lasting) == 1 and (inside := self.labels == self.node(lasting[0])).any():
+            return inside  # a segment of the cut, whose points are known
         marked = np.zeros(len(self.tree.parents), bool)
         marked[[self.node(node) for node in lasting]] = True
         return highest_marked(self.tree.parents, marked)[: self.tree.num_leaves] >= 0

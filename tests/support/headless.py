@@ -1,0 +1,32 @@
+"""Headless Chromium of the system, with what its console says."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """Headless Chromium of the system; WebGL is drawn in software."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        pytest.skip("needs Debian's chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    software = ("--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", *software):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(executable_path=driver))
+    yield chrome
+    chrome.quit()
+
+
+def complaints(browser: Any) -> list[Any]:
+    """Errors in the browser's console since the last call."""
+    return [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]

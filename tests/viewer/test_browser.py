@@ -1,0 +1,213 @@
+"""The viewer in a browser: what a user does, and what the run folder holds afterwards."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trimesh
+from headless import complaints
+
+import ultrafield as uf
+from ultrafield.viewer.app import Viewer
+from ultrafield.viewer.storage import open_for_viewing
+
+pytest.importorskip("viser", reason="needs the extra view")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of selenium's sockets
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+]
+EVIL = "<img src=x onerror=\"document.title='run'\">"
+
+
+class Page:
+    """The page of a viewer, in a browser."""
+
+    def __init__(self, browser: Any, viewer: Viewer) -> None:
+        self.browser, self.viewer = browser, viewer
+        browser.get(f"http://127.0.0.1:{viewer.port}/")
+        self.until(lambda: browser.find_elements("id", "uf-tools"))
+        self.until(lambda: self.eye() is not None)
+
+    def eye(self) -> Any:
+        """Where the window says it looks from."""
+        return self.viewer.window.eye()
+
+    def until(self, test: Callable[[], Any], seconds: float = 60.0) -> Any:
+        """What a test returns once it is true."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            value = test()
+            if value:
+                return value
+            time.sleep(0.05)
+        raise AssertionError("it did not come about")
+
+    def selected(self) -> int:
+        """The node that the page says is selected."""
+        script = "return Number((document.getElementById('uf-selection') || {dataset: {node: -2}}).dataset.node)"
+        return int(self.browser.execute_script(script))
+
+    def press(self, act: str) -> None:
+        """Click one of our buttons."""
+        self.browser.execute_script("document.getElementById(arguments[0]).click()", f"uf-act-{act}")
+
+    def key(self, text: str) -> None:
+        """Press a key where no field has the focus."""
+        script = "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: arguments[0], bubbles: true}))"
+        self.browser.execute_script(script, text)
+
+    def canvas(self) -> bytes:
+        """What the canvas shows now."""
+        return self.browser.find_element("css selector", "canvas").screenshot_as_png
+
+    def click_middle(self) -> None:
+        """Click the middle of the scene."""
+        from selenium.webdriver.common.action_chains import ActionChains
+
+        canvas = self.browser.find_element("css selector", "canvas")
+        ActionChains(self.browser).move_to_element(canvas).click().perform()
+
+    def tab(self, name: str) -> None:
+        """Show a tab."""
+        tabs = self.browser.find_elements("css selector", "[role=tab]")
+        self.browser.execute_script("arguments[0].click()", next(tab for tab in tabs if name in tab.text))
+
+
+@pytest.fixture
+def page(tiny_run: Path, tmp_path: Path, browser: Any) -> Iterator[Page]:
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    viewer = Viewer(open_for_viewing(run), "127.0.0.1", 0, min_size=20)
+    browser.set_window_size(1100, 760)
+    yield Page(browser, viewer)
+    viewer.close()
+
+
+def test_a_user_looks_selects_names_and_takes_away(page: Page, browser: Any, tmp_path: Path) -> None:
+    viewer = page.viewer
+    before = page.canvas()
+    slider = browser.find_element("css selector", "[role=slider]")
+    browser.execute_script("arguments[0].focus()", slider)
+    slider.send_keys("\ue010")  # the end key: the finest cut
+    page.until(lambda: viewer.session.height == 0)
+    page.until(lambda: page.canvas() != before)
+
+    slider.send_keys("\ue011")  # home: one segment
+    page.until(lambda: len(np.unique(viewer.session.labels)) == 1)
+    slider.send_keys(*["\ue014"] * 300)  # right
+    page.until(lambda: viewer.session.scale.position(viewer.session.height) > 0.25)
+    page.click_middle()
+    page.until(lambda: page.selected() >= 0)
+    viewer.settle()
+    first = page.selected()
+    assert viewer.session.selected == (first,)
+    size = viewer.session.tree.sizes[viewer.session.node(first)]
+    page.key("u")
+    page.until(lambda: page.selected() not in (first, -1))
+    second = page.selected()
+    assert viewer.session.tree.sizes[viewer.session.node(second)] > size
+    page.press("descend")
+    page.until(lambda: page.selected() == first)
+    assert complaints(browser) == []
+
+    field = browser.find_element("id", "uf-name")
+    browser.execute_script(
+        "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change', {bubbles: true}))", field, EVIL
+    )
+    run = viewer.opened.run.root
+    page.until(lambda: (run / "edits.json").is_file() and uf.open_run(run).names == {first: EVIL})
+    page.until(lambda: EVIL in browser.find_element("id", "uf-selection").text)
+    assert browser.title == "ultrafield · run"
+    assert browser.execute_script("return document.querySelectorAll('img[src=\"x\"]').length") == 0
+
+    browser.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path / "got")})
+    page.tab("Export")
+    next(item for item in browser.find_elements("css selector", "button") if item.text == "Download").click()
+    (file,) = page.until(lambda: list((tmp_path / "got").glob("*.zip")))
+    page.until(lambda: zipfile.is_zipfile(file))
+    with zipfile.ZipFile(io.BytesIO(file.read_bytes())) as archive:
+        (cloud,) = [name for name in archive.namelist() if name.endswith(".ply")]
+        (labels,) = [name for name in archive.namelist() if name.endswith("labels.json")]
+        points = trimesh.load(io.BytesIO(archive.read(cloud)), file_type="ply")
+        named = [node["name"] for node in json.loads(archive.read(labels))["nodes"]]
+    assert len(points.vertices) == size
+    inside = viewer.session.leaves_of((first,))
+    assert np.abs(np.sort(points.vertices[:, 0]) - np.sort(viewer.session.surface.points_user[inside][:, 0])).max() < 1e-4
+    assert EVIL in named
+    assert complaints(browser) == []
+
+    viewer.close()
+    again = Viewer(open_for_viewing(run), "127.0.0.1", 0, min_size=20)
+    try:
+        fresh = Page(browser, again)
+        assert EVIL in browser.find_element("id", "uf-tree").text or again.session.edits.names == {first: EVIL}
+        fresh.key("z")  # undone after a restart
+        fresh.until(lambda: uf.open_run(run).names == {})
+    finally:
+        again.close()
+
+
+def test_pictures_of_a_camera_are_shown_and_clicked(page: Page, browser: Any) -> None:
+    viewer = page.viewer
+    viewer.act("pictures", index=0)
+    images = page.until(lambda: browser.find_elements("css selector", "#uf-views img"))
+    assert [image.get_attribute("alt") for image in images] == ["photo", "labels", "depth", "normals"]
+    leaf = viewer.gallery._shown[0].leaf  # type: ignore[index]
+    row, column = (int(place[0]) for place in np.nonzero(leaf >= 0))
+    x, y = (column + 0.5) / leaf.shape[1], (row + 0.5) / leaf.shape[0]
+    page.tab("Views")
+    browser.execute_script(
+        "const i = document.querySelector('#uf-views img'), b = i.getBoundingClientRect();"
+        "i.dispatchEvent(new MouseEvent('click', {bubbles: true, clientX: b.left + arguments[0] * b.width,"
+        " clientY: b.top + arguments[1] * b.height}))",
+        x, y,
+    )  # fmt: skip
+    page.until(lambda: page.selected() >= 0)
+    viewer.settle()
+    assert viewer.session.leaves_of(viewer.session.selected)[leaf[row, column]]
+    viewer.window._field.value = True
+    viewer.act("pictures", index=-1)
+    page.until(lambda: len(browser.find_elements("css selector", "#uf-views img")) == 5)
+    viewer.settle(30)
+    assert "Rendered from the radiance field" in browser.find_element("id", "uf-status").text
+    eye = page.eye()[1]
+    viewer.act("best")
+    page.until(lambda: np.abs(page.eye()[1] - eye).max() > 1e-3)
+    assert complaints(browser) == []
+
+
+def test_hidden_isolated_merged_split_and_small_windows(page: Page, browser: Any) -> None:
+    viewer = page.viewer
+    children = viewer.session.hierarchy.children(0)[:2]
+    nodes = [int(viewer.session.ids[viewer.session.hierarchy.nodes[child]]) for child in children]
+    page.until(lambda: browser.find_elements("css selector", f'.uf-row[data-node="{nodes[0]}"]'))
+    browser.find_element("css selector", f'.uf-row[data-node="{nodes[0]}"]').click()
+    page.until(lambda: page.selected() == nodes[0])
+    page.key("h")
+    page.until(lambda: viewer.session.hidden == (nodes[0],))
+    page.key("v")
+    page.until(lambda: not viewer.session.hidden)
+    for node, add in zip(nodes, (False, True), strict=True):
+        viewer.act("select", node=node, add=add)
+    page.until(lambda: len(viewer.session.selected) == 2)
+    viewer.settle()
+    page.key("m")
+    page.until(lambda: any(edit.kind == "merge" for edit in viewer.session.edits.operations))
+    viewer.settle()
+    assert "Stored in edits.json" in page.until(lambda: browser.find_element("id", "uf-status").text)
+    page.key("z")
+    page.until(lambda: not viewer.session.edits.operations)
+    page.key("m")  # nothing to merge: said, not done
+    page.until(lambda: browser.find_elements("css selector", ".uf-status.uf-bad"))
+    browser.set_window_size(500, 800)
+    script = "return document.documentElement.scrollWidth <= innerWidth"
+    page.until(lambda: browser.execute_script(script))
+    assert complaints(browser) == []
