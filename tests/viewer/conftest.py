@@ -30,6 +30,9 @@ def boxes(session: Session, toy_ids: np.ndarray) -> dict[int, int]:
         parts, counts = np.unique(toy_ids[session.leaves_of((node,))], return_counts=True)
         if counts.max() > 0.95 * counts.sum():
             part = int(parts[counts.argmax()])
-            if part not in found or session.tree.sizes[session.node(node)] > session.tree.sizes[session.node(found[part])]:
+            if (
+                part not in found
+                or session.tree.sizes[session.node(node)] > session.tree.sizes[session.node(found[part])]
+            ):
                 found[part] = node
     return found

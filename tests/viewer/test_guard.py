@@ -56,6 +56,6 @@ def test_a_server_for_other_machines_answers_to_addresses_but_to_no_other_name()
     assert refusal("evil.example:8080", "http://evil.example:8080", EVERYWHERE, socket_asked=True)
     named = known_names("Workstation.lan")
     assert refusal("workstation.lan:80", "http://workstation.lan:80", named, socket_asked=True) is None
-    assert LOOPBACK < named
+    assert named > LOOPBACK
     assert is_loopback("::1")
     assert not is_loopback("0.0.0.0")

@@ -13,7 +13,12 @@ from ultrafield.viewer.markup import pictures_html, rows_html, selection_html, s
 from ultrafield.viewer.measuring import measure
 from ultrafield.viewer.outline import Outline
 
-NAMES = ('<img src=x onerror="alert(1)">', "</div><script>alert(1)</script>", "\" onfocus='x' autofocus=\"", "Å&amp;\u202e{x}")
+NAMES = (
+    '<img src=x onerror="alert(1)">',
+    "</div><script>alert(1)</script>",
+    "\" onfocus='x' autofocus=\"",
+    "Å&amp;\u202e{x}",
+)
 
 
 class _Reader(HTMLParser):

@@ -16,7 +16,7 @@ from ultrafield.errors import ConfigError
 from ultrafield.viewer.server import start_server
 
 viser = pytest.importorskip("viser", reason="needs the extra view")
-TITLE = "a <run> & \"more\""
+TITLE = 'a <run> & "more"'
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,9 @@ def test_other_sites_do_not_get_the_page(port: int, headers: dict[str, str]) -> 
     assert content.startswith(b"Refused: ")
 
 
-def opening(port: int, path: str, origin: str | None, *, protocol: str | None = None, upgrade: str = "websocket") -> int:
+def opening(
+    port: int, path: str, origin: str | None, *, protocol: str | None = None, upgrade: str = "websocket"
+) -> int:
     """Status of asking for a web socket."""
     lines = [f"GET {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Upgrade: {upgrade}", "Connection: Upgrade"]
     lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]

@@ -118,8 +118,9 @@ def test_what_holds_no_tree_is_refused(run: Path, tmp_path: Path, segmented_toy:
     with pytest.raises(RunError, match="holds no segmentation"):
         open_for_viewing(tmp_path / "empty")
     (run / "edits.json").write_text("{")
-    shorter = uf.Surface(*(np.asarray(getattr(segmented_toy.surface, name))[:8] for name in ("points", "normals", "colors")),
-                         np.zeros((0, 1), np.uint8), 0.1)  # fmt: skip
+    surface = segmented_toy.surface
+    nothing = np.zeros((0, 1), np.uint8)
+    shorter = uf.Surface(surface.points[:8], surface.normals[:8], surface.colors[:8], nothing, 0.1)
     RunFolder(run).write_surface(shorter)
     with pytest.raises(RunError, match=r"tree.npz is not that of surface.npz"):
         open_for_viewing(run)
