@@ -182,6 +182,10 @@ def of_browser(run: Path, options: argparse.Namespace) -> Iterator[tuple[str, li
         yield "first picture", [first / 1000]
         viewer.settle(60)
         for name, ask in (("recolour", nudge), ("click to selection", click)):
+            viewer.act(
+                "position", at=viewer.session.scale.position(0.45)
+            )  # segments so small that each click meets another
+            viewer.settle(60)
             times = [measured(browser, ask, index) for index in range(options.repeats + 1)][1:]
             yield f"{name}, colours shown", [shown for shown, _ in times]
             yield f"{name}, frame", [frame for _, frame in times]
@@ -224,7 +228,7 @@ def click(browser: Any, index: int) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
 
     canvas = browser.find_element("css selector", "canvas")
-    ActionChains(browser).move_to_element_with_offset(canvas, 8 * index - 20, 5 * index).click().perform()
+    ActionChains(browser).move_to_element_with_offset(canvas, 12 * index - 40, 7 * index).click().perform()
 
 
 def listed(browser: Any, viewer: Viewer, repeats: int) -> list[float]:

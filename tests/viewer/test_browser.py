@@ -202,6 +202,11 @@ def test_hidden_isolated_merged_split_and_small_windows(page: Page, browser: Any
     page.until(lambda: viewer.session.hidden == (nodes[0],))
     page.key("v")
     page.until(lambda: not viewer.session.hidden)
+    viewer.act("select", node=int(viewer.session.ids[-1]))
+    viewer.act("hide")  # everything
+    viewer.settle()
+    assert not viewer.session.visible.any()
+    viewer.act("all")
     for node, add in zip(nodes, (False, True), strict=True):
         viewer.act("select", node=node, add=add)
     page.until(lambda: len(viewer.session.selected) == 2)

@@ -12,7 +12,8 @@ from merge_trees import SMALL, make_tree, trees
 from viewer_sessions import session_of
 
 from ultrafield.ultrametric import EditedTree, Tree, mixed_cut
-from ultrafield.viewer.session import Session, ViewError
+from ultrafield.viewer.failure import ViewError
+from ultrafield.viewer.session import Session
 
 
 def test_a_click_selects_the_shown_segment_and_nothing_deselects() -> None:

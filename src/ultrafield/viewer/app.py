@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +77,7 @@ class Viewer:
             act=self.act,
         )
         pick(self.frame.points[:1], np.ones(1, bool), np.zeros(3), np.ones(3), 1.0)  # compiled before the first click
+        self.session.leaves_of((int(self.session.ids[-1]),))
         self._say(" ".join(opened.remarks) or "Click a point to select its segment.", bad=bool(opened.remarks))
         self.window.show_points(self.session.visible, self.painter.colors())
         self._show_facts()
@@ -127,6 +130,8 @@ class Viewer:
         return f"{said or 'Done.'} Stored in {self.opened.run.edits_file.name}."
 
     def _failed(self, failure: Exception) -> None:
+        if os.environ.get("ULTRAFIELD_DEBUG") == "1" and not isinstance(failure, UltrafieldError):
+            traceback.print_exception(failure)
         self._say(_reason(failure), bad=True)
 
     def _say(self, text: str, *, good: bool = False, bad: bool = False) -> None:

@@ -10,11 +10,12 @@ import numpy as np
 
 from ..cameras import RenderedView
 from ..errors import UltrafieldError
+from .failure import ViewError
 from .fields import LoadedFields
 from .frame import DisplayFrame, free_camera
 from .markup import pictures_html
 from .pictures import pictures_of
-from .session import Session, ViewError
+from .session import Session
 from .storage import OpenedRun
 from .thumbnails import Thumbnails
 from .views import EDGE, SeenView, ViewBook

@@ -11,20 +11,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import UltrafieldError
 from ..export.colors import node_colors
 from ..names import check_title
 from ..pipeline.segmentation import Segmentation
-from ..ultrametric import EditedTree, Operation, Tree, close_node, levels, mixed_cut, open_node
+from ..ultrametric import EditedTree, Operation, Tree, levels, mixed_cut, open_node
 from ..ultrametric.nodes import ancestors
+from .cutting import is_partition, made_whole
+from .failure import ViewError
 from .hierarchy import Hierarchy
 from .scale import HeightScale
 
 _LONGEST_SPLIT = 20_000  # edits that one split by hand may take
-
-
-class ViewError(UltrafieldError):
-    """Something that cannot be done to what is shown; the text says why."""
 
 
 class Session:
@@ -144,6 +141,13 @@ class Session:
         return self._labels
 
     @property
+    def segments(self) -> np.ndarray:
+        """The nodes of `tree` that are shown as segments [K], ascending."""
+        shown = np.zeros(len(self.tree.parents), bool)
+        shown[self.labels] = True
+        return np.flatnonzero(shown)
+
+    @property
     def is_mixed(self) -> bool:
         """Whether some segments were opened or closed by hand."""
         return self._partition is not None
@@ -161,29 +165,13 @@ class Session:
         height = self.hierarchy.opening_height(node)
         if height is None:
             raise ViewError(f"{self.title(self.selected[0])} has no parts of {self.hierarchy.min_size} points")
-        nodes = self._whole(self._segments(), node)
+        nodes = made_whole(self.tree, self.segments, node)
         self._set_partition(open_node(self.tree, nodes, node, height=height))
 
     def close(self) -> None:
         """Show the selected node as one segment, whatever the cut says."""
         node = self.node(self._primary("close"))
-        self._set_partition(self._whole(self._segments(), node))
-
-    def _segments(self) -> np.ndarray:
-        return np.unique(self.labels)
-
-    def _whole(self, nodes: np.ndarray, node: int) -> np.ndarray:
-        """The partition in which `node` is a segment; what lies around it is divided as little as that takes."""
-        around = np.intersect1d(ancestors(self.tree, node), nodes)
-        if len(around) == 0:
-            return close_node(self.tree, nodes, node)
-        below = np.nextafter(self.tree.heights[self.tree.parents[node]], np.float32(0))
-        height = max(float(below), float(self.tree.heights[node]))
-        nodes = open_node(self.tree, nodes, int(around[0]), height=height)
-        while node not in nodes:  # what lies around it is as high as it is: no height divides the two
-            (around,) = np.intersect1d(ancestors(self.tree, node), nodes)
-            nodes = open_node(self.tree, nodes, int(around))
-        return nodes
+        self._set_partition(made_whole(self.tree, self.segments, node))
 
     def _set_partition(self, nodes: np.ndarray) -> None:
         self._partition, self._labels = self.ids[nodes], None
@@ -357,8 +345,4 @@ class Session:
         self._trail = [node for node in self._trail if self.exists(node)]
         if self._partition is not None:
             kept = np.array([node for node in self._partition.tolist() if self.exists(node)], np.int64)
-            try:
-                mixed_cut(self.tree, self._places[kept])
-                self._partition = kept
-            except ValueError:  # the edit went through one of its segments
-                self._partition = None
+            self._partition = kept if is_partition(self.tree, self._places[kept]) else None

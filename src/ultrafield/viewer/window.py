@@ -164,6 +164,10 @@ class Window:
             visible: Which [N], bool.
             colors: Of all points [N, 3], uint8.
         """
+        if not visible.any():  # a cloud of no points is none to viser
+            if self._cloud is not None:
+                self._cloud.visible = False
+            return
         whole = bool(visible.all())
         size = self._point_size if self._cloud is None else self._cloud.point_size
         self._cloud = self._server.scene.add_point_cloud(
@@ -179,8 +183,9 @@ class Window:
 
     def recolor(self, colors: np.ndarray) -> None:
         """Give the points that are shown other colours [n, 3], uint8."""
-        self._cloud.colors = colors
-        self._server.flush()
+        if len(colors):
+            self._cloud.colors = colors
+            self._server.flush()
 
     def show_box(self, low: np.ndarray | None, high: np.ndarray | None) -> None:
         """Draw a box, user's frame; None takes it away."""

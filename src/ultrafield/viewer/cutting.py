@@ -1,0 +1,40 @@
+"""Mixed cuts under way: a segment made whole, and what is left of a partition after the tree has changed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..ultrametric import Tree, close_node, mixed_cut, open_node
+from ..ultrametric.nodes import ancestors
+
+
+def made_whole(tree: Tree, nodes: np.ndarray, node: int) -> np.ndarray:
+    """The partition in which a node is a segment; what lies around it is divided as little as that takes.
+
+    Args:
+        tree: A merge tree.
+        nodes: A partition's segments [K], ascending.
+        node: The node.
+
+    Returns:
+        The segments, ascending [K'], int64.
+    """
+    around = np.intersect1d(ancestors(tree, node), nodes)
+    if len(around) == 0:
+        return close_node(tree, nodes, node)
+    below = np.nextafter(tree.heights[tree.parents[node]], np.float32(0))
+    height = max(float(below), float(tree.heights[node]))
+    nodes = open_node(tree, nodes, int(around[0]), height=height)
+    while node not in nodes:  # what lies around it is as high as it is: no height divides the two
+        (segment,) = np.intersect1d(ancestors(tree, node), nodes)
+        nodes = open_node(tree, nodes, int(segment))
+    return nodes
+
+
+def is_partition(tree: Tree, nodes: np.ndarray) -> bool:
+    """Whether nodes are disjoint and together hold every leaf."""
+    try:
+        mixed_cut(tree, nodes)
+    except ValueError:
+        return False
+    return True
