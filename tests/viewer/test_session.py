@@ -62,6 +62,16 @@ def test_descending_leads_to_the_point_clicked() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(trees())
+def test_points_of_nodes_are_their_leaves(tree: Tree) -> None:
+    session = session_of(tree)
+    for node in range(len(tree.parents)):
+        assert np.flatnonzero(session.leaves_of((node,))).tolist() == tree.leaves(node).tolist()
+    assert session.leaves_of(tuple(range(tree.num_leaves))).all()
+    assert not session.leaves_of(()).any()
+
+
+@settings(deadline=None, max_examples=60)
+@given(trees())
 def test_climbing_enlarges_and_descending_shrinks(tree: Tree) -> None:
     session = session_of(tree)
     session.cut(0)

@@ -77,7 +77,6 @@ class Viewer:
             act=self.act,
         )
         pick(self.frame.points[:1], np.ones(1, bool), np.zeros(3), np.ones(3), 1.0)  # compiled before the first click
-        self.session.leaves_of((int(self.session.ids[-1]),))
         self._say(" ".join(opened.remarks) or "Click a point to select its segment.", bad=bool(opened.remarks))
         self.window.show_points(self.session.visible, self.painter.colors())
         self._show_facts()

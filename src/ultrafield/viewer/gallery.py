@@ -108,6 +108,8 @@ class Gallery:
 
     def make_thumbnails(self, nodes: Sequence[int]) -> bool:
         """Make some of the thumbnails that nodes lack; returns whether any was made."""
+        if not len(self.book):
+            return False
         lacking = self.thumbnails.lacking(nodes)[:_AT_ONCE]
         for node in lacking:
             with self._lock:

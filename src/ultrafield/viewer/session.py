@@ -19,6 +19,7 @@ from ..ultrametric.nodes import ancestors
 from .cutting import is_partition, made_whole
 from .failure import ViewError
 from .hierarchy import Hierarchy
+from .kernels.points_cpu import leaf_runs
 from .scale import HeightScale
 
 _LONGEST_SPLIT = 20_000  # edits that one split by hand may take
@@ -119,6 +120,7 @@ class Session:
         self.levels = levels(self.tree)
         self.scale = HeightScale.of(self.tree, self.levels)
         self.colors = node_colors(self.tree)
+        self._order, self._begin = leaf_runs(self.tree.parents, self.tree.sizes, self.tree.num_leaves)
         self._places = np.full(int(self.ids.max()) + 1, -1, np.int64)
         self._places[self.ids] = np.arange(len(self.ids))
         self._read_names()
@@ -238,13 +240,10 @@ class Session:
 
     def leaves_of(self, lasting: tuple[int, ...]) -> np.ndarray:
         """Which points lie in one of some nodes [N], bool."""
-        from ..ultrametric.kernels.tree_cpu import highest_marked
-
-        if len(lasting) == 1 and (inside := self.labels == self.node(lasting[0])).any():
-            return inside  # a segment of the cut, whose points are known
-        marked = np.zeros(len(self.tree.parents), bool)
-        marked[[self.node(node) for node in lasting]] = True
-        return highest_marked(self.tree.parents, marked)[: self.tree.num_leaves] >= 0
+        inside = np.zeros(self.tree.num_leaves, bool)
+        for node in map(self.node, lasting):
+            inside[self._order[self._begin[node] : self._begin[node] + self.tree.sizes[node]]] = True
+        return inside
 
     # What is there
 

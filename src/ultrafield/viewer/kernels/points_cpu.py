@@ -46,3 +46,18 @@ def paint(labels, table, photo, from_table, lit, dim, backdrop, out):
             if not lit[index]:
                 value = np.uint8(dim * value + (1.0 - dim) * backdrop[channel])
             out[index, channel] = value
+
+
+@compiled()
+def leaf_runs(parents, sizes, num_leaves):
+    """Leaves in an order in which those of every node follow one another [n], and where each node's begin [2n − 1]."""
+    begin = np.zeros(len(parents), np.int64)
+    taken = np.zeros(len(parents), np.int64)
+    order = np.empty(num_leaves, np.int64)
+    for node in range(len(parents) - 2, -1, -1):
+        above = parents[node]
+        begin[node] = begin[above] + taken[above]
+        taken[above] += sizes[node]
+    for leaf in range(num_leaves):
+        order[begin[leaf]] = leaf
+    return order, begin
