@@ -162,6 +162,9 @@ class Viewer:
     def _do_more(self, node: int) -> None:
         self.outline.more(node)
 
+    def _do_earlier(self, node: int) -> None:
+        self.outline.earlier(node)
+
     def _do_search(self, text: str) -> None:
         self.outline.text = text
         self._show_rows()

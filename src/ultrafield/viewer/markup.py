@@ -35,7 +35,10 @@ def _row_html(session: Session, row: Row, picture: str, current: bool) -> str:
     left = f'style="padding-left:{0.3 + 0.9 * min(row.depth, 12):.1f}em"'
     if row.node < 0:
         count, above = row.more
-        return f'<div class="uf-row uf-more" {left} data-act="more" data-node="{above}">… {count:,} more parts</div>'
+        act, which = ("earlier", "larger") if row.earlier else ("more", "more")
+        return (
+            f'<div class="uf-row uf-more" {left} data-act="{act}" data-node="{above}">… {count:,} {which} parts</div>'
+        )
     color = "#" + "".join(f"{value:02x}" for value in session.colors[session.node(row.node)].tolist())
     image = f'<img alt="" src="{escape(picture)}">' if picture else ""
     sign = ("▾" if row.opened else "▸") if row.has_parts else "·"

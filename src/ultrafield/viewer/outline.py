@@ -27,6 +27,7 @@ class Row:
         opened: Whether its parts are listed below it.
         has_parts: Whether it has any.
         more: Of a line that stands for more rows, the number of these and the node that they are parts of.
+        earlier: Whether these rows come before those that are listed.
     """
 
     node: int
@@ -37,6 +38,7 @@ class Row:
     opened: bool = False
     has_parts: bool = False
     more: tuple[int, int] = (0, -1)
+    earlier: bool = False
 
 
 class Outline:
@@ -48,7 +50,7 @@ class Outline:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._listed: dict[int, int] = {}  # children that are listed of each open node, by lasting id
+        self._listed: dict[int, range] = {}  # which of its children are listed, of each open node, by lasting id
         self.text = ""
         self.toggle(self._lasting(0))
 
@@ -59,21 +61,31 @@ class Outline:
     def toggle(self, lasting: int) -> None:
         """Open a node, or close it."""
         if self._listed.pop(lasting, None) is None:
-            self._listed[lasting] = _AT_ONCE
+            self._listed[lasting] = range(_AT_ONCE)
 
     def more(self, lasting: int) -> None:
-        """List more parts of an open node."""
+        """List more parts of an open node, smaller ones."""
         if lasting in self._listed:
-            self._listed[lasting] += _AT_ONCE
+            listed = self._listed[lasting]
+            self._listed[lasting] = range(listed.start, listed.stop + _AT_ONCE)
+
+    def earlier(self, lasting: int) -> None:
+        """List more parts of an open node, larger ones."""
+        if lasting in self._listed:
+            listed = self._listed[lasting]
+            self._listed[lasting] = range(max(0, listed.start - _AT_ONCE), listed.stop)
 
     def reveal(self, lasting: int) -> None:
-        """Open all that lies around a node, so that it has a row."""
+        """Open all that lies around a node, so that it has a row; of many parts only those about it are listed then."""
         hierarchy = self._session.hierarchy
         path = hierarchy.path(hierarchy.entry(self._session.node(lasting)))
         for inner, outer in pairwise(path):
             rank = int((hierarchy.children(outer) == inner).nonzero()[0][0])
-            listed = max(self._listed.get(self._lasting(outer), _AT_ONCE), rank + 1)
-            self._listed[self._lasting(outer)] = listed
+            around = self._lasting(outer)
+            if rank not in self._listed.get(around, range(_AT_ONCE)):
+                first = rank - _AT_ONCE // 2
+                self._listed[around] = range(first, first + _AT_ONCE)
+            self._listed.setdefault(around, range(_AT_ONCE))
 
     def rows(self) -> list[Row]:
         """The rows, in order: the open part of the tree, or what the text of the search finds."""
@@ -100,10 +112,12 @@ class Outline:
             if not row.opened:
                 continue
             children, listed = hierarchy.children(entry), self._listed[row.node]
-            if len(children) > listed:
-                waiting.append(Row(-1, depth + 1, more=(len(children) - listed, row.node)))
             largest = max(float(hierarchy.stability[children].max()), 1e-12)
-            waiting += [(int(child), depth + 1, largest) for child in children[:listed][::-1]]
+            if len(children) > listed.stop:
+                waiting.append(Row(-1, depth + 1, more=(len(children) - listed.stop, row.node)))
+            waiting += [(int(child), depth + 1, largest) for child in children[listed.start : listed.stop][::-1]]
+            if listed.start > 0:
+                waiting.append(Row(-1, depth + 1, more=(listed.start, row.node), earlier=True))
 
     def _row(self, entry: int, depth: int, most: float) -> Row:
         session, hierarchy = self._session, self._session.hierarchy

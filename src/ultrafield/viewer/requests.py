@@ -58,6 +58,7 @@ _RULES: dict[str, Callable[[dict[str, Any]], dict[str, Any] | None]] = {
     "select": _chosen,
     "toggle": _node,
     "more": _node,
+    "earlier": _node,
     "pixel": _pixel,
     "rename": _text,
 }
