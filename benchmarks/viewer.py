@@ -101,7 +101,7 @@ def made(log2: int) -> uf.Segmentation:
     edits = EditedTree(tree)
     first = 2 * count - (1 << (log2 - LEAF_LEVELS + 1))  # of the segments of 16 points
     for index in range(0, 1000):
-        edits.rename(first + 97 * index, f"part {index} of the sphere")
+        edits.rename(first + 97 * index % (count >> LEAF_LEVELS), f"part {index} of the sphere")
     return uf.Segmentation(tree, surface, levels(tree), edits=edits)
 
 
@@ -262,7 +262,8 @@ def opened(viewer: Viewer) -> set[int]:
 
 def found(browser: Any) -> list[float]:
     """Seconds from each typed digit to the rows that it finds."""
-    field = [item for item in browser.find_elements("css selector", "input[type=text]") if item.is_displayed()][-1]
+    fields = [item for item in browser.find_elements("css selector", "input") if item.is_displayed()]
+    field = next(item for item in fields if item.get_attribute("id") != "uf-name" and not item.get_attribute("value"))
     browser.execute_script("""
         window.changed = [];
         let list = document.getElementById("uf-tree");

@@ -36,6 +36,7 @@ SCRIPTS = (
         "trees",
         "votes",
     ),
+    "viewer",
     "weightless",
 )
 

@@ -111,6 +111,14 @@ def test_events_are_heard_and_nonsense_is_left_out(port: int, heard: queue.Queue
     assert heard.empty()
 
 
+def test_connections_that_ask_for_nothing_are_not_told(port: int, capfd: pytest.CaptureFixture[str]) -> None:
+    for sent in (b"", b"nonsense\r\n\r\n", b"GET / HTTP/1.1\r\n"):
+        with socket.create_connection(("127.0.0.1", port), 10) as stream:
+            stream.sendall(sent)
+    assert ask(port, "/")[0] == 200
+    assert capfd.readouterr() == ("", "")
+
+
 def test_nobody_gets_a_public_address(port: int) -> None:
     from viser import _messages
 

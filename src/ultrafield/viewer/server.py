@@ -13,6 +13,7 @@ import gzip
 import http
 import io
 import json
+import logging
 import os
 import secrets
 import socket
@@ -128,7 +129,17 @@ def _serve(
         else:
             await handler(connection)
 
-    return serve(handle, sock=listening, process_request=partial(_answer, page, names), **options)
+    answer = partial(_answer, page, names)
+    return serve(handle, sock=listening, process_request=answer, logger=_quiet_logger(), **options)
+
+
+def _quiet_logger() -> logging.Logger:
+    """A log that nobody reads: browsers open connections that they never use, which is nothing to tell the user."""
+    logger = logging.getLogger(f"{__name__}.connections")
+    logger.propagate = False
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    return logger
 
 
 def _answer(page: _Page, names: frozenset[str], connection: Any, request: Any) -> Any:
