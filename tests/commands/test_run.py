@@ -117,7 +117,8 @@ def test_the_log_ends_with_the_seconds_and_the_memory_of_the_run(tiny_run: Path)
         *("segment/labels", "segment/quality", "segment/sheet"),
     }
     assert 10_000_000 < end["peak_bytes"]["host"] < 100_000_000_000
-    assert end["peak_bytes"]["device"] is None  # it ran on the CPU
+    if not torch.cuda.is_available():  # where there is a device, other tests of this process may have used it
+        assert end["peak_bytes"]["device"] is None
 
 
 def test_a_finished_run_is_not_done_again(

@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("campaigns.py")
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that can be forked")
 def test_faults_change_nothing() -> None:
-    counts = {"kills": 6, "pairs": 2, "disks": 4 if _may_mount() else 0}
+    counts = {"kills": 4, "pairs": 1, "disks": 2 if _may_mount() else 0}
     command = [sys.executable, str(SCRIPT), "--seed", "3", "--cases", "masks-again", "segment"]
     command += [word for name, count in counts.items() for word in (f"--{name}", str(count))]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
