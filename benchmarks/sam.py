@@ -5,9 +5,9 @@
 
 Networks with the published architectures and random weights (see `lib/random_sam.py`) are saved as transformers saves
 them and loaded from disk. Where the package `segment-anything` is (it needs torchvision), its generator gets the same
-weights, and its masks are compared with ours, both in float32: how many are the same (IoU of at least 0.99), and
-whether they come in the same order of predicted qualities. As a control, masks are compared with those of another
-picture too; and fewer masks than `--least` prove nothing. SAM 2 has a package of its own, which is not on PyPI; its
+weights, and its masks are compared with ours, both in float32 without TF32: how many are the same (IoU of at least
+0.99), and whether they come in the same order of predicted qualities. As a control, masks are compared with those of
+another picture too; and fewer masks than `--least` prove nothing. SAM 2 has a package of its own, which is not on PyPI; its
 generator is that of the first one but for what `lib/original_sam.py` says.
 
 Seconds are medians per picture after one that does not count, from a picture to masks on the host; with their
@@ -166,8 +166,9 @@ def compare(
         print(f"{name}: segment-anything or torchvision is not installed; nothing to compare with")
         return True
     fast, slow = ours(name, folder, options, device, "float32"), original(name, folder, options, device)
-    found = [fast.generate(picture) for picture in pictures]
-    expected = [slow.generate(picture) for picture in pictures]
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        found = [fast.generate(picture) for picture in pictures]
+        expected = [slow.generate(picture) for picture in pictures]
     right = True
     for index, (masks, records) in enumerate(zip(found, expected, strict=True)):
         row = agreement(masks, records)
