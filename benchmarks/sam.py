@@ -7,8 +7,8 @@ Networks with the published architectures and random weights (see `lib/random_sa
 them and loaded from disk. Where the package `segment-anything` is (it needs torchvision), its generator gets the same
 weights, and its masks are compared with ours, both in float32 without TF32: how many are the same (IoU of at least
 0.99), and whether they come in the same order of predicted qualities. As a control, masks are compared with those of
-another picture too; and fewer masks than `--least` prove nothing. SAM 2 has a package of its own, which is not on PyPI; its
-generator is that of the first one but for what `lib/original_sam.py` says.
+another picture too; and fewer masks than `--least` prove nothing. SAM 2 has a package of its own, which is not on PyPI;
+its generator is that of the first one but for what `lib/original_sam.py` says.
 
 Seconds are medians per picture after one that does not count, from a picture to masks on the host; with their
 hierarchy, which a thread of its own finds while the next picture is on the device. Memory is the peak of what PyTorch
