@@ -10,6 +10,7 @@ from typing import Annotated, Any, Protocol, Self, Union, get_args
 import tyro
 
 from . import __version__
+from .commands.batch import Batch
 from .commands.capture import Import
 from .commands.demo import Demo
 from .commands.evaluate import Evaluate
@@ -55,6 +56,7 @@ COMMANDS: dict[str, type[Command]] = {
     "render": Render,
     "eval": Evaluate,
     "run": Run,
+    "batch": Batch,
     "export": Export,
     "name": Name,
     "find": Find,
@@ -112,7 +114,11 @@ def _preset_named(arguments: Sequence[str]) -> Preset | None:
 def _preset_defaults(name: Preset) -> dict[str, Any]:
     """Default options of the commands that a preset concerns."""
     method = MethodOptions.of_preset(name)
-    return {"train": Train.with_defaults(method), "run": Run.with_defaults(method)}
+    return {
+        "train": Train.with_defaults(method),
+        "run": Run.with_defaults(method),
+        "batch": Batch.with_defaults(method),
+    }
 
 
 if __name__ == "__main__":

@@ -23,7 +23,12 @@ _program = ""
 _pending: int | None = None  # the signal that waits for the main thread to end well
 _delays = 0
 _cleanups: dict[int, Callable[[], None]] = {}
+_asked = False  # whether it was `ask` and no signal that set it
 _said = _KEPT = "what is finished is kept, and the same command goes on from there"
+
+
+class Interrupted(BaseException):
+    """What a delayed block ends by after `ask`."""
 
 
 def watch(program: str) -> None:
@@ -53,6 +58,21 @@ def delayed() -> Iterator[Callable[[], bool]]:
         _delays -= 1
         if _delays == 0 and _pending is not None:
             leave()
+
+
+def ask() -> bool:
+    """Ask the block that is `delayed` in this process to end well, as a signal would; the process goes on.
+
+    The block ends by `Interrupted`. This is how workers of other processes are stopped.
+
+    Returns:
+        Whether there is such a block; if there is none, nothing needs to end well.
+    """
+    global _pending, _asked
+    if _delays == 0:
+        return False
+    _pending, _asked = signal.SIGINT, True
+    return True
 
 
 def leave(text: str = "") -> None:
@@ -104,6 +124,10 @@ def _answer(reader: int) -> None:
 
 
 def _end(number: int, text: str) -> None:
+    global _pending, _asked
+    if _asked:
+        _pending, _asked = None, False
+        raise Interrupted(text)
     for action in list(_cleanups.values()):
         with suppress(OSError):  # what is left is swept at the next start
             action()

@@ -48,7 +48,7 @@ def guarded(program: str, action: Callable[[], None]) -> int:
     except Exception as error:
         if os.environ.get("ULTRAFIELD_DEBUG") == "1":
             raise
-        text, code = _explain(error)
+        text, code = explain(error)
         line = f"error: {text}"
     with suppress(OSError):
         print(f"{program}: {line}", file=sys.stderr)
@@ -61,7 +61,7 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _explain(error: Exception) -> tuple[str, int]:
+def explain(error: Exception) -> tuple[str, int]:
     """The line for one exception and the exit code that goes with it."""
     if isinstance(error, UltrafieldError):
         return _escaped(error.for_command_line()), error.exit_code

@@ -65,8 +65,8 @@ def report_content(job: Job) -> ReportContent:
     segments = make_segments(
         surface, edits.tree, automatic_levels(levels(edits.tree)), ids=edits.ids, names=edits.names
     )
-    quality = _stored(run, "quality.json")
-    metrics = _stored(run, "metrics.json")
+    quality = stored_json(run, "quality.json")
+    metrics = stored_json(run, "metrics.json")
     counts = ", ".join(f"{len(split)} {name}" for name, split in scene.splits.items())
     return ReportContent(
         title=scene.name,
@@ -77,7 +77,7 @@ def report_content(job: Job) -> ReportContent:
         views=_views(job),
         shown=_SHOWN,
         figures=trust_figures(quality, metrics),
-        curves=_curves(run),
+        curves=training_curves(run),
         periods=_periods(run),
         settings={"scene": str(job.source.scene or "in memory")} | job.source.data.to_json() | to_dict(job.config),
         versions=_versions(job),
@@ -108,7 +108,7 @@ def _spread(count: int, most: int) -> list[int]:
     return np.unique(np.linspace(0, count - 1, min(most, count)).round().astype(int)).tolist()
 
 
-def _stored(run: RunFolder, name: str) -> dict[str, Any]:
+def stored_json(run: RunFolder, name: str) -> dict[str, Any]:
     """The content of a JSON file of the run; empty if it is missing."""
     file = run.root / name
     content = read_json(file, error=RunError) if file.is_file() else {}
@@ -125,7 +125,7 @@ def _lines(run: RunFolder) -> list[dict[str, Any]]:
     return [line for line in lines if isinstance(line, dict)]
 
 
-def _curves(run: RunFolder) -> tuple[Curve, ...]:
+def training_curves(run: RunFolder) -> tuple[Curve, ...]:
     """Training curves of the last training of each kind, thinned."""
     found: dict[tuple[str, str], list[tuple[int, float]]] = {}
     for line in _lines(run):

@@ -5,58 +5,35 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from .charts import curve_chart, dendrogram
 from .content import Figure, Period, ReportContent, ViewMaps
+from .document import headline_item, html_document, page_section
 from .pictures import map_uri, photo_uri, thumbnails
 from .tree_list import tree_list
 
 _THUMBNAILS = 150
 _LISTED = 10  # segments of a level beside its pictures
-# Nothing is asked for from anywhere, whatever stands in names and settings.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'"
 _WORDS = {"good": "good", "fair": "fair", "low": "low", "note": "for information"}
 
 
 def report_html(content: ReportContent) -> str:
     """A report as one HTML document: no request to anywhere, light and dark, usable by keyboard and without scripts."""
-    here = files(__package__)
-    style, script = (here.joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     sections = [_views(content), _trust(content), _tree(content), _dendrogram(content), _training(content)]
     sections += [_periods(content), _settings(content)]
     body = "".join(section for section in sections if section)
-    title = escape(content.title)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title} – ultrafield report</title>
-<style>{style}</style>
-</head>
-<body>
-<a class="skip" href="#main">Skip to the content</a>
-<header class="top">
-<p class="mark">ultrafield report</p>
-<h1 dir="auto">{title}</h1>
-<p class="subtitle">{escape(content.subtitle)}</p>
-<dl class="headline">{"".join(_headline(*pair) for pair in content.headline)}</dl>
-<p class="summary">{escape(content.summary)}</p>
-<nav aria-label="Sections">{_links(body)}</nav>
-</header>
-<main id="main">
-{body}
-</main>
-<script>{script}</script>
-</body>
-</html>
-"""
+    return html_document(
+        title=content.title,
+        mark="ultrafield report",
+        subtitle=content.subtitle,
+        headline="".join(headline_item(*pair) for pair in content.headline),
+        summary=content.summary,
+        navigation=_links(body),
+        body=body,
+    )
 
 
 def _links(body: str) -> str:
@@ -66,17 +43,6 @@ def _links(body: str) -> str:
         "training": "Training", "time": "Time", "settings": "Settings",
     }  # fmt: skip
     return "".join(f'<a href="#{key}">{title}</a>' for key, title in titles.items() if f'id="{key}"' in body)
-
-
-def _headline(value: str, caption: str) -> str:
-    return f"<div><dt>{escape(caption)}</dt><dd>{escape(value)}</dd></div>"
-
-
-def _section(key: str, title: str, lead: str, inner: str) -> str:
-    return (
-        f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{escape(title)}</h2>'
-        f'<p class="lead">{escape(lead)}</p>{inner}</section>'
-    )
 
 
 def _views(content: ReportContent) -> str:
@@ -107,7 +73,7 @@ def _views(content: ReportContent) -> str:
     pictures = "".join(_view(content, view, start) for view in content.views[: content.shown])
     lists = "".join(_level_list(content, level, level == start) for level in range(len(levels)))
     lead = "A segment has one colour in every view and at every level; parts are shades of their object."
-    return _section("views", "Segments in the views", lead, f'{slider}<div class="views">{pictures}</div>{lists}')
+    return page_section("views", "Segments in the views", lead, f'{slider}<div class="views">{pictures}</div>{lists}')
 
 
 def _view(content: ReportContent, view: ViewMaps, start: int) -> str:
@@ -143,7 +109,7 @@ def _trust(content: ReportContent) -> str:
         return ""
     rows = "".join(_figure(figure) for figure in content.figures)
     lead = "What the run knows about its own quality, and what helps where a figure is low."
-    return _section("trust", "How far to trust it", lead, f'<ul class="figures">{rows}</ul>')
+    return page_section("trust", "How far to trust it", lead, f'<ul class="figures">{rows}</ul>')
 
 
 def _figure(figure: Figure) -> str:
@@ -168,7 +134,7 @@ def _tree(content: ReportContent) -> str:
         '<input id="find" type="search" autocomplete="off"><span id="find-count" role="status"></span></div>'
     )
     lead = f"Open a segment to see its parts. Sizes are surface points; names come from ultrafield name.{note}"
-    return _section("tree-section", "The tree", lead, search + listed)
+    return page_section("tree-section", "The tree", lead, search + listed)
 
 
 def _dendrogram(content: ReportContent) -> str:
@@ -177,7 +143,7 @@ def _dendrogram(content: ReportContent) -> str:
         "their heights."
     )
     chart = dendrogram(content.segments)
-    return _section(
+    return page_section(
         "dendrogram",
         "Dendrogram",
         lead,
@@ -193,7 +159,7 @@ def _training(content: ReportContent) -> str:
         for curve in content.curves
     )
     lead = "Losses on a logarithmic axis; all of them should fall and level out."
-    return _section("training", "Training", lead, f'<div class="curves">{charts}</div>')
+    return page_section("training", "Training", lead, f'<div class="curves">{charts}</div>')
 
 
 def _periods(content: ReportContent) -> str:
@@ -207,7 +173,7 @@ def _periods(content: ReportContent) -> str:
         f'<th scope="col" class="number">Memory</th></tr></thead><tbody>{rows}</tbody></table></div>'
     )
     lead = "Wall time of each stage, whenever it was done. Memory is the most that the process had held by its end."
-    return _section("time", "Time and memory", lead, table)
+    return page_section("time", "Time and memory", lead, table)
 
 
 def _period(period: Period, longest: float) -> str:
@@ -230,7 +196,7 @@ def _settings(content: ReportContent) -> str:
         f'<dl class="pairs">{versions}</dl>'
         f'<details class="all"><summary>All settings</summary><dl class="pairs">{settings}</dl></details>'
     )
-    return _section("settings", "Settings and versions", "What made this result, to make it again.", inner)
+    return page_section("settings", "Settings and versions", "What made this result, to make it again.", inner)
 
 
 def _flat(settings: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
