@@ -34,6 +34,16 @@ OPTIONS = {
     "render": ["RUN", "--frames", "--device"],
     "eval": ["RUN", "--sampling", "--seed", "--published"],
     "run": ["SCENE", "--out RUN", "--overwrite", "--engine", "--preset", "--masks PATH", "--geometry.steps"],
+    "batch": [
+        "SCENES",
+        "--out RUNS",
+        "--address HOST:PORT",
+        "--per-gpu",
+        "--cores",
+        "--retries",
+        "--cache DIR",
+        "--engine",
+    ],
     "export": [
         *("RUN", "--to FORMAT", "--onto FILE", "--level", "--node ID", "--split LEVEL", "--distance", "--faces"),
         *("--features", "--colors {photo,segments}", "--y-up", "--out PATH", "--overwrite"),
@@ -310,7 +320,7 @@ def test_every_command_refuses_a_senseless_memory(
 ) -> None:
     places = {"run": ["s", "-o", "r"], "train": ["s", "-o", "r"], "demo": [], "warmup": [], "synth": ["s", "r"]}
     places |= {"find": [str(tmp_path / "run"), "x"], "export": [str(tmp_path / "run"), "--to", "ply"]}
-    places["import"] = ["s", "r"]
+    places |= {"import": ["s", "r"], "batch": ["s", "-o", "r"]}
     run = RunFolder(tmp_path / "run")
     run.write_config(tmp_path, SceneOptions(), Config())
     assert cli.main([command, *places.get(command, [str(run.root)]), "--memory", value]) == 2

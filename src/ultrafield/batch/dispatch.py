@@ -1,9 +1,13 @@
-"""Scenes handed to workers as these become free. Ray places the workers, restarts what dies and repeats its scene."""
+"""Scenes handed to workers as these become free.
+
+Ray queues and places the workers and tells which have died. The scenes of these go to other workers: Ray's own retries
+of a call are spent within seconds, long before a cluster takes note that a node has gone.
+"""
 
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -62,6 +66,7 @@ class Dispatcher:
         self._waiting = deque(tasks)
         self._running: dict[Any, tuple[Task, Any]] = {}
         self._idle: list[Any] = []
+        self._deaths: Counter[str] = Counter()  # of workers, by the scene that they were doing
         self._repeated: dict[str, Outcome] = {}  # outcomes of scenes that are given one more chance
         self._excluded: dict[str, str] = {}  # why nodes get no more scenes
         self._seen = time.monotonic()  # when there was last a node
@@ -112,7 +117,7 @@ class Dispatcher:
         options: dict[str, Any] = {"num_cpus": shares.cpus, "num_gpus": shares.gpu}
         if self._excluded:
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._excluded)})"}
-        kind = self._ray.remote(max_restarts=-1, max_task_retries=self._plan.retries, max_concurrency=2)(Worker)
+        kind = self._ray.remote(max_concurrency=2)(Worker)
         return kind.options(**options).remote(self._plan.setup)
 
     def _release(self) -> None:
@@ -125,7 +130,17 @@ class Dispatcher:
         try:
             outcome = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
+            self._ray.kill(worker)  # where only its node is out of reach, it must not go on
             outcome = self._lost(task, error)
+        else:
+            self._keep(worker, outcome)
+        if self._is_repeated(task, outcome):
+            self._repeated[task.name] = outcome
+        else:
+            self._finished(outcome)
+
+    def _keep(self, worker: Any, outcome: Outcome) -> None:
+        """Keep a worker for the next scene, unless its node is of no use."""
         if outcome.fault == "version":
             raise ConfigError(outcome.reason)
         if outcome.fault == "disk":
@@ -133,11 +148,17 @@ class Dispatcher:
             self._ray.kill(worker)
         else:
             self._idle.append(worker)
-        if outcome.fault in ("disk", "memory") and (outcome.fault == "disk" or task.name not in self._repeated):
-            self._repeated[task.name] = outcome
+
+    def _is_repeated(self, task: Task, outcome: Outcome) -> bool:
+        """Put a scene into the queue again if that may help."""
+        if outcome.fault == "death" and self._deaths[task.name] <= self._plan.retries:
+            self._note(f"{task.name}: its worker or node died; it is begun again")
+            self._waiting.appendleft(task)
+            return True
+        if outcome.fault == "disk" or (outcome.fault == "memory" and task.name not in self._repeated):
             self._waiting.append(task)
-            return
-        self._finished(outcome)
+            return True
+        return False
 
     def _exclude(self, outcome: Outcome) -> None:
         """Give a node whose disk is full no more scenes."""
@@ -159,7 +180,7 @@ class Dispatcher:
             self._ray.kill(worker)
 
     def _lost(self, task: Task, error: Exception) -> Outcome:
-        """The outcome of a scene whose worker did not answer, after all of Ray's retries."""
+        """The outcome of a scene whose worker did not answer."""
         kinds, text = self._ray.exceptions, str(error)
         if isinstance(error, kinds.ActorDiedError) and "creation task" in text:
             raise BackendError(f"a worker cannot start: {text.strip().splitlines()[-1].strip()}")
@@ -167,7 +188,8 @@ class Dispatcher:
         if isinstance(error, kinds.OutOfMemoryError):
             fault, reason = "memory", "its node ran out of memory and Ray ended the worker"
         elif isinstance(error, kinds.RayActorError | kinds.WorkerCrashedError | kinds.NodeDiedError):
-            reason = f"the worker died {self._plan.retries + 1} times while it did this scene"
+            self._deaths[task.name] += 1
+            fault, reason = "death", f"its worker died, {self._deaths[task.name]} times in all"
         else:
             reason = f"{type(error).__name__}: {first_line(error)}"
         return Outcome(task.name, task.scene, "failed", reason, fault, finished=now())

@@ -16,8 +16,9 @@ from ..pipeline.report import stored_json, training_curves
 
 State = Literal["done", "kept", "failed"]
 # Why a scene failed: its own fault; the node's (its disk is full), so that others may do it; memory, which may suffice
-# once fewer scenes share the device; another version of the program than the one that asked; or anything else.
-Fault = Literal["", "scene", "disk", "memory", "version", "other"]
+# once fewer scenes share the device; the death of its worker; another version of the program than the command's; or
+# anything else.
+Fault = Literal["", "scene", "disk", "memory", "death", "version", "other"]
 
 _POINTS = 60  # of a sparkline
 
