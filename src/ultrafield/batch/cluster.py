@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import BackendError, ConfigError, first_line
 from ..extras import require
-from ..parallel import cpu_count
+from ..parallel import available_cpus
 
 _LOCAL = {
     # Ray's own switch for systems with a firewall that asks: all of its servers bind to the loopback address only.
@@ -90,7 +90,7 @@ def connect(address: str | None) -> Any:
         return ray
     options: dict[str, Any] = {"address": place, "log_to_driver": False, "logging_level": "critical"}
     if place == "local":
-        options |= {"include_dashboard": False, "num_cpus": cpu_count(), "object_store_memory": _OBJECTS}
+        options |= {"include_dashboard": False, "num_cpus": available_cpus(), "object_store_memory": _OBJECTS}
     try:
         ray.init(**options)
     except Exception as error:  # Ray raises errors of many kinds here

@@ -117,7 +117,7 @@ class Dispatcher:
         options: dict[str, Any] = {"num_cpus": shares.cpus, "num_gpus": shares.gpu}
         if self._excluded:
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(self._excluded)})"}
-        kind = self._ray.remote(max_concurrency=2)(Worker)
+        kind = self._ray.remote(concurrency_groups={"control": 1})(Worker)
         return kind.options(**options).remote(self._plan.setup)
 
     def _release(self) -> None:
@@ -170,7 +170,8 @@ class Dispatcher:
     def _stop(self) -> None:
         """Let trainings save their states, and end all workers."""
         wait, workers = self._ray.wait, [worker for _, worker in self._running.values()]
-        asked = {worker.stop.remote(): reference for reference, (_, worker) in self._running.items()}
+        stop = {"concurrency_group": "control"}  # a worker does its scenes one after another, and is stopped meanwhile
+        asked = {worker.stop.options(**stop).remote(): reference for reference, (_, worker) in self._running.items()}
         answered, _ = wait(list(asked), num_returns=len(asked), timeout=_PERIOD) if asked else ([], [])
         with suppress(self._ray.exceptions.RayError):
             training = [asked[answer] for answer in answered if self._ray.get(answer)]
