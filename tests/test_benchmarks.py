@@ -22,6 +22,7 @@ from ultrafield.synth.scene_graph import read_model
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = (
     *(
+        "batch",
         "borders",
         "both",
         "captures",

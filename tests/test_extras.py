@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ultrafield.batch.cluster import connect
 from ultrafield.errors import BackendError
 from ultrafield.extras import require
 from ultrafield.masks import watershed_masks
@@ -56,6 +58,14 @@ def test_the_watershed_without_higra_names_its_extra(without):
     with pytest.raises(BackendError) as failure:
         watershed_masks(np.zeros((20, 20, 3), np.uint8))
     assert str(failure.value) == 'higra is not installed; run: pip install "ultrafield[masks]"'
+
+
+def test_a_batch_without_ray_names_its_extra(without, monkeypatch: pytest.MonkeyPatch):
+    without("ray")
+    monkeypatch.setattr(os, "environ", {})  # settings of Ray's are made before it is imported
+    with pytest.raises(BackendError) as failure:
+        connect(None)
+    assert str(failure.value) == 'ray is not installed; run: pip install "ultrafield[batch]"'
 
 
 def test_a_missing_package_that_an_extra_needs_is_named_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ultrafield import interruption
+
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 START = "from ultrafield.interruption import cleaned_up, delayed, leave, watch\nimport sys, time\nwatch('tool')\n"
 BUSY = "import hashlib\nprint('ready', flush=True)\nhashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"  # without the GIL
@@ -88,3 +90,26 @@ def test_the_program_answers_from_its_start(pause: float, tmp_path: Path) -> Non
     assert process.returncode in (143, -signal.SIGTERM)
     assert "Traceback" not in err
     assert not (tmp_path / "scene").exists()
+
+
+def ask_and_leave() -> None:
+    with interruption.delayed() as asked:
+        assert not asked()
+        assert interruption.ask()
+        assert asked()
+        interruption.leave("saved")
+
+
+def ask_and_look_away() -> None:
+    with interruption.delayed():
+        interruption.ask()
+
+
+def test_a_block_that_is_asked_to_end_ends_and_the_process_goes_on() -> None:
+    assert not interruption.ask()  # there is none
+    with pytest.raises(interruption.Interrupted, match="saved"):
+        ask_and_leave()
+    with interruption.delayed() as asked:
+        assert not asked()
+    with pytest.raises(interruption.Interrupted):
+        ask_and_look_away()
