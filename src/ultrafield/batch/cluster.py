@@ -15,6 +15,7 @@ from ..parallel import available_cpus
 _LOCAL = {
     # Ray's own switch for systems with a firewall that asks: all of its servers bind to the loopback address only.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_prestart_worker_first_driver": "0",  # otherwise as many idle processes as there are CPUs
     "RAY_AUTH_MODE": "token",  # other users of this host cannot talk to it either
 }
 _QUIET = {

@@ -190,7 +190,7 @@ class Dispatcher:
             fault, reason = "memory", "its node ran out of memory and Ray ended the worker"
         elif isinstance(error, kinds.RayActorError | kinds.WorkerCrashedError | kinds.NodeDiedError):
             self._deaths[task.name] += 1
-            fault, reason = "death", f"its worker died, {self._deaths[task.name]} times in all"
+            fault, reason = "death", f"its worker died (begun {self._deaths[task.name]} times)"
         else:
             reason = f"{type(error).__name__}: {first_line(error)}"
         return Outcome(task.name, task.scene, "failed", reason, fault, finished=now())
