@@ -47,9 +47,13 @@ def normal_picture(normals: np.ndarray) -> np.ndarray:
     Returns:
         [H, W, 3], uint8; 0 stands for −1 and 255 for 1.
     """
-    known = (normals != 0).any(axis=2, keepdims=True)
-    values = np.rint((normals * np.array([1, -1, -1], np.float32) + 1.0) * 127.5)
-    return np.where(known, values, 0).astype(np.uint8)
+    return direction_colors(normals * np.array([1, -1, -1], np.float32))
+
+
+def direction_colors(directions: np.ndarray) -> np.ndarray:
+    """Unit vectors [H, W, 3] as colours, uint8: 0 stands for −1 and 255 for 1; black where a vector is zero."""
+    known = (directions != 0).any(axis=2, keepdims=True)
+    return np.where(known, np.rint((directions + 1.0) * 127.5), 0).astype(np.uint8)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import ConfigError
 from ..surface import Surface
 from ..ultrametric import Tree, cut
+from ..ultrametric.nodes import nearest_marked
 from ..ultrametric.substantial import substantial_size
 from .colors import node_colors
 from .levels import Level
@@ -161,7 +162,7 @@ def make_segments(
     assert marked[0] == root
     index = np.full(len(tree.parents), -1)
     index[marked] = np.arange(len(marked))
-    parents = index[_nearest(tree.parents, shown)[tree.parents[marked]]]
+    parents = index[nearest_marked(tree.parents, shown)[tree.parents[marked]]]
     parents[0] = -1
     member = np.zeros((len(marked), len(levels)), bool)
     for level in range(len(levels)):
@@ -179,13 +180,3 @@ def make_segments(
         member=member,
         least=substantial_size(tree),
     )
-
-
-def _nearest(parents: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """The node itself if it is shown, else the nearest shown one above it, for every node; the root if none is."""
-    above = np.where(shown, np.arange(len(parents)), parents)
-    while True:  # pointers climb; each round doubles how far they reach
-        further = above[above]
-        if np.array_equal(further, above):
-            return above
-        above = further

@@ -126,3 +126,18 @@ def check_node(tree: Tree, node: int, name: str) -> None:
     """Raise `ValueError` about `name` unless `node` is a node of the tree, `TypeError` unless it is an integer."""
     if not 0 <= one_integer(name, node) < len(tree.parents):
         raise ValueError(f"{name}: expected node ids in [0, {len(tree.parents)}), got {node}")
+
+
+def nearest_marked(parents: np.ndarray, marked: np.ndarray) -> np.ndarray:
+    """The nearest marked node that is each node or lies above it [K]; the root where there is none.
+
+    Args:
+        parents: Node above each [K], integers; the root is marked or its own parent.
+        marked: Which nodes count [K], bool.
+    """
+    above = np.where(marked, np.arange(len(parents)), parents)
+    while True:  # pointers climb; each round doubles how far they reach
+        further = above[above]
+        if np.array_equal(further, above):
+            return above
+        above = further

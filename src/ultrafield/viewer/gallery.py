@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import RLock
-from typing import Any
 
 import numpy as np
 
-from ..cameras import RenderedView
+from ..cameras import Cameras, RenderedView
 from ..errors import UltrafieldError
+from ..export.renderings import color_picture
 from .failure import ViewError
 from .fields import LoadedFields
 from .frame import DisplayFrame, free_camera
@@ -18,7 +18,7 @@ from .pictures import pictures_of
 from .session import Session
 from .storage import OpenedRun
 from .thumbnails import Thumbnails
-from .views import EDGE, SeenView, ViewBook
+from .views import EDGE, SeenView, ViewBook, reduced_size
 
 _AT_ONCE = 6  # thumbnails that are made before the list is shown again
 _FIELD_EDGE = 240  # pixels of the longer edge of a picture that is rendered now
@@ -128,18 +128,15 @@ class Gallery:
             return self.book.look_from(camera)
         return self._rendered(fields, camera.moved(self._session.surface.to_user.inverse()))
 
-    def _normalised(self, index: int) -> Any:
+    def _normalised(self, index: int) -> Cameras:
         camera = self.book.camera(index).moved(self._session.surface.to_user.inverse())
-        width, height = (int(edge) for edge in camera.sizes[0])
-        factor = min(1.0, _FIELD_EDGE / max(width, height))
-        return camera.resized(np.array([[max(1, round(width * factor)), max(1, round(height * factor))]]))
+        return camera.resized(reduced_size(camera, _FIELD_EDGE))
 
-    def _rendered(self, fields: LoadedFields, camera: Any) -> SeenView:
+    def _rendered(self, fields: LoadedFields, camera: Cameras) -> SeenView:
         view: RenderedView = fields.render(camera)
         opaque = self._opened.segmentation.config.min_opacity
         depth = np.where(view.opacity >= opaque, view.depth, np.float32(0))
-        photo = np.rint(255.0 * view.color.clip(0.0, 1.0)).astype(np.uint8)
-        return self.book.seen(camera, depth, photo, "radiance field")
+        return self.book.seen(camera, depth, color_picture(view), "radiance field")
 
     def _load_fields(self) -> LoadedFields:
         if self._fields is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from ..ultrametric import Tree, condense
-from ..ultrametric.nodes import leaves
+from ..ultrametric.nodes import leaves, nearest_marked
 from ..ultrametric.substantial import cluster_of_nodes, substantial_size
 
 _SHORT = 0.01  # of the tree's height: clusters that live shorter are artefacts of joining two regions at a time
@@ -39,7 +39,7 @@ class Hierarchy:
         self._cluster_of_node = cluster_of_nodes(tree, condensed)
         kept = _kept(condensed.parents, condensed.death - condensed.birth, _SHORT * float(tree.heights[-1]))
         kept[np.isin(condensed.nodes, np.fromiter(named, np.int64))] = True
-        nearest = _nearest_kept(condensed.parents, kept)
+        nearest = nearest_marked(condensed.parents, kept)
         number = np.cumsum(kept) - 1
         self._entry_of_cluster = number[nearest]
         self.nodes, self.sizes, self.stability, self.birth, self.death = (
@@ -133,13 +133,3 @@ def _kept(parents: np.ndarray, lifetime: np.ndarray, least: float) -> np.ndarray
     kept |= np.bincount(parents[1:], minlength=len(parents)) == 0
     kept[0] = True
     return kept
-
-
-def _nearest_kept(parents: np.ndarray, kept: np.ndarray) -> np.ndarray:
-    """The nearest kept cluster that is each one or lies above it."""
-    above = np.where(kept, np.arange(len(parents)), parents)
-    while True:  # pointers climb; each round doubles how far they reach
-        further = above[above]
-        if np.array_equal(further, above):
-            return above
-        above = further

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..export.pictures import label_borders, overlay
-from ..export.renderings import depth_picture
+from ..export.renderings import depth_picture, direction_colors
 from .session import Session
 from .views import SeenView
 
@@ -45,5 +45,4 @@ def pixel_labels(session: Session, view: SeenView) -> np.ndarray:
 def _normals(session: Session, view: SeenView) -> np.ndarray:
     """Normals of the surface, user's axes: red, green and blue are x, y and z; black where they are unknown."""
     normals = np.concatenate([session.surface.normals_user, np.zeros((1, 3), np.float32)])[view.leaf]
-    known = (normals != 0).any(axis=-1, keepdims=True)
-    return np.where(known, np.rint(127.5 * (normals + 1.0)), 0).astype(np.uint8)
+    return direction_colors(normals)

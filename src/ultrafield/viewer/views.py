@@ -13,6 +13,7 @@ import numpy as np
 from ..cameras import Cameras
 from ..cameras.pixels import resize_nearest
 from ..errors import UltrafieldError
+from ..export.renderings import color_picture
 from ..labels import ViewLabeller
 from ..pipeline.cameras import StoredViews, camera_file, read_cameras
 from ..pipeline.console import Report
@@ -112,7 +113,7 @@ class ViewBook:
         """What a camera of the user's frame sees of the surface's points, drawn as discs."""
         from ..surface import surface_depths
 
-        small = camera.resized(_reduced(camera))
+        small = camera.resized(reduced_size(camera, EDGE))
         depth = (surface_depths(self._surface, small)[0] / self._surface.to_user.scale).astype(np.float32)
         normalised = small.moved(self._surface.to_user.inverse())
         return self.seen(normalised, depth, None, "points")
@@ -135,14 +136,14 @@ class ViewBook:
         view = self._run.read_render(split, name)
         assert self._cameras is not None
         full = self._cameras[index].resized(np.array([view.depth.shape[::-1]]))
-        small = full.resized(_reduced(full))
+        small = full.resized(reduced_size(full, EDGE))
         width, height = (int(edge) for edge in small.sizes[0])
         depth = np.where(view.opacity >= self._config.min_opacity, view.depth, np.float32(0))
         depth = resize_nearest(depth, (height, width))
         photo = self._photograph(split, name)
         source = "radiance field" if photo is None else "photograph"
         if photo is None:
-            photo = np.rint(255.0 * view.color.clip(0.0, 1.0)).astype(np.uint8)
+            photo = color_picture(view)
         return self.seen(small, depth, _reduced_picture(photo, width, height), source)
 
     def _photograph(self, split: str, name: str) -> np.ndarray | None:
@@ -179,10 +180,10 @@ def _stored_views(opened: OpenedRun) -> dict[str, StoredViews]:
     return dict(sorted(groups.items(), key=lambda item: item[0] != "train"))
 
 
-def _reduced(camera: Cameras) -> np.ndarray:
-    """Width and height [1, 2] of the reduced picture of a camera."""
+def reduced_size(camera: Cameras, longest: int) -> np.ndarray:
+    """Width and height [1, 2] of a camera's picture whose longer edge has at most so many pixels."""
     width, height = (int(edge) for edge in camera.sizes[0])
-    factor = min(1.0, EDGE / max(width, height))
+    factor = min(1.0, longest / max(width, height))
     return np.array([[max(1, round(width * factor)), max(1, round(height * factor))]])
 
 
