@@ -15,7 +15,8 @@ from ultrafield.config import GeometryConfig
 from ultrafield.field.march import step_edges
 from ultrafield.field.occupancy import OccupancyGrid
 from ultrafield.field.rays import ray_table
-from ultrafield.field.render import _render_group, median_distance, render_view, render_views, trace, traced_parts
+from ultrafield.field.render import _render_group, median_distance, render_view, render_views
+from ultrafield.field.tracing import trace, traced_parts
 
 RADIUS = 0.3
 
@@ -89,8 +90,8 @@ def test_rays_in_fog_are_traced_some_at_a_time(monkeypatch: pytest.MonkeyPatch):
     assert rays == slice(0, 961)
     assert torch.equal(traced.weights, whole.weights)
 
-    monkeypatch.setattr("ultrafield.field.render._FEW_RAYS", 30)
-    monkeypatch.setattr("ultrafield.field.render._SAMPLES_PER_RAY", 8)
+    monkeypatch.setattr("ultrafield.field.tracing._FEW_RAYS", 30)
+    monkeypatch.setattr("ultrafield.field.tracing._SAMPLES_PER_RAY", 8)
     parts = list(traced_parts(field, rays_o, rays_d, vectors=True))
     assert [rays.start for rays, _ in parts] == [0, *(rays.stop for rays, _ in parts[:-1])]
     assert parts[-1][0].stop == 961
@@ -111,8 +112,8 @@ def test_nothing_is_kept_behind_an_opaque_surface():
 
 
 def test_median_interpolates_within_a_sample():
-    from ultrafield.field.render import Traced
     from ultrafield.field.samples import Samples
+    from ultrafield.field.tracing import Traced
 
     samples = Samples(torch.tensor([0, 2, 3]), torch.tensor([1.0, 2.0, 1.0]), torch.tensor([1.0, 1.0, 1.0]))
     traced = Traced(samples, torch.zeros(3), torch.tensor([0.25, 0.75, 0.4]))

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ultrafield.field.render import Traced, median_distance
+from ultrafield.field.render import median_distance
 from ultrafield.field.samples import NEGLIGIBLE, FixedSamples, Samples
+from ultrafield.field.tracing import Traced
 from ultrafield.field.volrend import ray_indices, render_weights
 
 pytest.importorskip("triton", reason="needs Triton")

@@ -6,8 +6,8 @@ import itertools
 
 import torch
 
-from ultrafield.field.render import Traced
 from ultrafield.field.samples import Samples
+from ultrafield.field.tracing import Traced
 from ultrafield.training.features.surface_cache import keep_heaviest
 
 

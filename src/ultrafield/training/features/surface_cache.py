@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ...field.model import RadianceField
-from ...field.render import Traced, trace, traced_parts
 from ...field.samples import NEGLIGIBLE
+from ...field.tracing import Traced, trace, traced_parts
 from ...field.volrend import ray_indices, run_offsets
 from ..pixels import PixelPool
 

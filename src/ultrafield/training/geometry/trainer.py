@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ...config import Config
 from ...field.model import RadianceField
-from ...field.render import sample_positions, trace
 from ...field.samples import NEGLIGIBLE, Samples
+from ...field.tracing import sample_positions, trace
 from ...field.volrend import accumulate, distortion, render_weights
 from ...scene import Scene
 from ..schedule import adam, cosine_lr
