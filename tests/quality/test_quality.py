@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_scene import TO_USER, Toy, ring
 
+from ultrafield.cameras import RenderedView
 from ultrafield.io import write_json
 from ultrafield.labels import label_points, view_points
 from ultrafield.labels.stack import LabelStack
 from ultrafield.lift import build_graph
 from ultrafield.lift.kernels.votes_cpu import count_members
+from ultrafield.quality.depth import depth_agreement
 from ultrafield.quality.kernels.quality_cpu import best_nodes_cpu, crossings_cpu, seen_tree_cpu
 from ultrafield.quality.masks import _first_bits
 from ultrafield.quality.nesting import PixelCounts, broken_segments, count_pixels
@@ -164,6 +167,25 @@ def assessed(toy: Toy, surface: Surface, scene: Scene) -> Quality:
         rendered=lambda split, index: toy.views[index],
         labels=lambda split, index: LabelStack.of(maps[index]),
     )
+
+
+def test_views_contradict_what_is_not_where_a_view_shows_it(toy: Toy) -> None:
+    exact = depth_agreement(toy.scene, lambda split, index: toy.views[index])
+    assert exact is not None
+    assert exact.views == 10
+    assert exact.contradicted < 0.01
+    for factor in (0.9, 1.1):  # in the air, and behind what others see
+
+        def moved(split: str, index: int, factor: float = factor) -> RenderedView:
+            view = toy.views[index]
+            return replace(view, depth=view.depth * np.float32(factor)) if index in (2, 7) else view
+
+        wrong = depth_agreement(toy.scene, moved)
+        assert wrong is not None
+        # Two views of ten are wrong everywhere, and they speak about the others.
+        assert 0.15 < wrong.contradicted < 0.4
+    one = replace(toy.scene, splits={"train": Split(toy.scene.train.views[:1], toy.scene.train.cameras[:1])})
+    assert depth_agreement(one, lambda split, index: toy.views[index]) is None
 
 
 def test_an_easy_scene_gets_a_good_report(toy: Toy, toy_surface: Surface) -> None:

@@ -34,7 +34,7 @@ def headline(quality: dict[str, Any], metrics: dict[str, Any], segments: Segment
 
 def trust_figures(quality: dict[str, Any], metrics: dict[str, Any]) -> tuple[Figure, ...]:
     """What is known of geometry and segmentation; figures that could not be measured are left out."""
-    figures = [*_geometry(metrics), *_segmentation(quality), *_truth(metrics)]
+    figures = [*_geometry(metrics), *_depth(quality), *_segmentation(quality), *_truth(metrics)]
     order = {"low": 0, "fair": 1, "good": 2, "note": 3}
     return tuple(sorted(figures, key=lambda figure: order[figure.verdict]))
 
@@ -59,6 +59,17 @@ def _geometry(metrics: dict[str, Any]) -> list[Figure]:
         )
         figures.append(_of("Depth", share, f"{share:.1%}", (0.95, 0.85), meaning, advice, share))
     return figures
+
+
+def _depth(quality: dict[str, Any]) -> list[Figure]:
+    bad = _get(quality, "contradicted_depth")
+    if bad is None:
+        return []
+    meaning = (
+        "Surface pixels whose depth other views confirm, rather than looking through their place or not seeing it."
+    )
+    advice = "More views around what is glossy, dark or without texture; check the poses; longer training."
+    return [_of("Depth of views", 1.0 - bad, f"{1.0 - bad:.1%}", (0.96, 0.85), meaning, advice, 1.0 - bad)]
 
 
 def _segmentation(quality: dict[str, Any]) -> list[Figure]:

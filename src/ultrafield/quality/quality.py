@@ -14,6 +14,7 @@ from ..scene import Scene
 from ..surface import Surface
 from ..ultrametric import Tree, condense, cut
 from ..ultrametric.substantial import substantial_size
+from .depth import DepthAgreement, depth_agreement
 from .masks import MaskAgreement, mask_agreement
 from .nesting import Nesting, broken_segments, count_pixels
 from .views import ViewAgreement, read_maps, view_agreement
@@ -33,6 +34,7 @@ class Quality:
         masks: Agreement with the masks; None where no training view has any.
         without_masks: Part of the surface points that no mask of any view holds; their place in the tree is a guess.
         views: Agreement of neighbouring views; None with a single training view.
+        depth: Agreement of the training views' depth; None with a single one.
         nesting: Whether the cuts are nested.
         unlabelled: Part of the pixels that show a surface and have no label, for every split.
         lifetimes: Lifetime of every substantial node but the root, death − birth, as a part of the tree's height [C].
@@ -45,6 +47,7 @@ class Quality:
     masks: MaskAgreement | None
     without_masks: float
     views: ViewAgreement | None
+    depth: DepthAgreement | None
     nesting: Nesting
     unlabelled: dict[str, float]
     lifetimes: np.ndarray
@@ -60,6 +63,8 @@ class Quality:
             )
         if self.views is not None and np.isfinite(self.views.same).any():
             parts.append(f"neighbouring views agree on {np.nanmean(self.views.same):.1%} of what both see")
+        if self.depth is not None and np.isfinite(self.depth.contradicted):
+            parts.append(f"other views contradict the depth of {self.depth.contradicted:.1%} of the pixels")
         if self.unlabelled:
             parts.append(f"{max(self.unlabelled.values()):.1%} of the surface pixels have no label")
         parts.append(
@@ -100,6 +105,7 @@ class Quality:
             ],
             "masks": None if self.masks is None else _mask_figures(self.masks),
             "points_without_masks": _number(self.without_masks),
+            "contradicted_depth": None if self.depth is None else _number(self.depth.contradicted),
             "view_pairs": 0 if self.views is None else self.views.pairs,
             "nesting": {
                 "cuts": self.nesting.cuts,
@@ -153,6 +159,7 @@ def assess(
         masks=agreement,
         without_masks=without,
         views=view_agreement(maps, surface.voxel * (surface.to_user.scale / scene.to_user.scale)),
+        depth=depth_agreement(scene, rendered),
         nesting=Nesting(
             cuts=len(heights),
             broken=broken_segments(cut(tree, float(height)) for height in heights),
