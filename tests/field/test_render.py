@@ -28,6 +28,7 @@ class Ball(nn.Module):
         super().__init__()
         self.occupancy = OccupancyGrid(cascades=1, resolution=16)
         self.config = GeometryConfig()
+        self.level_set = None
         self.background, self.device, self._density = torch.ones(3), torch.device("cpu"), density
         self.edges = step_edges(0.01, 3.0, 0.004, 0.0)
 

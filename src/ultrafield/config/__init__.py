@@ -14,6 +14,7 @@ from .settings import (
     Linkage,
     Preset,
     RaySampling,
+    Representation,
     SegmentConfig,
 )
 from .store import from_dict, to_dict
@@ -28,6 +29,7 @@ __all__ = [
     "Linkage",
     "Preset",
     "RaySampling",
+    "Representation",
     "SegmentConfig",
     "check_memory",
     "from_dict",

@@ -26,6 +26,11 @@ GRID: Ranges = {
 }
 
 GEOMETRY: Ranges = {
+    "surface_width_first": Range(1e-5, 1),
+    "surface_width_last": Range(1e-5, 1),
+    "surface_width_until": Range(0, 1, above=True),
+    "surface_sections_from": FRACTION,
+    "surface_sections_until": FRACTION,
     "hidden": _WIDTH,
     "color_layers": Range(0, 16),
     "occupancy_resolution": Range(1, 1024),

@@ -18,7 +18,7 @@ _PRESETS: dict[Preset, Config] = {
             hidden=64,
             color_layers=2,
             occupancy_resolution=128,
-            steps=1500,
+            steps=2000,
             rays=8192,
             samples=1 << 18,
             max_samples_per_ray=1024,
@@ -38,6 +38,7 @@ _PRESETS: dict[Preset, Config] = {
         preset="paper",
         geometry=GeometryConfig(
             grid=HashGridConfig(levels=17, features=4, log2_entries=20, base_resolution=16, max_resolution=1024),
+            representation="density",
             hidden=64,
             color_layers=2,
             occupancy_resolution=128,

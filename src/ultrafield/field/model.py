@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from ..config import FeatureConfig, GeometryConfig
 from .hashgrid import HashGrid
+from .level_set import LevelSet
 from .march import step_edges
 from .mlp import SPHERICAL_CHANNELS, Mlp, spherical_harmonics, truncated_exp
 from .occupancy import OccupancyGrid
+from .samples import FixedSamples, Samples
 
 GEOMETRY_CHANNELS = 16
 _CUBE_DIAGONAL = 3**0.5
@@ -65,6 +67,7 @@ class RadianceField(nn.Module):
         self.density_mlp = Mlp([channels, config.hidden, GEOMETRY_CHANNELS], generator=generator)
         widths = [GEOMETRY_CHANNELS + SPHERICAL_CHANNELS, *[config.hidden] * config.color_layers, 3]
         self.color_mlp = Mlp(widths, generator=generator)
+        self.level_set = LevelSet(config) if config.representation == "surface" else None
         self.occupancy = OccupancyGrid(cascades=cascades, resolution=config.occupancy_resolution)
         cone_angle = 0.0 if self.bounded else config.cone_angle
         step = _CUBE_DIAGONAL / config.max_samples_per_ray
@@ -94,7 +97,24 @@ class RadianceField(nn.Module):
     def decode(self, encoded: Tensor, live: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Density [S] and vector [S, 16] from the grid's encoding [S, L · F]; only the first `live` rows count."""
         raw = self.density_mlp(encoded, live=live)
-        return truncated_exp(raw[:, 0]), raw
+        density = truncated_exp(raw[:, 0]) if self.level_set is None else self.level_set.density(raw[:, 0])
+        return density, raw
+
+    def ray_density(
+        self,
+        density: Tensor,
+        vectors: Tensor,
+        samples: Samples | FixedSamples,
+        rays: Tensor,
+        before: Tensor | None = None,
+    ) -> Tensor:
+        """Densities [S] with which samples stop the light of their rays, from what `geometry` gives there.
+
+        The same as the densities of their places, unless geometry is a surface; see `LevelSet.ray_density`.
+        """
+        if self.level_set is None:
+            return density
+        return self.level_set.ray_density(density, vectors[:, 0], samples, rays, before)
 
     def density(self, positions: Tensor) -> Tensor:
         """Density [S] at positions [S, 3]."""

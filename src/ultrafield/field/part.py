@@ -32,6 +32,7 @@ class PartialField(RadianceField):
         nn.Module.__init__(self)
         self.whole, self.config, self.bounded = whole, whole.config, whole.bounded
         self.grid, self.density_mlp, self.color_mlp = whole.grid, whole.density_mlp, whole.color_mlp
+        self.level_set = whole.level_set
         self.register_buffer("edges", whole.edges)
         self.register_buffer("train_poses", whole.train_poses)
         self.register_buffer("background", torch.zeros_like(whole.background))

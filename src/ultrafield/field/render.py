@@ -38,11 +38,12 @@ def shade(field: RadianceField, rays_d: Tensor, traced: Traced) -> Tensor:
 @torch.no_grad()
 def median_distance(traced: Traced) -> tuple[Tensor, Tensor]:
     """Distance along each ray at which half of the light has been stopped [R], 0 if never, and the opacity [R]."""
-    offsets, weights = traced.samples.offsets, traced.weights
+    offsets, delta, weights = traced.samples.offsets, traced.samples.delta, traced.weights
+    t = traced.samples.t - traced.lag * delta if traced.lag else traced.samples.t
     if weights.is_cuda:
         from .kernels.select_gpu import median_distance_gpu
 
-        return median_distance_gpu(traced.samples.t, traced.samples.delta, weights, offsets)
+        return median_distance_gpu(t, delta, weights, offsets)
     rays = ray_indices(offsets, len(weights))
     running = torch.cat([weights.new_zeros(1, dtype=torch.float64), weights.double().cumsum(0)])
     start = running[offsets[:-1]]
@@ -52,7 +53,7 @@ def median_distance(traced: Traced) -> tuple[Tensor, Tensor]:
     crossing = ((before <= 0.5) & (after > 0.5)).nonzero()[:, 0]
     part = (0.5 - before[crossing]) / weights[crossing].clamp(min=1e-12)
     distance = weights.new_zeros(len(offsets) - 1)
-    distance[rays[crossing]] = traced.samples.t[crossing] + (part - 0.5) * traced.samples.delta[crossing]
+    distance[rays[crossing]] = t[crossing] + (part - 0.5) * delta[crossing]
     return distance, opacity
 
 

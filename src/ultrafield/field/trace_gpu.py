@@ -57,34 +57,46 @@ def trace_gpu(
     depth = torch.zeros_like(rays_o[:, 0])  # optical depth so far
     first = torch.zeros_like(alive)
     stages: list[Stage] = []
+    before: Tensor | None = None  # what a surface must know of the samples of earlier stages
     while len(alive):
         origins, directions = rays_o[alive], rays_d[alive]
         samples, after = march_gpu(
             origins, directions, field.occupancy, field.edges, jitter[alive], first, stage, bits=bits
         )
-        sigma, rows = _evaluate(field, origins, directions, samples, vectors, at_once)
+        sigma, rows, last = _evaluate(field, origins, directions, samples, vectors, at_once, before)
         counts, depth = reached(sigma, samples.delta, samples.offsets, depth, limit)
         stages.append(Stage(alive, samples, counts, sigma, rows))
         going = ((after < steps) & (depth < limit)).nonzero()[:, 0]
         alive, depth, first = alive[going], depth[going], after[going]
+        before = None if last is None else last[going]
         stage *= 2
     return _assemble(stages, len(rays_o), rays_o)
 
 
 def _evaluate(
-    field: RadianceField, rays_o: Tensor, rays_d: Tensor, samples: Samples, vectors: bool, at_once: int
-) -> tuple[Tensor, Tensor | None]:
-    """Densities [S] of packed samples, and their vectors [S, C] if wanted."""
+    field: RadianceField,
+    rays_o: Tensor,
+    rays_d: Tensor,
+    samples: Samples,
+    vectors: bool,
+    at_once: int,
+    before: Tensor | None,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Densities [S] of packed samples, their vectors [S, C] if wanted, and of a surface what comes `before` others."""
     rays = ray_indices_gpu(samples.offsets, len(samples))
-    sigma, kept = torch.empty_like(samples.t), None
+    sigma, raw, kept = torch.empty_like(samples.t), torch.empty_like(samples.t), None
     for start in range(0, max(1, len(rays)), at_once):
         part = slice(start, start + at_once)
         near = rays[part]
         sigma[part], rows = field.geometry(torch.addcmul(rays_o[near], samples.t[part, None], rays_d[near]))
+        raw[part] = rows[:, 0]
         if vectors:
             kept = rows.new_empty(len(rays), rows.shape[1]) if kept is None else kept
             kept[part] = rows
-    return sigma, kept
+    if field.level_set is None:
+        return sigma, kept, None
+    sigma = field.level_set.ray_density(sigma, raw, samples, rays, before)
+    return sigma, kept, field.level_set.last_of_each(raw, samples, before)
 
 
 def _assemble(stages: list[Stage], count: int, like: Tensor) -> tuple[Samples, Tensor, Tensor, Tensor | None]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..budget import release_memory
+from .level_set import LAG
 from .march import march
 from .model import RadianceField
 from .samples import Samples
@@ -56,6 +57,7 @@ class Traced:
         weights: Their rendering weights [S].
         vectors: Inputs of the colour network [S, 16], if asked for.
         encoded: Features of the hash grid [S, L · F], if asked for.
+        lag: So many sample lengths in front of a sample lies the middle of what it stands for.
     """
 
     samples: Samples
@@ -63,6 +65,7 @@ class Traced:
     weights: Tensor
     vectors: Tensor | None = None
     encoded: Tensor | None = None
+    lag: float = 0.0
 
 
 def sample_positions(rays_o: Tensor, rays_d: Tensor, samples: Samples) -> tuple[Tensor, Tensor]:
@@ -108,15 +111,17 @@ def trace(
     if rays_o.is_cuda:
         from .trace_gpu import trace_gpu
 
-        return Traced(
-            *trace_gpu(field, rays_o, rays_d, jitter=jitter, limit=limit, stage=stage, vectors=vectors, at_once=at_once)
+        samples, sigma, weights, rows = trace_gpu(
+            field, rays_o, rays_d, jitter=jitter, limit=limit, stage=stage, vectors=vectors, at_once=at_once
         )
+        return Traced(samples, sigma, weights, rows, lag=_lag(field))
     count, device = len(rays_o), rays_o.device
     alive = torch.arange(count, device=device)
     depth = torch.zeros(count, device=device)  # optical depth so far
     first = torch.zeros(count, dtype=torch.int64, device=device)
     parts: list[tuple[Tensor, ...]] = []
     part: tuple[Tensor, ...]
+    before: Tensor | None = None  # what a surface must know of the samples of earlier stages
     while len(alive):
         origins, directions = rays_o[alive], rays_d[alive]
         samples, after = march(
@@ -131,6 +136,10 @@ def trace(
         positions, rays = sample_positions(origins, directions, samples)
         evaluated = [_evaluated(field, part, vectors, encoded) for part in positions.split(at_once)]
         sigma = torch.cat([density for density, *_ in evaluated])
+        if field.level_set is not None:
+            raw = torch.cat([first for _, first, *_ in evaluated])
+            sigma = field.level_set.ray_density(sigma, raw, samples, rays, before)
+            before = field.level_set.last_of_each(raw, samples, before)
         passed = sigma * samples.delta
         # Reach of each sample: optical depth of the ray before this stage plus the samples in front, in this stage.
         running = torch.cat([passed.new_zeros(1, dtype=torch.float64), passed.double().cumsum(0)])
@@ -140,22 +149,27 @@ def trace(
             raise _TooManySamples
         part = (alive[rays[kept]], samples.t[kept], samples.delta[kept], sigma[kept])
         if vectors or encoded:  # each piece of them is dropped as soon as what is kept of it is copied
-            chosen = [[column[chunk] for column in evaluated.pop(0)[1:]] for chunk in kept.split(at_once)]
+            chosen = [[column[chunk] for column in evaluated.pop(0)[2:]] for chunk in kept.split(at_once)]
             part = (*part, *(torch.cat(pieces) for pieces in zip(*chosen, strict=True)))
         parts.append(part)
         depth = depth + (running[samples.offsets[1:]] - running[samples.offsets[:-1]]).float()
         going = (after < len(field.edges) - 1) & (depth < limit)
         alive, depth, first = alive[going], depth[going], after[going]
+        before = None if before is None else before[going]
     traced, more = _assemble(parts, count, device)
-    return replace(traced, vectors=more.pop(0) if vectors and more else None, encoded=more.pop() if more else None)
+    rows = more.pop(0) if vectors and more else None
+    return replace(traced, vectors=rows, encoded=more.pop() if more else None, lag=_lag(field))
+
+
+def _lag(field: RadianceField) -> float:
+    return 0.0 if field.level_set is None else LAG
 
 
 def _evaluated(field: RadianceField, positions: Tensor, vectors: bool, encoded: bool) -> tuple[Tensor, ...]:
-    """Density at positions and, if asked for, input of the colour network and features of the grid."""
-    if not encoded:
-        return field.geometry(positions)[: 1 + vectors]
-    features = field.encode(positions)
-    return (*field.decode(features)[: 1 + vectors], features)
+    """Density at positions, the network's first output and, if asked for, all of it and features of the grid."""
+    features = field.encode(positions) if encoded else None
+    density, raw = field.geometry(positions) if features is None else field.decode(features)
+    return (density, raw[:, 0], *([raw] if vectors else []), *([] if features is None else [features]))
 
 
 def traced_parts(

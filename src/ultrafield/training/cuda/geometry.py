@@ -104,6 +104,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
     def step(self, step: int) -> dict[str, Tensor]:
         """Do one optimiser step; returns the losses, valid until the next one."""
         settings = self.settings
+        self.set_progress(step)
         if step % settings.occupancy_every == 0:
             (self._refresh_all if step < settings.occupancy_warmup else self._refresh_some)()
         return self._steps[self.presses_density(step), self.smooths_depth(step)]()
@@ -163,7 +164,8 @@ class DeviceGeometryTrainer(GeometryTrainer):
         room = min(_SMOOTHED_PER_RAY * len(cosine), _MOST_SMOOTHED)
         _, samples = self._visible(rays, jitter, live, _MARCHED_PER_SAMPLE * room, room)
         number = samples.offsets[-1:]
-        sigma, _ = self.field.decode(self._encode(self._points(rays, samples), number, learn=True), number)
+        decoded = self.field.decode(self._encode(self._points(rays, samples), number, learn=True), number)
+        sigma = self.field.ray_density(*decoded, samples, samples.rays)
         weights = render_weights_gpu(sigma, samples.delta, samples.offsets)
         values = torch.stack([torch.ones_like(samples.t), samples.t], dim=1)
         opacity, distance = accumulate_gpu(weights, values, samples.offsets).unbind(1)
@@ -185,7 +187,8 @@ class DeviceGeometryTrainer(GeometryTrainer):
         """
         field, settings = self.field, self.settings
         live = samples.offsets[-1:]
-        sigma, geometry = field.decode(self._encode(self._points(rays, samples), live, learn=True), live)
+        density, geometry = field.decode(self._encode(self._points(rays, samples), live, learn=True), live)
+        sigma = field.ray_density(density, geometry, samples, samples.rays)
         weights = render_weights_gpu(sigma, samples.delta, samples.offsets)
         seen = join_rows_gpu(geometry, field.harmonics(rays.directions), samples.rays)
         colors = torch.sigmoid(field.color_mlp(seen, live))
@@ -217,7 +220,8 @@ class DeviceGeometryTrainer(GeometryTrainer):
             capacity=marched,
         )
         live = occupied.offsets[-1:]
-        sigma, _ = field.decode(self._encode(self._points(rays, occupied), live), live)
+        decoded = field.decode(self._encode(self._points(rays, occupied), live), live)
+        sigma = field.ray_density(*decoded, occupied, occupied.rays)
         return occupied, visible_fixed(sigma, occupied, -math.log(self.settings.min_transmittance), capacity)
 
     def _train(self, *, probe: bool, smooth: bool) -> dict[str, Tensor]:

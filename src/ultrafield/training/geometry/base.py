@@ -46,6 +46,11 @@ class GeometryTrainer(Trainer[RadianceField]):
         """The field, after the last step."""
         return self.field
 
+    def set_progress(self, step: int) -> None:
+        """Set what changes on a schedule to its state in a step, counted from 0; the last one has its last state."""
+        if self.field.level_set is not None:
+            self.field.level_set.set_progress(step / max(1, self.settings.steps - 1))
+
     def presses_density(self, step: int) -> bool:
         """Whether a step has the loss on the density at random positions."""
         return self.settings.density_weight > 0 and step % self.settings.density_every == 0

@@ -64,7 +64,8 @@ def render_rays(field: RadianceField, batch: RayBatch, jitter: Tensor) -> Render
     traced = trace(field, origins, directions, jitter=jitter, encoded=not origins.is_cuda)
     samples = traced.samples
     positions, rays = sample_positions(batch.origins, batch.directions, samples)
-    sigma, geometry = field.geometry(positions, traced.encoded)
+    density, geometry = field.geometry(positions, traced.encoded)
+    sigma = field.ray_density(density, geometry, samples, rays)
     weights = render_weights(sigma, samples.delta, samples.offsets)
     bright = (weights.detach() > NEGLIGIBLE).nonzero()[:, 0]
     harmonics = field.harmonics(batch.directions)
@@ -108,6 +109,7 @@ class HostGeometryTrainer(GeometryTrainer):
     def step(self, step: int) -> dict[str, Tensor]:
         """Do one optimiser step; returns the losses."""
         settings = self.settings
+        self.set_progress(step)
         if step % settings.occupancy_every == 0:
             self._refresh_occupancy(step)
         pixels = self.pool.draw(self.rays, self.generator, same_image=settings.ray_sampling == "same_image")
