@@ -25,7 +25,7 @@ from ultrafield.labels import label_points, view_points
 from ultrafield.lift.edges import neighbor_edges
 from ultrafield.lift.superpoints import join_superpoints, superpoints
 from ultrafield.lift.vote_graph import vote_graph
-from ultrafield.lift.votes import ViewVotes, view_votes
+from ultrafield.lift.view_votes import ViewVotes, view_votes
 from ultrafield.masks.weights import mask_weights
 from ultrafield.metrics import SegmentationScores, evaluate_segmentation
 from ultrafield.pipeline.folder import RunFolder

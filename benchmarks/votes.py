@@ -28,7 +28,8 @@ from ultrafield.cameras import Cameras, Lens, Similarity
 from ultrafield.cameras.projection import pixel_indices, project
 from ultrafield.lift.edges import neighbor_edges
 from ultrafield.lift.superpoints import memberships
-from ultrafield.lift.votes import mask_votes, view_votes
+from ultrafield.lift.view_votes import view_votes
+from ultrafield.lift.votes import mask_votes
 from ultrafield.masks import MaskSet
 from ultrafield.masks.hierarchy import pack_masks
 from ultrafield.scene import Scene, Split, View

@@ -108,6 +108,13 @@ def exit_code(number: int) -> int:
     return 128 + number
 
 
+def fail(text: str, code: int) -> None:
+    """End the process, from any thread, because of a failure that its main thread cannot come to know of."""
+    _clean_up()
+    _say(f"error: {text}")
+    os._exit(code)
+
+
 def _nothing(number: int, frame: FrameType | None) -> None:
     """Handler of the main thread; what is to be done is done by the other one."""
 
@@ -128,11 +135,19 @@ def _end(number: int, text: str) -> None:
     if _asked:
         _pending, _asked = None, False
         raise Interrupted(text)
+    _clean_up()
+    _say(f"interrupted; {text or _said}")
+    os._exit(exit_code(number))
+
+
+def _clean_up() -> None:
+    """Remove what is half-written."""
     for action in list(_cleanups.values()):
         with suppress(OSError):  # what is left is swept at the next start
             action()
-    said = text or _said
+
+
+def _say(text: str) -> None:
     cursor = _SHOW_CURSOR if os.isatty(2) else ""
     with suppress(OSError):  # nobody listens
-        os.write(2, f"{cursor}{_program}: interrupted; {said}\n".encode())
-    os._exit(exit_code(number))
+        os.write(2, f"{cursor}{_program or 'ultrafield'}: {text}\n".encode())

@@ -12,6 +12,7 @@ from ..pipeline.console import Report, figure
 from ..pipeline.folder import RunFolder
 from ..pipeline.run import run_stages
 from ..pipeline.stages import STAGES
+from ..sharing.gpus import gpu_team
 from .evaluate import print_metrics
 from .options import (
     Device,
@@ -35,6 +36,7 @@ class Run(MemoryLimit):
         out: Run folder to write; stages that are done in it with the same settings are skipped.
         overwrite: Do every stage again.
         device: Where to compute; auto takes CUDA if there is one.
+        gpus: GPUs of this machine that share training and votes.
         data: How the scene is read.
         method: What is computed.
     """
@@ -43,6 +45,7 @@ class Run(MemoryLimit):
     out: RunOption
     overwrite: Switch = False
     device: Device = "auto"
+    gpus: int = 1
     data: Annotated[SceneOptions, Unprefixed] = field(default_factory=SceneOptions)
     method: Annotated[MethodOptions, Unprefixed] = field(default_factory=MethodOptions)
 
@@ -60,10 +63,17 @@ class Run(MemoryLimit):
         """Do what is not done yet, then print tables and paths."""
         report, run = Report(), RunFolder(self.out)
         config = announced_config(self.method, self.device, report)
-        with in_background() as submit:
+        with gpu_team(self.gpus, self.device) as team, in_background() as submit:
             submit(wake, self.device)  # while the scene is read
             metrics = run_stages(
-                run, self.scene, self.data, config, device=self.device, report=report, overwrite=self.overwrite
+                run,
+                self.scene,
+                self.data,
+                config,
+                device=self.device,
+                report=report,
+                overwrite=self.overwrite,
+                team=team,
             )
         if metrics is not None:
             print_metrics(metrics, report)

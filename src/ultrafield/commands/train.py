@@ -11,6 +11,7 @@ from ..pipeline.console import Report
 from ..pipeline.folder import RunFolder
 from ..pipeline.job import open_job
 from ..pipeline.train import check_masks, is_trained, say_kept, train
+from ..sharing.gpus import gpu_team
 from .options import (
     Device,
     MemoryLimit,
@@ -31,6 +32,7 @@ class Train(MemoryLimit):
         scene: Folder of pictures and cameras.
         out: Run folder to write; an interrupted training in it goes on.
         device: Where to compute; auto takes CUDA if there is one.
+        gpus: GPUs of this machine that share the training.
         data: How the scene is read.
         method: What is computed.
     """
@@ -38,6 +40,7 @@ class Train(MemoryLimit):
     scene: SceneArgument
     out: RunOption
     device: Device = "auto"
+    gpus: int = 1
     data: Annotated[SceneOptions, Unprefixed] = field(default_factory=SceneOptions)
     method: Annotated[MethodOptions, Unprefixed] = field(default_factory=MethodOptions)
 
@@ -55,12 +58,13 @@ class Train(MemoryLimit):
         """Train and write the run folder."""
         report, run = Report(), RunFolder(self.out)
         config = announced_config(self.method, self.device, report)
-        job = open_job(self.scene, self.data, run, config, device=self.device, report=report)
-        check_masks(job.scene, config.engine)
-        if is_trained(job):
-            say_kept(job)
-        else:
-            with run.owned():
-                job.write_config()
-                train(job)
+        with gpu_team(self.gpus, self.device) as team:
+            job = open_job(self.scene, self.data, run, config, device=self.device, report=report, team=team)
+            check_masks(job.scene, config.engine)
+            if is_trained(job):
+                say_kept(job)
+            else:
+                with run.owned():
+                    job.write_config()
+                    train(job)
         report.result(f"{run.root}: trained; next: ultrafield segment {run.root}")

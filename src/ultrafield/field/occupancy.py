@@ -47,6 +47,7 @@ class OccupancyGrid(nn.Module):
         threshold: float,
         generator: torch.Generator,
         decay: float = 0.95,
+        merge: Callable[[Tensor], None] | None = None,
     ) -> None:
         """Refresh cells from a density field at one random position in each.
 
@@ -56,6 +57,7 @@ class OccupancyGrid(nn.Module):
             threshold: Cells denser than min(mean density, threshold) are occupied.
             generator: Source of the random positions.
             decay: Factor on the old densities.
+            merge: Called with the new ones [K, G³], to which it may bring what other processes have found.
 
         Raises:
             TrainingError: A density is not finite.
@@ -70,6 +72,8 @@ class OccupancyGrid(nn.Module):
             grid *= decay
             # Cells drawn twice keep the larger value, whatever the order.
             grid.scatter_reduce_(0, cells, values, "amax")
+        if merge is not None:
+            merge(self.density)
         mean = float(self.density.mean())
         if not math.isfinite(mean):
             raise TrainingError(f"geometry: the density is {mean}; a smaller learning rate (--geometry.lr) may help")

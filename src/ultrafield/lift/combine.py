@@ -16,10 +16,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..scene import Scene
+from ..sharing import Team
 from ..surface import Surface
 from ..ultrametric import AffinityGraph
 from .superpoints import Memberships, join_regions, memberships
-from .votes import mask_votes, view_votes
+from .view_votes import view_votes
+from .votes import mask_votes
 
 _VIEWS = 0.3  # what features weigh: enough to decide where few views see, too little where many do
 _PAIRS = 100_000  # drawn to calibrate
@@ -86,7 +88,13 @@ def cosines(features: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 
 def combined_edges(
-    surface: Surface, edges: np.ndarray, scene: Scene, view: FeatureView, *, device: str = "cpu"
+    surface: Surface,
+    edges: np.ndarray,
+    scene: Scene,
+    view: FeatureView,
+    *,
+    device: str = "cpu",
+    team: Team | None = None,
 ) -> AffinityGraph:
     """The dissimilarity of every edge on its own, by the masks of all views and by features.
 
@@ -96,8 +104,9 @@ def combined_edges(
         scene: The scene of the surface, with masks.
         view: Its features.
         device: Where votes are added up, "cpu" or "cuda".
+        team: Processes that share the counting of votes; None counts in this one.
     """
-    both, either = mask_votes(surface, edges, scene, device=device)
+    both, either = mask_votes(surface, edges, scene, device=device, team=team)
     more_both, more_either = view.votes(edges)
     evidence = either + more_either
     dissimilarity = np.clip(1.0 - (both + more_both) / np.where(evidence > 0, evidence, 1.0), 0.0, 1.0)

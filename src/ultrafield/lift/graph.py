@@ -9,6 +9,7 @@ import numpy as np
 from ..config import Engine, SegmentConfig
 from ..errors import check_choice, check_shape
 from ..scene import Scene
+from ..sharing import Team
 from ..surface import Surface
 from ..ultrametric import AffinityGraph
 from .combine import combined_edges, feature_view, join_combined
@@ -27,6 +28,7 @@ def lift_graph(
     config: SegmentConfig | None = None,
     reach: float = REACH,
     device: str = "cpu",
+    team: Team | None = None,
 ) -> AffinityGraph:
     """Join each surface point with its nearest ones, and weigh the edges by the masks of all views.
 
@@ -45,6 +47,7 @@ def lift_graph(
         config: Settings (`neighbors`, `superpoints`); the defaults if None.
         reach: Longest edge, in local point spacings, so that nothing jumps over a gap; infinity keeps every edge.
         device: Where the votes of masks are added up, "cpu" or "cuda"; all else runs on the CPU.
+        team: Processes that share the counting of votes; None counts in this one.
 
     Returns:
         The graph, bound 1; edges ascending, each once, the smaller index first.
@@ -53,7 +56,7 @@ def lift_graph(
         RunError: No masks, or none that holds a point; a surface of another number of views.
     """
     config = config or SegmentConfig()
-    graph = vote_graph(surface, neighbor_edges(surface, config.neighbors, reach=reach), scene, device=device)
+    graph = vote_graph(surface, neighbor_edges(surface, config.neighbors, reach=reach), scene, device=device, team=team)
     if config.superpoints is None:
         return graph
     return join_superpoints(surface, scene, graph, superpoints(graph, config.superpoints))
@@ -93,6 +96,7 @@ def combined_graph(
     config: SegmentConfig | None = None,
     reach: float = REACH,
     device: str = "cpu",
+    team: Team | None = None,
 ) -> AffinityGraph:
     """The graph of `lift_graph`, with the features as one more view that sees every point; nothing is a guess then.
 
@@ -103,6 +107,7 @@ def combined_graph(
         config: Settings (`neighbors`, `superpoints`); the defaults if None.
         reach: Longest edge, in local point spacings; infinity keeps every edge.
         device: Where the votes of masks are added up, "cpu" or "cuda".
+        team: Processes that share the counting of votes; None counts in this one.
 
     Returns:
         The graph, bound 1; edges ascending, each once, the smaller index first.
@@ -115,7 +120,7 @@ def combined_graph(
     config = config or SegmentConfig()
     edges = neighbor_edges(surface, config.neighbors, reach=reach)
     view = feature_view(surface, scene, features)
-    graph = combined_edges(surface, edges, scene, view, device=device)
+    graph = combined_edges(surface, edges, scene, view, device=device, team=team)
     if config.superpoints is None:
         return graph
     return join_combined(surface, scene, graph, superpoints(graph, config.superpoints), view)
@@ -130,6 +135,7 @@ def build_graph(
     config: SegmentConfig | None = None,
     reach: float = REACH,
     device: str = "cpu",
+    team: Team | None = None,
 ) -> AffinityGraph:
     """The graph of an engine: `lift_graph`, `feature_graph` or `combined_graph`, where everything is explained.
 
@@ -141,6 +147,7 @@ def build_graph(
         config: Settings (`neighbors`, `superpoints`); the defaults if None.
         reach: Longest edge, in local point spacings.
         device: Where the votes of masks are added up, "cpu" or "cuda".
+        team: Processes that share the counting of votes; None counts in this one.
 
     Raises:
         ConfigError: An unknown engine.
@@ -152,9 +159,9 @@ def build_graph(
         return feature_graph(surface, _given("features", features, engine), config=config, reach=reach)
     if engine == "lift":
         scene = _given("scene", scene, engine)
-        return lift_graph(surface, scene, config=config, reach=reach, device=device)
+        return lift_graph(surface, scene, config=config, reach=reach, device=device, team=team)
     features, scene = _given("features", features, engine), _given("scene", scene, engine)
-    return combined_graph(surface, scene, features, config=config, reach=reach, device=device)
+    return combined_graph(surface, scene, features, config=config, reach=reach, device=device, team=team)
 
 
 def _given(name: str, value: _Value | None, engine: Engine) -> _Value:

@@ -22,7 +22,7 @@ from ..parallel import in_threads
 from ..scene import Scene
 from ..surface import Surface
 from ..ultrametric import AffinityGraph
-from .votes import ViewVotes, code_workers, view_votes
+from .view_votes import ViewVotes, code_workers, view_votes
 
 # A region that grew by less than this keeps the dissimilarities it has: the mean over its points hardly moved.
 _SLACK = 0.02

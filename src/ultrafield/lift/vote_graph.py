@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from ..scene import Scene
+from ..sharing import Team
 from ..surface import Surface
 from ..ultrametric import AffinityGraph
 from .votes import mask_votes
 
 
-def vote_graph(surface: Surface, edges: np.ndarray, scene: Scene, *, device: str = "cpu") -> AffinityGraph:
+def vote_graph(
+    surface: Surface, edges: np.ndarray, scene: Scene, *, device: str = "cpu", team: Team | None = None
+) -> AffinityGraph:
     """The share of masks that hold only one end of an edge, for every edge on its own.
 
     Args:
@@ -18,11 +21,12 @@ def vote_graph(surface: Surface, edges: np.ndarray, scene: Scene, *, device: str
         edges: [E, 2], int64.
         scene: The scene of the surface, with masks.
         device: Where votes are added up, see `mask_votes`.
+        team: Processes that share the counting, see there too.
 
     Raises:
         RunError: No masks, or none that holds a point; a surface of another scene.
     """
-    both, either = mask_votes(surface, edges, scene, device=device)
+    both, either = mask_votes(surface, edges, scene, device=device, team=team)
     # Rounding may carry equal sums a hair past each other.
     dissimilarity = np.clip(1.0 - both / np.where(either > 0, either, 1.0), 0.0, 1.0)
     dissimilarity = fill_unseen(len(surface), edges, dissimilarity, either)

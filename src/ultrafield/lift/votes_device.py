@@ -47,15 +47,25 @@ def add_up_on_device(
 
     Memory on the device: 16 bytes an edge (24 from 2³¹ points on), about 32 a point, and the masks of a few views.
     """
+    sums, holding = sums_on_device(surface, edges_on_device(edges, len(surface), device), scene)
+    both, either = sums.cpu().double().numpy()
+    return both, either, bool(holding)
+
+
+def edges_on_device(edges: np.ndarray, points: int, device: str) -> Tensor:
+    """Edges [E, 2] between so many points, as int32 if that suffices: half of what every view reads."""
     ends = torch.from_numpy(edges).to(device)
-    if len(surface) < 2**31:
-        ends = ends.int()  # half of what every view reads
-    both, either = torch.zeros((2, len(edges)), device=device)
-    holding = torch.zeros((), dtype=torch.bool, device=device)
-    for view in device_votes(surface, scene, device):
-        add_votes_gpu(ends, view.codes, view.seen, view.weights, both, either)
+    return ends.int() if points < 2**31 else ends
+
+
+def sums_on_device(surface: Surface, ends: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
+    """Both sums [2, E], float32, and whether any mask holds a point [], bool, on the device of the edges [E, 2]."""
+    sums = torch.zeros((2, len(ends)), device=ends.device)
+    holding = torch.zeros((), dtype=torch.bool, device=ends.device)
+    for view in device_votes(surface, scene, str(ends.device)):
+        add_votes_gpu(ends, view.codes, view.seen, view.weights, sums[0], sums[1])
         holding |= view.points[: view.masks].any()
-    return both.cpu().double().numpy(), either.cpu().double().numpy(), bool(holding)
+    return sums, holding
 
 
 def device_votes(surface: Surface, scene: Scene, device: str) -> Iterator[DeviceVotes]:

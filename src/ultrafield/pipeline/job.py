@@ -10,6 +10,7 @@ from ..config import Config
 from ..errors import RunError
 from ..scene import Scene, scene_root
 from ..scene.options import SceneOptions
+from ..sharing import Team
 from .console import Report
 from .folder import RunFolder
 from .stages import Source, Stages
@@ -30,6 +31,7 @@ class Job:
         stages: Fingerprints of everything that each stage depends on.
         device: Where to compute: "auto", "cpu" or "cuda".
         report: Where progress is printed and seconds are kept.
+        team: Processes with a GPU each that share training and votes; None for this one alone.
     """
 
     run: RunFolder
@@ -39,6 +41,7 @@ class Job:
     stages: Stages
     device: str
     report: Report
+    team: Team | None = None
 
     def with_config(self, config: Config) -> Self:
         """The same job with other settings."""
@@ -56,19 +59,26 @@ class Job:
 
 
 def open_job(
-    scene: Path | Scene, data: SceneOptions, run: RunFolder, config: Config, *, device: str, report: Report
+    scene: Path | Scene,
+    data: SceneOptions,
+    run: RunFolder,
+    config: Config,
+    *,
+    device: str,
+    report: Report,
+    team: Team | None = None,
 ) -> Job:
     """A job on a scene folder, or on a scene in memory; nothing is written yet."""
     if isinstance(scene, Scene):
         run.claim(None)
         source = Source.in_memory(scene)
-        return Job(run, scene, source, config, Stages.of(source, config), device, report)
+        return Job(run, scene, source, config, Stages.of(source, config), device, report, team)
     root = scene_root(scene, data.layout)
     run.claim(root)
     run.tidy()
     loaded = open_scene(root, data, report)
     source = Source.of(root, data, loaded, run=run.root)
-    return Job(run, loaded, source, config, Stages.of(source, config), device, report)
+    return Job(run, loaded, source, config, Stages.of(source, config), device, report, team)
 
 
 def reopen_job(run: RunFolder, *, device: str, report: Report, config: Config | None = None) -> Job:

@@ -9,6 +9,7 @@ from typing import Any
 from ..config import Config
 from ..scene import Scene
 from ..scene.options import SceneOptions
+from ..sharing import Team
 from .console import Report
 from .edits import structure_of
 from .evaluate import evaluate_once
@@ -31,6 +32,7 @@ def run_stages(
     device: str,
     report: Report,
     overwrite: bool = False,
+    team: Team | None = None,
 ) -> dict[str, Any] | None:
     """Bring a run folder up to date; returns its metrics, or None if there is nothing to compare with.
 
@@ -44,9 +46,10 @@ def run_stages(
         device: Where to compute.
         report: Where progress is printed.
         overwrite: Whether to do every stage again.
+        team: Processes with a GPU each that share training and votes; None for this one alone.
     """
     with report.stage("load"):
-        job = open_job(scene, data, run, config, device=device, report=report)
+        job = open_job(scene, data, run, config, device=device, report=report, team=team)
     if overwrite:
         with run.owned():
             start_afresh(job)

@@ -161,6 +161,7 @@ def _graph(surface: Surface, job: Job, fields: Fields) -> AffinityGraph:
         features=features,
         config=job.config.segment,
         device=str(fields.geometry.device),
+        team=job.team,
     )
 
 

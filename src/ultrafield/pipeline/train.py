@@ -64,6 +64,7 @@ def _fit(job: Job, *, initial: Fields | None) -> Fields:
             initial=initial,
             source=job.source.content,
             note=job.report.note,
+            team=job.team,
         )
     job.run.finish("train", job.stages.train, job.report.seconds["train"])
     return fields

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +18,15 @@ from ..errors import RunError, TrainingError
 from ..field.model import FeatureField, RadianceField
 from ..scene import Scene
 from ..scene.digest import SceneDigest, digest_scene
+from ..sharing import ALONE, Team
 from .checkpoint import FIELD_FILE, STATE_FILE, Fields, load_fields, save_fields, start_from, stored_settings
 from .contrast.mask_pool import check_masks
 from .features.affordable import affordable
 from .features.base import FeatureTrainer
 from .geometry.base import GeometryTrainer
 from .geometry.poses import posed
-from .loop import Journal, begin, run_steps
+from .loop import Journal, Trainer, begin, run_steps
+from .members import check_shared, prepare_features, prepare_geometry, start_steps
 from .trainers import feature_trainer, geometry_trainer
 
 _SMALL_SPREAD = 1e-3  # variance of pictures below which their colours say nothing about learning
@@ -40,6 +43,7 @@ def fit(
     source: SceneDigest | None = None,
     note: Callable[[str], None] | None = None,
     progress: bool = True,
+    team: Team | None = None,
 ) -> Fields:
     """Train what `config.engine` needs: geometry, and features for the engines "field" and "both".
 
@@ -57,6 +61,7 @@ def fit(
         source: Digest of the scene, where it is known already.
         note: Told what is kept and what is trained anew, line by line.
         progress: Whether to show progress bars.
+        team: Processes that share the training, a GPU each; None trains in this one alone.
 
     Returns:
         The trained fields; with the engine "lift" also the features that `out` happens to hold.
@@ -66,11 +71,13 @@ def fit(
         TrainingError: A loss or a parameter is not finite, or the field became empty.
         RunError: `initial` does not fit the scene or the settings, or a file in `out` cannot be read.
         BackendError: CUDA was asked for by name and cannot run here.
+        ConfigError: A training that the team's GPUs cannot share.
     """
     target = resolve_device(device)
     config = config or preset("standard" if target.type == "cuda" else "draft")
     if config.engine != "lift":
         check_masks(scene)  # now, not after the geometry is trained
+    check_shared(scene, config, team)
     digest = digest_scene(scene) if source is None else source
     journal = Journal(out, geometry_source(digest, config), note or (lambda text: None), progress)
     if out is not None:
@@ -78,13 +85,13 @@ def fit(
     fields = _stored_fields(journal, config, digest.masks, target)
     if fields is None:
         start = None if initial is None else initial.geometry
-        fields = Fields(_fit_geometry(scene, config, target, start, journal))
+        fields = Fields(_fit_geometry(scene, config, target, start, journal, team))
     if config.engine != "lift" and fields.features is None:
         _save(journal, fields, config, digest.masks)
         start_features = None if initial is None else initial.features
         seen = posed(scene, fields.geometry)
         featured = replace(journal, source=digest.whole)
-        features = _fit_features(fields.geometry, seen, config, target, start_features, featured)
+        features = _fit_features(fields.geometry, seen, config, target, start_features, featured, team)
         fields = Fields(fields.geometry, features)
     _save(journal, fields, config, digest.masks)
     if out is not None:
@@ -163,17 +170,24 @@ def fit_features(
 
 
 def _fit_geometry(
-    scene: Scene, config: Config, device: torch.device, initial: RadianceField | None, journal: Journal
+    scene: Scene,
+    config: Config,
+    device: torch.device,
+    initial: RadianceField | None,
+    journal: Journal,
+    team: Team | None = None,
 ) -> RadianceField:
     def make() -> GeometryTrainer:
-        trainer = geometry_trainer(scene, config, device)
+        if team is not None:
+            prepare_geometry(team, scene, config)
+        trainer = geometry_trainer(scene, config, device, ALONE if team is None else team.group)
         start_from(trainer.field, initial)
         return trainer
 
     steps = config.geometry.steps
     with current_device(device):
         trainer, first = begin(make, steps, journal)
-        losses = run_steps(trainer, first, steps, journal)
+        losses = _steps(trainer, first, steps, journal, team, fresh=initial is None)
         field = trainer.finished()
     if not bool(field.occupancy.occupied.any()):
         raise TrainingError("geometry: the density field is empty; are poses and scale of the scene right?")
@@ -201,21 +215,38 @@ def _fit_features(
     device: torch.device,
     initial: FeatureField | None,
     journal: Journal,
+    team: Team | None = None,
 ) -> FeatureField:
     check_masks(scene)
     if device.type == "cpu":
         scene = affordable(scene, journal.note)
 
     def make() -> FeatureTrainer:
-        trainer = feature_trainer(geometry, scene, config, device, progress=journal.progress)
+        if team is not None:
+            prepare_features(team, scene, config, geometry)
+        group = ALONE if team is None else team.group
+        trainer = feature_trainer(geometry, scene, config, device, progress=journal.progress, group=group)
         start_from(trainer.field, initial)
         return trainer
 
     steps = config.features.steps
     with current_device(device):
         trainer, first = begin(make, steps, journal)
-        run_steps(trainer, first, steps, journal)
+        _steps(trainer, first, steps, journal, team, fresh=initial is None)
     return trainer.field
+
+
+def _steps(
+    trainer: Trainer[Any], first: int, steps: int, journal: Journal, team: Team | None, *, fresh: bool
+) -> Mapping[str, Tensor]:
+    """`run_steps`, with the other processes of a team."""
+    if team is None:
+        return run_steps(trainer, first, steps, journal)
+    team.finish()
+    start_steps(team, trainer, first, steps, fresh=fresh)
+    losses = run_steps(trainer, first, steps, journal)
+    team.finish()
+    return losses
 
 
 def _journal(scene: Scene, out: Path | None, *, progress: bool) -> Journal:

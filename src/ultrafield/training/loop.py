@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..errors import RunError
 from ..interruption import delayed, leave
 from ..progress import track
+from ..sharing import Group
 from .checkpoint import STATE_FILE, load_state, save_state
 from .log import TrainingLog
 
@@ -46,6 +47,7 @@ class Trainer(ABC, Generic[FieldT]):
     Attributes:
         stage: Name of the training in log, messages and states.
         settings_text: The settings and the seed, which a state must share to be continued.
+        seed: Of every random draw.
         field: The field being trained.
         optimizer: Adam on its parameters.
         generator: Source of every random draw of a step.
@@ -53,6 +55,7 @@ class Trainer(ABC, Generic[FieldT]):
 
     stage: ClassVar[str]
     settings_text: str
+    seed: int
     field: FieldT
     optimizer: Optimizer
     generator: torch.Generator | np.random.Generator
@@ -86,6 +89,16 @@ class Trainer(ABC, Generic[FieldT]):
 
     def restore_own(self, state: dict[str, Any]) -> None:
         """Take what `own_state` put into a saved state."""
+
+    def draw_apart(self, group: Group, step: int) -> None:
+        """From a step on, draw what no other process of a group draws; a group of one draws on."""
+        if group.alone:
+            return
+        numbers = [self.seed, step, group.size, group.rank]
+        if isinstance(self.generator, torch.Generator):
+            self.generator.manual_seed(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1))
+        else:
+            self.generator.bit_generator.state = np.random.default_rng(numbers).bit_generator.state
 
 
 @dataclass(frozen=True)

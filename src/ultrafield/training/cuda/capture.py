@@ -64,5 +64,6 @@ class CapturedStep(Generic[_Result]):
     def _record(self) -> None:
         self._graph = torch.cuda.CUDAGraph()
         self._graph.register_generator_state(self._generator)
-        with torch.cuda.graph(self._graph, pool=self._pool):
+        # The thread that watches over sums of several GPUs asks for events meanwhile, which is no part of the graph.
+        with torch.cuda.graph(self._graph, pool=self._pool, capture_error_mode="thread_local"):
             self._result = self._function()

@@ -9,6 +9,7 @@ from ...config import Config
 from ...field.kernels.accumulate_gpu import accumulate_gpu
 from ...field.kernels.hashgrid_gpu import encode_into_gpu
 from ...field.model import to_unit_cube
+from ...sharing import ALONE, Group
 from ..contrast import Pairs
 from ..features.base import FeatureTrainer
 from ..features.losses import feature_losses
@@ -18,6 +19,7 @@ from ..pixels import PixelPool
 from .adam import FusedAdam
 from .capture import CapturedStep, graph_pool
 from .masks import DeviceBatch, DeviceMasks
+from .update import Update
 
 
 class DeviceFeatureTrainer(FeatureTrainer):
@@ -31,6 +33,7 @@ class DeviceFeatureTrainer(FeatureTrainer):
         config: `config.features` and the seed.
         bounded: Whether the scene is bounded.
         device: A CUDA device; a CPU runs the same steps through Triton's interpreter, for tests.
+        group: The processes that share the training.
 
     Attributes:
         table_grad: Gradient of the hash grid's table, cleared by the optimiser.
@@ -49,19 +52,24 @@ class DeviceFeatureTrainer(FeatureTrainer):
         *,
         bounded: bool,
         device: torch.device,
+        group: Group = ALONE,
     ) -> None:
-        super().__init__(pool, votes, config, bounded=bounded, device=device)
+        super().__init__(pool, votes, config, bounded=bounded, device=device, group=group)
         settings = self.settings
         self.masks, self.cache = masks, cache
         self.optimizer = FusedAdam(self.field, lr=settings.lr, beta2=settings.beta2, sparse=True)
         self.optimizer.set_schedule(settings.steps, settings.lr_floor)
         self.generator = torch.Generator(device=device).manual_seed(config.seed)
-        self.table_grad = torch.zeros_like(self.field.grid.table)
+        table = self.field.grid.table
+        self.update = Update(self.field, table, self.optimizer, group, weight=self.weight, generator=self.generator)
+        self.table_grad = self.update.table_gradient
         self._step = CapturedStep(self._train, generator=self.generator, pool=graph_pool(device))
 
     def step(self, step: int) -> dict[str, Tensor]:
         """Do one optimiser step; returns the losses, valid until the next one."""
-        return self._step()
+        losses = self._step()
+        self.update.finish()
+        return losses
 
     def render(self, pixels: Tensor) -> Tensor:
         """Rendered features [N, D] of pool pixels [N], not of unit length."""
@@ -90,9 +98,7 @@ class DeviceFeatureTrainer(FeatureTrainer):
     def _train(self) -> dict[str, Tensor]:
         batch = self.masks.draw(self.generator)
         losses = self.losses(self.render(batch.pixels), batch)
-        self.optimizer.zero_grad()
-        torch.stack(list(losses.values())).sum().backward()
-        self.optimizer.step({self.field.grid.table: self.table_grad})
+        self.update.backward(losses)
         return {name: value.detach() for name, value in losses.items()}
 
     def _edges(self, batch: DeviceBatch) -> Tensor:

@@ -24,11 +24,13 @@ from ...field.kernels.volrend_gpu import distortion_gpu, render_weights_gpu
 from ...field.model import to_unit_cube
 from ...field.samples import FixedSamples
 from ...scene import Scene
+from ...sharing import ALONE, Group
 from ..geometry.base import GeometryTrainer
 from ..geometry.limits import FEWEST_RAYS, MOST_RAYS, PROBES, REFERENCE_STEP
 from ..geometry.losses import depth_smoothness, ray_losses, spread_axis
 from .adam import FusedAdam
 from .capture import CapturedStep, graph_pool
+from .update import Update
 
 _MARCHED_PER_SAMPLE = 4  # capacity for samples in occupied cells, as a multiple of the visible samples aimed for
 _ROOM = 1.25  # capacity for visible samples, as a multiple of the number aimed for
@@ -60,6 +62,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
         scene: Pictures and cameras; masks only for depth smoothness.
         config: `config.geometry` and the seed.
         device: A CUDA device; a CPU runs the same steps through Triton's interpreter, for tests.
+        group: The processes that share the training.
 
     Attributes:
         aim: Visible samples per step to aim for.
@@ -73,8 +76,8 @@ class DeviceGeometryTrainer(GeometryTrainer):
 
     optimizer: FusedAdam
 
-    def __init__(self, scene: Scene, config: Config, device: torch.device) -> None:
-        super().__init__(scene, config, device)
+    def __init__(self, scene: Scene, config: Config, device: torch.device, group: Group = ALONE) -> None:
+        super().__init__(scene, config, device, group)
         settings = self.settings
         self.optimizer = FusedAdam(self.field, lr=settings.lr, beta2=settings.beta2, sparse=True)
         self.optimizer.set_schedule(settings.steps, settings.lr_floor)
@@ -84,7 +87,9 @@ class DeviceGeometryTrainer(GeometryTrainer):
         self.most_rays = settings.rays if settings.samples is None else min(MOST_RAYS, self.aim)
         self.live_rays = torch.full((1,), self._first_rays(), dtype=torch.int64, device=device)
         self.bits = pack_bits(self.field.occupancy.occupied)
-        self.table_grad = torch.zeros_like(self.field.grid.table)
+        table = self.field.grid.table
+        self.update = Update(self.field, table, self.optimizer, group, weight=self.weight, generator=self.generator)
+        self.table_grad = self.update.table_gradient
         capture = partial(CapturedStep, generator=self.generator, pool=graph_pool(device))
         self._steps = {
             (probe, smooth): capture(partial(self._train, probe=probe, smooth=smooth))
@@ -93,6 +98,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
         }
         self._refresh_all = capture(partial(self._refresh, everywhere=True))
         self._refresh_some = capture(partial(self._refresh, everywhere=False))
+        self._settle_all = capture(self._settle)
 
     def _first_rays(self) -> int:
         """Number of rays of the first step: in the initial fog every march step of a ray is a sample."""
@@ -107,7 +113,12 @@ class DeviceGeometryTrainer(GeometryTrainer):
         self.set_progress(step)
         if step % settings.occupancy_every == 0:
             (self._refresh_all if step < settings.occupancy_warmup else self._refresh_some)()
-        return self._steps[self.presses_density(step), self.smooths_depth(step)]()
+            if not self.group.alone:
+                self.group.keep_largest(self.field.occupancy.density)
+                self._settle_all()
+        losses = self._steps[self.presses_density(step), self.smooths_depth(step)]()
+        self.update.finish()
+        return losses
 
     def draw(self) -> DeviceRays:
         """Draw random rays, as many as a step has at most."""
@@ -235,9 +246,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
         if smooth:
             quadruples, cosine, live = self.draw_smoothed()
             losses["smoothness"] = self.smoothness(quadruples, cosine, live, self.uniform(len(cosine)))
-        self.optimizer.zero_grad()
-        torch.stack(list(losses.values())).sum().backward()
-        self.optimizer.step({self.field.grid.table: self.table_grad})
+        self.update.backward(losses)
         return {name: value.detach() for name, value in losses.items()}
 
     def _encode(self, positions: Tensor, live: Tensor | None, *, learn: bool = False) -> Tensor:
@@ -260,7 +269,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
 
     @torch.no_grad()
     def _refresh(self, *, everywhere: bool) -> None:
-        """`OccupancyGrid.update` with fixed shapes."""
+        """`OccupancyGrid.update` with fixed shapes; of several processes each visits its part of the cells."""
         settings, grid = self.settings, self.field.occupancy
         for cascade in range(grid.cascades):
             cells = self._cells(cascade, everywhere=everywhere)
@@ -270,6 +279,13 @@ class DeviceGeometryTrainer(GeometryTrainer):
             for part, chunk in zip(cells.split(_CELLS_AT_ONCE), positions.split(_CELLS_AT_ONCE), strict=True):
                 unit = to_unit_cube(chunk, bounded=self.field.bounded)
                 density.scatter_reduce_(0, part, self.field.decode(self._encode(unit, None))[0], "amax")
+        if self.group.alone:
+            self._settle()
+
+    @torch.no_grad()
+    def _settle(self) -> None:
+        """Mark the cells that are dense enough."""
+        settings, grid = self.settings, self.field.occupancy
         threshold = grid.density.mean().clamp(max=settings.occupancy_opacity / REFERENCE_STEP)
         grid.occupied.copy_(grid.density > threshold)
         self.bits.copy_(pack_bits(grid.occupied))
@@ -278,18 +294,19 @@ class DeviceGeometryTrainer(GeometryTrainer):
         """Cells to visit: all, or a quarter as many drawn uniformly and another quarter from the occupied ones."""
         count = self.field.occupancy.resolution**3
         if everywhere:
-            return torch.arange(count, device=self.device)
-        uniform = (self.uniform(count // 4) * count).long()
+            return torch.arange(self.group.rank, count, self.group.size, device=self.device)
+        drawn = self.group.part(count // 4)
+        uniform = (self.uniform(drawn) * count).long()
         reached = self.field.occupancy.occupied[cascade].cumsum(0)
-        ranks = self.uniform(count // 4) * reached[-1]
+        ranks = self.uniform(drawn) * reached[-1]
         picks = torch.searchsorted(reached, ranks.long(), right=True).clamp(max=count - 1)
         return torch.cat([uniform, torch.where(reached[-1] > 0, picks, uniform)])
 
     def own_state(self) -> dict[str, Any]:
-        """Number of rays."""
-        return {"rays": int(self.live_rays)}
+        """Number of rays of all processes."""
+        return {"rays": int(self.live_rays) * self.group.size}
 
     def restore_own(self, state: dict[str, Any]) -> None:
         """Take the number of rays from a saved state, and the occupancy from the field."""
-        self.live_rays.fill_(state["rays"])
+        self.live_rays.fill_(min(self.group.part(state["rays"]), self.most_rays))
         self.bits.copy_(pack_bits(self.field.occupancy.occupied))

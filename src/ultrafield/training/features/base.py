@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ...config import Config
+from ...config import Config, FeatureConfig
+from ...errors import ConfigError
 from ...field.model import FeatureField
+from ...sharing import ALONE, Group
 from ..checkpoint import settings_text
 from ..contrast import Pairs
 from ..loop import Trainer
@@ -25,18 +28,29 @@ class FeatureTrainer(Trainer[FeatureField]):
         config: `config.features` and the seed; `config.geometry` is part of `settings_text`.
         bounded: Whether the scene is bounded.
         device: Where to train.
+        group: The processes that share the training; each takes its part of a step's pictures.
 
     Attributes:
-        settings: `config.features`.
+        settings: `config.features`, with what this process takes of a step.
+        weight: Part of a step's pictures that it takes; its losses count so much.
     """
 
     stage = "features"
 
     def __init__(
-        self, pool: PixelPool, votes: VoteTable | None, config: Config, *, bounded: bool, device: torch.device
+        self,
+        pool: PixelPool,
+        votes: VoteTable | None,
+        config: Config,
+        *,
+        bounded: bool,
+        device: torch.device,
+        group: Group = ALONE,
     ) -> None:
-        self.pool, self.votes, self.settings = pool, votes, config.features
+        self.pool, self.votes, self.settings, self.group = pool, votes, feature_part(config.features, group), group
+        self.weight = self.settings.images / config.features.images
         self.settings_text = settings_text(config.seed, config.geometry, config.features)
+        self.seed = config.seed
         generator = torch.Generator().manual_seed(config.seed)
         self.field = FeatureField(config.features, bounded=bounded, generator=generator).to(device)
 
@@ -47,3 +61,18 @@ class FeatureTrainer(Trainer[FeatureField]):
     def weighed(self, pixels: Tensor, pairs: Pairs) -> Pairs:
         """Comparisons between pool pixels [N] with the weights that the votes give them, if there are votes."""
         return pairs if self.votes is None else self.votes.weigh(pixels, pairs)
+
+
+def feature_part(settings: FeatureConfig, group: Group) -> FeatureConfig:
+    """The settings with one process's pictures of a step, each with as many pixels as before; all steps stay.
+
+    Raises:
+        ConfigError: A step has fewer pictures than there are processes.
+    """
+    if group.alone:
+        return settings
+    if settings.images < group.size:
+        text = f"{group.size} GPUs share out the pictures of a step, of which features.images makes {settings.images}"
+        raise ConfigError(text, setting="gpus")
+    images = settings.images // group.size + (group.rank < settings.images % group.size)
+    return replace(settings, images=images, pixels=settings.pixels // settings.images * images)

@@ -11,10 +11,12 @@ from torch import Tensor
 
 from ...config import Config
 from ...field.volrend import accumulate, ray_indices
+from ...sharing import ALONE, Group
 from ..contrast import Pairs, sample_pairs, unpack_membership
 from ..contrast.mask_pool import MaskBatch, MaskPool
 from ..contrast.neighbors import neighbor_graph, neighbor_memberships, pixel_neighbors
 from ..pixels import PixelPool
+from ..reduction import add_up_gradients
 from ..schedule import adam, cosine_lr
 from .base import FeatureTrainer
 from .losses import feature_losses
@@ -33,6 +35,7 @@ class HostFeatureTrainer(FeatureTrainer):
         config: `config.features` and the seed.
         bounded: Whether the scene is bounded.
         device: Where to train.
+        group: The processes that share the training.
     """
 
     optimizer: torch.optim.Adam
@@ -48,8 +51,9 @@ class HostFeatureTrainer(FeatureTrainer):
         *,
         bounded: bool,
         device: torch.device,
+        group: Group = ALONE,
     ) -> None:
-        super().__init__(pool, votes, config, bounded=bounded, device=device)
+        super().__init__(pool, votes, config, bounded=bounded, device=device, group=group)
         self.masks, self.cache = masks, cache
         self.optimizer = adam(self.field, lr=config.features.lr, beta2=config.features.beta2)
         self.generator = np.random.default_rng(config.seed)
@@ -78,7 +82,8 @@ class HostFeatureTrainer(FeatureTrainer):
         total = torch.stack(list(losses.values())).sum()
         cosine_lr(self.optimizer, step, settings.steps, floor=settings.lr_floor)
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        (total if self.group.alone else self.weight * total).backward()
+        add_up_gradients(self.field, self.group)
         self.optimizer.step()
         return losses
 

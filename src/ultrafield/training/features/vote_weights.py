@@ -19,6 +19,7 @@ from ...field.volrend import accumulate
 from ...masks import MaskSet
 from ...masks.weights import mask_weights
 from ...parallel import in_threads, workers_for
+from ...sharing import ALONE, Group
 from ..contrast.losses import flat_pairs, split_pairs
 from ..contrast.mask_pool import MaskPool
 from ..contrast.pairs import Pairs
@@ -87,7 +88,9 @@ class VoteTable:
         return replace(pairs, weight=(positive[:, None] - negative).clamp(min=0))
 
 
-def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCache, edge: float) -> VoteTable:
+def vote_table(
+    pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCache, edge: float, group: Group = ALONE
+) -> VoteTable:
     """Find the voxels that each view shows, and the masks that hold them.
 
     If several pixels of a view fall into a voxel, the last one counts.
@@ -98,19 +101,23 @@ def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCac
         cache: The surface samples of every pixel.
         edge: Edge of the voxels in the cube of half extent 0.5, normalised frame, ≥ 1e-4; doubled until the
             memberships of all voxels, written out, take at most 4 GiB.
+        group: The processes whose views vote; each has its own pool, masks and cache.
 
     Returns:
-        The table, on the device of the pool.
+        The table of all views, on the device of the pool, with the voxels of the pool's own pixels.
     """
-    words = max(len(view) for view in masks.sets) // 64 + 1
+    device = pool.colors.device
+    views = _numbered(len(masks.sets), group, device)
+    words = max(_all(group, [max(len(view) for view in masks.sets)], device)) // 64 + 1
     while True:
-        voxels, count = _number_voxels(_voxel_keys(pool, cache, edge))
-        if count * len(masks.sets) * (8 * words + 4) <= _MOST_BYTES or edge > 1:
+        voxels, count = _number_voxels(_voxel_keys(pool, cache, edge), group)
+        if count * len(views) * (8 * words + 4) <= _MOST_BYTES or edge > 1:
             break
         edge *= 2  # large captures and fog occupy many voxels
     voxel = voxels.cpu().numpy()
     rows = [np.zeros((1, words), np.uint64), *(_memberships(view, words) for view in masks.sets)]
     starts = np.cumsum([len(part) for part in rows])  # of each view's rows
+    starts[:-1] += sum(_all(group, [int(starts[-1]) - 1], device)[: group.rank])  # behind those of other processes
     codes = np.zeros((count, len(masks.sets)), np.int32)
     sums = np.full((count, len(masks.sets)), -1, np.float32)
     weights = np.zeros((len(masks.sets), 64 * words), np.float32)
@@ -140,7 +147,18 @@ def vote_table(pool: PixelPool, masks: MaskPool, cache: SurfaceCache | PaddedCac
     for _ in in_threads(fill, range(len(masks.sets)), workers=workers_for(bytes_each)):
         pass
     arrays = (np.concatenate(rows).view(np.int64), codes, sums, weights)
-    return VoteTable(voxels, *(torch.from_numpy(array).to(voxels.device) for array in arrays))
+    return _of_all(VoteTable(voxels, *(torch.from_numpy(array).to(device) for array in arrays)), views, group)
+
+
+def _of_all(own: VoteTable, views: Tensor, group: Group) -> VoteTable:
+    """The table of all views [V], from those of the views of each process, for the voxels of this one's pixels."""
+    if group.alone:
+        return own
+    rows = torch.cat([own.rows[:1], *group.collect(own.rows[1:])])
+    codes, sums = (
+        torch.cat(group.collect(part.T.contiguous()))[views].T.contiguous() for part in (own.codes, own.sums)
+    )
+    return VoteTable(own.voxel, rows, codes, sums, torch.cat(group.collect(own.weights))[views])
 
 
 def _memberships(masks: MaskSet, words: int) -> np.ndarray:
@@ -182,8 +200,23 @@ def _opacity_and_reach(cache: SurfaceCache | PaddedCache, pixels: Tensor) -> tup
     return opacity, reach
 
 
-def _number_voxels(keys: Tensor) -> tuple[Tensor, int]:
-    """Consecutive number of each key [P], int64, −1 for the key −1; and the number of distinct keys."""
+def _all(group: Group, numbers: list[int], device: torch.device) -> list[int]:
+    """Numbers of all processes, by rank."""
+    return [number for part in group.collect(torch.tensor(numbers, device=device)) for number in part.tolist()]
+
+
+def _numbered(count: int, group: Group, device: torch.device) -> Tensor:
+    """Where each of the scene's views is found among those of one process after the other [V], int64."""
+    counts = _all(group, [count], device)
+    order = [(index * group.size + rank) for rank, views in enumerate(counts) for index in range(views)]
+    return torch.tensor(order, device=device).argsort()
+
+
+def _number_voxels(keys: Tensor, group: Group) -> tuple[Tensor, int]:
+    """Consecutive number of each key [P], int64, −1 for the key −1; and how many keys all processes have."""
     has_voxel = keys >= 0
     distinct, numbers = torch.unique(keys[has_voxel], return_inverse=True)
+    if not group.alone:
+        everyones = torch.unique(torch.cat(group.collect(distinct)))
+        distinct, numbers = everyones, torch.searchsorted(everyones, distinct)[numbers]
     return torch.full_like(keys, -1).masked_scatter(has_voxel, numbers), len(distinct)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
-from ...config import Config
+from ...config import Config, GeometryConfig
 from ...field.model import RadianceField
 from ...scene import Scene
+from ...scene.share import own_views
+from ...sharing import ALONE, Group
 from ..checkpoint import new_geometry, settings_text
 from ..loop import Trainer
 from ..pixels import pixel_pool
@@ -21,24 +25,29 @@ class GeometryTrainer(Trainer[RadianceField]):
         scene: Pictures and cameras; masks only for depth smoothness.
         config: `config.geometry` and the seed.
         device: Where to train.
+        group: The processes that share the training; each takes its part of the views and of a step's samples.
 
     Attributes:
-        settings: `config.geometry`.
-        pool: The training pixels.
+        settings: `config.geometry`, with what this process takes of a step.
+        weight: Part of all training pixels that this process has; its losses count so much.
+        pool: The training pixels of its views.
         quadruples: Pixels between which depth is smoothed; None without depth smoothness.
     """
 
     stage = "geometry"
     generator: torch.Generator
 
-    def __init__(self, scene: Scene, config: Config, device: torch.device) -> None:
-        self.settings, self.device = config.geometry, device
-        self.settings_text = settings_text(config.seed, config.geometry)
+    def __init__(self, scene: Scene, config: Config, device: torch.device, group: Group = ALONE) -> None:
+        self.settings, self.device, self.group = geometry_part(config.geometry, group), device, group
+        self.settings_text, self.seed = settings_text(config.seed, config.geometry), config.seed
         self.field = new_geometry(scene, config.geometry, torch.Generator().manual_seed(config.seed)).to(device)
         full_size = config.geometry.full_size and not config.geometry.depth_smooth
-        self.pool = pixel_pool(scene, device, full_size=full_size)
+        own = own_views(scene, group.rank, group.size)
+        self.pool = pixel_pool(own, device, full_size=full_size)
+        pixels = self.pool.colors if self.pool.valid is None else self.pool.valid
+        self.weight = group.share(len(pixels), device)
         self.generator = torch.Generator(device=device).manual_seed(config.seed)
-        self.quadruples = find_quadruples(scene.train, device) if config.geometry.depth_smooth else None
+        self.quadruples = find_quadruples(own.train, device) if config.geometry.depth_smooth else None
         self._has_background = scene.background is not None
         self._smooth_from = int(config.geometry.depth_smooth_from * config.geometry.steps)
 
@@ -74,3 +83,15 @@ class GeometryTrainer(Trainer[RadianceField]):
     def uniform(self, *shape: int) -> Tensor:
         """Random numbers in [0, 1), float32."""
         return torch.rand(shape, generator=self.generator, device=self.device)
+
+
+def geometry_part(settings: GeometryConfig, group: Group) -> GeometryConfig:
+    """The settings with one process's part of what a step takes; all steps stay."""
+    if group.alone:
+        return settings
+    return replace(
+        settings,
+        rays=group.part(settings.rays),
+        samples=None if settings.samples is None else group.part(settings.samples),
+        depth_smooth_pixels=group.part(settings.depth_smooth_pixels),
+    )

@@ -17,6 +17,8 @@ from ...field.samples import NEGLIGIBLE, Samples
 from ...field.tracing import sample_positions, trace
 from ...field.volrend import accumulate, distortion, render_weights
 from ...scene import Scene
+from ...sharing import ALONE, Group
+from ..reduction import add_up_gradients
 from ..schedule import adam, cosine_lr
 from .base import GeometryTrainer
 from .limits import FEWEST_RAYS, MOST_RAYS, PROBES, REFERENCE_STEP
@@ -85,6 +87,7 @@ class HostGeometryTrainer(GeometryTrainer):
         scene: Pictures and cameras; masks only for depth smoothness.
         config: `config.geometry` and the seed.
         device: Where to train.
+        group: The processes that share the training; poses are not refined by several.
 
     Attributes:
         rays: Number of rays of the next step.
@@ -93,8 +96,8 @@ class HostGeometryTrainer(GeometryTrainer):
 
     optimizer: torch.optim.Adam
 
-    def __init__(self, scene: Scene, config: Config, device: torch.device) -> None:
-        super().__init__(scene, config, device)
+    def __init__(self, scene: Scene, config: Config, device: torch.device, group: Group = ALONE) -> None:
+        super().__init__(scene, config, device, group)
         settings = self.settings
         self.rays = settings.rays
         self.optimizer = adam(self.field, lr=settings.lr, beta2=settings.beta2)
@@ -120,7 +123,8 @@ class HostGeometryTrainer(GeometryTrainer):
         self.optimizer.zero_grad(set_to_none=True)
         if self.poses is not None:
             self.poses.zero_grad()
-        total.backward()
+        (total if self.group.alone else self.weight * total).backward()
+        add_up_gradients(self.field, self.group)
         self.optimizer.step()
         if self.poses is not None:
             self.poses.step()
@@ -154,6 +158,7 @@ class HostGeometryTrainer(GeometryTrainer):
             threshold=settings.occupancy_opacity / REFERENCE_STEP,
             decay=settings.occupancy_decay,
             generator=self.generator,
+            merge=self.group.keep_largest,
         )
 
     def _distortion(self, rendered: Rendered) -> Tensor:
@@ -187,11 +192,11 @@ class HostGeometryTrainer(GeometryTrainer):
             self.rays = int(min(max(FEWEST_RAYS, 0.5 * (self.rays + needed)), MOST_RAYS))
 
     def own_state(self) -> dict[str, Any]:
-        """Number of rays, and corrections of the poses."""
-        return {"rays": self.rays, "poses": None if self.poses is None else self.poses.state_dict()}
+        """Number of rays of all processes, and corrections of the poses."""
+        return {"rays": self.rays * self.group.size, "poses": None if self.poses is None else self.poses.state_dict()}
 
     def restore_own(self, state: dict[str, Any]) -> None:
         """Take number of rays and corrections from a saved state."""
-        self.rays = state["rays"]
+        self.rays = self.group.part(state["rays"])
         if self.poses is not None and state["poses"] is not None:
             self.poses.load_state_dict(state["poses"])
