@@ -24,8 +24,8 @@ from ultrafield.config import SegmentConfig
 from ultrafield.labels import label_points, view_points
 from ultrafield.lift.edges import neighbor_edges
 from ultrafield.lift.superpoints import join_superpoints, superpoints
-from ultrafield.lift.vote_graph import vote_graph
 from ultrafield.lift.view_votes import ViewVotes, view_votes
+from ultrafield.lift.vote_graph import vote_graph
 from ultrafield.masks.weights import mask_weights
 from ultrafield.metrics import SegmentationScores, evaluate_segmentation
 from ultrafield.pipeline.folder import RunFolder
@@ -100,7 +100,7 @@ def lift_graph(
 ) -> AffinityGraph:
     """The engine's graph in one of its forms."""
     votes = varied(power, uncovered)
-    with patch("ultrafield.lift.votes.view_votes", votes), patch("ultrafield.lift.superpoints.view_votes", votes):
+    with patch("ultrafield.lift.vote_sums.view_votes", votes), patch("ultrafield.lift.superpoints.view_votes", votes):
         graph = vote_graph(surface, edges, scene)
         return join_superpoints(surface, scene, graph, superpoints(graph, patches)) if patches else graph
 

@@ -17,8 +17,8 @@ from ultrafield.config import SegmentConfig
 from ultrafield.lift import build_graph
 from ultrafield.lift.kernels.regions_cpu import join_heights
 from ultrafield.lift.superpoints import join_superpoints, memberships, superpoints
-from ultrafield.lift.vote_graph import vote_graph
 from ultrafield.lift.view_votes import view_votes
+from ultrafield.lift.vote_graph import vote_graph
 from ultrafield.masks import build_mask_set
 from ultrafield.scene import Scene, Split, View
 from ultrafield.surface import Surface
