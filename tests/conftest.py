@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from quick_interpreter import make_quick
 
 pytest_plugins = [
     *("headless", "memory_limits", "poison", "tiny_clip", "tiny_runs", "tiny_sam", "toy_scene"),  # in tests/support
@@ -17,6 +18,7 @@ if find_spec("triton") is not None and not torch.cuda.is_available():
     # Triton reads these when a kernel is defined: without a GPU, its interpreter runs them.
     os.environ.setdefault("TRITON_INTERPRET", "1")
     os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # Triton's default, which it warns of when it is not said
+    make_quick()
 
 DATA = Path(os.environ.get("ULTRAFIELD_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

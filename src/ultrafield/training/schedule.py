@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import math
+from inspect import unwrap
 
 import torch
 from torch import nn
+
+
+class Adam(torch.optim.Adam):
+    """`torch.optim.Adam` that is never compiled.
+
+    PyTorch's own tells `torch.compile` to leave it alone, and imports all of that for it: two seconds in each process.
+    """
+
+    add_param_group = unwrap(torch.optim.Optimizer.add_param_group)
+    state_dict = unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = unwrap(torch.optim.Optimizer.load_state_dict)
+    zero_grad = unwrap(torch.optim.Optimizer.zero_grad)
+    step = torch.no_grad()(unwrap(torch.optim.Adam.step))
 
 
 def cosine_lr(optimizer: torch.optim.Optimizer, step: int, steps: int, *, floor: float) -> None:
@@ -22,7 +36,7 @@ def cosine_lr(optimizer: torch.optim.Optimizer, step: int, steps: int, *, floor:
         group["lr"] = group["initial_lr"] * factor
 
 
-def adam(field: nn.Module, *, lr: float, beta2: float) -> torch.optim.Adam:
+def adam(field: nn.Module, *, lr: float, beta2: float) -> Adam:
     """Fused Adam with β₁ 0.9 and ε 1e-15 on all parameters of a field."""
     group = {"params": list(field.parameters()), "lr": lr, "initial_lr": lr}
-    return torch.optim.Adam([group], betas=(0.9, beta2), eps=1e-15, fused=True)
+    return Adam([group], betas=(0.9, beta2), eps=1e-15, fused=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ...field import RadianceField
 from ...scene import Scene
+from ..schedule import Adam
 
 _LR = 1e-6  # the published rate
 
@@ -34,7 +35,7 @@ class PoseRefinement:
     def __init__(self, c2w: Tensor) -> None:
         self._initial = c2w
         self._delta = torch.zeros(len(c2w), 6, device=c2w.device, requires_grad=True)
-        self._optimizer = torch.optim.Adam([self._delta], lr=_LR)
+        self._optimizer = Adam([self._delta], lr=_LR)
 
     def poses(self) -> Tensor:
         """Corrected poses [N, 3, 4], normalised frame, differentiable in the corrections."""
