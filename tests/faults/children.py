@@ -60,8 +60,6 @@ def warm_up(*, training: bool = True) -> None:
             import_module(module.name)
     for name in ("cv2", "scipy.spatial", "scipy.spatial.transform", "trimesh", "higra", "PIL.Image"):
         import_module(name)
-    if training:
-        import_module("torch._dynamo")  # by PyTorch's optimisers
     torch.set_num_threads(1)
 
 
