@@ -24,7 +24,7 @@ demo: $(READY)
 	$(BIN)/ultrafield demo --out demo
 
 test: check
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(READY)
 	$(BIN)/lint-imports
@@ -37,7 +37,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 coverage: $(READY)
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=json
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-report=json
 
 bench: $(READY)
 	$(ONE_THREAD) $(BIN)/python benchmarks/ops.py --quick --repeats 5 --json bench/ops.json

@@ -38,6 +38,10 @@ os.replace = full
 ATTENTIVE = {"health_check_period_ms": 500, "health_check_failure_threshold": 6, "health_check_initial_delay_ms": 2000}
 
 
+# A worker takes longer to start than such a run.
+SHORT = ["--geometry.steps", "30", "--geometry.samples", "2048", "--cuts", "3"]
+
+
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A head node and two others, each with room for one worker; the disk of the last one is full."""
@@ -79,7 +83,9 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_batch(cluster: Any, scenes: list[str], out: Path, tiny: list[str], *more: str) -> int:
-    return cli.main(["batch", *scenes, "--out", str(out), "--address", cluster.address, "--cores", "1", *tiny, *more])
+    return cli.main(
+        ["batch", *scenes, "--out", str(out), "--address", cluster.address, "--cores", "1", *tiny, *SHORT, *more]
+    )
 
 
 def times_run(run: Path) -> int:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ultrafield import cli
+from ultrafield.commands import warmup
 from ultrafield.commands.warmup import warmup_config
-from ultrafield.config import preset
+from ultrafield.config import HashGridConfig, preset
 
 
 def test_both_engines_run_twice_and_leave_no_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    draft, grid = preset("draft"), HashGridConfig(levels=4, log2_entries=12)
+    small = {"geometry": replace(draft.geometry, grid=grid), "features": replace(draft.features, grid=grid)}
+    monkeypatch.setattr(warmup, "preset", lambda name: replace(draft, **small))
     assert cli.main(["warmup", "--device", "cpu"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     for engine in ("lift", "field"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import re
@@ -61,6 +62,7 @@ def warm_up(*, training: bool = True) -> None:
     for name in ("cv2", "scipy.spatial", "scipy.spatial.transform", "trimesh", "higra", "PIL.Image"):
         import_module(name)
     torch.set_num_threads(1)
+    gc.freeze()  # a collection in a child would else copy all memory that it shares with its parent
 
 
 def forked(action: Callable[[], int], place: Path) -> Outcome:

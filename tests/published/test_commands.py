@@ -30,7 +30,7 @@ from ultrafield.reading import read_image
 pytestmark = pytest.mark.usefixtures("small_paper")
 
 FLAGS = shlex.split(
-    "--dataset_name nerf --render_feature --downsample 0.04 --num_epochs 0.02 --batch_size 128 "
+    "--dataset_name nerf --render_feature --downsample 0.04 --num_epochs 0.006 --batch_size 128 "
     "--ray_sampling_strategy same_image --feature_dim 8 --load_seg --hierarchical_sampling --ultrametric_weight 1.0 "
     "--euclidean_weight 1.0 --num_seg_samples 8 --depth_smooth --lr 1e-2"
 )
@@ -50,7 +50,7 @@ def test_the_published_commands_in_their_order(
     assert train_main([*root, "--run_seg_inference", "--render_train", "--rotate_test"]) == 0
     captured = capsys.readouterr()
     assert "test/psnr" in captured.out
-    assert "--depth_smooth: begins with the third epoch; this run has 0.02" in captured.err
+    assert "--depth_smooth: begins with the third epoch; this run has 0.006" in captured.err
     assert sorted(path.name for path in (here / "ckpts/nerf/E").iterdir()) == ["epoch=0.ckpt", "epoch=0_slim.ckpt"]
     _check_views(here / "results/nerf/E/0")
 
@@ -115,7 +115,7 @@ def test_training_goes_on_from_a_checkpoint(
     capsys.readouterr()
     assert train_main([*root, *again]) == 0
     said = capsys.readouterr().err
-    assert "epoch=0.ckpt: already holds epoch 0, and --num_epochs 0.02 ends with epoch 0: nothing is left to t" in said
+    assert "epoch=0.ckpt: already holds epoch 0, and --num_epochs 0.006 ends with epoch 0: nothing is left to t" in said
     first, second = (read_checkpoint(here / f"ckpts/nerf/{name}/epoch=0.ckpt") for name in "AB")
     assert all((first.geometry[name] == second.geometry[name]).all() for name in first.geometry)
     assert (here / "results/nerf/B/field.safetensors").is_file()
@@ -136,7 +136,7 @@ def test_training_goes_on_from_a_checkpoint(
 
 
 def test_what_was_trained_on_is_compared(here: Path, tiny_scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--num_epochs", "0.005", "--batch_size", "64"]
+    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--num_epochs", "0.003", "--batch_size", "64"]
     for split, kept in (("train", False), ("train", True), ("trainval", False), ("trainvaltest", True)):
         capsys.readouterr()
         assert train_main([*root, "--no_save_test", "--split", split]) == 0
@@ -151,8 +151,8 @@ def test_what_was_trained_on_is_compared(here: Path, tiny_scene: Path, capsys: p
 def test_results_hold_the_views_of_the_last_command_only(here: Path, tiny_scene: Path) -> None:
     root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--batch_size", "64"]
     results = here / "results/nerf/exp"
-    short = ["--num_epochs", "0.005"]
-    assert train_main([*root, "--num_epochs", "0.005", "--render_train", "--rotate_test"]) == 0
+    short = ["--num_epochs", "0.003"]
+    assert train_main([*root, "--num_epochs", "0.003", "--render_train", "--rotate_test"]) == 0
     assert len(list((results / "0").glob("*_p.npy"))) == 3 + 4
     (results / "7").mkdir()
     assert train_main([*root, *short]) == 0  # the same training: other epochs are not its business
@@ -172,7 +172,7 @@ def test_results_hold_the_views_of_the_last_command_only(here: Path, tiny_scene:
 
 
 def test_other_files_in_results_are_kept(here: Path, tiny_scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--batch_size", "64", "--num_epochs", "0.005"]
+    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--batch_size", "64", "--num_epochs", "0.003"]
     mine = here / "results/nerf/exp"
     (mine / "masks").mkdir(parents=True)
     (mine / "masks/mine.txt").touch()
@@ -212,7 +212,7 @@ def test_interrupted_validation_leaves_no_half_written_results(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(published_views, "write_image", full)
-    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--num_epochs", "0.005", "--batch_size", "64"]
+    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--num_epochs", "0.003", "--batch_size", "64"]
     assert train_main(root) == 1
     assert [path.name for path in (here / "results/nerf/exp").iterdir() if path.is_dir()] == []
 
@@ -229,7 +229,7 @@ def test_partnet_is_rendered_with_five_times_the_density(
     shown = []
     plain = field.render_view
     monkeypatch.setattr(field, "render_view", lambda model, *more: shown.append(model) or plain(model, *more))
-    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--num_epochs", "0.005", "--batch_size", "64"]
+    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--num_epochs", "0.003", "--batch_size", "64"]
     assert train_main([*root, "--no_save_test"]) == 0
     model = shown[-1]
     positions = torch.rand(9, 3, device=model.device) - 0.5
@@ -343,7 +343,7 @@ def test_a_checkpoint_of_another_size_is_refused(
 def test_refined_poses_come_with_the_checkpoint(
     here: Path, tiny_scene: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--batch_size", "64", "--num_epochs", "0.02"]
+    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--batch_size", "64", "--num_epochs", "0.006"]
     assert train_main([*root, "--optimize_ext", "--render_train"]) == 0
     checkpoint = ["--ckpt_path", "ckpts/nerf/exp/epoch=0.ckpt", "--render_dir", "out", "--render_train"]
     poses = read_checkpoint(here / checkpoint[1]).geometry["train_poses"]
@@ -363,7 +363,7 @@ def test_depth_smoothness_without_masks_is_said_and_left_out(
 
     bare = here / "bare"
     shutil.copytree(tiny_scene, bare, ignore=shutil.ignore_patterns("train_seg*"))
-    root = ["--root_dir", str(bare), "--downsample", "0.04", "--batch_size", "64", "--num_epochs", "0.005"]
+    root = ["--root_dir", str(bare), "--downsample", "0.04", "--batch_size", "64", "--num_epochs", "0.003"]
     assert train_main([*root, "--no_save_test", "--depth_smooth", "--load_seg"]) == 0
     assert "--depth_smooth: no effect, as 6 of 6 training views have no masks" in capsys.readouterr().err
     trained = (here / "results/nerf/exp/config.json").read_bytes()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """Headless Chromium of the system; WebGL is drawn in software."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")

@@ -14,24 +14,27 @@ from typing import Any
 
 import numpy as np
 
+REPLACED: list[tuple[Any, str, Any]] = []  # what `make_quick` has replaced: object, attribute, what it was
 
-def make_quick(set_attribute: Callable[[Any, str, Any], None] = setattr) -> None:
-    """Replace parts of Triton's interpreter by quicker ones.
 
-    Args:
-        set_attribute: What sets an attribute of an object, `MonkeyPatch.setattr` for instance.
-    """
+def make_quick() -> None:
+    """Replace parts of Triton's interpreter by quicker ones."""
     from triton.language import core
     from triton.runtime import interpreter
 
     options = interpreter.interpreter_builder.options
     if not options.debug:  # only then is an overflow an error
-        set_attribute(interpreter.interpreter_builder, "options", replace(options, sanitize_overflow=False))
-    set_attribute(interpreter, "_patch_lang", _once_per_launch(interpreter, core))
-    set_attribute(interpreter, "_get_np_dtype", _types_by_name(interpreter._get_np_dtype, core))
-    set_attribute(interpreter.ScanOps, "generic_scan", _scan_by_doubling)
-    set_attribute(core.tensor, "__init__", _tensor_of_known_shape(core.tensor.__init__, core.tensor))
-    set_attribute(core.block_type, "__init__", _block_of_known_shape(core.block_type.__init__, core.block_type))
+        _replace(interpreter.interpreter_builder, "options", replace(options, sanitize_overflow=False))
+    _replace(interpreter, "_patch_lang", _once_per_launch(interpreter, core))
+    _replace(interpreter, "_get_np_dtype", _types_by_name(interpreter._get_np_dtype, core))
+    _replace(interpreter.ScanOps, "generic_scan", _scan_by_doubling)
+    _replace(core.tensor, "__init__", _tensor_of_known_shape(core.tensor.__init__, core.tensor))
+    _replace(core.block_type, "__init__", _block_of_known_shape(core.block_type.__init__, core.block_type))
+
+
+def _replace(target: Any, name: str, value: Any) -> None:
+    REPLACED.append((target, name, getattr(target, name)))
+    setattr(target, name, value)
 
 
 def _once_per_launch(interpreter: Any, core: Any) -> Callable[[Any], Any]:

@@ -115,7 +115,7 @@ def by_first_leaf(labels):
 
 
 @pytest.mark.parametrize("linkage", LINKAGES)
-@pytest.mark.parametrize("nodes", [500, 8000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("nodes", [500, 8000, 30_000])
 def test_random_graphs_have_higras_partitions(linkage, nodes):
     generator = np.random.default_rng(nodes)
     chain = np.stack([np.arange(nodes - 1), np.arange(1, nodes)], axis=1)  # connects them all

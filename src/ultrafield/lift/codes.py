@@ -49,7 +49,8 @@ def point_cells(surface: Surface, cameras: Cameras, index: int, shape: tuple[int
     camera = cameras[[index]].resized(np.array([[width, height]]))
     if camera.lenses[0] == Lens.PINHOLE:
         pose, intrinsics = camera.c2w[0], camera.intrinsics[0]
-        return pinhole_cells_cpu(surface.points, surface.visible[index], pose, intrinsics, width, height)
+        visible = np.ascontiguousarray(surface.visible[index])  # the kernel is compiled for each layout
+        return pinhole_cells_cpu(surface.points, visible, pose, intrinsics, width, height)
     seen = np.flatnonzero(surface.seen_from(index))
     cells = np.full(len(surface), -1)
     cells[seen] = pixel_indices(project(camera, 0, surface.points[seen])[0], width, height)

@@ -54,6 +54,8 @@ def look(
         return Sight(sees, passes)  # a view that shows nothing anywhere has failed and is no witness
     pixels, z = project(cameras, index, points)
     camera, focal = cameras.c2w[index, :, 3], focal_length(cameras, index)
-    room = np.ascontiguousarray(np.broadcast_to(np.asarray(spacing, np.float64), len(points)))
+    room = np.empty(len(points))
+    room[:] = spacing
+    z, camera = np.ascontiguousarray(z), np.ascontiguousarray(camera)  # the kernel is compiled for each layout
     sight_cpu(points, normals, pixels, z, depth, camera, focal, room, STEEPEST, sees, passes)
     return Sight(sees, passes)

@@ -32,6 +32,7 @@ def test_pictures_are_learned(balls, config):
 
 
 def test_the_same_seed_gives_the_same_field_bit_for_bit(balls, config):
+    config = replace(config, geometry=replace(config.geometry, steps=24))
     one, other = (fit_geometry(balls, config, progress=False) for _ in range(2))
     assert same_parameters(one, other)
     third = fit_geometry(balls, replace(config, seed=4), progress=False)
@@ -60,7 +61,8 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(balls, confi
 
 
 def test_a_state_of_other_settings_is_not_gone_on_with(balls, config, tmp_path, monkeypatch, states_every):
-    states_every(20)
+    states_every(10)
+    config = replace(config, geometry=replace(config.geometry, steps=24))
     fit_geometry(balls, config, out=tmp_path, progress=False)
     other = replace(config, geometry=replace(config.geometry, lr=5e-3))
     assert same_parameters(
