@@ -22,11 +22,13 @@ def build(balls, config, kernel_device, monkeypatch):
     # Triton's interpreter walks through all the room there is; in fog, a ray has some 20 samples.
     monkeypatch.setattr(geometry_device, "_SMOOTHED_PER_RAY", 24)
     monkeypatch.setattr(geometry_device, "PROBES", 256)
+    monkeypatch.setattr(geometry_device, "FEWEST_RAYS", 16)
+    rays = 32 if kernel_device == "cuda" else 16
 
     def make(scene=balls, **changes):
         from ultrafield.training.cuda.geometry import DeviceGeometryTrainer
 
-        small = replace(config.geometry, rays=32, samples=768, max_samples_per_ray=32, occupancy_resolution=8)
+        small = replace(config.geometry, rays=rays, samples=24 * rays, max_samples_per_ray=32, occupancy_resolution=8)
         changed = replace(config, geometry=replace(small, **changes))
         return DeviceGeometryTrainer(scene, changed, torch.device(kernel_device))
 
