@@ -33,6 +33,7 @@ SCRIPTS = (
         "ops",
         "pipeline",
         "sam",
+        "seconds",
         "steps",
         "trees",
         "votes",
