@@ -11,7 +11,16 @@ import torch
 from quick_interpreter import make_quick
 
 pytest_plugins = [
-    *("headless", "memory_limits", "poison", "tiny_clip", "tiny_runs", "tiny_sam", "toy_scene"),  # in tests/support
+    *(
+        "headless",
+        "memory_limits",
+        "poison",
+        "tiny_clip",
+        "tiny_runs",
+        "tiny_sam",
+        "toy_scene",
+        "toy_server",
+    ),  # in tests/support
 ]
 
 if find_spec("triton") is not None and not torch.cuda.is_available():

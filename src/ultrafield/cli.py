@@ -22,12 +22,15 @@ from .commands.options import MethodOptions
 from .commands.render import Render
 from .commands.run import Run
 from .commands.segment import Segment
+from .commands.serve import Serve, prepare
 from .commands.synth import Synth
 from .commands.train import Train
 from .commands.view import View
 from .commands.warmup import Warmup
 from .config import Preset
-from .pipeline.guard import guarded
+from .pipeline.guard import guarded, settle_threads
+from .serve.worker import work
+from .start import code_of
 from .start import program as program
 
 PROGRAM = "ultrafield"
@@ -57,6 +60,7 @@ COMMANDS: dict[str, type[Command]] = {
     "eval": Evaluate,
     "run": Run,
     "batch": Batch,
+    "serve": Serve,
     "export": Export,
     "name": Name,
     "find": Find,
@@ -72,6 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM} {__version__}")
         return 0
     return guarded(PROGRAM, lambda: parse(arguments).execute())
+
+
+def work_for_server() -> int:
+    """Do the jobs of `ultrafield serve`, at the other end of a descriptor that the process's argument names."""
+    settle_threads()
+    return work(int(sys.argv[1]), lambda arguments: code_of(lambda: main(arguments)), prepare)
 
 
 def parse(arguments: Sequence[str]) -> Command:

@@ -23,6 +23,7 @@ _program = ""
 _pending: int | None = None  # the signal that waits for the main thread to end well
 _delays = 0
 _cleanups: dict[int, Callable[[], None]] = {}
+_forward: Callable[[int], bool] | None = None
 _asked = False  # whether it was `ask` and no signal that set it
 _said = _KEPT = "what is finished is kept, and the same command goes on from there"
 
@@ -78,7 +79,7 @@ def ask() -> bool:
 def leave(text: str = "") -> None:
     """End the process because of the signal that came; `text` says what was saved."""
     if _pending is not None:
-        _end(_pending, text)
+        end(_pending, text)
 
 
 @contextmanager
@@ -90,6 +91,22 @@ def cleaned_up(action: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         del _cleanups[key]
+
+
+@contextmanager
+def forwarded(action: Callable[[int], bool]) -> Iterator[None]:
+    """Give signals to another process that does this one's work, for the length of a block.
+
+    Args:
+        action: Passes a signal on, in a thread of its own; returns whether somebody answers it. If nobody does, it is
+            answered as it would be without.
+    """
+    global _forward
+    _forward = action
+    try:
+        yield
+    finally:
+        _forward = None
 
 
 @contextmanager
@@ -125,12 +142,15 @@ def _answer(reader: int) -> None:
         for number in os.read(reader, 16):
             if number not in SIGNALS:
                 continue
+            if _forward is not None and _forward(number):
+                continue
             if _delays == 0 or _pending is not None:
-                _end(number, "")
+                end(number, "")
             _pending = number
 
 
-def _end(number: int, text: str) -> None:
+def end(number: int, text: str = "") -> None:
+    """End the process because of a signal; `text` says what was saved."""
     global _pending, _asked
     if _asked:
         _pending, _asked = None, False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,14 +39,14 @@ def available_cpus() -> int:
     return max(1, int(min(_affinity(), _quota(_CGROUPS, _OWN_CGROUP))))
 
 
-def respect_quota() -> None:
+def respect_quota(environment: MutableMapping[str, str] = os.environ) -> None:
     """Make Numba and OpenMP (PyTorch) start no more threads than the container has CPUs.
 
     They look at the affinity mask only. Takes effect before they are imported, and not if the user chose a number.
     """
     if available_cpus() < _affinity():
         for name in _THREAD_VARIABLES:
-            os.environ.setdefault(name, str(available_cpus()))
+            environment.setdefault(name, str(available_cpus()))
 
 
 def workers_for(bytes_each: int, *, most: int = _MOST_WORKERS) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
@@ -12,8 +13,17 @@ from .interruption import watch
 
 
 def program() -> NoReturn:
-    """The `ultrafield` program."""
-    start("ultrafield", "ultrafield.cli", "main")
+    """The `ultrafield` program; a server of the user's may do its job."""
+    watch("ultrafield")
+    from .serve.client import handed_over
+
+    code = handed_over(sys.argv[1:])
+    _end(_call("ultrafield.cli", "main") if code is None else code)
+
+
+def worker() -> NoReturn:
+    """A worker of `ultrafield serve`, which gives it the number of a connection."""
+    start("ultrafield", "ultrafield.cli", "work_for_server")
 
 
 def start(name: str, module: str, function: str) -> NoReturn:
@@ -27,12 +37,24 @@ def start(name: str, module: str, function: str) -> NoReturn:
         function: Its function that reads `sys.argv` and returns the exit code.
     """
     watch(name)
+    _end(_call(module, function))
+
+
+def code_of(function: Callable[[], int]) -> int:
+    """The exit code of a program, which its parser may end."""
     try:
-        code = getattr(import_module(module), function)()
+        return function()
     except SystemExit as ended:  # of the parsers: --help, wrong usage
         if isinstance(ended.code, str):
             print(ended.code, file=sys.stderr)
-        code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+        return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+
+
+def _call(module: str, function: str) -> int:
+    return code_of(lambda: int(getattr(import_module(module), function)()))
+
+
+def _end(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:  # it is None if the descriptor was closed
             with suppress(OSError, ValueError):

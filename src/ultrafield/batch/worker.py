@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import platform
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .. import __version__
-from ..budget import limit_memory, release_memory
+from ..budget import limit_memory
 from ..config import Config
 from ..errors import UltrafieldError
 from ..interruption import Interrupted, ask
@@ -19,6 +18,7 @@ from ..owner import BusyError
 from ..pipeline.console import Report
 from ..pipeline.folder import RunFolder
 from ..pipeline.guard import explain
+from ..pipeline.memory import give_back_memory
 from ..pipeline.run import run_stages
 from ..scene.options import SceneOptions
 from .outcome import Fault, Outcome, State, now, read_outcome
@@ -107,7 +107,7 @@ class Worker:
             outcome = _failed(task, "interrupted", "other", node, time.perf_counter() - begin)
         except Exception as error:
             outcome = _failed(task, explain(error)[0], fault_of(error), node, time.perf_counter() - begin)
-        _give_back_memory()
+        give_back_memory()
         return replace(outcome, node_id=_node_id())
 
     def stop(self) -> bool:
@@ -180,12 +180,3 @@ def _memory(setup: Setup) -> float:
     from ..budget import machine_memory
 
     return setup.memory or max(0.5, machine_memory() / 2 / setup.share / (1 << 30))
-
-
-def _give_back_memory() -> None:
-    """Give back what the next scene, or another worker on the same device, may need."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats()
-    release_memory()

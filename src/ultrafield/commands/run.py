@@ -37,6 +37,7 @@ class Run(MemoryLimit):
         overwrite: Do every stage again.
         device: Where to compute; auto takes CUDA if there is one.
         gpus: GPUs of this machine that share training and votes.
+        no_serve: Do the work in this process even if `ultrafield serve` runs.
         data: How the scene is read.
         method: What is computed.
     """
@@ -46,6 +47,7 @@ class Run(MemoryLimit):
     overwrite: Switch = False
     device: Device = "auto"
     gpus: int = 1
+    no_serve: Switch = False
     data: Annotated[SceneOptions, Unprefixed] = field(default_factory=SceneOptions)
     method: Annotated[MethodOptions, Unprefixed] = field(default_factory=MethodOptions)
 

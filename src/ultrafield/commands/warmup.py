@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from ..config import Config, Engine, preset
+from ..interruption import cleaned_up
 from ..pipeline.console import Report, figure
 from ..pipeline.folder import RunFolder
 from ..pipeline.run import run_stages
@@ -46,29 +51,53 @@ class Warmup(MemoryLimit):
         report.note(f"preset {name} ({reason})")
         config = warmup_config(preset(name), kind)
         seconds: dict[str, dict[str, float]] = {}
-        with tempfile.TemporaryDirectory(prefix="ultrafield-") as folder:
-            scene = _make_scene(Path(folder) / "scene", kind)
+        with _temporary_folder() as folder:
+            scene = _make_scene(folder / "scene", kind)
             for time in _ROUNDS:
                 with report.stage(time):
-                    seconds[time] = self._run(scene, Path(folder) / time, config)
+                    seconds[time] = run_all(
+                        scene, folder / time, config, self.device, lambda: Report(notes=Console(quiet=True))
+                    )
         rows = [[stage, *(figure(seconds[time][stage], 2) for time in _ROUNDS)] for stage in seconds["first"]]
         rows.append(["all", *(figure(report.seconds[time], 2) for time in _ROUNDS)])
         report.table("Seconds", ["", *_ROUNDS], rows)
 
-    def _run(self, scene: Path, out: Path, config: Config) -> dict[str, float]:
-        """Seconds of every stage of both engines, the second one on the geometry of the first."""
-        lift, field = RunFolder(out / "lift"), RunFolder(out / "field")
-        seconds: dict[str, float] = {}
-        runs: dict[Engine, RunFolder] = {"lift": lift, "field": field}
-        for engine, run in runs.items():
-            if run is field:
-                with run.owned():
-                    run.adopt_geometry(lift)
-            report = Report(notes=Console(quiet=True))
-            run_stages(run, scene, SceneOptions(), replace(config, engine=engine), device=self.device, report=report)
-            whole = {stage: value for stage, value in report.seconds.items() if "/" not in stage}
-            seconds |= {f"{engine}: {stage}": value for stage, value in whole.items()}
-        return seconds
+
+def load_kernels(device: Device) -> None:
+    """Compile or load all kernels of the preset that `auto` stands for, for the rest of the process."""
+    from ..training import resolve_device
+
+    kind = resolve_device(device).type
+    config = warmup_config(preset(choose_preset("auto", device)[0]), kind)
+    with _temporary_folder() as folder:
+        run_all(_make_scene(folder / "scene", kind), folder / "run", config, device, Report.silent)
+
+
+def run_all(
+    scene: Path, out: Path, config: Config, device: Device, new_report: Callable[[], Report]
+) -> dict[str, float]:
+    """Seconds of every stage of both engines, the second one on the geometry of the first."""
+    lift, field = RunFolder(out / "lift"), RunFolder(out / "field")
+    seconds: dict[str, float] = {}
+    runs: dict[Engine, RunFolder] = {"lift": lift, "field": field}
+    for engine, run in runs.items():
+        if run is field:
+            with run.owned():
+                run.adopt_geometry(lift)
+        report = new_report()
+        run_stages(run, scene, SceneOptions(), replace(config, engine=engine), device=device, report=report)
+        whole = {stage: value for stage, value in report.seconds.items() if "/" not in stage}
+        seconds |= {f"{engine}: {stage}": value for stage, value in whole.items()}
+    return seconds
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder that is removed afterwards, by a signal too."""
+    with tempfile.TemporaryDirectory(prefix="ultrafield-") as name:
+        folder = Path(name)
+        with cleaned_up(partial(shutil.rmtree, folder, ignore_errors=True)):
+            yield folder
 
 
 def warmup_config(config: Config, kind: str) -> Config:

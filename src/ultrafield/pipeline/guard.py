@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 
 from ..errors import UltrafieldError, reason_of
@@ -28,11 +28,7 @@ def guarded(program: str, action: Callable[[], None]) -> int:
 
     With ULTRAFIELD_DEBUG=1 in the environment, exceptions pass through.
     """
-    # OpenMP threads (PyTorch's, Numba's) that spin while they wait take the CPU from those they wait for as soon as
-    # anything else runs on the machine: training was measured to take four times as long. Read when OpenMP is loaded,
-    # which is later, with the first heavy import.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    respect_quota()
+    settle_threads()
     try:
         action()
         if sys.stdout is not None:
@@ -53,6 +49,15 @@ def guarded(program: str, action: Callable[[], None]) -> int:
     with suppress(OSError):
         print(f"{program}: {line}", file=sys.stderr)
     return code
+
+
+def settle_threads(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Say how threads are to behave, in variables of this process or another, before what starts them is imported."""
+    # OpenMP threads (PyTorch's, Numba's) that spin while they wait take the CPU from those they wait for as soon as
+    # anything else runs on the machine: training was measured to take four times as long. Read when OpenMP is loaded,
+    # which is later, with the first heavy import.
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    respect_quota(environment)
 
 
 def _discard_output() -> None:

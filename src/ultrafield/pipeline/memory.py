@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from contextlib import suppress
+
+from ..budget import release_memory
+
+_PEAK_RESET = ("/proc/self/clear_refs", "5")  # Linux: what is held now counts as the most so far
 
 
 def peak_memory() -> dict[str, int | None]:
@@ -13,6 +19,19 @@ def peak_memory() -> dict[str, int | None]:
         device, None where it has used none.
     """
     return {"host": _peak_resident(), "device": _peak_allocated()}
+
+
+def give_back_memory() -> None:
+    """Give back what the next job in this process, or another process on the device, may need; peaks begin anew."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    release_memory()
+    file, order = _PEAK_RESET
+    with suppress(OSError), open(file, "w") as control:
+        control.write(order)
 
 
 def _peak_resident() -> int | None:

@@ -1,0 +1,1 @@
+"""The warm worker of one user: `run` hands its job to it where one runs."""
