@@ -33,7 +33,7 @@ OPTIONS = {
     "segment": ["RUN", "--engine", "--linkage", "--cuts", "--segment.neighbors"],
     "render": ["RUN", "--frames", "--device"],
     "eval": ["RUN", "--sampling", "--seed", "--published"],
-    "run": ["SCENE", "--out RUN", "--overwrite", "--engine", "--preset", "--masks PATH", "--geometry.steps"],
+    "run": ["SCENE", "--out RUN", "--overwrite", "--engine", "--preset", "--masks PATH", "--no-serve"],
     "batch": [
         "SCENES",
         "--out RUNS",
@@ -44,6 +44,7 @@ OPTIONS = {
         "--cache DIR",
         "--engine",
     ],
+    "serve": ["--device {auto,cpu,cuda}", "--idle MINUTES", "--cold", "--status", "--stop"],
     "export": [
         *("RUN", "--to FORMAT", "--onto FILE", "--level", "--node ID", "--split LEVEL", "--distance", "--faces"),
         *("--features", "--colors {photo,segments}", "--y-up", "--out PATH", "--overwrite"),

@@ -156,3 +156,16 @@ def test_every_kernel_is_compiled_here():
     source = Path(ultrafield.__file__).parent
     users = [file for file in source.rglob("*.py") if re.search(r"\bnjit\b|import numba|vectorize", file.read_text())]
     assert users == [source / "kernels" / "compile.py"]
+
+
+def test_what_is_stored_can_be_loaded_ahead_of_the_first_call(load: Callable[[], object]) -> None:
+    assert compilation.load_stored(load()) == 0
+    assert load().next_double(3) == 8
+    module = load()
+    assert compilation.load_stored(module) == 2  # `next_double`, and `double` that it calls
+    assert (hits(module.next_double), len(module.next_double.overloads)) == (1, 1)
+    assert module.next_double(3) == 8
+    assert hits(module.next_double) == 1
+    for file in Path(module.next_double._cache.cache_path).glob("*.nbi"):
+        file.write_bytes(b"damaged")
+    assert compilation.load_stored(load()) == 0

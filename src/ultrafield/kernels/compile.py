@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Set
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 from numba import njit
@@ -55,6 +56,15 @@ class _Cache(FunctionCache):  # type: ignore[misc]
             return None
         return result
 
+    def signatures(self, target_context: Any) -> list[Any]:
+        """Types of the arguments of all functions that are on disk for this machine and source."""
+        try:
+            keys = list(self._cache_file._load_index())
+            codegen = target_context.codegen()
+            return [key[0] for key in keys if key == self._index_key(key[0], codegen)]
+        except Exception:  # the index is damaged; the kernel is compiled when it is called
+            return []
+
     def save_overload(self, sig: Any, data: Any) -> None:
         """Store a compiled function; failing that, in an emptied cache; failing that, not at all."""
         try:
@@ -68,6 +78,22 @@ class _Cache(FunctionCache):  # type: ignore[misc]
         except Exception as failure:
             self.disable()
             _say_uncached(f"{self.cache_path}: {failure}")
+
+
+def load_stored(module: ModuleType) -> int:
+    """Load what earlier processes have compiled of a module's public kernels, so that their first calls need not.
+
+    Returns:
+        How many compiled functions were loaded.
+    """
+    count = 0
+    for name, kernel in vars(module).items():
+        stored = getattr(kernel, "_cache", None)
+        if isinstance(stored, _Cache) and not name.startswith("_") and kernel.py_func.__module__ == module.__name__:
+            for signature in stored.signatures(kernel.targetctx):
+                kernel.compile(signature)
+                count += 1
+    return count
 
 
 @cache

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..config import Engine
 from ..errors import RunError, SceneError
 from ..scene import Scene
+from .ahead import loading_ahead
 from .job import Job
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _fit(job: Job, *, initial: Fields | None) -> Fields:
     """Train in the run folder and record the stage."""
     from ..training import fit
 
-    with job.report.stage("train"):
+    with job.report.stage("train"), loading_ahead() as begin:
         fields = fit(
             job.scene,
             job.config,
@@ -65,6 +66,7 @@ def _fit(job: Job, *, initial: Fields | None) -> Fields:
             source=job.source.content,
             note=job.report.note,
             team=job.team,
+            under_way=begin,
         )
     job.run.finish("train", job.stages.train, job.report.seconds["train"])
     return fields

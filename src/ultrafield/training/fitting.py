@@ -42,6 +42,7 @@ def fit(
     initial: Fields | None = None,
     source: SceneDigest | None = None,
     note: Callable[[str], None] | None = None,
+    under_way: Callable[[], None] | None = None,
     progress: bool = True,
     team: Team | None = None,
 ) -> Fields:
@@ -60,6 +61,7 @@ def fit(
             `out` holds would take precedence.
         source: Digest of the scene, where it is known already.
         note: Told what is kept and what is trained anew, line by line.
+        under_way: Called after the first steps of each training; it may begin something that goes on beside the others.
         progress: Whether to show progress bars.
         team: Processes that share the training, a GPU each; None trains in this one alone.
 
@@ -79,7 +81,7 @@ def fit(
         check_masks(scene)  # now, not after the geometry is trained
     check_shared(scene, config, team)
     digest = digest_scene(scene) if source is None else source
-    journal = Journal(out, geometry_source(digest, config), note or (lambda text: None), progress)
+    journal = Journal(out, geometry_source(digest, config), note or (lambda text: None), progress, under_way)
     if out is not None:
         _prepare(out, resume=resume)
     fields = _stored_fields(journal, config, digest.masks, target)

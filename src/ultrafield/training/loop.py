@@ -24,6 +24,7 @@ from .log import TrainingLog
 
 _STATE_SECONDS = 15.0  # between states: with the step and the saving itself, a kill costs 20 seconds at most
 _SAVING_SHARE = 0.1  # of the time
+_FIRST_STEPS = 8  # in which kernels are loaded and recorded
 
 FieldT = TypeVar("FieldT", bound=nn.Module)
 TrainerT = TypeVar("TrainerT", bound="Trainer[Any]")
@@ -110,12 +111,14 @@ class Journal:
         source: Digest of the scene; a state of another one is not used.
         note: Told, in one line, from which step the training goes on, or why it does not.
         progress: Whether to show progress bars.
+        under_way: Called after the first steps.
     """
 
     out: Path | None = None
     source: str = ""
     note: Callable[[str], None] = lambda text: None
     progress: bool = True
+    under_way: Callable[[], None] | None = None
 
 
 def begin(make: Callable[[], TrainerT], steps: int, journal: Journal) -> tuple[TrainerT, int]:
@@ -184,6 +187,8 @@ def run_steps(trainer: Trainer[Any], first: int, steps: int, journal: Journal) -
         for step in track(range(first, steps), trainer.stage, steps, done=first, show=journal.progress):
             losses = trainer.step(step)
             log.log(step, losses)
+            if journal.under_way is not None and step + 1 == min(first + _FIRST_STEPS, steps):
+                journal.under_way()
             asked = interrupted()
             if journal.out is not None and step + 1 < steps and (asked or clock.due()):
                 log.check(step, trainer.field)

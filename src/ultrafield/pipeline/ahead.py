@@ -1,0 +1,54 @@
+"""Loading, while fields are trained, of what the stages after it need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from threading import Thread
+
+_ROOT = Path(__file__).parents[1]
+# Whose modules and kernels rendering, segmentation, metrics and report use.
+_PACKAGES = ("masks", "ultrametric", "surface", "lift", "labels", "quality", "metrics", "export")
+_LIBRARIES = ("scipy.spatial", "PIL.PngImagePlugin")
+
+
+@contextmanager
+def loading_ahead() -> Iterator[Callable[[], None]]:
+    """Let a block say when there is time to load modules and compiled kernels; the end of the block waits for them.
+
+    Yields:
+        A function that begins it, in a thread, and returns at once; further calls do nothing.
+    """
+    threads: list[Thread] = []
+
+    def begin() -> None:
+        if not threads:
+            threads.append(Thread(target=load_ahead, daemon=True, name="ahead"))
+            threads[0].start()
+
+    yield begin
+    for thread in threads:
+        thread.join()
+
+
+@cache
+def load_ahead() -> None:
+    """Import modules and load kernels once; what cannot be loaded is left to those who need it, and to their errors."""
+    from ..kernels.compile import load_stored
+
+    for name in (*_LIBRARIES, *(f"ultrafield.{package}" for package in _PACKAGES)):
+        with suppress(Exception):
+            import_module(name)
+    for name in _kernels():
+        with suppress(Exception):
+            load_stored(import_module(name))
+
+
+def _kernels() -> Iterator[str]:
+    """Modules of the kernels for the CPU; those for CUDA are loaded by a device that is at work meanwhile."""
+    for package in _PACKAGES:
+        for file in sorted((_ROOT / package / "kernels").glob("*_cpu.py")):
+            yield f"ultrafield.{package}.kernels.{file.stem}"
