@@ -25,6 +25,16 @@ def make_tree(parents, heights):
 SMALL = make_tree([5, 5, 6, 6, 8, 7, 7, 8, 8], [0, 0, 0, 0, 0, 0.25, 0.25, 0.5, 0.75])
 
 
+def binary_tree(log2):
+    """A complete binary tree of 2^log2 leaves, each of whose levels is one height above the one below."""
+    sizes = np.concatenate([np.full(1 << (log2 - level), 1 << level) for level in range(log2 + 1)])
+    nodes = np.arange(len(sizes))
+    begin = np.cumsum([0] + [1 << (log2 - level) for level in range(log2 + 1)])
+    level = np.searchsorted(begin, nodes, side="right") - 1
+    parents = np.append((begin[level] + (1 << (log2 - level)) + (nodes - begin[level]) // 2)[:-1], nodes[-1])
+    return Tree(parents, (level / log2).astype(np.float32), sizes)
+
+
 @st.composite
 def trees(draw, most=30):
     """Random binary trees of up to `most` leaves whose merge ids need not be sorted by height, with ties."""

@@ -8,6 +8,7 @@ import shutil
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 import trimesh
 from headless import complaints
+from merge_trees import binary_tree
+from viewer_sessions import session_of
 
 import ultrafield as uf
 from ultrafield.viewer.app import Viewer
@@ -234,4 +237,74 @@ def test_hidden_isolated_merged_split_and_small_windows(page: Page, browser: Any
     browser.set_window_size(500, 800)
     script = "return document.documentElement.scrollWidth <= innerWidth"
     page.until(lambda: browser.execute_script(script))
+    assert complaints(browser) == []
+
+
+COUNT = """
+window.calls = [];
+for (const name of ["bufferData", "bufferSubData"]) {
+  const usual = WebGL2RenderingContext.prototype[name];
+  WebGL2RenderingContext.prototype[name] = function (...given) {
+    const data = given.find((item) => ArrayBuffer.isView(item));
+    if (data && data.byteLength > 300000) window.calls.push(data.byteLength);
+    usual.apply(this, given);
+  };
+}
+const link = WebGL2RenderingContext.prototype.linkProgram;
+WebGL2RenderingContext.prototype.linkProgram = function (program) {
+  window.calls.push("link");
+  link.call(this, program);
+};
+"""
+
+
+def test_new_colours_of_many_points_are_all_that_is_handed_to_webgl(browser: Any, tmp_path: Path) -> None:
+    session = session_of(binary_tree(17))
+    surface = replace(session.surface, voxel=0.002)  # small points are drawn soon
+    run = uf.Segmentation(session.tree, surface, session.levels).save(tmp_path / "run")
+    browser.set_window_size(500, 400)
+    viewer = Viewer(open_for_viewing(run), "127.0.0.1", 0)
+    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": COUNT})
+    try:
+        page = Page(browser, viewer)
+        page.until(lambda: len(browser.execute_script("return calls.filter((call) => call !== 'link')")) >= 2)
+        time.sleep(0.5)
+        before = page.canvas()
+        browser.execute_script("calls.length = 0")
+        viewer.act("position", at=0.8)
+        page.until(lambda: page.canvas() != before)
+        time.sleep(0.5)
+        before = page.canvas()
+        assert browser.execute_script("return calls") == [3 << 17]
+        viewer.act("select", node=int(session.ids[-2]))
+        viewer.act("isolate")  # other points: colours and positions go viser's way
+        page.until(lambda: page.canvas() != before)
+        viewer.act("all")
+        viewer.settle()
+        viewer.act("position", at=0.3)
+        page.until(lambda: browser.execute_script("return calls.at(-1)") == 3 << 17)
+        assert complaints(browser) == []
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+        leave(browser, viewer)
+
+
+def test_cameras_in_the_scene_are_clicked(page: Page, browser: Any) -> None:
+    viewer = page.viewer
+    assert viewer.window.shows_cameras
+    with_cameras = page.canvas()
+    middle = viewer.frustums._middles[1]
+    start = middle * 3  # from behind it
+    viewer.act("ray", origin=tuple(start), direction=tuple(middle - start), add=False)
+    page.until(lambda: browser.find_elements("css selector", "#uf-views img") or viewer.window.view == 1)
+    viewer.settle()
+    assert viewer.window.view == 1
+    assert viewer.session.selected == ()
+    page.until(lambda: np.abs(page.eye()[1] - viewer.frustums._centers[1]).max() < 1e-3)
+    viewer.window._cameras.value = False
+    viewer.act("cameras")
+    page.until(lambda: page.canvas() != with_cameras)
+    viewer.act("ray", origin=tuple(start), direction=tuple(middle - start), add=False)
+    viewer.settle()
+    assert viewer.window.view == 1  # nothing is met but the scene
     assert complaints(browser) == []

@@ -125,7 +125,9 @@ def test_sizes_are_in_the_users_units() -> None:
     assert whole.diagonal == pytest.approx(np.linalg.norm(whole.size))
     assert whole.points == n
     assert whole.area == pytest.approx(n * (0.05 * 80) ** 2)
-    assert whole.lengths[0] <= whole.diagonal
+    centred = surface.points_user - surface.points_user.mean(axis=0)
+    axes = np.linalg.svd(centred, full_matrices=False)[2]
+    assert np.allclose(whole.lengths, np.sort(np.ptp(centred @ axes.T, axis=0))[::-1])
     one = measure(session, 0)
     assert one.size.tolist() == [0, 0, 0]
     edges = box_edges(whole.low, whole.high)

@@ -15,10 +15,11 @@ from ..owner import BusyError
 from .download import FORMATS, export_archive
 from .frame import DisplayFrame
 from .gallery import Gallery
-from .markup import rows_html, selection_html, status_html, tools_html
+from .markup import status_html
 from .measuring import measure
 from .outline import Outline
 from .painting import Painter
+from .panel import Panel
 from .picking import pick
 from .requests import checked
 from .server import start_server
@@ -67,20 +68,33 @@ class Viewer:
         self._quick, self._slow = Worker("view", self._failed), Worker("pictures", self._failed)
         self.server = start_server(host, port, f"ultrafield · {opened.run.root.name}", self._heard)
         self.gallery = Gallery(opened, self.session, self.frame, self.lock)
+        self.frustums = self.gallery.frustums()
         self.window = Window(
             self.server,
             self.frame,
             self.gallery.titles,
             self._marks(),
             self.session.scale.position(self.session.height),
+            cameras=self.frustums.edges,
             fields=self.gallery.has_fields,
             act=self.act,
+        )
+        self.panel = Panel(
+            self.window,
+            self.session,
+            self.outline,
+            self.painter,
+            self.gallery,
+            self.lock,
+            locked=opened.locked is not None,
+            failed=self._failed,
         )
         pick(self.frame.points[:1], np.ones(1, bool), np.zeros(3), np.ones(3), 1.0)  # compiled before the first click
         self._say(" ".join(opened.remarks) or "Click a point to select its segment.", bad=bool(opened.remarks))
         self.window.show_points(self.session.visible, self.painter.colors())
-        self._show_facts()
-        self._show_rows()
+        self._do_cameras()
+        self.panel.show_facts()
+        self.panel.show_rows()
         self._shown = self._state()
 
     @property
@@ -90,11 +104,12 @@ class Viewer:
 
     def settle(self, seconds: float = 10.0) -> bool:
         """Wait until all that was asked for is done; returns whether that came about within the time."""
-        return self._quick.settle(seconds) and self._slow.settle(seconds)
+        return self._quick.settle(seconds) and self.panel.settle(seconds) and self._slow.settle(seconds)
 
     def close(self) -> None:
         """Stop listening."""
         self._quick.close()
+        self.panel.close()
         self._slow.close()
         self.server.stop()
 
@@ -143,7 +158,11 @@ class Viewer:
 
     def _do_ray(self, origin: Any, direction: Any, add: bool) -> None:
         leaf = pick(self.frame.points, self.session.visible, origin, direction, self.frame.spacing)
-        self._click(leaf, add)
+        camera, away = self.frustums.met(origin, direction) if self.window.shows_cameras else (-1, np.inf)
+        if camera >= 0 and (leaf < 0 or away < np.linalg.norm(self.frame.points[leaf] - np.asarray(origin))):
+            self._look_from(camera)
+        else:
+            self._click(leaf, add)
 
     def _do_pixel(self, x: float, y: float, add: bool) -> None:
         leaf = self.gallery.leaf_at(x, y)
@@ -167,7 +186,6 @@ class Viewer:
 
     def _do_search(self, text: str) -> None:
         self.outline.text = text
-        self._show_rows()
 
     def _do_climb(self) -> None:
         self.session.climb()
@@ -226,15 +244,23 @@ class Viewer:
         if index < 0:
             self.window.fly_around(measured.low, measured.high)
             return
+        self._look_from(index)
+
+    def _look_from(self, index: int) -> None:
+        """Look through a camera of the run, and show its pictures."""
         self.window.show_view(index)
         self._do_fly(index)
         self._do_view(index)
+
+    def _do_cameras(self) -> None:
+        self.window.show_cameras(self.frustums.colors(self.window.view))
 
     def _do_fly(self, index: int) -> None:
         if index >= 0:
             self.window.fly_to(self.frame.shown_cameras(self.gallery.book.camera(index)))
 
     def _do_view(self, index: int) -> None:
+        self._do_cameras()
         if index >= 0:
             self._do_pictures(index)
 
@@ -277,10 +303,7 @@ class Viewer:
         if before.points[0] != after.points[0]:
             self.gallery.thumbnails.forget()
             self.window.show_scale(self.session.scale.position(self.session.height), self._marks())
-        if before.facts != after.facts:
-            self._show_facts()
-        if before.rows != after.rows:
-            self._show_rows()
+        self.panel.update(facts=before.facts != after.facts, rows=before.rows != after.rows)
         if (before.colors, before.points) != (after.colors, after.points):
             self._slow.submit(self._repaint_pictures, key="repaint")
 
@@ -290,30 +313,6 @@ class Viewer:
     def _reveal(self) -> None:
         if self.session.selected:
             self.outline.reveal(self.session.selected[0])
-
-    def _show_facts(self) -> None:
-        session, locked = self.session, self.opened.locked is not None
-        self.window.tools.content = tools_html(session, photo=self.painter.photo, locked=locked)
-        measured = measure(session, session.selected[0]) if session.selected else None
-        self.window.show_box(*((None, None) if measured is None else (measured.low, measured.high)))
-        best = self.gallery.best(session.selected[0]) if session.selected else -1
-        view = self.gallery.titles[best] if best >= 0 else ""
-        self.window.selection.content = selection_html(session, measured, view, locked=locked)
-
-    def _show_rows(self) -> None:
-        rows = self.outline.rows()
-        known = self.gallery.thumbnails.known()
-        current = self.outline.row_of_selection()
-        self.window.tree.content = rows_html(self.session, rows, known, current)
-        if self.gallery.thumbnails.lacking(row.node for row in rows):
-            self._slow.submit(self._make_thumbnails, key="thumbnails")
-
-    def _make_thumbnails(self) -> None:
-        with self.lock:
-            nodes = [row.node for row in self.outline.rows()]
-        if self.gallery.make_thumbnails(nodes):
-            with self.lock:
-                self._show_rows()
 
     def _show_pictures(self, index: int, eye: Any, field: bool) -> None:
         self.window.pictures.content = self.gallery.show(index, eye, field)

@@ -1,11 +1,38 @@
-"""Mixed cuts under way: a segment made whole, and what is left of a partition after the tree has changed."""
+"""Points of nodes, and mixed cuts under way: a segment made whole, what is left of a partition after an edit."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..ultrametric import Tree, close_node, mixed_cut, open_node
 from ..ultrametric.nodes import ancestors
+from .kernels.points_cpu import leaf_runs
+
+
+class LeafRuns:
+    """The points of every node, as runs of one list.
+
+    Args:
+        tree: A merge tree over n points.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self._sizes = tree.sizes
+        self._order, self._begin = leaf_runs(tree.parents, tree.sizes, tree.num_leaves)
+
+    def leaves(self, node: int) -> np.ndarray:
+        """The points of a node [M], int64, in no order."""
+        points: np.ndarray = self._order[self._begin[node] : self._begin[node] + self._sizes[node]]
+        return points
+
+    def inside(self, nodes: Sequence[int]) -> np.ndarray:
+        """Which points lie in one of some nodes [n], bool."""
+        inside = np.zeros(len(self._order), bool)
+        for node in nodes:
+            inside[self.leaves(node)] = True
+        return inside
 
 
 def made_whole(tree: Tree, nodes: np.ndarray, node: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from ..export.renderings import color_picture
 from .failure import ViewError
 from .fields import LoadedFields
 from .frame import DisplayFrame, free_camera
+from .frustums import Frustums
 from .markup import pictures_html
 from .pictures import pictures_of
 from .session import Session
@@ -53,11 +54,22 @@ class Gallery:
         self._best: dict[tuple[int, int], int] = {}
 
     def best(self, lasting: int) -> int:
-        """The view that sees most of a node; −1 for none."""
-        key = (self._session.structure, lasting)
-        if key not in self._best:
-            self._best[key] = self.book.best(self._session.leaves_of((lasting,)))[0]
+        """The view that sees most of a node; −1 for none, and for a node that is gone."""
+        with self._lock:
+            key = (self._session.structure, lasting)
+            if key in self._best:
+                return self._best[key]
+            if not self._session.exists(lasting):
+                return -1
+            inside = self._session.leaves_of((lasting,))
+        self._best[key] = self.book.best(inside)[0]
         return self._best[key]
+
+    def frustums(self) -> Frustums:
+        """The run's cameras, frame shown."""
+        cameras = self.book.cameras()
+        trained = np.array([split == "train" for split, _ in self.book.views], bool)
+        return Frustums(None if cameras is None else self._frame.shown_cameras(cameras), trained)
 
     def leaf_at(self, x: float, y: float) -> int:
         """The point that the pictures show at a place (0 … 1 from the left and the top); −1 for none."""
@@ -142,5 +154,5 @@ class Gallery:
         if self._fields is None:
             if not self.has_fields:
                 raise UltrafieldError("this run has no radiance field")
-            self._fields = LoadedFields.of(self._opened.run.root, self._session.surface)
+            self._fields = LoadedFields.of(self._opened.run, self._session.surface)
         return self._fields

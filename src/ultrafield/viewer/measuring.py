@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..surface import Surface
+from .kernels.points_cpu import extents, moments
 from .session import Session
 
 
@@ -45,15 +47,23 @@ def measure(session: Session, lasting: int) -> Measure:
     Raises:
         ViewError: There is no such node.
     """
-    inside = session.leaves_of((lasting,))
-    surface = session.surface
-    points = surface.to_user.apply(surface.points[inside].astype(np.float64))
-    centred = points - points.mean(axis=0)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    turned = centred @ axes
-    lengths = np.sort(np.ptp(turned, axis=0))[::-1]
-    area = len(points) * surface.voxel_user**2
-    return Measure(len(points), points.min(axis=0), points.max(axis=0), lengths, area)
+    return measured(session.surface, session.leaves(lasting))
+
+
+def measured(surface: Surface, leaves: np.ndarray) -> Measure:
+    """Measure some points of a surface.
+
+    Args:
+        surface: N points.
+        leaves: Indices of at least one of them [M], int64.
+    """
+    to_user = surface.to_user
+    _, scatter = moments(surface.points, leaves)
+    _, axes = np.linalg.eigh(scatter)  # a similarity turns them and changes nothing else
+    reach = to_user.scale * extents(surface.points, leaves, np.concatenate([to_user.rotation, axes.T]))
+    lengths = np.sort(reach[1, 3:] - reach[0, 3:])[::-1]
+    area = len(leaves) * surface.voxel_user**2
+    return Measure(len(leaves), reach[0, :3] + to_user.translation, reach[1, :3] + to_user.translation, lengths, area)
 
 
 def box_edges(low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -30,6 +30,11 @@ class Painter:
         session, surface = self.session, self.session.surface
         lit = session.leaves_of(session.selected) if session.selected else np.ones(len(surface), bool)
         out = np.empty((len(surface), 3), np.uint8)
-        backdrop = np.array(BACKDROP, np.float32)
-        paint(session.labels, session.colors, surface.colors, not self.photo, lit, _DIM, backdrop, out)
+        paint(session.labels, session.colors, surface.colors, not self.photo, lit, _faded(), out)
         return out
+
+
+def _faded() -> np.ndarray:
+    """What becomes of each value of red, green and blue where a colour fades towards the backdrop [3, 256], uint8."""
+    backdrop = np.array(BACKDROP, np.float32)[:, None]
+    return (_DIM * np.arange(256) + (1.0 - _DIM) * backdrop).astype(np.uint8)

@@ -104,7 +104,9 @@ class _Page:
         text = text.replace("<script ", f'<script nonce="{nonce}" ', 1)
         text = text.replace("<title>Viser</title>", f"<title>{escape(title)}</title>")
         own = files(__package__)
-        style, script = (own.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+        names = ("page.css", "page.js", "points.js")
+        style, script, first = (own.joinpath(name).read_text(encoding="utf-8") for name in names)
+        text = text.replace("<script ", f'<script nonce="{nonce}">{first}</script><script ', 1)  # before viser's begins
         ending = f'<style>{style}</style><script nonce="{nonce}">{script}</script></body>'
         before, _, after = text.rpartition("</body>")
         self.content = gzip.compress(f"{before}{ending}{after}".encode(), 6)

@@ -16,10 +16,9 @@ from ..names import check_title
 from ..pipeline.segmentation import Segmentation
 from ..ultrametric import EditedTree, Operation, Tree, levels, mixed_cut, open_node
 from ..ultrametric.nodes import ancestors
-from .cutting import is_partition, made_whole
+from .cutting import LeafRuns, is_partition, made_whole
 from .failure import ViewError
 from .hierarchy import Hierarchy
-from .kernels.points_cpu import leaf_runs
 from .scale import HeightScale
 
 _LONGEST_SPLIT = 20_000  # edits that one split by hand may take
@@ -59,6 +58,7 @@ class Session:
         self.isolated: tuple[int, ...] = ()
         self._partition: np.ndarray | None = None  # segments of a mixed cut, lasting ids; None for a plain cut
         self._labels: np.ndarray | None = None
+        self._segments: tuple[np.ndarray, np.ndarray] | None = None  # and the labels that they are those of
         self._visible: np.ndarray | None = None
         self._anchor = -1  # the leaf that descending leads to
         self._trail: list[int] = []  # nodes from which the selection climbed
@@ -120,7 +120,7 @@ class Session:
         self.levels = levels(self.tree)
         self.scale = HeightScale.of(self.tree, self.levels)
         self.colors = node_colors(self.tree)
-        self._order, self._begin = leaf_runs(self.tree.parents, self.tree.sizes, self.tree.num_leaves)
+        self._runs = LeafRuns(self.tree)
         self._places = np.full(int(self.ids.max()) + 1, -1, np.int64)
         self._places[self.ids] = np.arange(len(self.ids))
         self._read_names()
@@ -145,9 +145,11 @@ class Session:
     @property
     def segments(self) -> np.ndarray:
         """The nodes of `tree` that are shown as segments [K], ascending."""
-        shown = np.zeros(len(self.tree.parents), bool)
-        shown[self.labels] = True
-        return np.flatnonzero(shown)
+        if self._segments is None or self._segments[0] is not self.labels:
+            shown = np.zeros(len(self.tree.parents), bool)
+            shown[self.labels] = True
+            self._segments = (self.labels, np.flatnonzero(shown))
+        return self._segments[1]
 
     @property
     def is_mixed(self) -> bool:
@@ -240,10 +242,11 @@ class Session:
 
     def leaves_of(self, lasting: tuple[int, ...]) -> np.ndarray:
         """Which points lie in one of some nodes [N], bool."""
-        inside = np.zeros(self.tree.num_leaves, bool)
-        for node in map(self.node, lasting):
-            inside[self._order[self._begin[node] : self._begin[node] + self.tree.sizes[node]]] = True
-        return inside
+        return self._runs.inside([self.node(node) for node in lasting])
+
+    def leaves(self, lasting: int) -> np.ndarray:
+        """The points of a node [M], int64, in no order; `ViewError` if there is no such node."""
+        return self._runs.leaves(self.node(lasting))
 
     # What is there
 

@@ -78,6 +78,10 @@ class ViewBook:
         assert self._cameras is not None
         return self._cameras[index].moved(self._surface.to_user)
 
+    def cameras(self) -> Cameras | None:
+        """The cameras of all views, user's frame; None where there are none."""
+        return None if self._cameras is None else self._cameras.moved(self._surface.to_user)
+
     def best(self, inside: np.ndarray) -> tuple[int, int]:
         """The view that sees most of some points.
 

@@ -10,6 +10,7 @@ import numpy as np
 from ..cameras import Cameras
 from .download import FORMATS
 from .frame import DisplayFrame, quaternion
+from .frustums import MOST
 from .markup import HELP
 from .measuring import box_edges
 from .painting import BACKDROP
@@ -22,6 +23,7 @@ _SLIDER_ORDER = 1.0  # its place in the panel
 _BOX_COLOR = (255, 214, 10)
 _VIEW_ANGLE = 0.9  # radians, of a window's height
 _AWAY = 2.4  # half diagonals between a node and the eye
+_NOWHERE = 1e6  # units shown: behind everything that is drawn
 _FREE = "current camera"
 
 Act = Callable[..., None]
@@ -36,16 +38,19 @@ class Window:
         views: Titles of the run's views.
         marks: Positions of the automatic levels on the slider [L], the coarsest first.
         position: Where the slider begins.
+        cameras: Lines that stand for the run's cameras [E, 2, 3], frame shown.
         fields: Whether the run has a radiance field.
         act: Called with the name of an action and its arguments.
     """
 
     def __init__(
         self, server: viser.ViserServer, frame: DisplayFrame, views: Sequence[str], marks: np.ndarray, position: float,
-        *, fields: bool, act: Act,
+        *, cameras: np.ndarray, fields: bool, act: Act,
     ) -> None:  # fmt: skip
         self._server, self._frame, self._act = server, frame, act
         self._cloud: Any = None
+        self._camera_lines = cameras
+        self._drawn_cameras: Any = None
         self._set_up_scene()
         gui = server.gui
         gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False, control_width="large")
@@ -61,6 +66,7 @@ class Window:
             self.tree = gui.add_html("")
         with tabs.add_tab("Views"):
             self._add_views(views, fields)
+            self._add_cameras(len(views))
         with tabs.add_tab("Export"):
             self._add_export()
         with tabs.add_tab("Help"):
@@ -91,6 +97,7 @@ class Window:
         server.initial_camera.position = (1.2, -1.7, 1.1)
         server.initial_camera.look_at = (0.0, 0.0, 0.0)
         self._point_size = max(frame.spacing, 1e-4)
+        self._keep_program()
 
         def clicked(event: viser.SceneClickEvent) -> None:
             add = event.modifier is not None
@@ -99,6 +106,12 @@ class Window:
         server.scene.on_click()(clicked)
         server.scene.on_click(modifier="shift")(clicked)
         server.scene.on_click(modifier="cmd/ctrl")(clicked)
+
+    def _keep_program(self) -> None:
+        """Draw points that nobody sees, so that browsers do not compile the shader of points at every recolouring."""
+        nowhere = np.full((2, 3), _NOWHERE, np.float32)
+        black, size = np.zeros((2, 3), np.uint8), self._point_size
+        self._server.scene.add_point_cloud("/kept", nowhere, black, point_size=size, precision="float32")
 
     def _add_views(self, views: Sequence[str], fields: bool) -> None:
         gui = self._server.gui
@@ -112,6 +125,13 @@ class Window:
         self._field = gui.add_checkbox("From the radiance field", False, disabled=not fields, hint=hint)
         self._field.on_update(lambda event: self._send(event, "pictures", index=self.view))
         self.pictures = gui.add_html("")
+
+    def _add_cameras(self, count: int) -> None:
+        hint = "where the pictures were taken from; click one to look from there"
+        self._cameras = self._server.gui.add_checkbox(
+            "Cameras in the scene", 0 < count <= MOST, disabled=count == 0, hint=hint
+        )
+        self._cameras.on_update(lambda event: self._send(event, "cameras"))
 
     def _add_export(self) -> None:
         gui = self._server.gui
@@ -143,6 +163,11 @@ class Window:
     def wants_field(self) -> bool:
         """Whether pictures are to come from the radiance field."""
         return bool(self._field.value)
+
+    @property
+    def shows_cameras(self) -> bool:
+        """Whether the run's cameras are to be seen in the scene."""
+        return bool(self._cameras.value)
 
     def eye(self) -> tuple[np.ndarray, np.ndarray, float, float] | None:
         """Rotation (quaternion), place, field of view and aspect of the last window; None if there is none."""
@@ -186,6 +211,18 @@ class Window:
         if len(colors):
             self._cloud.colors = colors
             self._server.flush()
+
+    def show_cameras(self, colors: np.ndarray) -> None:
+        """Draw the run's cameras if the user wants them, in colours of their lines [E, 2, 3], uint8."""
+        if self._drawn_cameras is not None:
+            self._drawn_cameras.visible = self.shows_cameras
+        if not self.shows_cameras:
+            return
+        if self._drawn_cameras is None:
+            self._drawn_cameras = self._server.scene.add_line_segments(
+                "/cameras", self._camera_lines, colors, thickness=1.2, thickness_units="screen"
+            )
+        self._drawn_cameras.colors = colors
 
     def show_box(self, low: np.ndarray | None, high: np.ndarray | None) -> None:
         """Draw a box, user's frame; None takes it away."""

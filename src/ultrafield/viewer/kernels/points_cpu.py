@@ -1,4 +1,4 @@
-"""Loops over all points: which one a ray meets, and what colour each is shown in."""
+"""Loops over points: which one a ray meets, what colour each is shown in, how large a node is."""
 
 from __future__ import annotations
 
@@ -35,17 +35,57 @@ def first_met(points, shown, origin, direction, radius, spread):
 
 
 @compiled()
-def paint(labels, table, photo, from_table, lit, dim, backdrop, out):
-    """Colours of points: their segment's or their own; those that are not lit fade towards the backdrop.
+def paint(labels, table, photo, from_table, lit, faded, out):
+    """Colours of points: their segment's or their own; those that are not lit fade.
 
-    labels [N] nodes; table [K, 3] colours of nodes; photo [N, 3]; lit [N]; dim: part of the colour that stays.
+    labels [N] nodes; table [K, 3] colours of nodes; photo [N, 3]; lit [N]; faded [3, 256]: what becomes of each value
+    of red, green and blue.
     """
     for index in range(len(labels)):
-        for channel in range(3):
-            value = table[labels[index], channel] if from_table else photo[index, channel]
-            if not lit[index]:
-                value = np.uint8(dim * value + (1.0 - dim) * backdrop[channel])
-            out[index, channel] = value
+        if from_table:
+            node = labels[index]
+            red, green, blue = table[node, 0], table[node, 1], table[node, 2]
+        else:
+            red, green, blue = photo[index, 0], photo[index, 1], photo[index, 2]
+        if not lit[index]:
+            red, green, blue = faded[0, red], faded[1, green], faded[2, blue]
+        out[index, 0], out[index, 1], out[index, 2] = red, green, blue
+
+
+@compiled()
+def moments(points, chosen):
+    """Mean [3] and scatter matrix [3, 3] of some points, float64; chosen [M] are their indices."""
+    mean, scatter = np.zeros(3), np.zeros((3, 3))
+    for index in chosen:
+        for axis in range(3):
+            mean[axis] += points[index, axis]
+    mean /= max(1, len(chosen))
+    for index in chosen:
+        x, y, z = points[index, 0] - mean[0], points[index, 1] - mean[1], points[index, 2] - mean[2]
+        scatter[0, 0] += x * x
+        scatter[0, 1] += x * y
+        scatter[0, 2] += x * z
+        scatter[1, 1] += y * y
+        scatter[1, 2] += y * z
+        scatter[2, 2] += z * z
+    for row in range(1, 3):
+        for column in range(row):
+            scatter[row, column] = scatter[column, row]
+    return mean, scatter
+
+
+@compiled()
+def extents(points, chosen, directions):
+    """How far some points reach along directions [D, 3]: least and largest [2, D], float64; chosen [M] are indices."""
+    reach = np.empty((2, len(directions)))
+    reach[0], reach[1] = np.inf, -np.inf
+    for index in chosen:
+        x, y, z = np.float64(points[index, 0]), np.float64(points[index, 1]), np.float64(points[index, 2])
+        for number in range(len(directions)):
+            along = x * directions[number, 0] + y * directions[number, 1] + z * directions[number, 2]
+            reach[0, number] = min(reach[0, number], along)
+            reach[1, number] = max(reach[1, number], along)
+    return reach
 
 
 @compiled()
