@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..cameras import Cameras, RenderedView
-from ..errors import RunError
 from ..export.colors import node_colors
 from ..export.pictures import overlay
 from ..export.renderings import color_picture
@@ -18,6 +17,7 @@ from ..labels.stack import LabelStack
 from ..labels.views import vote
 from ..surface import Surface
 from ..surface.discs import SurfaceDiscs
+from .fields import fields_of
 from .folder import RunFolder
 
 if TYPE_CHECKING:
@@ -71,17 +71,7 @@ def load_geometry(segmentation: Segmentation, device: str) -> RadianceField | No
         return None
     if segmentation.folder is None:
         return segmentation.load_field()
-    from ..training import load_fields, resolve_device
-    from ..training.checkpoint import FIELD_FILE, stored_settings
-
-    run = RunFolder(segmentation.folder)
-    damage = run.records.damage("train")
-    if damage is not None:
-        raise RunError(f"{damage}; next: ultrafield train SCENE --out {run.root}")
-    seen = run.records.made_from("render").get("geometry")
-    if seen is not None and seen != stored_settings(run.root / FIELD_FILE).digests["geometry"]:
-        raise RunError(f"{run.root}: was segmented with another field; next: ultrafield segment {run.root}")
-    return load_fields(run.root, device=resolve_device(device)).geometry
+    return fields_of(RunFolder(segmentation.folder), device=device).geometry
 
 
 def _some(surface: Surface, chosen: np.ndarray) -> Surface:

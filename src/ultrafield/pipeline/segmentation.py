@@ -17,6 +17,7 @@ from ..removal import find_stranger, kinds
 from ..surface import Surface
 from ..ultrametric import EditedTree, Tree
 from .edits import read_edits
+from .fields import fields_of
 from .folder import RunFolder
 
 if TYPE_CHECKING:
@@ -271,9 +272,4 @@ def _field_loader(run: RunFolder) -> Callable[[], RadianceField] | None:
     if not (run.root / "field.safetensors").is_file():
         return None
 
-    def load() -> RadianceField:
-        from ..training import load_fields, resolve_device
-
-        return load_fields(run.root, device=resolve_device("auto")).geometry
-
-    return load
+    return lambda: fields_of(run).geometry

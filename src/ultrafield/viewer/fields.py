@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
 from ..cameras import Cameras, RenderedView
-from ..errors import RunError
 from ..export.renderings import FeatureColors
+from ..pipeline.fields import fields_of
+from ..pipeline.folder import RunFolder
 
 if TYPE_CHECKING:
     from ..surface import Surface
@@ -32,20 +32,17 @@ class LoadedFields:
     colors: FeatureColors | None
 
     @classmethod
-    def of(cls, folder: Path, surface: Surface) -> Self:
+    def of(cls, run: RunFolder, surface: Surface) -> Self:
         """Load the fields of a run folder.
 
         Raises:
-            RunError: It holds none, or PyTorch is not installed.
+            RunError: It holds none, or others than it was segmented with; or PyTorch is not installed.
         """
-        try:
-            from ..field import point_features
-            from ..training import load_fields, resolve_device
-        except ImportError as failure:
-            raise RunError(f"{folder}: fields need PyTorch ({failure})") from None
-        fields = load_fields(folder, device=resolve_device("auto"))
+        fields = fields_of(run)
         if fields.features is None or len(surface) == 0:
             return cls(fields, None)
+        from ..field import point_features
+
         chosen = surface.points[:: max(1, len(surface) // _FITTED)]
         return cls(fields, FeatureColors.fitted([point_features(fields.features, chosen)]))
 
