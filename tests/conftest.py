@@ -15,6 +15,7 @@ pytest_plugins = [
         "headless",
         "memory_limits",
         "poison",
+        "shared_work",
         "tiny_clip",
         "tiny_runs",
         "tiny_sam",

@@ -47,7 +47,7 @@ TABLE = [
     ("batch_size", "512", 8192, "geometry.rays"),
     ("ray_sampling_strategy", "same_image", "all_images", "geometry.ray_sampling"),
     ("num_epochs", "3", 30, "geometry.steps"),
-    ("num_gpus", "2", 1, "remark"),
+    ("num_gpus", "2", 1, "training"),
     ("lr", "0.5", 1e-2, "geometry.lr"),
     ("accumulate_grad_batches", "4", None, "geometry.rays"),
     ("distortion_loss_w", "0.1", 0, "geometry.distortion_weight"),
@@ -116,7 +116,6 @@ def test_flags_reach_the_configuration(name: str, value: str | None, default: ob
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        (["--num_gpus", "2"], "--num_gpus 2: training uses one device for now"),
         (["--eval_lpips"], "--eval_lpips: LPIPS needs downloaded weights; PSNR and SSIM are reported"),
         (["--feature_directory", "F"], "--feature_directory: the method has no use for distilled features"),
         (["--render_feature", "--load_seg"], "--render_feature, --load_seg: no features are trained"),

@@ -36,7 +36,7 @@ _VALUES: dict[str, tuple[type, Any, str]] = {
     "distortion_loss_w": (float, 0.0, "weight of the distortion loss"),
     "batch_size": (int, 8192, "rays, and pixels of the contrastive losses, per step"),
     "num_epochs": (float, 30, "epochs of 1000 steps; fractions are allowed"),
-    "num_gpus": (int, 1, "number of GPUs"),
+    "num_gpus": (int, 1, "GPUs of this machine that share the training"),
     "lr": (float, 1e-2, "first learning rate"),
     "accumulate_grad_batches": (int, None, "batches whose gradients make one step"),
     "ckpt_path": (
@@ -264,8 +264,6 @@ def _features(base: FeatureConfig, options: PublishedOptions) -> FeatureConfig:
 def remarks(options: PublishedOptions) -> list[str]:
     """One line for each given flag that is not needed any more, or has nothing to act on."""
     said = []
-    if options.num_gpus > 1:
-        said.append(f"--num_gpus {options.num_gpus}: training uses one device for now")
     if options.eval_lpips:
         said.append("--eval_lpips: LPIPS needs downloaded weights; PSNR and SSIM are reported")
     if options.feature_directory is not None:

@@ -33,6 +33,8 @@ from ..reading import read_bytes
 from ..removal import check_ours, kinds, remove_ours, sweep
 from ..scene import Scene, Split
 from ..scene.options import SceneOptions
+from ..sharing import Team
+from ..sharing.gpus import gpu_team
 from .checkpoint import Checkpoint, build_fields, read_checkpoint, write_checkpoint
 from .options import PUBLISHED_SIZE, PublishedOptions, parse_options, published_config, remarks, scene_remarks
 from .stored import VIEW_FILES, epoch_folders
@@ -59,6 +61,11 @@ def _train(options: PublishedOptions) -> None:
     report = Report()
     for line in remarks(options):
         report.note(line)
+    with gpu_team(options.num_gpus, "auto", setting="num_gpus") as team:
+        _train_with(options, team, report)
+
+
+def _train_with(options: PublishedOptions, team: Team | None, report: Report) -> None:
     start = options.ckpt_path or options.weight_path
     checkpoint = None if start is None else read_checkpoint(Path(start))
     scene, data = open_published(options, report)
@@ -68,16 +75,21 @@ def _train(options: PublishedOptions) -> None:
     run.claim(Path(options.root_dir), takeover=True)
     writes = not (options.val_only and checkpoint is not None and options.no_save_test)
     with run.owned() if writes else nullcontext():
-        _train_and_validate(options, scene, data, checkpoint, report)
+        _train_and_validate(options, scene, data, checkpoint, team, report)
 
 
 def _train_and_validate(
-    options: PublishedOptions, scene: Scene, data: SceneOptions, checkpoint: Checkpoint | None, report: Report
+    options: PublishedOptions,
+    scene: Scene,
+    data: SceneOptions,
+    checkpoint: Checkpoint | None,
+    team: Team | None,
+    report: Report,
 ) -> None:
     if options.val_only and checkpoint is not None:
         epoch, fields = checkpoint.epoch, build_fields(scene, checkpoint)
     else:
-        epoch, config, fields = _fit(options, scene, data, checkpoint, report)
+        epoch, config, fields = _fit(options, scene, data, checkpoint, team, report)
         _write_checkpoints(options, epoch, config, fields)
     folder = None if options.no_save_test else result_folder(options) / str(epoch)
     _validate(options, scene, fields, folder, report)
@@ -125,7 +137,12 @@ def _joined(train_split: Split, val: Split) -> Split:
 
 
 def _fit(
-    options: PublishedOptions, scene: Scene, data: SceneOptions, checkpoint: Checkpoint | None, report: Report
+    options: PublishedOptions,
+    scene: Scene,
+    data: SceneOptions,
+    checkpoint: Checkpoint | None,
+    team: Team | None,
+    report: Report,
 ) -> tuple[int, Config, Fields]:
     """Train in the run folder of the experiment, from `checkpoint` if there is one.
 
@@ -139,7 +156,7 @@ def _fit(
     if options.contrastive:
         check_masks(scene)
     initial = None if checkpoint is None else build_fields(scene, checkpoint)
-    job = _open_job(options, scene, data, config, report)
+    job = replace(_open_job(options, scene, data, config, report), team=team)
     if checkpoint is not None and options.ckpt_path is not None and checkpoint.epoch < options.last_epoch:
         job = job.with_config(_remaining(options, config, checkpoint))
     job.write_config(takeover=True)

@@ -42,7 +42,7 @@ def without_others(scene: Scene, rank: int, size: int) -> Scene:
 def give_scene(team: Team, scene: Scene) -> None:
     """Give every other process of a team what `without_others` leaves it of a scene, unless it has that already."""
     if not team.has(scene):
-        team.start_each(_keep_scene, lambda rank: (without_others(scene, rank, team.size),))
+        team.start_each(_keep_scene, lambda rank: (without_others(scene, rank, team.size),), apart=True)
         team.remember(scene)
 
 

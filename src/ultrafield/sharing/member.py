@@ -92,6 +92,11 @@ def connect(setup: Setup) -> Group:
     return group
 
 
+def meet(member: Member, setup: Setup) -> None:
+    """Join the other processes."""
+    connect(setup)
+
+
 def depart(member: Member | None = None) -> None:
     """Forget the other processes, so that this one may join others; all of them must call this."""
     import torch.distributed as dist
@@ -125,7 +130,9 @@ def _prepare(setup: Setup) -> Member:
     limit_memory(max(0.5, setup.memory / (1 << 30)))
     import torch
 
-    return Member(connect(setup), torch.device(setup.device))
+    device = torch.device(setup.device)
+    torch.zeros(1, device=device)  # starts it
+    return Member(Group(setup.rank, setup.size), device)
 
 
 def _listen(wire: socket.socket, calls: queue.SimpleQueue[Any]) -> None:

@@ -20,10 +20,10 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self
 
 from ..budget import memory
-from ..errors import BackendError, UltrafieldError
+from ..errors import BackendError, UltrafieldError, first_line
 from ..interruption import cleaned_up, fail
 from .group import Group
-from .member import Failure, Member, Setup, connect, depart
+from .member import Failure, Member, Setup, connect, depart, meet
 from .wire import encode, receive, send
 
 _Arguments = ParamSpec("_Arguments")
@@ -115,10 +115,11 @@ class Team:
     @cached_property
     def group(self) -> Group:
         """This process's place in the team; the first call waits until all others are ready."""
+        self.start_each(meet, lambda rank: (self._setups[rank],), apart=True)
         try:
             return connect(self._setups[0])
         except (RuntimeError, ValueError) as error:
-            raise BackendError(f"{self.size} GPUs: they cannot work together ({error})", setting="gpus") from None
+            raise BackendError(f"{self.size} GPUs cannot work together ({first_line(error)})") from None
 
     def has(self, value: object) -> bool:
         """Whether `remember` was called last with this very object."""
@@ -137,8 +138,18 @@ class Team:
         """Have all other processes call a function of a module, with themselves as its first argument."""
         self.start_each(function, lambda rank: arguments)
 
-    def start_each(self, function: Callable[..., Any], arguments: Callable[[int], tuple[Any, ...]]) -> None:
-        """`start` with arguments that depend on the process's rank."""
+    def start_each(
+        self, function: Callable[..., Any], arguments: Callable[[int], tuple[Any, ...]], *, apart: bool = False
+    ) -> None:
+        """`start` with arguments that depend on the process's rank.
+
+        Args:
+            function: A function of a module.
+            arguments: What it is given after the process itself.
+            apart: Whether it makes no use of its group, and need not wait until all have met.
+        """
+        if not apart:
+            assert self.group.size == self.size  # they have met
         self._open += 1
         for link in self._links:
             link.send((function, arguments(link.rank)))

@@ -26,7 +26,7 @@ from .features.base import FeatureTrainer
 from .geometry.base import GeometryTrainer
 from .geometry.poses import posed
 from .loop import Journal, Trainer, begin, run_steps
-from .members import check_shared, prepare_features, prepare_geometry, start_steps
+from .members import check_shared, checksum, prepare_features, prepare_geometry, start_steps
 from .trainers import feature_trainer, geometry_trainer
 
 _SMALL_SPREAD = 1e-3  # variance of pictures below which their colours say nothing about learning
@@ -247,7 +247,8 @@ def _steps(
     team.finish()
     start_steps(team, trainer, first, steps, fresh=fresh)
     losses = run_steps(trainer, first, steps, journal)
-    team.finish()
+    if any(found != checksum(trainer.field) for found in team.finish()):
+        journal.note(f"warning: {trainer.stage}: the GPUs have drifted apart; those of the first one count")
     return losses
 
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from ...config import Config, FeatureConfig
-from ...errors import ConfigError
 from ...field.model import FeatureField
 from ...sharing import ALONE, Group
 from ..checkpoint import settings_text
@@ -48,7 +47,7 @@ class FeatureTrainer(Trainer[FeatureField]):
         group: Group = ALONE,
     ) -> None:
         self.pool, self.votes, self.settings, self.group = pool, votes, feature_part(config.features, group), group
-        self.weight = self.settings.images / config.features.images
+        self.weight = self.settings.images / max(config.features.images, group.size)
         self.settings_text = settings_text(config.seed, config.geometry, config.features)
         self.seed = config.seed
         generator = torch.Generator().manual_seed(config.seed)
@@ -64,15 +63,14 @@ class FeatureTrainer(Trainer[FeatureField]):
 
 
 def feature_part(settings: FeatureConfig, group: Group) -> FeatureConfig:
-    """The settings with one process's pictures of a step, each with as many pixels as before; all steps stay.
+    """The settings with what one process takes of a step; all steps stay.
 
-    Raises:
-        ConfigError: A step has fewer pictures than there are processes.
+    Each process takes some of the pictures with all of their pixels. Where a step has fewer pictures than there are
+    processes, each takes one picture with its part of the pixels.
     """
     if group.alone:
         return settings
     if settings.images < group.size:
-        text = f"{group.size} GPUs share out the pictures of a step, of which features.images makes {settings.images}"
-        raise ConfigError(text, setting="gpus")
+        return replace(settings, images=1, pixels=max(2, settings.pixels // group.size))
     images = settings.images // group.size + (group.rank < settings.images % group.size)
     return replace(settings, images=images, pixels=settings.pixels // settings.images * images)
