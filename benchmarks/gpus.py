@@ -19,6 +19,7 @@ import os
 import statistics
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -92,7 +93,7 @@ class Done:
         made: Of them, until it was made.
         step: Seconds of a step.
         loss: Mean of the losses at the end, those of the first process.
-        same: Whether all processes have the same parameters.
+        agreement: Whether all processes have the same parameters, if there are several.
     """
 
     trainer: Trainer[Any]
@@ -100,7 +101,7 @@ class Done:
     made: float
     step: float
     loss: float
-    same: bool
+    agreement: str
 
 
 def main() -> int:
@@ -183,7 +184,7 @@ def geometry(bench: Bench, team: Team | None, power: int) -> None:
         return geometry_trainer(bench.scene, config, bench.device, group)
 
     done = train(make_trainer, config.geometry.steps, team, bench.device)
-    quality = f"{held_out(bench.scene, done.trainer.field):.2f} dB{', same' * done.same}"
+    quality = f"{held_out(bench.scene, done.trainer.field):.2f} dB{done.agreement}"
     bench.row(group.size, f"geometry, 2^{power} samples", done.seconds, done.step, quality)
     bench.geometry = bench.geometry or done.trainer.field
 
@@ -199,7 +200,7 @@ def features(bench: Bench, team: Team | None) -> None:
         return feature_trainer(field_, bench.scene, config, bench.device, progress=False, group=group)
 
     done = train(make_trainer, bench.options.features, team, bench.device)
-    quality = f"loss {done.loss:.4f}{', same' * done.same}"
+    quality = f"loss {done.loss:.4f}{done.agreement}"
     bench.row(group.size, "features", done.seconds, done.step, quality)
     bench.row(group.size, "· tables before the steps", done.made)
 
@@ -235,8 +236,9 @@ def train(make_trainer: Callable[[], Trainer[Any]], steps: int, team: Team | Non
         losses.append(sum(float(value.detach()) for value in last.values()))
     seconds, others = time.perf_counter() - begin, [] if team is None else team.finish()
     same = all(other == checksum(trainer.field) for other in others)
+    agreement = "" if team is None else ", same" if same else ", NOT the same"
     step = statistics.median(blocks[len(blocks) // 2 :])
-    return Done(trainer, seconds, made, step, statistics.mean(losses[-3:]), same)
+    return Done(trainer, seconds, made, step, statistics.mean(losses[-3:]), agreement)
 
 
 def held_out(scene: Scene, field_: RadianceField) -> float:
@@ -267,4 +269,10 @@ def wait(device: torch.device) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+    except Exception:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    os._exit(code)  # whatever still waits for another process

@@ -37,7 +37,9 @@ def add_up_shared(
     masked_views(surface, scene)  # what is to be raised is raised while nobody waits
     give_scene(team, scene)
     count = len(edges)
-    team.start_each(_count, lambda rank: (surface.points, surface.visible[rank :: team.size], surface.to_user, count))
+    team.start_each(
+        _count, lambda rank: (surface.points, _rows(surface.visible, rank, team.size), surface.to_user, count)
+    )
     own = without_others(scene, 0, team.size)
     both, either, holding = _sums(surface, edges, own, torch.device(device), team.group)
     team.finish()
@@ -50,16 +52,22 @@ def _count(member: Member, points: np.ndarray, visible: np.ndarray, to_user: Sim
     of_all = np.zeros((len(scene.train), (len(points) + 7) // 8), np.uint8)
     of_all[group.rank :: group.size] = visible
     surface = Surface(points, np.zeros_like(points), np.zeros(points.shape, np.uint8), of_all, 1.0, to_user)
-    _sums(surface, np.zeros((edges, 2), np.int64), scene, member.device, group)
+    _sums(surface, edges, scene, member.device, group)
+
+
+def _rows(visible: np.ndarray, rank: int, size: int) -> np.ndarray:
+    """What the views of one process see; one piece of memory travels fastest."""
+    return np.ascontiguousarray(visible[rank::size])
 
 
 def _sums(
-    surface: Surface, edges: np.ndarray, scene: Scene, device: torch.device, group: Group
+    surface: Surface, edges: np.ndarray | int, scene: Scene, device: torch.device, group: Group
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """The sums over the views of a scene that have masks, added up; edges are those of the first process."""
+    """The sums over the views of a scene that have masks, added up; only the first process has the edges."""
+    if isinstance(edges, int):
+        edges = np.empty((edges, 2), np.int64)
     if device.type == "cpu":
-        ends = torch.from_numpy(edges)
-        group.take_first(ends)
+        group.take_first(torch.from_numpy(edges))
         *sums, holding = add_up(surface, edges, scene) if scene.has_some_masks else (*np.zeros((2, len(edges))), False)
         both, either = (torch.from_numpy(part) for part in sums)
         return _added(torch.stack([both, either]), torch.tensor(holding), group)
