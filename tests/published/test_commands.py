@@ -463,3 +463,10 @@ def test_thresholds_are_strict() -> None:
 def test_evaluation_checks_its_numbers(arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate_main("nc", ["scene", "name", *arguments]) == 2
     assert capsys.readouterr().err == f"eval_nc.py: error: {text}\n"
+
+
+def test_more_gpus_than_there_are(here: Path, tiny_scene: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train_main(["--root_dir", str(tiny_scene), "--num_gpus", "99"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("train.py: error: --num_gpus: this PyTorch sees ")
+    assert list(here.iterdir()) == []
