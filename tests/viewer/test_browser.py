@@ -217,6 +217,17 @@ def test_hidden_isolated_merged_split_and_small_windows(page: Page, browser: Any
     page.until(lambda: viewer.session.hidden == (nodes[0],))
     page.key("v")
     page.until(lambda: not viewer.session.hidden)
+    viewer.settle()
+    viewer.act("deselect")
+    viewer.settle()
+    browser.execute_script("document.querySelector('.uf-row').focus()")
+    press = "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: arguments[0], bubbles: true}))"
+    for key in ("ArrowDown", "Enter"):
+        browser.execute_script(press, key)
+    page.until(lambda: page.selected() == nodes[0])
+    viewer.settle()  # the list is written anew, and the row has the focus again
+    page.until(lambda: browser.execute_script("return document.activeElement.dataset.node") == str(nodes[0]))
+    page.until(lambda: not viewer.session.hidden)
     viewer.act("select", node=int(viewer.session.ids[-1]))
     viewer.act("hide")  # everything
     viewer.settle()

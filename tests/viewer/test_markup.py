@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -55,6 +56,9 @@ def test_names_are_shown_and_never_run(name: str) -> None:
         for tag, attributes in reader.tags:
             assert not any(key.startswith("on") or key == "autofocus" for key in attributes)
             assert tag != "img" or (attributes["src"] or "").startswith("data:image/")
+    lent = rows_html(session, [replace(Outline(session).rows()[0], name="", nearly=name)], {}, -1)
+    assert f"≈ {name}" in "".join(read(lent).text)
+    assert [tag for tag, _ in read(lent).tags] == ["div", "div", "i", "i", "span", "span", "small", "i", "i"]
     (field,) = [attributes for tag, attributes in read(facts).tags if tag == "input"]
     assert field["value"] == name
 

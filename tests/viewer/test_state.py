@@ -17,15 +17,18 @@ from viewer_sessions import session_of
 
 import ultrafield as uf
 from ultrafield.cameras import Similarity
+from ultrafield.labels import ViewLabeller
 from ultrafield.surface import Surface
 from ultrafield.viewer.frame import DisplayFrame, free_camera, quaternion
 from ultrafield.viewer.measuring import box_edges, measure
 from ultrafield.viewer.outline import Outline
 from ultrafield.viewer.painting import BACKDROP, Painter
 from ultrafield.viewer.picking import pick
+from ultrafield.viewer.pictures import pixel_labels
 from ultrafield.viewer.requests import SIMPLE, checked
 from ultrafield.viewer.scale import HeightScale
 from ultrafield.viewer.session import Session
+from ultrafield.viewer.views import SeenView
 from ultrafield.viewer.worker import Worker
 
 
@@ -172,6 +175,38 @@ def test_the_outline_lists_only_what_is_open() -> None:
     assert [row.node for row in outline.rows()] == [last]
     outline.text = "9" * 30
     assert outline.rows() == []
+
+
+def test_a_row_takes_the_name_of_what_it_mostly_is() -> None:
+    # Leaves 0 … 9 are one cluster that grew point by point; 10 … 19 another; both live long.
+    grown = [[20, 20, *range(21, 29)], [29, 29, *range(30, 38)]]
+    parents = [*grown[0], *grown[1], *range(21, 29), 38, *range(30, 38), 38, 38]
+    heights = [0.0] * 20 + [0.01 * (1 + index % 9) for index in range(18)] + [1.0]
+    session = session_of(make_tree(parents, heights), min_size=5)
+    assert 27 not in session.hierarchy.nodes
+    outline = Outline(session)
+    for node, name in ((27, "mug"), (24, "handle"), (31, "spoon")):  # of 10 points: 9, 6; of the other 10: 4
+        session.select(node)
+        session.rename(name)
+    named = {row.node: (row.name, row.nearly) for row in outline.rows()}
+    assert named[28] == ("", "mug")
+    assert "spoon" not in [nearly for _, nearly in named.values()]
+
+
+def test_pictures_show_segments_as_label_maps_do(segmented_toy: uf.Segmentation, toy_surface: Surface) -> None:
+    session = Session(segmented_toy)
+    labeller = ViewLabeller(toy_surface, session.tree, np.array([session.height]))
+    points = toy_surface.points[:600].reshape(20, 30, 3) + np.float32(0.4 * toy_surface.voxel)
+    points[0, :5] = np.nan
+    voters = labeller.nearest(points).astype(np.int64)
+    view = SeenView(np.zeros((20, 30, 3), np.uint8), np.zeros((20, 30), np.float32), voters, points, "points")
+    assert np.array_equal(pixel_labels(session, view), labeller(points)[0])
+    assert (pixel_labels(session, view)[0, :5] == -1).all()
+    session.select(int(session.ids[session.labels[view.leaf[5, 5]]]))
+    session.hide()
+    hidden = pixel_labels(session, view)
+    assert hidden[5, 5] == -1
+    assert ((hidden == -1) == ~np.append(session.visible, False)[view.leaf]).all()
 
 
 def test_a_hundred_thousand_nodes_make_few_rows() -> None:

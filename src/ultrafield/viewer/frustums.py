@@ -7,7 +7,7 @@ import numpy as np
 from ..cameras import Cameras
 
 MOST = 300  # cameras that are drawn unless the user says otherwise
-_PLAIN, _HELD_OUT, _CHOSEN = (120, 150, 205), (214, 150, 96), (255, 214, 10)
+_PLAIN, _HELD_OUT, _CHOSEN = (48, 79, 158), (173, 79, 30), (255, 214, 10)  # lines are drawn brighter than that
 _SPACED, _LEAST, _LARGEST = 0.4, 0.02, 0.12  # depth of a frustum: of the distance of cameras; units shown
 _WIDEST = 1.5  # tangent of half the angle that is drawn: wide lenses see more
 _AROUND = 0.55  # of its depth: how near to a frustum's middle a click must be

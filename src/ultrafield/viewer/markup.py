@@ -15,6 +15,8 @@ from .outline import Row
 from .session import Session
 
 _SIDES = 90  # quality of JPEG files
+_LESS = frozenset({"height", "box, turned", "from, to", "area"})  # left out in low windows
+_EXTRA = ' class="uf-extra"'
 
 
 def rows_html(session: Session, rows: Sequence[Row], thumbnails: Mapping[int, str], current: int) -> str:
@@ -36,19 +38,21 @@ def _row_html(session: Session, row: Row, picture: str, current: bool) -> str:
     if row.node < 0:
         count, above = row.more
         act, which = ("earlier", "larger") if row.earlier else ("more", "more")
-        return (
-            f'<div class="uf-row uf-more" {left} data-act="{act}" data-node="{above}">… {count:,} {which} parts</div>'
-        )
+        more = f"… {count:,} {which} parts"
+        return f'<div class="uf-row uf-more" tabindex="0" {left} data-act="{act}" data-node="{above}">{more}</div>'
     color = "#" + "".join(f"{value:02x}" for value in session.colors[session.node(row.node)].tolist())
     image = f'<img alt="" src="{escape(picture)}">' if picture else ""
     sign = ("▾" if row.opened else "▸") if row.has_parts else "·"
     act = f' data-act="toggle" data-node="{row.node}"' if row.has_parts else ""
     name = f"<b dir=auto>{escape(row.name)}</b>" if row.name else f"<span>segment {row.node}</span>"
+    if row.nearly and not row.name:
+        name = f'<span dir=auto title="most of it is {escape(row.nearly)}">≈ {escape(row.nearly)}</span>'
+    opened = f' aria-expanded="{"true" if row.opened else "false"}"' if row.has_parts else ""
     hidden = " uf-hidden" if row.node in session.hidden else ""
     selected = "true" if row.node in session.selected else "false"
     state = " uf-current" if current or selected == "true" else ""
     return (
-        f'<div class="uf-row{state}{hidden}" {left} role="treeitem" aria-selected="{selected}" '
+        f'<div class="uf-row{state}{hidden}" {left} role="treeitem" tabindex="0" aria-selected="{selected}"{opened} '
         f'data-act="select" data-node="{row.node}">'
         f'<i class="uf-sign"{act}>{sign}</i><i class="uf-thumb" style="border-color:{color}">{image}</i>'
         f'<span class="uf-name">{name}<small>{row.size:,} points</small></span>'
@@ -79,7 +83,9 @@ def selection_html(session: Session, measured: Measure | None, view: str, *, loc
         "area": f"≈ {measured.area:.3g}",
         "best view": escape(view) or "–",
     }
-    rows = "".join(f"<tr><th>{name}</th><td>{value}</td></tr>" for name, value in facts.items())
+    rows = "".join(
+        f"<tr{_EXTRA if name in _LESS else ''}><th>{name}</th><td>{value}</td></tr>" for name, value in facts.items()
+    )
     return (
         f'<div class="uf-facts" id="uf-selection" data-node="{lasting}" data-size="{measured.points}">'
         f"<p><b dir=auto>{escape(session.title(lasting))}</b> <small>#{lasting}{more}</small></p>"
@@ -162,6 +168,7 @@ _KEYS = {
     "O · L": "open a segment into its parts, or close it to one, whatever the slider says",
     "H · I · V": "hide, isolate, show all",
     "N": "name it",
+    "↑ ↓ ← → · Enter": "in the tree: walk, close and open, select",
     "M · X": "merge what is selected; keep the parts of a segment apart",
     "Z · Y": "undo, redo",
     "B": "the view that sees most of it",

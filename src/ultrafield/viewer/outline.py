@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..pipeline.naming import find_nodes
+from .hierarchy import Hierarchy
 from .session import Session
 
 _AT_ONCE = 40  # children of a node that are listed at first, and that are added each time
 _MOST_FOUND = 100
+_MOST_OF = 0.8  # of a row's points: what is that large within it lends it its name
 _DIGITS = 12  # of an id
 
 
@@ -28,6 +30,7 @@ class Row:
         has_parts: Whether it has any.
         more: Of a line that stands for more rows, the number of these and the node that they are parts of.
         earlier: Whether these rows come before those that are listed.
+        nearly: The name of something within it that is most of it; empty if nothing is.
     """
 
     node: int
@@ -39,6 +42,7 @@ class Row:
     has_parts: bool = False
     more: tuple[int, int] = (0, -1)
     earlier: bool = False
+    nearly: str = ""
 
 
 class Outline:
@@ -51,6 +55,7 @@ class Outline:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._listed: dict[int, range] = {}  # which of its children are listed, of each open node, by lasting id
+        self._names: tuple[Hierarchy | None, dict[int, str]] = (None, {})  # of which hierarchy, and see `_nearly`
         self.text = ""
         self.toggle(self._lasting(0))
 
@@ -124,7 +129,23 @@ class Outline:
         node, parts = self._lasting(entry), len(hierarchy.children(entry)) > 0
         share = min(1.0, float(hierarchy.stability[entry]) / most)
         name, size = session.edits.names.get(node, ""), int(hierarchy.sizes[entry])
-        return Row(node, depth, name, size, share, node in self._listed and parts, parts)
+        opened = node in self._listed and parts
+        return Row(node, depth, name, size, share, opened, parts, nearly=self._nearly().get(entry, ""))
+
+    def _nearly(self) -> dict[int, str]:
+        """Of entries that are hardly more than a node with a name, that name: a row is seldom exactly what is named."""
+        session, hierarchy = self._session, self._session.hierarchy
+        if self._names[0] is not hierarchy:
+            found: dict[int, tuple[int, str]] = {}
+            for node, name in session.edits.names.items():
+                if not session.exists(node):
+                    continue
+                place = session.node(node)
+                entry, size = hierarchy.entry(place), int(session.tree.sizes[place])
+                if size >= _MOST_OF * hierarchy.sizes[entry]:
+                    found[entry] = max(found.get(entry, (0, "")), (size, name))
+            self._names = (hierarchy, {entry: name for entry, (_, name) in found.items()})
+        return self._names[1]
 
     def _found(self) -> list[Row]:
         """Rows of nodes by name, or by id, the best first."""

@@ -49,6 +49,10 @@
       if (event.key === "Enter" && target.dataset && target.dataset.act === "rename") target.blur();
       return;
     }
+    if (target.matches && target.matches(".uf-row") && moved(target, event.key)) {
+      event.preventDefault();
+      return;
+    }
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (key === "n" && !event.ctrlKey && !event.metaKey && !event.altKey) {
       const field = document.getElementById("uf-name");
@@ -62,11 +66,37 @@
     event.preventDefault();
   });
 
-  // Lists are written anew when they change; where they were scrolled to stays.
+  // In the tree: arrows walk, open and close; Enter selects. Returns whether the key means something there.
+  let walking = null; // the node whose row has the focus, and must have it again in the next list
+
+  function moved(row, key) {
+    const sign = row.querySelector("[data-act=toggle]");
+    const opened = sign !== null && sign.textContent === "▾";
+    if (key === "ArrowDown" && row.nextElementSibling) row.nextElementSibling.focus();
+    else if (key === "ArrowUp" && row.previousElementSibling) row.previousElementSibling.focus();
+    else if (key === "Enter" || key === " ") row.click();
+    else if (sign !== null && key === (opened ? "ArrowLeft" : "ArrowRight")) sign.click();
+    else return key.startsWith("Arrow");
+    return true;
+  }
+
+  document.addEventListener("focusin", (event) => {
+    const row = event.target.matches && event.target.matches(".uf-row") ? event.target : null;
+    walking = row === null ? null : row.dataset.node;
+  });
+
+  // Lists are written anew when they change; where they were scrolled to stays, and so does the rest of the panel.
   const scrolled = {};
   document.addEventListener("scroll", (event) => {
     if (event.target.id && event.target.id.startsWith("uf-")) scrolled[event.target.id] = event.target.scrollTop;
   }, true);
+
+  function show(row, list) {
+    const own = row.getBoundingClientRect(), box = list.getBoundingClientRect();
+    if (own.top < box.top) list.scrollTop -= box.top - own.top;
+    else if (own.bottom > box.bottom) list.scrollTop += own.bottom - box.bottom;
+  }
+
   let current = null;
   new MutationObserver(() => {
     const list = document.getElementById("uf-tree");
@@ -75,8 +105,10 @@
     list.scrollTop = scrolled["uf-tree"] || 0;
     const row = list.querySelector(".uf-current");
     const node = row === null ? null : row.dataset.node;
-    if (node !== null && node !== current) row.scrollIntoView({ block: "nearest" });
+    if (node !== null && node !== current) show(row, list);
     current = node;
+    const walked = walking === null ? null : list.querySelector(`.uf-row[data-node="${walking}"]`);
+    if (walked !== null) walked.focus({ preventScroll: true });
   }).observe(document.documentElement, { childList: true, subtree: true });
 
   connect();

@@ -37,9 +37,15 @@ def pictures_of(session: Session, view: SeenView, features: np.ndarray | None) -
 
 
 def pixel_labels(session: Session, view: SeenView) -> np.ndarray:
-    """The shown segment that each pixel sees [h, w], nodes of the edited tree; −1 for none or hidden ones."""
-    labels = np.where(session.visible, session.labels, -1)
-    return np.concatenate([labels, [-1]])[view.leaf]
+    """The shown segment that each pixel sees [h, w], nodes of the edited tree; −1 for none or hidden ones.
+
+    As in label maps it is the most frequent one among the nearest points, of equally frequent ones that of the nearest.
+    """
+    labels = np.concatenate([session.labels, [-1]])[view.voters]
+    counts = (labels[..., :, None] == labels[..., None, :]).sum(axis=-1)
+    chosen = np.where(labels >= 0, counts, -1).argmax(axis=-1)
+    winner: np.ndarray = np.take_along_axis(labels, chosen[..., None], axis=-1)[..., 0]
+    return np.where(np.concatenate([session.visible, [False]])[view.leaf], winner, -1)
 
 
 def _normals(session: Session, view: SeenView) -> np.ndarray:

@@ -34,16 +34,21 @@ class SeenView:
     Attributes:
         photo: Its colours [h, w, 3], uint8.
         depth: z-depth [h, w], float32, normalised units; 0 or not finite where nothing is seen.
-        leaf: The surface point that each pixel shows [h, w], int64; −1 for none.
+        voters: The surface points nearest to what each pixel shows [h, w, K], int64, nearest first; −1 after the last.
         points: What each pixel sees [h, w, 3], float32, normalised frame; NaN where nothing.
         source: What the colours are of: "photograph", "radiance field" or "points".
     """
 
     photo: np.ndarray
     depth: np.ndarray
-    leaf: np.ndarray
+    voters: np.ndarray
     points: np.ndarray
     source: str
+
+    @property
+    def leaf(self) -> np.ndarray:
+        """The surface point that each pixel shows [h, w], int64; −1 for none."""
+        return self.voters[..., 0]
 
 
 class ViewBook:
@@ -127,11 +132,11 @@ class ViewBook:
         from ..cameras import back_project
 
         points = back_project(camera, 0, depth)
-        leaf = self._nearest(points)
+        voters = self._labeller.nearest(points).astype(np.int64)
         if photo is None:
             colors = np.concatenate([self._surface.colors, np.zeros((1, 3), np.uint8)])
-            photo = colors[leaf]
-        return SeenView(photo, depth, leaf, points, source)
+            photo = colors[voters[..., 0]]
+        return SeenView(photo, depth, voters, points, source)
 
     def _look(self, index: int) -> SeenView:
         split, name = self.views[index]
@@ -168,9 +173,6 @@ class ViewBook:
     def _labeller(self) -> ViewLabeller:
         table = np.zeros((len(self._surface), 1), np.int32)  # only its k-d tree is wanted
         return ViewLabeller(self._surface, self._tree, np.zeros(0), self._config, table=table)
-
-    def _nearest(self, points: np.ndarray) -> np.ndarray:
-        return self._labeller.nearest(points)[..., 0].astype(np.int64)
 
 
 def _stored_views(opened: OpenedRun) -> dict[str, StoredViews]:
