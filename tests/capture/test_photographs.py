@@ -146,6 +146,26 @@ def test_heic(tmp_path: Path, picture: np.ndarray) -> None:
     assert plain_names(find_photographs(tmp_path)) == ["a", "a_2"]
 
 
+@pytest.mark.parametrize(
+    ("turn", "size", "corner"), [(1, (160, 120), (0, 0)), (6, (120, 160), (0, 1)), (3, (160, 120), (1, 1))]
+)
+def test_heic_is_turned_once(tmp_path: Path, turn: int, size: tuple[int, int], corner: tuple[int, int]) -> None:
+    pytest.importorskip("pillow_heif")
+    file = tmp_path / "a.heic"
+    prepare_heif([file])
+    quarter = np.zeros((120, 160, 3), np.uint8)
+    quarter[:60, :80] = 255
+    Image.fromarray(quarter).save(file, format="HEIF", quality=95, exif=exif(turn=turn).tobytes())
+    photograph, grey = looked(file)
+    assert photograph.size == size
+    for picture in (grey, read_picture(write_photograph(photograph, "b", tmp_path))[..., 0]):
+        height, width = picture.shape
+        bright = {
+            (y, x) for y in (0, 1) for x in (0, 1) if picture[(1 + 2 * y) * height // 4, (1 + 2 * x) * width // 4] > 200
+        }
+        assert bright == {corner}
+
+
 def test_heic_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ultrafield.capture.formats.find_spec", lambda name: None)
     with pytest.raises(SceneError, match="HEIC pictures need another package: pip install pillow-heif"):
