@@ -1,12 +1,13 @@
 """Seconds of `ultrafield run` from the start of its process, part by part: in fresh processes, and through `serve`.
 
-    python benchmarks/seconds.py SCENE [--engine lift field] [--ways fresh serve] [--times 3] [--device cuda]
-        [--preset standard] [--profile] [--json FILE] [-- OPTIONS]
+    python benchmarks/seconds.py SCENE [--runs lift:fresh lift:serve …] [--limit 110] [--device cuda]
+        [--preset standard] [--profile lift] [--json FILE] [-- OPTIONS]
 
 The lines that a run prints are timed as they come, so that parts count from the start of the process, whoever does the
-work. One run of each engine goes before and is not counted, so that compiled kernels are there. With --profile a
-further process of each engine tells the functions that its main thread spent its time in. Prints a Markdown table of
-medians; what follows `--` goes to `ultrafield run`.
+work. `ultrafield serve` is started before the first run that is handed to it, and left idle afterwards. Kernels must
+have been compiled before (`ultrafield warmup`), or the first run pays for that. Runs that would begin after --limit
+seconds are left out. With --profile a further process tells the functions that its main thread spent its time in.
+Prints a Markdown table with a column for each run; what follows `--` goes to `ultrafield run`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from statistics import median
 from typing import Any, get_args
 
 from lib import machine
@@ -32,6 +32,7 @@ from lib.results import Results, print_header, print_row
 from ultrafield.config import Engine
 
 _PROGRAM = [sys.executable, "-m", "ultrafield"]
+_RUNS = ("lift:fresh", "lift:serve", "lift:serve", "lift:fresh", "field:serve", "field:fresh")
 _ENDED = re.compile(r"^(\w+): [\d.]+ s$")
 _BEGUN = re.compile(r"^(\w+) …$")
 _PROFILE = """
@@ -46,26 +47,31 @@ Seconds = dict[str, float]
 
 
 def main() -> int:
-    """Run and print; the exit code is that of the first run that fails."""
+    """Run and print; a run that fails ends it with its exit code."""
     arguments = sys.argv[1:]
     split = arguments.index("--") if "--" in arguments else len(arguments)
     options = _parser().parse_args(arguments[:split])
     options.more = arguments[split + 1 :]
     results, columns = Results("seconds", options), {}
-    with tempfile.TemporaryDirectory(prefix="ultrafield-") as folder:
-        runs = Path(folder)
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="ultrafield-") as folder, ExitStack() as stack:
         os.environ["XDG_RUNTIME_DIR"] = folder  # a server of the user's own is left alone
-        for engine in options.engine:
-            timed_run(runs / f"{engine}-first", engine, options, "--no-serve" if "serve" in options.ways else "")
-        for way in options.ways:
-            with serving(options) if way == "serve" else _nothing():
-                for engine in options.engine:
-                    columns[f"{engine}, {way}"] = repeated(runs, engine, way, options, results)
+        served = False
+        for number, (engine, way) in enumerate(options.runs):
+            if time.perf_counter() - begin > options.limit:
+                print(f"left out after {options.limit} s: {engine}, {way}")
+                continue
+            if way == "serve" and not served:
+                stack.enter_context(serving(options))
+                served = True
+            run = Path(folder) / f"run-{number}"
+            seconds = timed_run(run, engine, way, options)
+            columns[f"{number + 1}: {engine}, {way}"] = seconds, _metrics(run)
+            results.add(engine=engine, way=way, seconds=seconds, metrics=_metrics(run))
         print_machine(options)
         print_table(columns)
         if options.profile:
-            for engine in options.engine:
-                print_profile(runs, engine, options)
+            print_profile(Path(folder), options.profile, options)
     results.save()
     return 0
 
@@ -73,34 +79,25 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = parser_of(__doc__)
     parser.add_argument("scene", type=Path)
-    parser.add_argument("--engine", nargs="+", default=["lift"], choices=get_args(Engine))
-    parser.add_argument("--ways", nargs="+", default=["fresh", "serve"], choices=("fresh", "serve"))
-    parser.add_argument("--times", type=positive, default=3, help="runs that are counted")
+    parser.add_argument("--runs", nargs="+", type=_run, metavar="ENGINE:WAY", default=[_run(name) for name in _RUNS])
+    parser.add_argument("--limit", type=positive, default=600, help="seconds after which no run is begun")
     parser.add_argument("--device", default="auto", choices=DEVICES)
     parser.add_argument("--preset", default="auto", choices=("auto", *PRESETS))
-    parser.add_argument(
-        "--profile", action="store_true", help="tell the functions that one more run spends its time in"
-    )
+    parser.add_argument("--profile", choices=get_args(Engine), help="profile one more run of this engine")
     return parser
 
 
-def repeated(
-    runs: Path, engine: str, way: str, options: argparse.Namespace, results: Results
-) -> list[tuple[Seconds, dict[str, Any]]]:
-    """Seconds and metrics of all counted runs of an engine, one way."""
-    outcomes = []
-    for number in range(options.times):
-        run = runs / f"{engine}-{way}-{number}"
-        seconds = timed_run(run, engine, options, "")
-        metrics = _metrics(run)
-        outcomes.append((seconds, metrics))
-        results.add(engine=engine, way=way, seconds=seconds, metrics=metrics)
-    return outcomes
+def _run(text: str) -> tuple[str, str]:
+    """An engine, and who does the work."""
+    engine, _, way = text.partition(":")
+    if engine not in get_args(Engine) or way not in ("fresh", "serve"):
+        raise argparse.ArgumentTypeError(f"expected an engine, a colon, and fresh or serve, got {text!r}")
+    return engine, way
 
 
-def timed_run(run: Path, engine: str, options: argparse.Namespace, serve: str) -> Seconds:
+def timed_run(run: Path, engine: str, way: str, options: argparse.Namespace) -> Seconds:
     """Seconds of every part of a run; ends the benchmark if it fails."""
-    command = [*_PROGRAM, *run_arguments(run, engine, options), *([serve] if serve else [])]
+    command = [*_PROGRAM, *run_arguments(run, engine, options), *(["--no-serve"] if way == "fresh" else [])]
     begin = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
@@ -172,31 +169,24 @@ def serving(options: argparse.Namespace) -> Iterator[None]:
         server.communicate()
 
 
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
 def print_machine(options: argparse.Namespace) -> None:
     """Print what it ran on."""
     import torch
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() and options.device != "cpu" else "no GPU"
     print(f"{machine.processor()}, {machine.cores()} cores, {device}, torch {torch.__version__}")
-    print(f"{options.scene.name}, preset {options.preset} {' '.join(options.more)}, medians of {options.times}\n")
+    print(f"{options.scene.name}, preset {options.preset} {' '.join(options.more)}\n")
 
 
-def print_table(columns: dict[str, list[tuple[Seconds, dict[str, Any]]]]) -> None:
-    """Print a Markdown table, one column for each engine and way."""
-    names = list(dict.fromkeys(name for outcomes in columns.values() for seconds, _ in outcomes for name in seconds))
+def print_table(columns: dict[str, tuple[Seconds, dict[str, Any]]]) -> None:
+    """Print a Markdown table, one column for each run."""
+    names = list(dict.fromkeys(name for seconds, _ in columns.values() for name in seconds))
     last = [name for name in ("report and end", "to the labels", "all") if name in names]
     print_header(["seconds", *columns])
     for name in (*_in_order([name for name in names if name not in last]), *last):
-        values = [[seconds.get(name) for seconds, _ in outcomes] for outcomes in columns.values()]
-        print_row([_indented(name), *(_cell(row, 2) for row in values)])
+        print_row([_indented(name), *(_cell(seconds.get(name), 2) for seconds, _ in columns.values())])
     for name in ("nc", "vc"):
-        values = [[metrics[name] for _, metrics in outcomes] for outcomes in columns.values()]
-        print_row([name.upper(), *(_cell(row, 4) for row in values)])
+        print_row([name.upper(), *(_cell(metrics[name], 4) for _, metrics in columns.values())])
 
 
 def _in_order(names: list[str]) -> list[str]:
@@ -209,9 +199,8 @@ def _indented(name: str) -> str:
     return f"· {name.partition('/')[2]}" if "/" in name else name
 
 
-def _cell(values: list[float | None], digits: int) -> str:
-    numbers = [value for value in values if value is not None]
-    return f"{median(numbers):.{digits}f}" if numbers else "–"
+def _cell(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def print_profile(runs: Path, engine: str, options: argparse.Namespace) -> None:
