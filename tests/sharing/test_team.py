@@ -81,11 +81,11 @@ def test_a_process_that_dies_ends_the_program_that_waits(monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("gpus", "device", "there", "text"),
     [
-        (0, "auto", 0, "gpus: expected at least 1, got 0"),
-        (2, "cpu", 4, "gpus: 2 GPUs cannot work on the device 'cpu'"),
-        (2, "auto", 0, "gpus: this PyTorch sees no CUDA device, not 2"),
-        (2, "cuda", 1, "gpus: this PyTorch sees 1 CUDA device, not 2"),
-        (8, "cuda", 4, "gpus: this PyTorch sees 4 CUDA devices, not 8"),
+        (0, "auto", 0, "--gpus: expected at least 1, got 0"),
+        (2, "cpu", 4, "--gpus: 2 GPUs cannot work on the device 'cpu'"),
+        (2, "auto", 0, "--gpus: this PyTorch sees no CUDA device, not 2"),
+        (2, "cuda", 1, "--gpus: this PyTorch sees 1 CUDA device, not 2"),
+        (8, "cuda", 4, "--gpus: this PyTorch sees 4 CUDA devices, not 8"),
     ],
 )
 def test_gpus_that_are_not_there(
@@ -103,8 +103,8 @@ def test_several_gpus_need_nccl(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: False)
-    with pytest.raises(BackendError, match="num_gpus: several GPUs need a PyTorch with NCCL"):
-        check_gpus(2, "auto", setting="num_gpus")
+    with pytest.raises(BackendError, match="--num_gpus: several GPUs need a PyTorch with NCCL"):
+        check_gpus(2, "auto", option="--num_gpus")
 
 
 def test_one_gpu_is_no_team() -> None:

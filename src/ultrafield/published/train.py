@@ -61,7 +61,7 @@ def _train(options: PublishedOptions) -> None:
     report = Report()
     for line in remarks(options):
         report.note(line)
-    with gpu_team(options.num_gpus, "auto", setting="num_gpus") as team:
+    with gpu_team(options.num_gpus, "auto", option="--num_gpus") as team:
         _train_with(options, team, report)
 
 
