@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -11,6 +16,7 @@ from ultrafield import cli
 from ultrafield.commands import run as command
 from ultrafield.commands import train as training
 from ultrafield.sharing import Team
+from ultrafield.training.checkpoint import load_state
 
 
 def test_two_processes_share_a_run(
@@ -41,3 +47,49 @@ def test_two_processes_share_a_run(
     alone = [str(tiny_scene), "--out", str(run), "--engine", "both", *tiny]
     assert cli.main(["train", *alone]) == 0  # what two have trained, one need not train again
     assert "train: done before with these settings, kept" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds the other process in Linux's /proc")
+def test_ctrl_c_saves_the_state_and_ends_both_processes(tiny_scene: Path, tiny: list[str], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    line = [
+        "ultrafield",
+        "train",
+        str(tiny_scene),
+        "--out",
+        str(run),
+        "--gpus",
+        "2",
+        *tiny,
+        "--geometry.steps",
+        "99999",
+    ]
+    program = (
+        "import sys; from ultrafield.commands import train; from ultrafield.sharing import Team; "
+        "from ultrafield.start import program; train.gpu_team = lambda gpus, device: Team([device] * gpus); "
+        f"sys.argv = {line!r}; program()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
+    log = run / "log.jsonl"
+    try:
+        _wait_until(lambda: log.is_file() and '"step": 50' in log.read_text())
+        (other,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=60)[1].splitlines()[-1]
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    step = int(said.partition("geometry after step ")[2].split()[0])
+    assert said.endswith("whose state is saved; the same command goes on from there")
+    state = load_state(run)
+    assert state is not None
+    assert state["step"] == step
+    _wait_until(lambda: not Path(f"/proc/{other}").exists())
+
+
+def _wait_until(done: Callable[[], bool]) -> None:
+    """Wait for something that another process does."""
+    ends = time.monotonic() + 100
+    while not done():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
