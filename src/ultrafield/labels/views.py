@@ -56,7 +56,9 @@ class ViewLabeller:
         config = config or SegmentConfig()
         self._points = cKDTree(surface.points)
         self._voters = config.label_neighbors
-        self._radius = config.label_radius * surface.voxel
+        self._reach = config.label_radius * surface.spacings  # of each point
+        self._radius = float(self._reach.max(initial=config.label_radius * surface.voxel))
+        self._uniform = bool(np.isinf(surface.inner))
         self._workers = workers
         self._points_at = LabelStack.of((cut_table(tree, heights) if table is None else table).T[:, :, None])
 
@@ -84,9 +86,19 @@ class ViewLabeller:
         for first in range(0, height, rows):
             band = points[first : first + rows]
             seen = np.isfinite(band).all(axis=2)
-            _, index = self._points.query(band[seen], k=ranks, distance_upper_bound=self._radius, workers=self._workers)
+            distance, index = self._points.query(
+                band[seen], k=ranks, distance_upper_bound=self._radius, workers=self._workers
+            )
             voters[first : first + rows][seen] = np.where(index < self._points.n, index, -1)
+            if not self._uniform:
+                voters[first : first + rows][seen] = self._within(np.asarray(distance), np.asarray(index))
         return voters
+
+    def _within(self, distance: np.ndarray, index: np.ndarray) -> np.ndarray:
+        """The voters [P, K] of which each reaches that far, nearest first, −1 after the last."""
+        near = np.where(distance <= np.append(self._reach, -np.inf)[index], index, -1)
+        order = np.argsort(near < 0, axis=1, kind="stable")
+        return np.take_along_axis(near, order, axis=1)
 
 
 def label_views(

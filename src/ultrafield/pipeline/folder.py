@@ -343,7 +343,8 @@ class RunFolder:
         """Write surface.npz."""
         own = {name: np.asarray(getattr(surface, name)) for name in _SURFACE}
         frame = {f"to_user_{name}": np.asarray(getattr(surface.to_user, name)) for name in _SIMILARITY}
-        write_npz(self.root / "surface.npz", **own, **frame)
+        inner = {} if np.isinf(surface.inner) else {"inner": np.asarray(surface.inner)}
+        write_npz(self.root / "surface.npz", **own, **frame, **inner)
 
     def read_surface(self) -> Surface:
         """Read surface.npz; one of version 0.1, which has no `to_user`, is refused."""
@@ -353,7 +354,8 @@ class RunFolder:
         arrays = {name: stored[name] for name in _SURFACE if name != "voxel"}
         try:
             to_user = Similarity(float(scale), rotation, translation)
-            return Surface(**arrays, voxel=float(stored["voxel"]), to_user=to_user)
+            inner = float(read_npz(file, ("inner",)).get("inner", np.inf))
+            return Surface(**arrays, voxel=float(stored["voxel"]), to_user=to_user, inner=inner)
         except (ValueError, TypeError) as error:
             raise RunError(f"{file}: cannot be used ({error}); make it anew with: ultrafield segment") from None
 

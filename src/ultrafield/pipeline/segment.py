@@ -134,6 +134,7 @@ def check_evidence(scene: Scene, fields: Fields, engine: Engine) -> None:
 
 def _surface(job: Job) -> Surface:
     from ..surface import surface_from_views
+    from ..surface.rendered import inner_box
 
     scene = job.scene
     views = Stored(job.run.read_render, "train", tuple(view.name for view in scene.train))
@@ -144,6 +145,7 @@ def _surface(job: Job) -> Surface:
         config=job.config.segment,
         images=[view.image for view in scene.train],
         valid=[view.valid for view in scene.train],
+        inner=inner_box(scene),
     )
 
 

@@ -11,6 +11,7 @@ from ..cameras import Cameras, Similarity
 from ..cameras.projection import back_project
 from ..parallel import in_threads, workers_for
 from .samples import focal_length, surface_samples
+from .shells import doublings
 from .sight import Sight, look
 from .spacing import nearest_points
 from .surface import Surface, pack_flags
@@ -45,7 +46,9 @@ class NoSurface(Exception):
     """Depth maps show no surface; the text says why."""
 
 
-def fuse_depth_maps(maps: Sequence[DepthMap], cameras: Cameras, to_user: Similarity, voxel: float | None) -> Surface:
+def fuse_depth_maps(
+    maps: Sequence[DepthMap], cameras: Cameras, to_user: Similarity, voxel: float | None, *, inner: float = np.inf
+) -> Surface:
     """Fuse depth maps into voxel-thinned points, and drop what is alone or seen through.
 
     A pixel counts if it lies on a continuous patch of its depth map; a point is the mean of the pixels in its voxel and
@@ -58,6 +61,7 @@ def fuse_depth_maps(maps: Sequence[DepthMap], cameras: Cameras, to_user: Similar
         to_user: From the normalised to the user's frame; the surface keeps it.
         voxel: Edge of the voxels, normalised units; None chooses one from the pixels' footprint, large enough for at
             most 250,000 points.
+        inner: Half the edge of the box around the origin outside of which points lie farther apart; see `shells`.
 
     Returns:
         The surface, its points in the lexicographic order of their voxels.
@@ -67,14 +71,14 @@ def fuse_depth_maps(maps: Sequence[DepthMap], cameras: Cameras, to_user: Similar
     """
     sizes = np.array([item.depth.shape[::-1] for item in maps], np.int64).reshape(-1, 2)
     cameras = cameras.resized(sizes)
-    edge = _automatic_voxel(maps, cameras) if voxel is None else voxel
+    edge = _automatic_voxel(maps, cameras, inner) if voxel is None else voxel
 
     def samples(index: int) -> np.ndarray:
-        return thin(surface_samples(maps[index].depth, maps[index].color, cameras, index), edge).table
+        return thin(surface_samples(maps[index].depth, maps[index].color, cameras, index), edge, inner).table
 
     rows = in_threads(samples, range(len(maps)), workers=_view_workers(maps))
-    sums = fuse(rows, edge, most=MAX_POINTS if voxel is None else None)
-    sums = VoxelSums(sums.table[_in_company(sums)], sums.voxel)
+    sums = fuse(rows, edge, inner, most=MAX_POINTS if voxel is None else None)
+    sums = VoxelSums(sums.table[_in_company(sums)], sums.voxel, inner)
     if len(sums) == 0:
         raise NoSurface("no depth map has a continuous patch")
     return _seen_surface(sums, maps, cameras, to_user)
@@ -85,29 +89,33 @@ def _view_workers(maps: Sequence[DepthMap]) -> int:
     return workers_for(_BYTES_PER_PIXEL * max((item.depth.size for item in maps), default=0))
 
 
-def _automatic_voxel(maps: Sequence[DepthMap], cameras: Cameras) -> float:
+def _automatic_voxel(maps: Sequence[DepthMap], cameras: Cameras, inner: float) -> float:
     """A voxel for the pixels' footprint, but not one so small that far too many would be occupied.
 
     Their number is estimated from every `stride`-th row and column, in voxels larger by the same factor: large pictures
     then cost no more memory and little more time than small ones.
     """
-    voxel = FOOTPRINTS_PER_VOXEL * _median_footprint(maps, cameras)
+    voxel = FOOTPRINTS_PER_VOXEL * _median_footprint(maps, cameras, inner)
     stride = int(np.ceil(np.sqrt(sum(item.depth.size for item in maps) / _PIXELS_TO_ESTIMATE)))
     if stride == 1:
         return voxel
 
     def occupied(index: int) -> np.ndarray:
         points = back_project(cameras, index, maps[index].depth, stride=stride).reshape(-1, 3)
-        return np.unique(voxel_keys(points[np.isfinite(points).all(-1)], stride * voxel)[0])
+        return np.unique(voxel_keys(points[np.isfinite(points).all(-1)], stride * voxel, inner)[0])
 
     keys = np.concatenate(list(in_threads(occupied, range(len(maps)), workers=_view_workers(maps))))
     expected = stride**2 * len(np.unique(keys))
     return voxel * max(1.0, float(np.sqrt(expected / (SPARE * MAX_POINTS))))
 
 
-def _median_footprint(maps: Sequence[DepthMap], cameras: Cameras) -> float:
-    """Median edge of the surface patch behind one pixel."""
+def _median_footprint(maps: Sequence[DepthMap], cameras: Cameras, inner: float) -> float:
+    """Median edge of the surface patch behind one pixel; where voxels are larger, that part of it."""
     footprints = [item.depth[item.depth > 0] / focal_length(cameras, index) for index, item in enumerate(maps)]
+    if not np.isinf(inner):
+        for index, item in enumerate(maps):
+            points = back_project(cameras, index, item.depth)[item.depth > 0]
+            footprints[index] = footprints[index] / np.exp2(doublings(points, inner))
     if sum(len(part) for part in footprints) == 0:
         raise NoSurface("no pixel of any view is opaque")
     return float(np.median(np.concatenate(footprints)))
@@ -118,16 +126,16 @@ def _in_company(sums: VoxelSums) -> np.ndarray:
     if len(sums) < 2:
         return np.zeros(len(sums), bool)
     points, footprint = sums.means(0, 3), sums.means(9, 10)[:, 0]
-    return nearest_points(points, 2)[0][:, 1] <= _COMPANY * np.maximum(sums.voxel, footprint)
+    return nearest_points(points, 2)[0][:, 1] <= _COMPANY * np.maximum(sums.edges, footprint)
 
 
 def _seen_surface(sums: VoxelSums, maps: Sequence[DepthMap], cameras: Cameras, to_user: Similarity) -> Surface:
     """The points that clearly more views see than see through, with what each view sees."""
-    points, normals = sums.means(0, 3), sums.means(3, 6)
+    points, normals, edges = sums.means(0, 3), sums.means(3, 6), sums.edges
     balance, seen, packed = np.zeros(len(sums), np.int64), np.zeros(len(sums), bool), []
 
     def sight_of(index: int) -> Sight:
-        return look(points, normals, maps[index].depth, cameras, index, sums.voxel)
+        return look(points, normals, maps[index].depth, cameras, index, edges)
 
     for sight in in_threads(sight_of, range(len(maps)), workers=workers_for(_BYTES_PER_POINT * len(sums))):
         balance += sight.sees.astype(np.int64) - _DISTRUST * sight.passes
@@ -145,4 +153,5 @@ def _seen_surface(sums: VoxelSums, maps: Sequence[DepthMap], cameras: Cameras, t
         visible=np.stack([pack_flags(row) for row in visible]),
         voxel=sums.voxel,
         to_user=to_user,
+        inner=sums.inner,
     )

@@ -42,7 +42,7 @@ def surface_from_field(geometry: RadianceField, scene: Scene, config: SegmentCon
         _depth_map(picture, view.image, view.valid, config.min_opacity)
         for picture, view in zip(rendered, train, strict=True)
     ]
-    return _fused(maps, train.normalised_cameras, scene.to_user, config)
+    return _fused(maps, train.normalised_cameras, scene.to_user, config, inner_box(scene))
 
 
 def surface_from_views(
@@ -53,6 +53,7 @@ def surface_from_views(
     config: SegmentConfig,
     images: Sequence[np.ndarray | None] | None = None,
     valid: Sequence[np.ndarray | None] | None = None,
+    inner: float = np.inf,
 ) -> Surface:
     """Fuse the depth maps of many views into voxel-thinned points.
 
@@ -66,6 +67,7 @@ def surface_from_views(
         config: Settings (`voxel`, `min_opacity`).
         images: Photographs [H, W, 3] uint8 that colour the points; the rendered colour where there is none.
         valid: Pixels [H, W] bool that show the surface, `View.valid`; None for all.
+        inner: Half the edge of the box outside of which points lie farther apart, normalised units; see `inner_box`.
 
     Returns:
         The surface, its points in the lexicographic order of their voxels.
@@ -85,7 +87,12 @@ def surface_from_views(
         range(len(views)),
         workers=workers_for(0),
     )
-    return _fused(list(maps), cameras, to_user, config)
+    return _fused(list(maps), cameras, to_user, config, inner)
+
+
+def inner_box(scene: Scene) -> float:
+    """Half the edge of the box within which a scene's points lie a voxel apart: infinite without surroundings."""
+    return 0.5 if scene.cascades > 1 else np.inf
 
 
 def _depth_map(view: RenderedView, image: np.ndarray | None, valid: np.ndarray | None, min_opacity: float) -> DepthMap:
@@ -98,9 +105,12 @@ def _depth_map(view: RenderedView, image: np.ndarray | None, valid: np.ndarray |
     return DepthMap.colored(depth, image)
 
 
-def _fused(maps: Sequence[DepthMap], cameras: Cameras, to_user: Similarity, config: SegmentConfig) -> Surface:
+def _fused(
+    maps: Sequence[DepthMap], cameras: Cameras, to_user: Similarity, config: SegmentConfig, inner: float
+) -> Surface:
+    voxel = 0.5 * config.voxel if config.voxel is not None else None
     try:
-        return fuse_depth_maps(maps, cameras, to_user, 0.5 * config.voxel if config.voxel is not None else None)
+        return fuse_depth_maps(maps, cameras, to_user, voxel, inner=inner)
     except NoSurface as reason:
         raise RunError(
             f"the training views show no surface: {reason}; train the geometry for longer (--geometry.steps), "

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..cameras import Similarity
 from ..errors import check_shape
+from .shells import spacings
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,6 +28,8 @@ class Surface:
         visible: Which view sees which point [V, ceil(N / 8)] uint8, bit-packed along N (`pack_flags`).
         voxel: Typical distance of neighbouring points, normalised units: the edge of the thinning voxels, if any.
         to_user: From the normalised to the user's frame.
+        inner: Half the edge of the box around the origin within which `voxel` holds; outside, points lie twice as far
+            apart in each box twice as large. Infinite if they lie equally far apart everywhere.
 
     Raises:
         TypeError: An array of another dtype, or no array.
@@ -39,6 +42,7 @@ class Surface:
     visible: NDArray[np.uint8]
     voxel: float
     to_user: Similarity = field(default_factory=Similarity)
+    inner: float = np.inf
 
     def __post_init__(self) -> None:
         for name, dtype in (("points", np.float32), ("normals", np.float32), ("colors", np.uint8)):
@@ -52,6 +56,8 @@ class Surface:
                 raise ValueError(f"{name}: expected finite coordinates")
         if not (np.isfinite(self.voxel) and self.voxel > 0):
             raise ValueError(f"voxel: expected a positive number, got {self.voxel}")
+        if not self.inner > 0:
+            raise ValueError(f"inner: expected a positive number, got {self.inner}")
 
     @classmethod
     def _trusted(cls, **arrays: Any) -> Self:
@@ -81,6 +87,11 @@ class Surface:
     def voxel_user(self) -> float:
         """`voxel` in the user's units."""
         return float(self.voxel * self.to_user.scale)
+
+    @property
+    def spacings(self) -> NDArray[np.float64]:
+        """Typical distance of each point's neighbours [N] float64, normalised units."""
+        return spacings(self.points, self.voxel, self.inner)
 
     def seen_from(self, view: int) -> NDArray[np.bool_]:
         """Which points a view sees [N] bool."""

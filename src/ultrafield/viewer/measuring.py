@@ -62,7 +62,7 @@ def measured(surface: Surface, leaves: np.ndarray) -> Measure:
     _, axes = np.linalg.eigh(scatter)  # a similarity turns them and changes nothing else
     reach = to_user.scale * extents(surface.points, leaves, np.concatenate([to_user.rotation, axes.T]))
     lengths = np.sort(reach[1, 3:] - reach[0, 3:])[::-1]
-    area = len(leaves) * surface.voxel_user**2
+    area = float(np.square(to_user.scale * surface.spacings[leaves]).sum())
     return Measure(len(leaves), reach[0, :3] + to_user.translation, reach[1, :3] + to_user.translation, lengths, area)
 
 
