@@ -36,6 +36,14 @@ with delayed() as asked:
     time.sleep(60)
 """
 
+FORWARDED = """
+import os
+from ultrafield.interruption import forwarded
+with forwarded(lambda number: bool(print("passed on", number, flush=True)) or number == 2):
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+
 
 def start(code: str, folder: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
@@ -77,6 +85,18 @@ def test_a_second_signal_does_not_wait(tmp_path: Path) -> None:
         err = ended(process)
     assert process.returncode == 130
     assert err.count("\n") == 1
+
+
+def test_signals_are_passed_on_and_answered_only_if_nobody_does(tmp_path: Path) -> None:
+    with start(FORWARDED, tmp_path) as process:
+        assert process.stdout is not None
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "passed on 2\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline() == "passed on 15\n"
+        err = ended(process)
+    assert process.returncode == 143
+    assert err.startswith("tool: interrupted; ")
 
 
 @pytest.mark.parametrize("pause", [0.1, 0.25, 0.5])

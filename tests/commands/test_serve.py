@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,17 +19,9 @@ COMMAND = [sys.executable, "-m", "ultrafield"]
 
 
 @pytest.fixture
-def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A runtime folder in which no server runs."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("PYTHONPATH", str(Path(cli.__file__).parents[1]))
-    return tmp_path
-
-
-@pytest.fixture
-def server(apart: Path) -> Iterator[subprocess.Popen[str]]:
+def server(runtime_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
     """A server that is ready."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(cli.__file__).parents[1]))  # absolute: clients are in other folders
     process = subprocess.Popen(
         [*COMMAND, "serve", "--cold", "--device", "cpu"], stderr=subprocess.PIPE, text=True, env=os.environ
     )
@@ -80,7 +73,7 @@ def test_a_run_through_it_is_the_same(
 
 
 def test_what_a_killed_server_left_can_be_removed(
-    server: subprocess.Popen[str], apart: Path, capsys: pytest.CaptureFixture[str]
+    server: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     server.kill()
     server.wait()
@@ -88,6 +81,12 @@ def test_what_a_killed_server_left_can_be_removed(
     assert "serve.sock, left by a server that was killed" in capsys.readouterr().out
     assert cli.main(["serve", "--status"]) == 1
     assert "no server of yours runs on this host; start one: ultrafield serve" in capsys.readouterr().err
+
+
+def test_systems_without_unix_sockets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delattr(socket, "send_fds", raising=False)
+    assert cli.main(["serve"]) == 1
+    assert "serve needs Unix sockets, which this system lacks; run does its work itself" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -171,9 +171,9 @@ def test_it_can_be_refused(arguments: tuple[str, ...], more: dict[str, str], toy
 
 
 def test_what_a_killed_server_left_is_said_and_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_server: Callable[..., ToyServer]
+    runtime_folder: Path, new_server: Callable[..., ToyServer]
 ) -> None:
-    place = Place(tmp_path / "ultrafield")
+    place = Place(runtime_folder / "ultrafield")
     place.prepare()
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(place.socket))
@@ -206,7 +206,7 @@ def test_only_its_user_may_speak_to_it(toy_server: ToyServer) -> None:
     toy_server.place.folder.chmod(0o700)
 
 
-def test_places_that_cannot_be_used(tmp_path: Path) -> None:
+def test_places_that_cannot_be_used(runtime_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="XDG_RUNTIME_DIR names another place"):
         Place(tmp_path / "file" / "x").prepare()

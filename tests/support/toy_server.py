@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +32,7 @@ def program(arguments):
         warnings.warn("told", stacklevel=1)
         mask = os.umask(0)
         os.umask(mask)
-        files = len(os.listdir("/proc/self/fd"))
+        files = len(os.listdir("/dev/fd"))
         print(os.getcwd(), os.environ.get("SAID"), oct(mask), sys.argv[1:], os.isatty(1), files)
         return int(more[0])
     if what == "train":
@@ -104,10 +106,20 @@ class ToyServer:
 
 
 @pytest.fixture
-def new_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ToyServer]]:
+def runtime_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The user's runtime folder, in which no server runs; its path is short enough for a socket on every system."""
+    if not hasattr(socket, "send_fds"):
+        pytest.skip("needs Unix sockets")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        monkeypatch.setenv("XDG_CACHE_HOME", f"{folder}/cache")
+        yield Path(folder)
+
+
+@pytest.fixture
+def new_server(runtime_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ToyServer]]:
     """Start a server of the test's own, which ends with it."""
     monkeypatch.setattr(process, "_START", WORKER)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(Path(process.__file__).parents[2]))  # absolute: clients are in other folders
     servers: list[tuple[ToyServer, Thread]] = []
 

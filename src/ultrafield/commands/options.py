@@ -152,10 +152,10 @@ def choose_preset(choice: PresetChoice, device: Device) -> tuple[Preset, str]:
         return choice, "as asked"
     if device == "cpu":
         return "draft", "the device is the CPU"
-    import torch
-
     if device == "cuda":
         return "standard", "the device is CUDA"
+    import torch
+
     if not torch.cuda.is_available():
         return "draft", "there is no CUDA device"
     if find_spec("triton") is None:

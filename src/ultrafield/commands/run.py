@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Annotated, Self
 
 import tyro
@@ -89,7 +90,11 @@ def wake(device: Device) -> None:
 
     from ..training import resolve_device
 
-    torch.zeros(1, device=resolve_device(device))
+    target = resolve_device(device)
+    torch.zeros(1, device=target)
+    import_module("ultrafield.training.trainers")
+    if target.type == "cuda":
+        import_module("ultrafield.training.cuda.geometry")
 
 
 def print_seconds(run: RunFolder, report: Report) -> None:

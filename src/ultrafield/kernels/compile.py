@@ -81,15 +81,15 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 
 def load_stored(module: ModuleType) -> int:
-    """Load what earlier processes have compiled of a module's public kernels, so that their first calls need not.
+    """Load what earlier processes have compiled of a module's kernels, so that their first calls need not.
 
     Returns:
         How many compiled functions were loaded.
     """
     count = 0
-    for name, kernel in vars(module).items():
+    for kernel in vars(module).values():
         stored = getattr(kernel, "_cache", None)
-        if isinstance(stored, _Cache) and not name.startswith("_") and kernel.py_func.__module__ == module.__name__:
+        if isinstance(stored, _Cache) and kernel.py_func.__module__ == module.__name__:
             for signature in stored.signatures(kernel.targetctx):
                 kernel.compile(signature)
                 count += 1

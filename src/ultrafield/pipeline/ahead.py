@@ -12,7 +12,7 @@ from threading import Thread
 _ROOT = Path(__file__).parents[1]
 # Whose modules and kernels rendering, segmentation, metrics and report use.
 _PACKAGES = ("masks", "ultrametric", "surface", "lift", "labels", "quality", "metrics", "export")
-_LIBRARIES = ("scipy.spatial", "PIL.PngImagePlugin")
+_LIBRARIES = ("scipy.spatial", "cv2")
 
 
 @contextmanager
@@ -42,6 +42,10 @@ def load_ahead() -> None:
     for name in (*_LIBRARIES, *(f"ultrafield.{package}" for package in _PACKAGES)):
         with suppress(Exception):
             import_module(name)
+    with suppress(Exception):
+        from PIL import Image
+
+        Image.init()  # imports all of its formats, which saving does
     for name in _kernels():
         with suppress(Exception):
             load_stored(import_module(name))
