@@ -35,6 +35,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "demo": ("--out", "new"),
     "export": ("done", "--to", "ply", "--out", "new"),
     "find": ("done", "x"),
+    "name": ("done", "--node", "3", "--name", "x"),
+    "batch": ("scene", "--out", "new"),
     "view": ("done",),
     "warmup": (),
     "train.py": PUBLISHED,
@@ -42,7 +44,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "3dseg.py": ("e", "new"),
     "eval_nc.py": ("scene", "name"),
 }
-ENDLESS = ("demo", "view", "warmup")  # where nothing is wrong; something always is
+ENDLESS = ("batch", "demo", "view", "warmup")  # where nothing is wrong; something always is
 LENGTHY = ("--num_epochs", "--downsample")  # of the published commands: what is allowed may take minutes
 LONG = "x" * 300
 NUMBERS = (
@@ -153,7 +155,7 @@ def _names_something(line: str, words: Sequence[str]) -> bool:
 
 def _changed(words: Sequence[str], before: dict[str, str], after: dict[str, str]) -> list[str]:
     """Files that were there and are not what they were, and new ones that nobody asked for."""
-    owned = ("done",) if words[0] in ("segment", "render", "eval") else ("results", "ckpts", "vis", "new")
+    owned = ("done",) if words[0] in ("segment", "render", "eval", "name") else ("results", "ckpts", "vis", "new")
     given = {os.path.normpath(part) for word in words for part in word.split("=", 1) if part}
     given |= {"new", "results", "ckpts", "vis", "demo"}
     faults = []

@@ -66,6 +66,7 @@ class Case:
 
 
 FILM = ("--frames", "2", "--device", "cpu", "--out", "film", "--overwrite")
+NETWORK = ("--model", "clip", "--device", "cpu")
 CASES = {
     case.name: case
     for case in (
@@ -78,6 +79,8 @@ CASES = {
         Case("eval", "ultrafield", ("eval", "r"), ("train", "segment")),
         Case("export", "ultrafield", ("export", "r", "--to", "png", "--overwrite"), ("train", "segment")),
         Case("name", "ultrafield", ("name", "r", "--node", "3", "--name", "x"), ("train", "segment")),
+        Case("find", "ultrafield", ("find", "r", "red box", *NETWORK), ("train", "segment")),
+        Case("name-words", "ultrafield", ("name", "r", "--words", "mug,handle", *NETWORK), ("train", "segment")),
         Case("other", "ultrafield", ("run", "other", "--out", "r", "--engine", "lift", *OPTIONS)),
         Case("masks", "ultrafield", ("masks", "bare")),
         Case("masks-again", "ultrafield", ("masks", "bare", "--overwrite", "--width", "14"), ("masks",)),
@@ -96,11 +99,11 @@ class Harness:
         os.environ.update(NUMBA_NUM_THREADS="1", OMP_NUM_THREADS="1")
         self.folder = folder
         warm_up()
+        self.cases = [CASES[name] for name in names or CASES]
         self._make_scenes()
         self.finished: dict[str, dict[str, str]] = {}
         self.operations: dict[str, int] = {}
         self.seconds: dict[str, float] = {}
-        self.cases = [CASES[name] for name in names or CASES]
         needed = {name for case in self.cases for name in (*case.before, case.name)}
         for case in CASES.values():
             if case.name in needed:
@@ -118,6 +121,8 @@ class Harness:
             shutil.rmtree(entry)
         (self.base / "bare" / "notes.txt").write_text("mine")
         shutil.copytree(self.base / "other", self.base / "pictures")
+        if any("clip" in case.arguments for case in self.cases):
+            _make_network(self.base / "clip")
 
     def space_of(self, case: Case, name: str) -> Path:
         """A fresh workspace for a case."""
@@ -183,6 +188,14 @@ class Harness:
 
     def _log(self, child: int) -> Path:
         return self.folder / f"{child}.log"
+
+
+def _make_network(folder: Path) -> None:
+    """A small CLIP of random weights; what reads it is imported, so that children need not."""
+    sys.path.append(str(Path(__file__).parents[1] / "support"))
+    import tiny_clip
+
+    tiny_clip.save("clip", folder)
 
 
 def _copy(space: Path, target: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 import ultrafield as uf
 from ultrafield import cli
 from ultrafield.io import write_npz
+from ultrafield.owner import LOCK_NAME
 from ultrafield.pipeline.console import Report
 from ultrafield.pipeline.edits import write_edits
 from ultrafield.pipeline.folder import RunFolder
@@ -47,7 +48,9 @@ def test_nodes_are_found_by_words(
     assert "… and" in first.out
     assert "words …" in first.err
     written = (run / "words.npz").read_bytes()
+    (run / LOCK_NAME).write_text("{}")  # of a process that was killed when it had written them
     assert cli.main([*command, "--top", "3"]) == 0
+    assert not (run / LOCK_NAME).exists()
     second = capsys.readouterr()
     assert second.out == first.out  # the same, and from what is kept
     assert "words …" not in second.err

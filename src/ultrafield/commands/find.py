@@ -48,10 +48,12 @@ class Find(MemoryLimit):
 
     def carry_out(self) -> None:
         """Print the nodes, the best first."""
+        from ..pipeline.folder import RunFolder
         from ..pipeline.naming import by_name, find_nodes
         from ..pipeline.segmentation import open_run
 
         report = Report()
+        RunFolder(self.run).tidy()
         scorers: list[Scorer] = [by_name]
         if self.model is not None:
             from ..pipeline.word_names import WordScorer
