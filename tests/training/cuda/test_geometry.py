@@ -76,6 +76,11 @@ def wavy(field):
         field.grid.table.mul_(3e3)
 
 
+def rounding(tensor):
+    """Relative difference that TF32 on CUDA makes: a step from empty to full multiplies it by f over its width."""
+    return 1e-2 if tensor.is_cuda else 3e-3
+
+
 def test_smoothness_and_its_gradients_are_those_of_the_cpu(build, balls, config):
     trainer = build(**SMOOTH)
     wavy(trainer.field)
@@ -97,7 +102,7 @@ def test_smoothness_and_its_gradients_are_those_of_the_cpu(build, balls, config)
     expected = expected_smoothness(other.field, trainer.settings, rays, cosine, jitter, real)
     expected.backward()
     assert float(expected.detach()) > 1e-3
-    torch.testing.assert_close(loss.detach().cpu(), expected.detach(), rtol=3e-3, atol=1e-6)  # tf32 on CUDA
+    torch.testing.assert_close(loss.detach().cpu(), expected.detach(), rtol=rounding(cosine), atol=1e-6)
     tolerance = 2e-2 if cosine.is_cuda else 1e-3
     gradient = other.field.grid.table.grad
     assert (trainer.table_grad.cpu() - gradient).norm() < tolerance * gradient.norm()
@@ -119,7 +124,7 @@ def test_quadruples_without_all_their_samples_do_not_count(build, monkeypatch):
     loss = trainer.smoothness(rays, cosine, live, jitter)
     expected = expected_smoothness(trainer.field.cpu(), trainer.settings, rays, cosine, jitter, 12)
     assert float(expected.detach()) > 1e-3
-    torch.testing.assert_close(loss.detach().cpu(), expected.detach(), rtol=3e-3, atol=1e-6)
+    torch.testing.assert_close(loss.detach().cpu(), expected.detach(), rtol=rounding(cosine), atol=1e-6)
 
 
 def test_pixels_without_a_ray_make_no_quadruple(build):
