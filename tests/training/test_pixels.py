@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from ultrafield.cameras import pixel_directions
 from ultrafield.scene import Photograph
 from ultrafield.training.contrast.mask_pool import MaskPool
-from ultrafield.training.geometry.poses import PoseRefinement
+from ultrafield.training.geometry.poses import LR, PUBLISHED_LR, PoseRefinement
 from ultrafield.training.pixels import pixel_pool
 
 
@@ -91,8 +92,21 @@ def test_refinement_starts_at_the_given_poses_and_follows_its_gradient(balls):
     refinement = PoseRefinement(start)
     torch.testing.assert_close(refinement.poses(), start)
     (refinement.poses()[:, :, 3] ** 2).sum().backward()
-    refinement.step()
+    refinement.step(9, 100)  # the field is not to be believed yet
+    torch.testing.assert_close(refinement.poses(), start)
+    refinement.step(10, 100)
     moved = refinement.poses().detach()
     assert bool((moved[:, :, 3].norm(dim=1) < start[:, :, 3].norm(dim=1)).all())
     rotations = moved[:, :, :3]
     torch.testing.assert_close(rotations @ rotations.mT, torch.eye(3).expand(8, 3, 3), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("lr", "first", "last"), [(LR, LR, 0.02 * LR), (PUBLISHED_LR, PUBLISHED_LR, PUBLISHED_LR)])
+def test_the_rate_of_refinement_falls_but_the_published_one(balls, lr, first, last):
+    start = torch.from_numpy(balls.train.normalised_cameras.c2w).float()
+    for step, expected in ((10, first), (99, last)):
+        refinement = PoseRefinement(start, lr)
+        refinement.poses()[:, :, 3].sum().backward()
+        refinement.step(step, 100)
+        moved = (refinement.poses() - start)[:, :, 3].abs().mean().item()
+        assert moved == pytest.approx(expected, rel=0.05, abs=3e-7)

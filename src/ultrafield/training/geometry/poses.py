@@ -11,9 +11,12 @@ from torch import Tensor
 
 from ...field import RadianceField
 from ...scene import Scene
-from ..schedule import Adam
+from ..schedule import Adam, cosine_lr
 
-_LR = 1e-6  # the published rate
+PUBLISHED_LR = 1e-6  # too small to mend anything within thousands of steps: Adam moves a pose by that much in each
+LR = 1e-3  # radians and normalised units
+_LR_FLOOR = 0.02  # part of the rate at the end, where poses come to rest
+_WAIT = 0.1  # part of the steps in which the field is fog still, and tells nothing of poses
 
 
 def posed(scene: Scene, field: RadianceField) -> Scene:
@@ -30,12 +33,14 @@ class PoseRefinement:
 
     Args:
         c2w: Initial poses [N, 3, 4], normalised frame.
+        lr: Learning rate; `PUBLISHED_LR` holds all the time, any other begins after a tenth of the steps and falls.
     """
 
-    def __init__(self, c2w: Tensor) -> None:
+    def __init__(self, c2w: Tensor, lr: float = LR) -> None:
         self._initial = c2w
         self._delta = torch.zeros(len(c2w), 6, device=c2w.device, requires_grad=True)
-        self._optimizer = Adam([self._delta], lr=_LR)
+        self._constant = lr == PUBLISHED_LR
+        self._optimizer = Adam([{"params": [self._delta], "lr": lr, "initial_lr": lr}])
 
     def poses(self) -> Tensor:
         """Corrected poses [N, 3, 4], normalised frame, differentiable in the corrections."""
@@ -50,8 +55,17 @@ class PoseRefinement:
         """Drop the gradients of the corrections."""
         self._optimizer.zero_grad()
 
-    def step(self) -> None:
-        """Do one step of Adam."""
+    def step(self, step: int, steps: int) -> None:
+        """Do one step of Adam.
+
+        Args:
+            step: Steps done before this one.
+            steps: Number of steps in all.
+        """
+        if not self._constant:
+            if step < _WAIT * steps:
+                return
+            cosine_lr(self._optimizer, step, steps, floor=_LR_FLOOR)
         self._optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:

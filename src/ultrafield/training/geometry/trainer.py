@@ -23,7 +23,7 @@ from ..schedule import adam, cosine_lr
 from .base import GeometryTrainer
 from .limits import FEWEST_RAYS, MOST_RAYS, PROBES, REFERENCE_STEP
 from .losses import depth_smoothness, ray_losses, spread_axis
-from .poses import PoseRefinement
+from .poses import LR, PUBLISHED_LR, PoseRefinement
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,8 @@ class HostGeometryTrainer(GeometryTrainer):
         settings = self.settings
         self.rays = settings.rays
         self.optimizer = adam(self.field, lr=settings.lr, beta2=settings.beta2)
-        self.poses = PoseRefinement(self.pool.rays.c2w) if settings.refine_poses else None
+        rate = PUBLISHED_LR if settings.samples is None else LR  # only the preset "paper" has no aim for samples
+        self.poses = PoseRefinement(self.pool.rays.c2w, rate) if settings.refine_poses else None
 
     def finished(self) -> RadianceField:
         """The field, after the last step, with the refined poses if there are any."""
@@ -127,7 +128,7 @@ class HostGeometryTrainer(GeometryTrainer):
         add_up_gradients(self.field, self.group)
         self.optimizer.step()
         if self.poses is not None:
-            self.poses.step()
+            self.poses.step(step, settings.steps)
         self._adapt_rays(len(rendered.samples))
         return losses
 
