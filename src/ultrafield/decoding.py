@@ -59,13 +59,33 @@ def declared_size(source: bytes | BinaryIO) -> PixelSize:
 
 
 def decode(data: bytes) -> np.ndarray | None:
-    """The pixels of a file's content as stored: grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4]; None if it is broken."""
-    if not data.startswith(_PNG):
-        return _by_opencv(data)
+    """The pixels of a file's content as stored: grey [H, W], RGB [H, W, 3] or RGBA [H, W, 4]; None if it is broken.
+
+    Raises:
+        ValueError: No picture, or one of more pixels than the limit, by its header.
+    """
     try:
-        bare, header = _bare_png(data)
+        png = _bare_png(data) if data.startswith(_PNG) else None
     except ValueError:
+        declared_size(data)
         return None
+    if png is None:
+        declared_size(data)
+        return _by_opencv(data)
+    bare, header = png
+    if bare != data or not _is_small(header):  # else Pillow, which decodes it, looks at the very same header
+        declared_size(data)
+    return _decode_png(bare, header)
+
+
+def _is_small(header: bytes) -> bool:
+    """Whether a PNG file has so few pixels that Pillow decodes it, and no more than the limit."""
+    width, height = struct.unpack_from(">II", header)
+    return width * height <= min(_SMALL, pixel_limit())
+
+
+def _decode_png(bare: bytes, header: bytes) -> np.ndarray | None:
+    """The pixels of a PNG file that holds nothing else, None if it is broken."""
     width, height, bits, color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
     if (height * width * bits * _CHANNELS[color]) // 8 > _MOST_GROWTH * len(bare):
         return None  # less data than pixels

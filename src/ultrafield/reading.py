@@ -154,7 +154,6 @@ def read_image(path: str | Path, *, error: type[UltrafieldError] = SceneError) -
     path = Path(path)
     data = read_bytes(path, error=error)
     try:
-        declared_size(data)
         image = decode(data)
     except ValueError as failure:
         raise error(f"{path}: {failure}") from None

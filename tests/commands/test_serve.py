@@ -13,6 +13,7 @@ import pytest
 
 from ultrafield import cli
 from ultrafield.pipeline.folder import RunFolder
+from ultrafield.serve.place import places
 
 OTHERWISE = ("log.jsonl", "stages.json", "report.html")  # what holds seconds
 COMMAND = [sys.executable, "-m", "ultrafield"]
@@ -72,13 +73,14 @@ def test_a_run_through_it_is_the_same(
     assert capsys.readouterr().out.splitlines() == ["stopped", "no server of yours runs on this host"]
 
 
-def test_what_a_killed_server_left_can_be_removed(
-    server: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    server.kill()
-    server.wait()
+def test_what_a_killed_server_left_can_be_removed(runtime_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place, _) = places()
+    place.prepare()
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(place.socket))
     assert cli.main(["serve", "--stop"]) == 0
-    assert "serve.sock, left by a server that was killed" in capsys.readouterr().out
+    assert capsys.readouterr().out == f"removed {place.socket}, left by a server that was killed\n"
+    assert not place.socket.exists()
     assert cli.main(["serve", "--status"]) == 1
     assert "no server of yours runs on this host; start one: ultrafield serve" in capsys.readouterr().err
 

@@ -7,19 +7,34 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import toy_server
 from toy_server import ToyServer
 
 from ultrafield.errors import ConfigError
+from ultrafield.serve import process
 from ultrafield.serve.channel import Channel
 from ultrafield.serve.client import NotServed, connect
 from ultrafield.serve.likeness import difference, likeness
-from ultrafield.serve.place import Place
+from ultrafield.serve.place import Place, places
 from ultrafield.serve.process import WorkerProcess, end_of
+
+SERVER = """
+import toy_server
+from ultrafield.serve import process
+from ultrafield.serve.place import places
+from ultrafield.serve.server import Server
+
+process._START = toy_server.WORKER
+place = places()[0]
+place.prepare()
+Server(place, device="cpu", kernels=False, idle=60.0, note=lambda text: print(text, flush=True)).serve(lambda: False)
+"""
 
 
 def asked(server: ToyServer, message: dict[str, object], files: tuple[int, ...] = ()) -> dict[str, object]:
@@ -162,6 +177,30 @@ def test_one_that_would_do_otherwise_is_not_used(toy_server: ToyServer) -> None:
     refusal = str(asked(toy_server, request, (0, 1, 2))["refused"])
     assert refusal.startswith(f"it is version {ours['version']}, this is 0.0 (process ")
     assert toy_server.run("tell", "0", SLURM_JOB_ID="7")[0] == 2
+
+
+def test_a_killed_server_leaves_its_job_to_its_process(runtime_folder: Path) -> None:
+    paths = os.pathsep.join(str(Path(module.__file__).parents[up]) for module, up in ((process, 2), (toy_server, 0)))
+    server = ToyServer(places()[0], os.environ | {"PYTHONPATH": paths}, 60.0)
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True, env=server.environment
+    ) as listening:
+        assert listening.stdout is not None
+        assert listening.stdout.readline().startswith("ready")
+        with trained(server) as client:
+            listening.kill()
+            _, err = client.communicate(timeout=60)
+    assert err.splitlines()[:2] == [
+        "ultrafield: interrupted; saved",
+        "serve: the server has ended; doing the work here",
+    ]
+    assert client.returncode == 2  # as --out is lacking
+
+
+def test_help_waits_for_no_server(toy_server: ToyServer) -> None:
+    code, out, _ = toy_server.run("--help")
+    assert (code, "usage: ultrafield run" in out) == (0, True)
+    assert asked(toy_server, {"ask": "status"})["done"] == 0
 
 
 @pytest.mark.parametrize(("arguments", "more"), [(("--no-serve",), {}), ((), {"ULTRAFIELD_NO_SERVE": "1"})])

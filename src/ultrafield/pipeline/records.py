@@ -124,7 +124,10 @@ class StageRecords:
     ) -> None:
         """Record that `stage` is done, with the digests of its files, which must all be in place."""
         places = sorted(files)
+        times = [file.stat().st_mtime_ns for file in places]
         written = dict(zip([self._name(file) for file in places], in_threads(_size_and_digest, places), strict=True))
+        for time, (name, (size, digest)) in zip(times, written.items(), strict=True):
+            self._intact.add((name, size, time, digest))  # not to be read again as long as they stay as they are
         record = Record(settings, dict(made_from), round(seconds, 3), written)
         self._write(self._read() | {stage: record})
 

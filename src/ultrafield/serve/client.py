@@ -86,8 +86,8 @@ def _connected(place: Place) -> Channel:
 
 
 def _refused(arguments: Sequence[str]) -> bool:
-    given = [argument.replace("_", "-") for argument in arguments]
-    return REFUSE in given or os.environ.get(VARIABLE, "") not in ("", "0")
+    given = {argument.replace("_", "-") for argument in arguments}
+    return not given.isdisjoint((REFUSE, "-h", "--help")) or os.environ.get(VARIABLE, "") not in ("", "0")
 
 
 def _open_files() -> tuple[int, int, int] | None:
