@@ -93,8 +93,9 @@
 
   function show(row, list) {
     const own = row.getBoundingClientRect(), box = list.getBoundingClientRect();
+    const bottom = Math.max(Math.min(box.bottom, innerHeight), box.top + own.height); // the window may end before the list
     if (own.top < box.top) list.scrollTop -= box.top - own.top;
-    else if (own.bottom > box.bottom) list.scrollTop += own.bottom - box.bottom;
+    else if (own.bottom > bottom) list.scrollTop += own.bottom - bottom;
   }
 
   let current = null;
