@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from ultrafield.cameras import Similarity
 from ultrafield.config import FeatureConfig
 from ultrafield.reading import read_json
 from ultrafield.synth.scene_graph import read_model
@@ -32,6 +33,7 @@ SCRIPTS = (
         "lift",
         "ops",
         "pipeline",
+        "poses",
         "sam",
         "seconds",
         "steps",
@@ -300,3 +302,15 @@ def test_masks_that_differ_from_the_original_generators_are_told(load):
     other = [record | {"segmentation": ~record["segmentation"]} for record in theirs]
     assert sam.agreement(ours, other)["same"] == pytest.approx(2 / 3)  # two halves, and neither
     assert sam.agreement(ours, [])["same"] == 0.0
+
+
+def test_poses_are_shaken_by_about_so_many_pixels_and_aligned_ones_are_not_off(load, toy):
+    poses = load("poses")
+    shaken, true = poses.moved(toy.scene, 2.0), toy.scene.train.normalised_cameras
+    moved = shaken.train.normalised_cameras
+    assert 0.5 < poses.offsets(true, moved) < 2.5
+    assert poses.offsets(true, true) == 0
+    assert all(shaken.splits[name] is split for name, split in toy.scene.splits.items() if name != "train")
+    turn = Similarity(1.0, np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), np.array([0.1, 0.2, 0.3]))
+    same = poses.align(poses.places(true), poses.places(true.moved(turn)))
+    assert poses.offsets(true, true.moved(turn).moved(same.inverse())) < 1e-6
