@@ -197,6 +197,12 @@ def test_a_killed_server_leaves_its_job_to_its_process(runtime_folder: Path) -> 
     assert client.returncode == 2  # as --out is lacking
 
 
+def test_several_gpus_are_left_to_the_process(toy_server: ToyServer) -> None:
+    said = here(toy_server, "tell", "0", "--gpus", "2")
+    assert said == "serve: it works on one GPU, and --gpus asks for more; doing the work here"
+    assert toy_server.run("tell", "0", "--gpus=1")[0] == 0
+
+
 def test_help_waits_for_no_server(toy_server: ToyServer) -> None:
     code, out, _ = toy_server.run("--help")
     assert (code, "usage: ultrafield run" in out) == (0, True)

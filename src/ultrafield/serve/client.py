@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 
 from ..errors import reason_of
 from ..interruption import end, forwarded
@@ -44,6 +45,8 @@ def handed_over(arguments: Sequence[str]) -> int | None:
         if channel is None:
             return None
         with closing(channel):
+            if _gpus(arguments) != "1":
+                raise NotServed("it works on one GPU, and --gpus asks for more")
             return _Job(channel).done(arguments, files)
     except NotServed as reason:
         _tell(f"{reason}; doing the work here")
@@ -88,6 +91,12 @@ def _connected(place: Place) -> Channel:
 def _refused(arguments: Sequence[str]) -> bool:
     given = {argument.replace("_", "-") for argument in arguments}
     return not given.isdisjoint((REFUSE, "-h", "--help")) or os.environ.get(VARIABLE, "") not in ("", "0")
+
+
+def _gpus(arguments: Sequence[str]) -> str:
+    """The number of GPUs that the arguments ask for."""
+    words = [part for argument in arguments for part in argument.split("=", 1)]
+    return next((value for flag, value in reversed(list(pairwise(words))) if flag == "--gpus"), "1")
 
 
 def _open_files() -> tuple[int, int, int] | None:
