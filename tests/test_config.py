@@ -66,7 +66,7 @@ def test_a_preset_with_changes():
     assert config.geometry == replace(
         preset("standard").geometry, steps=200, grid=replace(preset("standard").geometry.grid, levels=4)
     )
-    assert preset("standard").geometry.steps == 1500
+    assert preset("standard").geometry.steps == 2000
     assert preset("draft", segment=SegmentConfig(cuts=5)).segment.cuts == 5
     with pytest.raises(TypeError, match="stepz"):
         preset("draft", geometry={"stepz": 3})
@@ -81,7 +81,7 @@ def test_zero_still_switches_off():
 
 
 def test_an_unknown_setting_is_named():
-    with pytest.raises(ConfigError, match=r"config.geometry: unknown setting 'stepz'; known are grid, hidden"):
+    with pytest.raises(ConfigError, match=r"config.geometry: unknown setting 'stepz'; known are grid, representation"):
         from_dict(Config, {"geometry": {"stepz": 3}})
 
 

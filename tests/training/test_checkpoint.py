@@ -91,7 +91,7 @@ def test_refined_poses_are_kept_and_used(balls, short, tmp_path):
     refined = replace(short, geometry=replace(short.geometry, refine_poses=True))
     fit(balls, refined, device="cpu", out=tmp_path, progress=False)
     moved = posed(balls, load_fields(tmp_path).geometry)
-    assert 0 < abs(moved.train.normalised_cameras.c2w - balls.train.normalised_cameras.c2w).max() < 1e-3
+    assert 0 < abs(moved.train.normalised_cameras.c2w - balls.train.normalised_cameras.c2w).max() < 1e-2
     assert posed(balls, fit(balls, short, device="cpu", progress=False).geometry) is balls
 
 

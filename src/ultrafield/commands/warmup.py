@@ -101,9 +101,12 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 def warmup_config(config: Config, kind: str) -> Config:
-    """A preset's settings with few steps; numba, on the CPU, compiles for all sizes, Triton for those of the preset."""
+    """A preset's settings with few steps; numba, on the CPU, compiles for all sizes, Triton for those of the preset.
+
+    Kernels are the same for a density, which shows something after few steps already; a surface does not.
+    """
     geometry_steps, feature_steps = _STEPS[kind]
-    geometry = replace(config.geometry, steps=geometry_steps)
+    geometry = replace(config.geometry, steps=geometry_steps, representation="density")
     features = replace(config.features, steps=feature_steps)
     if kind == "cpu":
         geometry = replace(geometry, rays=256, samples=4096)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..cameras import Similarity
 from ..scene import Scene
@@ -13,6 +13,10 @@ from ..sharing import Group, Member, Team
 from ..surface import Surface
 from .masked_views import masked_views
 from .view_votes import view_votes
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 def add_up(surface: Surface, edges: np.ndarray, scene: Scene) -> tuple[np.ndarray, np.ndarray, bool]:
@@ -34,6 +38,8 @@ def add_up_shared(
     Every process counts its own views; the sums of all are then added up, so their last bits depend on how many
     processes there are.
     """
+    import torch
+
     masked_views(surface, scene)  # what is to be raised is raised while nobody waits
     give_scene(team, scene)
     count = len(edges)
@@ -64,6 +70,8 @@ def _sums(
     surface: Surface, edges: np.ndarray | int, scene: Scene, device: torch.device, group: Group
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """The sums over the views of a scene that have masks, added up; only the first process has the edges."""
+    import torch
+
     if isinstance(edges, int):
         edges = np.empty((edges, 2), np.int64)
     if device.type == "cpu":
