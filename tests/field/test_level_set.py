@@ -138,6 +138,6 @@ def test_the_schedule_ends_with_sections_of_the_last_width():
         seen.append((float(made.width), float(made.sections)))
     widths, sections = zip(*seen, strict=True)
     assert widths[0] == pytest.approx(0.05)
-    assert widths[-2:] == pytest.approx((0.002, 0.002))
+    assert widths[-2:] == pytest.approx((0.008, 0.008))
     assert list(widths) == sorted(widths, reverse=True)
     assert sections == pytest.approx((0, 0, 0.5, 1, 1, 1))

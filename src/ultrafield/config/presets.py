@@ -18,6 +18,7 @@ _PRESETS: dict[Preset, Config] = {
             hidden=64,
             color_layers=2,
             occupancy_resolution=128,
+            surface_width_last=0.002,
             steps=2000,
             rays=8192,
             samples=1 << 18,

@@ -56,7 +56,7 @@ class GeometryConfig:
         representation: What stops light: a "surface", the level set of a function (Wang et al. 2021), or a "density"
             (Mildenhall et al. 2020; paper).
         surface_width_first: Width of the step from empty to full, at first; units of the function.
-        surface_width_last: The same at last.
+        surface_width_last: The same at last, about as long as a step of a ray.
         surface_width_until: Fraction of the steps after which it is reached, by the same factor in every step.
         surface_sections_from: Fraction of the steps until which only places have a density (Yariv et al. 2021).
         surface_sections_until: Fraction of the steps from which only the sections of rays count (Wang et al. 2021).
@@ -99,7 +99,7 @@ class GeometryConfig:
     grid: HashGridConfig = field(default_factory=HashGridConfig)
     representation: Representation = "surface"
     surface_width_first: float = 0.05
-    surface_width_last: float = 0.002
+    surface_width_last: float = 0.008
     surface_width_until: float = 0.7
     surface_sections_from: float = 0.1
     surface_sections_until: float = 0.4
