@@ -51,7 +51,7 @@ class LevelSet(nn.Module):
 
     def density(self, raw: Tensor) -> Tensor:
         """Density of places [S], one over unit length, from the network's first output [S]."""
-        function = raw * _SCALE + _OUTSIDE
+        function = _function(raw)
         half = 0.5 * torch.exp(-function.abs() / self.width)
         return torch.where(function > 0, half, 1.0 - half) / self.width
 
@@ -72,9 +72,9 @@ class LevelSet(nn.Module):
                 none.
         """
         t, delta = samples.t, samples.delta
-        passed = softplus(-(raw * _SCALE + _OUTSIDE) / self.width)  # −log Φ
         if len(t) == 0:
             return density
+        passed = self._depth(raw)
         front, near, length = _shifted(passed), _shifted(t), _shifted(delta)
         joined = torch.cat([torch.zeros_like(rays[:1], dtype=torch.bool), rays[1:] == rays[:-1]])
         if before is not None:
@@ -99,10 +99,17 @@ class LevelSet(nn.Module):
         if len(samples) == 0:
             rows = samples.t.new_zeros(len(counts), 3)
         else:
-            passed = softplus(-(raw * _SCALE + _OUTSIDE) / self.width)
-            rows = torch.stack([passed[last], samples.t[last], samples.delta[last]], dim=1)
+            rows = torch.stack([self._depth(raw[last]), samples.t[last], samples.delta[last]], dim=1)
         nothing = torch.tensor([0.0, -torch.inf, 0.0], device=rows.device)
         return torch.where((counts > 0)[:, None], rows, nothing if before is None else before)
+
+    def _depth(self, raw: Tensor) -> Tensor:
+        """Optical depth −log Φ of a ray that has come to samples from the open, from the network's first output."""
+        return softplus(-_function(raw) / self.width)
+
+
+def _function(raw: Tensor) -> Tensor:
+    return raw * _SCALE + _OUTSIDE
 
 
 def _shifted(values: Tensor) -> Tensor:

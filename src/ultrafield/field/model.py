@@ -100,21 +100,14 @@ class RadianceField(nn.Module):
         density = truncated_exp(raw[:, 0]) if self.level_set is None else self.level_set.density(raw[:, 0])
         return density, raw
 
-    def ray_density(
-        self,
-        density: Tensor,
-        vectors: Tensor,
-        samples: Samples | FixedSamples,
-        rays: Tensor,
-        before: Tensor | None = None,
-    ) -> Tensor:
+    def ray_density(self, density: Tensor, vectors: Tensor, samples: Samples | FixedSamples, rays: Tensor) -> Tensor:
         """Densities [S] with which samples stop the light of their rays, from what `geometry` gives there.
 
         The same as the densities of their places, unless geometry is a surface; see `LevelSet.ray_density`.
         """
         if self.level_set is None:
             return density
-        return self.level_set.ray_density(density, vectors[:, 0], samples, rays, before)
+        return self.level_set.ray_density(density, vectors[:, 0], samples, rays)
 
     def density(self, positions: Tensor) -> Tensor:
         """Density [S] at positions [S, 3]."""
