@@ -20,3 +20,7 @@ class RenderedView:
     color: np.ndarray
     depth: np.ndarray
     opacity: np.ndarray
+
+    def opaque_depth(self, least: float) -> np.ndarray:
+        """Depth [H, W] float32 where the opacity is at least so much, 0 elsewhere."""
+        return np.where(self.opacity >= least, self.depth, np.float32(0))

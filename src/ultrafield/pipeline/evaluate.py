@@ -127,7 +127,7 @@ def _depth(job: Job, truth: GroundTruth | None, missing: dict[str, str]) -> dict
         missing["depth"] = "the scene has no exact depth of validation views"
         return {"depth": None}
     views = [run.read_render("val", view.name) for view in scene.splits["val"]]
-    depths = [np.where(view.opacity >= opaque, view.depth, np.float32(0)) for view in views]
+    depths = [view.opaque_depth(opaque) for view in views]
     scores = evaluate_depth(depths, truth.depth, scene.splits["val"].normalised_cameras)
     off = {f"{limit:g}": _number(share) for limit, share in zip(FOOTPRINTS, scores.off, strict=True)}
     figures = {"off": off, "median": _number(scores.median), "transparent": _number(scores.transparent)}

@@ -84,8 +84,7 @@ def _run_views(run: RunFolder, segmentation: Segmentation, segments: Segments, w
     heights = np.array([level.height for level in segments.levels], np.float32)
 
     def depth(index: int) -> np.ndarray:
-        view = run.read_render(splits[index], names[index])
-        return np.where(view.opacity >= opaque, view.depth, np.float32(0))
+        return run.read_render(splits[index], names[index]).opaque_depth(opaque)
 
     def labels(index: int) -> np.ndarray:
         if labeller is None:

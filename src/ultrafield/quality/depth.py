@@ -16,7 +16,6 @@ from ..surface.sight import look
 
 _ASKED, _WITNESSES = 12, 48  # views whose pixels are looked at, and views that are asked about them; at most
 _PIXELS = 500  # of each view
-_OPAQUE = 0.5
 _DISTRUST = 2  # a pixel is contradicted if half as many views see through its place as see it,
 _FEW = 1 / 12  # or if so few of those that look there see it: what lies behind a surface is seen through holes only
 _BYTES_PER_PIXEL = 300
@@ -52,7 +51,7 @@ def depth_agreement(scene: Scene, rendered: Callable[[str, int], RenderedView]) 
         return None
     witnesses = np.unique(np.linspace(0, len(train) - 1, min(_WITNESSES, len(train))).round().astype(np.int64))
     workers = workers_for(_BYTES_PER_PIXEL * int(train.cameras.sizes.prod(axis=1).max()))
-    depths = list(in_threads(lambda index: _depth(rendered("train", int(index))), witnesses, workers=workers))
+    depths = list(in_threads(lambda index: rendered("train", int(index)).depth, witnesses, workers=workers))
     cameras = train.normalised_cameras[witnesses].resized([depth.shape[::-1] for depth in depths])
     asked = np.unique(np.linspace(0, len(depths) - 1, min(_ASKED, len(depths))).round().astype(np.int64))
     tables = list(in_threads(lambda index: _samples(depths[index], cameras, int(index)), asked, workers=workers))
@@ -74,10 +73,6 @@ def depth_agreement(scene: Scene, rendered: Callable[[str, int], RenderedView]) 
     sees, passes, framed = counts
     bad = (_DISTRUST * passes > sees) | (sees < np.maximum(1, _FEW * framed))
     return DepthAgreement(float(bad.mean()) if len(bad) else float("nan"), len(asked))
-
-
-def _depth(view: RenderedView) -> np.ndarray:
-    return np.where(view.opacity >= _OPAQUE, view.depth, np.float32(0))
 
 
 def _nearest_around(depth: np.ndarray) -> np.ndarray:

@@ -146,8 +146,7 @@ class Gallery:
 
     def _rendered(self, fields: LoadedFields, camera: Cameras) -> SeenView:
         view: RenderedView = fields.render(camera)
-        opaque = self._opened.segmentation.config.min_opacity
-        depth = np.where(view.opacity >= opaque, view.depth, np.float32(0))
+        depth = view.opaque_depth(self._opened.segmentation.config.min_opacity)
         return self.book.seen(camera, depth, color_picture(view), "radiance field")
 
     def _load_fields(self) -> LoadedFields:

@@ -147,7 +147,7 @@ class ViewBook:
         full = self._cameras[index].resized(np.array([view.depth.shape[::-1]]))
         small = full.resized(reduced_size(full, EDGE))
         width, height = (int(edge) for edge in small.sizes[0])
-        depth = np.where(view.opacity >= self._config.min_opacity, view.depth, np.float32(0))
+        depth = view.opaque_depth(self._config.min_opacity)
         depth = resize_nearest(depth, (height, width))
         photo = self._photograph(split, name)
         source = "radiance field" if photo is None else "photograph"
