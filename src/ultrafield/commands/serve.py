@@ -6,7 +6,6 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from typing import Annotated, Any
 
 import tyro
@@ -15,6 +14,7 @@ from ..config.ranges import Range, Ranges, check_number
 from ..errors import ConfigError, UltrafieldError
 from ..interruption import cleaned_up, delayed, leave
 from ..owner import owned
+from ..pipeline.ahead import import_stages
 from ..pipeline.console import Report
 from ..serve.client import NotServed, connect
 from ..serve.place import check_system, places
@@ -24,7 +24,6 @@ from .run import wake
 from .warmup import load_kernels
 
 _ANSWER = 120.0  # seconds
-_IMPORTED = ("training", "field", "surface", "lift", "labels", "metrics", "quality", "export")  # by jobs, when needed
 _LIMITS: Ranges = {"idle": Range(0.001, 1e6)}
 
 
@@ -79,8 +78,7 @@ class Serve:
 def prepare(device: Device, kernels: bool) -> None:
     """Make a worker ready: what jobs import, the device, and perhaps all kernels."""
     wake(device)
-    for module in _IMPORTED:
-        import_module(f"ultrafield.{module}")
+    import_stages()
     if kernels:
         load_kernels(device)
 

@@ -34,11 +34,8 @@ def loading_ahead() -> Iterator[Callable[[], None]]:
         thread.join()
 
 
-@cache
-def load_ahead() -> None:
-    """Import modules and load kernels once; what cannot be loaded is left to those who need it, and to their errors."""
-    from ..kernels.compile import load_stored
-
+def import_stages() -> None:
+    """Import what the stages after the training need, as far as it can be."""
     for name in (*_LIBRARIES, *(f"ultrafield.{package}" for package in _PACKAGES)):
         with suppress(Exception):
             import_module(name)
@@ -46,6 +43,14 @@ def load_ahead() -> None:
         from PIL import Image
 
         Image.init()  # imports all of its formats, which saving does
+
+
+@cache
+def load_ahead() -> None:
+    """Import modules and load kernels once; what cannot be loaded is left to those who need it, and to their errors."""
+    from ..kernels.compile import load_stored
+
+    import_stages()
     for name in _kernels():
         with suppress(Exception):
             load_stored(import_module(name))
