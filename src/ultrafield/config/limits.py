@@ -56,6 +56,8 @@ GEOMETRY: Ranges = {
     "depth_smooth_pixels": Range(1, 1 << 12),
     "depth_smooth_opacity": FRACTION,
     "depth_smooth_tolerance": _WEIGHT,
+    "planar_weight": _WEIGHT,
+    "grid_decay": FRACTION,
 }
 
 FEATURES: Ranges = {

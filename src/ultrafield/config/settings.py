@@ -86,6 +86,9 @@ class GeometryConfig:
         depth_smooth_pixels: Quadruples drawn in each leaf mask, along rows and along columns.
         depth_smooth_opacity: Quadruples count if all their pixels are more opaque than this.
         depth_smooth_tolerance: Third difference that costs nothing.
+        planar_weight: Weight of the loss that makes depth planar where masks tell nothing apart; 0 for a run some of
+            whose training views have no masks.
+        grid_decay: Share that entries of the grid's fine levels lose in each step.
         random_background: Random background colour behind transparent pixels instead of the known one; pictures without
             transparency are taken as opaque.
         alpha_evidence: The same where pictures have transparency, and only there: what they say is opaque, or is not,
@@ -129,11 +132,18 @@ class GeometryConfig:
     depth_smooth_pixels: int = 16
     depth_smooth_opacity: float = 0.9
     depth_smooth_tolerance: float = 0.1
+    planar_weight: float = 3e-4
+    grid_decay: float = 1e-3
     random_background: bool = False
     alpha_evidence: bool = True
     full_size: bool = True
     ray_sampling: RaySampling = "all_images"
     refine_poses: bool = False
+
+    @property
+    def uses_masks(self) -> bool:
+        """Whether masks say what depth shall be inside them."""
+        return self.depth_smooth or self.planar_weight > 0
 
     def __post_init__(self) -> None:
         none_for_zero(self, "samples")

@@ -71,13 +71,13 @@ def open_job(
     """A job on a scene folder, or on a scene in memory; nothing is written yet."""
     if isinstance(scene, Scene):
         run.claim(None)
-        source = Source.in_memory(scene)
+        source, config = Source.in_memory(scene), _suited(config, scene)
         return Job(run, scene, source, config, Stages.of(source, config), device, report, team)
     root = scene_root(scene, data.layout)
     run.claim(root)
     run.tidy()
     loaded = open_scene(root, data, report)
-    source = Source.of(root, data, loaded, run=run.root)
+    source, config = Source.of(root, data, loaded, run=run.root), _suited(config, loaded)
     return Job(run, loaded, source, config, Stages.of(source, config), device, report, team)
 
 
@@ -87,6 +87,13 @@ def reopen_job(run: RunFolder, *, device: str, report: Report, config: Config | 
     if stored.scene is None:
         raise RunError(f"{run.root}: a run on a scene in memory, which only Python can go on with (ultrafield.run)")
     return open_job(stored.scene, stored.data, run, config or stored.config, device=device, report=report)
+
+
+def _suited(config: Config, scene: Scene) -> Config:
+    """The settings without planes where training views lack masks, as a run makes these from its geometry."""
+    if scene.has_masks:
+        return config
+    return replace(config, geometry=replace(config.geometry, planar_weight=0.0))
 
 
 def stored_scene(run: RunFolder, report: Report) -> Scene:

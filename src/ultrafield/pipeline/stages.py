@@ -61,7 +61,7 @@ class Stages:
     """Fingerprint of each stage of one run: its settings, and those and the inputs of all stages before it.
 
     Attributes:
-        geometry: Training of the radiance field, and its renderings; masks are no part of it unless they smooth depth.
+        geometry: Training of the radiance field, and its renderings; masks are part of it if its training uses them.
         train_geometry: The training that the engine `lift` needs.
         train: All training that the engine needs.
         train_with_features: Training of geometry and features, which also serves the engine `lift`.
@@ -84,7 +84,7 @@ class Stages:
             source.content.pictures,
             config.seed,
             to_dict(config.geometry),
-            masks if config.geometry.depth_smooth else None,
+            masks if config.geometry.uses_masks else None,
         )
         alone, featured = fingerprint(geometry, None), fingerprint(geometry, masks, to_dict(config.features))
         train = alone if config.engine == "lift" else featured

@@ -102,8 +102,8 @@ def fit(
 
 
 def geometry_source(digest: SceneDigest, config: Config) -> str:
-    """Digest of what geometry is trained on: masks belong to it only if depth is smoothed inside them."""
-    return digest.whole if config.geometry.depth_smooth else digest.pictures
+    """Digest of what geometry is trained on: masks belong to it if they say what depth shall be inside them."""
+    return digest.whole if config.geometry.uses_masks else digest.pictures
 
 
 def fit_geometry(

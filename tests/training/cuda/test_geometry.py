@@ -21,6 +21,7 @@ def build(balls, config, kernel_device, monkeypatch):
 
     # Triton's interpreter walks through all the room there is; in fog, a ray has some 20 samples.
     monkeypatch.setattr(geometry_device, "_SMOOTHED_PER_RAY", 24)
+    monkeypatch.setattr(geometry_device, "_PLANAR_PER_RAY", 32)
     monkeypatch.setattr(geometry_device, "PROBES", 256)
     monkeypatch.setattr(geometry_device, "FEWEST_RAYS", 16)
     rays = 32 if kernel_device == "cuda" else 16
@@ -154,8 +155,39 @@ def test_views_without_leaf_masks_are_not_smoothed(build, balls):
 
 def test_smoothness_begins_when_it_should(build):
     trainer = build(**SMOOTH | {"depth_smooth_from": 2 / 60, "density_every": 3})
-    trainer._steps = {kind: lambda kind=kind: kind for kind in trainer._steps}  # (probe, smooth)
-    assert [trainer.step(step) for step in (1, 2, 3)] == [(False, False), (False, True), (True, True)]
+    trainer._steps = {kind: lambda kind=kind: kind for kind in trainer._steps}  # (probe, smooth, flat)
+    kinds = [trainer.step(step) for step in (1, 2, 3, 6)]
+    assert kinds == [(False, False, False), (False, True, False), (True, True, False), (True, True, True)]
+
+
+def test_planarity_and_its_gradients_are_those_of_the_cpu(build, balls, config):
+    trainer = build()
+    wavy(trainer.field)
+    triples = trainer.masked.draw(1024, 2, trainer.generator)
+    triples = triples[triples.counted.long().argsort(descending=True)[:24]]
+    triples.counted[20:] = False
+    assert int(triples.counted.sum()) == 20
+    jitter = torch.rand(3 * 24, generator=torch.Generator().manual_seed(0)).to(trainer.device)
+    loss = trainer.planarity(triples, jitter)
+    loss.backward()
+
+    other = HostGeometryTrainer(balls, replace(config, geometry=trainer.settings), torch.device("cpu"))
+    other.field.load_state_dict(trainer.field.state_dict())
+    rows = triples.counted.cpu().nonzero()[:, 0]
+    views, pixels, part = (values.cpu()[rows] for values in (triples.views, triples.pixels, triples.part))
+    batch = RayBatch(*other.pool.rays.rays(views.repeat_interleave(3), pixels.view(-1)))
+    rendered = render_rays(other.field, batch, jitter.cpu().view(-1, 3)[rows].view(-1))
+    depth = (rendered.depth / rendered.opacity).view(-1, 3)
+    opaque = (rendered.opacity.detach().view(-1, 3) > 0.5).all(1)
+    off = 30.0 * (depth[:, 1] * ((1 - part) / depth[:, 0] + part / depth[:, 2]) - 1).abs()[opaque]
+    expected = 3e-4 * (off * 4.0 / (4.0 + off)).mean()
+    expected.backward()
+    assert opaque.sum() > 10
+    torch.testing.assert_close(loss.detach().cpu(), expected.detach(), rtol=rounding(jitter), atol=1e-8)
+    tolerance = 2e-2 if jitter.is_cuda else 1e-3
+    gradient = other.field.grid.table.grad
+    assert gradient.norm() > 0
+    assert (trainer.table_grad.cpu() - gradient).norm() < tolerance * gradient.norm()
 
 
 def test_a_fixed_number_of_rays_is_used_from_the_first_step_on(build):
@@ -167,9 +199,10 @@ def test_a_fixed_number_of_rays_is_used_from_the_first_step_on(build):
 def test_smoothed_steps_are_recorded_and_train(build):
     trainer = build(**SMOOTH)
     losses = [{name: float(value) for name, value in trainer.step(step).items()} for step in range(70)]
-    assert all(step._graph is not None for (_, smooth), step in trainer._steps.items() if smooth)
+    assert all(step._graph is not None for (_, smooth, flat), step in trainer._steps.items() if smooth and flat)
     assert losses[-1]["color"] < losses[0]["color"]
     assert len({entry["smoothness"] for entry in losses[4:]}) > 10
+    assert len({entry["planes"] for entry in losses[10:]}) > 10
 
 
 def test_losses_and_gradients_are_those_of_the_cpu(trainer, balls, config):

@@ -27,7 +27,9 @@ from ...scene import Scene
 from ...sharing import ALONE, Group
 from ..geometry.base import GeometryTrainer
 from ..geometry.limits import FEWEST_RAYS, MOST_RAYS, PROBES, REFERENCE_STEP
-from ..geometry.losses import depth_smoothness, ray_losses, spread_axis
+from ..geometry.losses import depth_smoothness, planarity, ray_losses, spread_axis
+from ..geometry.planes import Triples
+from ..geometry.shrinkage import shrink_fine_levels
 from .adam import FusedAdam
 from .capture import CapturedStep, graph_pool
 from .update import Update
@@ -37,6 +39,7 @@ _ROOM = 1.25  # capacity for visible samples, as a multiple of the number aimed 
 _CELLS_AT_ONCE = 1 << 20
 _SMOOTHED_PER_RAY = 64  # capacity for visible samples of a quadruple's ray, many more than a surface needs
 _MOST_SMOOTHED = 1 << 20  # capacity for those of all quadruples; each takes about a kilobyte
+_PLANAR_PER_RAY = 16  # capacity for visible samples of a triple's ray
 _NOWHERE = 1e6  # a coordinate beyond every box
 
 
@@ -92,9 +95,10 @@ class DeviceGeometryTrainer(GeometryTrainer):
         self.table_grad = self.update.table_gradient
         capture = partial(CapturedStep, generator=self.generator, pool=graph_pool(device))
         self._steps = {
-            (probe, smooth): capture(partial(self._train, probe=probe, smooth=smooth))
+            (probe, smooth, flat): capture(partial(self._train, probe=probe, smooth=smooth, flat=flat))
             for probe in (False, True)
             for smooth in (False, True)
+            for flat in (False, True)
         }
         self._refresh_all = capture(partial(self._refresh, everywhere=True))
         self._refresh_some = capture(partial(self._refresh, everywhere=False))
@@ -116,8 +120,9 @@ class DeviceGeometryTrainer(GeometryTrainer):
             if not self.group.alone:
                 self.group.keep_largest(self.field.occupancy.density)
                 self._settle_all()
-        losses = self._steps[self.presses_density(step), self.smooths_depth(step)]()
+        losses = self._steps[self.presses_density(step), self.smooths_depth(step), self.makes_planes(step)]()
         self.update.finish()
+        shrink_fine_levels(self.field.grid, settings.grid_decay)
         return losses
 
     def draw(self) -> DeviceRays:
@@ -152,10 +157,17 @@ class DeviceGeometryTrainer(GeometryTrainer):
         inside = torch.minimum(quadruples.view(-1), pool.starts[view + 1] - pool.starts[view] - 1)
         origins, directions, cosine = table.rays(view.expand(len(inside)), inside)
         # A pixel without a ray gets one that meets nothing, so that its quadruple is not opaque.
-        exists = directions.isfinite().all(1, keepdim=True)
-        origins, directions = torch.where(exists, origins, _NOWHERE), torch.where(exists, directions, 1.0)
-        rays = DeviceRays(pool.starts[view] + inside, origins.contiguous(), directions.contiguous())
-        return rays, torch.where(exists[:, 0], cosine, 0.0), live * 4
+        exists = directions.isfinite().all(1)
+        rays = _rays_that(exists, pool.starts[view] + inside, origins, directions)
+        return rays, torch.where(exists, cosine, 0.0), live * 4
+
+    def triples_rays(self, triples: Triples) -> tuple[DeviceRays, Tensor]:
+        """Rays of triples, those of each side by side, and z-depths as in `draw_smoothed`."""
+        views, inside = triples.views.repeat_interleave(3), triples.pixels.view(-1)
+        origins, directions, cosine = self.pool.rays.rays(views, inside)
+        counted = triples.counted.repeat_interleave(3)
+        rays = _rays_that(counted, self.pool.starts[views] + inside, origins, directions)
+        return rays, torch.where(counted, cosine, 0.0)
 
     @torch.no_grad()
     def visible_samples(self, rays: DeviceRays, jitter: Tensor) -> FixedSamples:
@@ -173,6 +185,21 @@ class DeviceGeometryTrainer(GeometryTrainer):
         if len(cosine) == 0:
             return torch.zeros((), device=self.device)
         room = min(_SMOOTHED_PER_RAY * len(cosine), _MOST_SMOOTHED)
+        distance, opacity, complete = self._distances(rays, live, jitter, room)
+        return depth_smoothness(distance * cosine, opacity, self.settings, counted=complete)
+
+    def planarity(self, triples: Triples, jitter: Tensor) -> Tensor:
+        """Weighted deviation from planes of T triples, with jitter [3 T]; like `smoothness` otherwise."""
+        assert self.masked is not None
+        rays, cosine = self.triples_rays(triples)
+        live = torch.full_like(self.live_rays, len(cosine))
+        distance, opacity, complete = self._distances(rays, live, jitter, _PLANAR_PER_RAY * len(cosine))
+        counted = triples.counted & complete.view(-1, 3).all(1)
+        focal = self.masked.focal[triples.views]
+        return planarity(distance * cosine, opacity, triples.part, focal, self.settings, counted=counted)
+
+    def _distances(self, rays: DeviceRays, live: Tensor, jitter: Tensor, room: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Σ weight · distance and opacity of rays [R], and which of them have all of their samples."""
         _, samples = self._visible(rays, jitter, live, _MARCHED_PER_SAMPLE * room, room)
         number = samples.offsets[-1:]
         decoded = self.field.decode(self._encode(self._points(rays, samples), number, learn=True), number)
@@ -180,7 +207,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
         weights = render_weights_gpu(sigma, samples.delta, samples.offsets)
         values = torch.stack([torch.ones_like(samples.t), samples.t], dim=1)
         opacity, distance = accumulate_gpu(weights, values, samples.offsets).unbind(1)
-        return depth_smoothness(distance * cosine, opacity, self.settings, counted=samples.complete)
+        return distance, opacity, samples.complete
 
     def losses(self, rays: DeviceRays, samples: FixedSamples, target: Tensor, background: Tensor) -> dict[str, Tensor]:
         """Render rays and compare them with the pictures.
@@ -235,7 +262,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
         sigma = field.ray_density(*decoded, occupied, occupied.rays)
         return occupied, visible_fixed(sigma, occupied, -math.log(self.settings.min_transmittance), capacity)
 
-    def _train(self, *, probe: bool, smooth: bool) -> dict[str, Tensor]:
+    def _train(self, *, probe: bool, smooth: bool, flat: bool) -> dict[str, Tensor]:
         rays = self.draw()
         samples = self.visible_samples(rays, self.uniform(len(rays.pixels)))
         losses = self.losses(rays, samples, *self.target(rays.pixels))
@@ -246,6 +273,9 @@ class DeviceGeometryTrainer(GeometryTrainer):
         if smooth:
             quadruples, cosine, live = self.draw_smoothed()
             losses["smoothness"] = self.smoothness(quadruples, cosine, live, self.uniform(len(cosine)))
+        if flat:
+            triples = self.draw_triples()
+            losses["planes"] = self.planarity(triples, self.uniform(3 * len(triples.views)))
         self.update.backward(losses)
         return {name: value.detach() for name, value in losses.items()}
 
@@ -310,3 +340,10 @@ class DeviceGeometryTrainer(GeometryTrainer):
         """Take the number of rays from a saved state, and the occupancy from the field."""
         self.live_rays.fill_(min(self.group.part(state["rays"]), self.most_rays))
         self.bits.copy_(pack_bits(self.field.occupancy.occupied))
+
+
+def _rays_that(exist: Tensor, pixels: Tensor, origins: Tensor, directions: Tensor) -> DeviceRays:
+    """Rays, of which those that do not exist meet nothing."""
+    origins = torch.where(exist[:, None], origins, _NOWHERE)
+    directions = torch.where(exist[:, None], directions, 1.0)
+    return DeviceRays(pixels, origins.contiguous(), directions.contiguous())

@@ -15,14 +15,18 @@ from ...sharing import ALONE, Group
 from ..checkpoint import new_geometry, settings_text
 from ..loop import Trainer
 from ..pixels import pixel_pool
+from .limits import PLANAR_REACH, SAMPLES_PER_TRIPLE
+from .planes import MaskedPixels, Triples
 from .quadruples import find_quadruples
+
+_PLANES_FROM = 0.1  # share of the steps after which depth is made planar; before, there is fog
 
 
 class GeometryTrainer(Trainer[RadianceField]):
     """A radiance field, the pixels it is trained on, and the schedule of its losses.
 
     Args:
-        scene: Pictures and cameras; masks only for depth smoothness.
+        scene: Pictures and cameras; masks only for what depth shall be inside them.
         config: `config.geometry` and the seed.
         device: Where to train.
         group: The processes that share the training; each takes its part of the views and of a step's samples.
@@ -32,6 +36,7 @@ class GeometryTrainer(Trainer[RadianceField]):
         weight: Part of all training pixels that this process has; its losses count so much.
         pool: The training pixels of its views.
         quadruples: Pixels between which depth is smoothed; None without depth smoothness.
+        masked: Masks that pixels lie in, for planes; None if depth is not made planar, or without masks.
     """
 
     stage = "geometry"
@@ -48,6 +53,8 @@ class GeometryTrainer(Trainer[RadianceField]):
         self.weight = group.share(len(pixels), device)
         self.generator = torch.Generator(device=device).manual_seed(config.seed)
         self.quadruples = find_quadruples(own.train, device) if config.geometry.depth_smooth else None
+        planar = config.geometry.planar_weight > 0 and own.has_some_masks
+        self.masked = MaskedPixels.of(own.train, self.pool) if planar else None
         self._has_background = scene.background is not None
         self._smooth_from = int(config.geometry.depth_smooth_from * config.geometry.steps)
 
@@ -67,6 +74,17 @@ class GeometryTrainer(Trainer[RadianceField]):
     def smooths_depth(self, step: int) -> bool:
         """Whether a step has the depth smoothness loss."""
         return self.settings.depth_smooth and step >= self._smooth_from
+
+    def makes_planes(self, step: int) -> bool:
+        """Whether a step has the loss that makes depth planar where masks tell nothing apart."""
+        return self.masked is not None and step >= _PLANES_FROM * self.settings.steps
+
+    def draw_triples(self) -> Triples:
+        """Draw the triples of a step."""
+        assert self.masked is not None
+        settings = self.settings
+        samples = 64 * settings.rays if settings.samples is None else settings.samples
+        return self.masked.draw(max(1, samples // SAMPLES_PER_TRIPLE), PLANAR_REACH, self.generator)
 
     def random_positions(self, count: int) -> Tensor:
         """Uniform positions in the outermost box [count, 3], normalised frame."""

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from ...config import GeometryConfig
+from .planes import planes_loss
 from .smoothness import smoothness_loss
 
 _LEAST_OPACITY = 1e-6
+_PLANAR_TOLERANCE = 4.0  # footprints
 
 
 def ray_losses(
@@ -75,6 +77,30 @@ def depth_smoothness(
         tolerance=settings.depth_smooth_tolerance,
     )
     return settings.depth_smooth_weight * loss
+
+
+def planarity(
+    depth: Tensor,
+    opacity: Tensor,
+    part: Tensor,
+    focal: Tensor,
+    settings: GeometryConfig,
+    *,
+    counted: Tensor,
+) -> Tensor:
+    """Weighted `planes_loss` of rendered triples.
+
+    Args:
+        depth: Σ weight · z-depth of each ray [3 T], not divided by the opacity; the rays of a triple side by side.
+        opacity: [3 T].
+        part: As in `Triples` [T].
+        focal: Focal length of each triple's picture, in pixels [T].
+        settings: The weight.
+        counted: Triples that count [T], bool.
+    """
+    expected = depth / opacity.clamp(min=_LEAST_OPACITY)
+    loss = planes_loss(expected.view(-1, 3), opacity.view(-1, 3), part, focal, counted, tolerance=_PLANAR_TOLERANCE)
+    return settings.planar_weight * loss
 
 
 def _mean(values: Tensor, counted: Tensor | None) -> Tensor:

@@ -22,8 +22,9 @@ from ..reduction import add_up_gradients
 from ..schedule import adam, cosine_lr
 from .base import GeometryTrainer
 from .limits import FEWEST_RAYS, MOST_RAYS, PROBES, REFERENCE_STEP
-from .losses import depth_smoothness, ray_losses, spread_axis
+from .losses import depth_smoothness, planarity, ray_losses, spread_axis
 from .poses import LR, PUBLISHED_LR, PoseRefinement
+from .shrinkage import shrink_fine_levels
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +128,7 @@ class HostGeometryTrainer(GeometryTrainer):
         (total if self.group.alone else self.weight * total).backward()
         add_up_gradients(self.field, self.group)
         self.optimizer.step()
+        shrink_fine_levels(self.field.grid, settings.grid_decay)
         if self.poses is not None:
             self.poses.step(step, settings.steps)
         self._adapt_rays(len(rendered.samples))
@@ -149,6 +151,8 @@ class HostGeometryTrainer(GeometryTrainer):
             losses["density"] = settings.density_weight * density.mean()
         if self.smooths_depth(step):
             losses["smoothness"] = self._smoothness()
+        if self.makes_planes(step):
+            losses["planes"] = self._planarity()
         return losses
 
     def _refresh_occupancy(self, step: int) -> None:
@@ -182,6 +186,18 @@ class HostGeometryTrainer(GeometryTrainer):
         pixels = quadruples.reshape(-1)
         rendered = render_rays(self.field, self._batch(view.expand(len(pixels)), pixels), self.uniform(len(pixels)))
         return depth_smoothness(rendered.depth, rendered.opacity, self.settings)
+
+    def _planarity(self) -> Tensor:
+        """Weighted deviation from planes where masks tell nothing apart."""
+        assert self.masked is not None
+        triples = self.draw_triples()
+        triples = triples[triples.counted.nonzero()[:, 0]]
+        if len(triples.views) == 0:
+            return torch.zeros((), device=self.device)
+        views = triples.views.repeat_interleave(3)
+        rendered = render_rays(self.field, self._batch(views, triples.pixels.view(-1)), self.uniform(len(views)))
+        focal = self.masked.focal[triples.views]
+        return planarity(rendered.depth, rendered.opacity, triples.part, focal, self.settings, counted=triples.counted)
 
     def _batch(self, views: Tensor, pixels: Tensor) -> RayBatch:
         return RayBatch(*self.pool.rays.rays(views, pixels, None if self.poses is None else self.poses.poses()))

@@ -1,0 +1,147 @@
+"""Triples of pixels that the same masks hold, and the loss that makes them lie on planes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ultrafield.cameras import Cameras, Lens
+from ultrafield.field.rays import ray_table
+from ultrafield.masks import build_mask_set
+from ultrafield.scene import Split, View
+from ultrafield.training import fit_geometry
+from ultrafield.training.geometry.planes import MaskedPixels, planes_loss
+from ultrafield.training.geometry.trainer import HostGeometryTrainer
+from ultrafield.training.pixels import PixelPool
+
+from .test_quadruples import HEIGHT, WIDTH, some_masks, without_masks
+
+
+def masked_pixels(cameras: Cameras, *views: View, valid: torch.Tensor | None = None) -> MaskedPixels:
+    count = int(cameras.sizes[0].prod())
+    starts = torch.arange(len(views) + 1) * count
+    colors = torch.zeros((len(views) * count, 3), dtype=torch.uint8)
+    return MaskedPixels.of(Split(views, cameras), PixelPool(ray_table(cameras), colors, None, starts, valid))
+
+
+def cameras(count: int, *, size: tuple[int, int] = (WIDTH, HEIGHT), scale: int = 1) -> Cameras:
+    lens = np.array([20.0, 20.0, 7.5, 6.0]) * scale
+    return Cameras.pinhole(np.tile(np.eye(4)[:3], (count, 1, 1)), lens, np.array(size) * scale)
+
+
+def random() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
+
+
+def test_triples_are_the_lines_of_pixels_in_the_same_masks():
+    masks = some_masks()
+    pixels = masked_pixels(cameras(2), View("a", None, build_mask_set(masks)), View("b", None, without_masks()))
+    drawn = pixels.draw(40_000, 4, random())
+    assert not drawn.counted[drawn.views == 1].any()
+    found = {tuple(sorted(triple)) for triple in drawn.pixels[drawn.counted].tolist()}
+    expected = set()
+    for row, column in np.ndindex(HEIGHT, WIDTH):
+        for distance in (1, 2, 4):
+            for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+                places = [(row + k * distance * down, column + k * distance * right) for k in (-1, 0, 1)]
+                if all(0 <= i < HEIGHT and 0 <= j < WIDTH for i, j in places):
+                    first, middle, last = (masks[:, i, j].tolist() for i, j in places)
+                    if first == middle == last and any(middle):
+                        expected.add(tuple(sorted(i * WIDTH + j for i, j in places)))
+    assert found == expected
+    torch.testing.assert_close(drawn.part[drawn.counted], torch.full((int(drawn.counted.sum()),), 0.5))
+
+
+def test_masks_may_be_smaller_than_the_pictures():
+    masks = some_masks()[[1, 2, 3]]
+    pixels = masked_pixels(cameras(1, scale=3), View("a", None, build_mask_set(masks)))
+    drawn = pixels.draw(4000, 16, random())
+    places = drawn.pixels[drawn.counted]
+    rows, columns = places // (3 * WIDTH) // 3, places % (3 * WIDTH) // 3
+    held = torch.from_numpy(masks)[:, rows, columns]
+    assert len(places) > 100
+    assert held.any(0).all()
+    assert (held == held[:, :, :1]).all()
+
+
+def test_pixels_that_are_not_used_make_no_triple():
+    used = np.ones((HEIGHT, WIDTH), bool)
+    used[5] = False
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    view = View("a", image, build_mask_set(some_masks()), valid=used)
+    pixels = masked_pixels(cameras(1), view, valid=torch.from_numpy(used.ravel()).nonzero()[:, 0])
+    drawn = pixels.draw(4000, 4, random())
+    assert drawn.counted.sum() > 100
+    assert not (drawn.pixels[drawn.counted] // WIDTH == 5).any()
+    assert not (drawn.pixels[:, 1] // WIDTH == 5).any()
+
+
+def test_pixels_without_a_ray_make_no_triple():
+    pixels = masked_pixels(cameras(1), View("a", None, build_mask_set(some_masks())))
+    pixels.pool.rays.directions[: 6 * WIDTH] = torch.nan
+    drawn = pixels.draw(4000, 4, random())
+    assert drawn.counted.sum() > 100
+    assert (drawn.pixels[drawn.counted] >= 6 * WIDTH).all()
+    assert drawn.part.isfinite().all()
+
+
+@pytest.mark.parametrize("lens", [Lens.PINHOLE, Lens.OPENCV])
+def test_a_plane_costs_nothing_and_a_step_as_much_as_it_is_high(lens):
+    distorted = replace(
+        cameras(1),
+        lenses=np.array([lens]),
+        distortion=np.array([[0.3, -0.1] + [0.0] * 6]) * (lens == Lens.OPENCV),
+    )
+    pixels = masked_pixels(distorted, View("a", None, build_mask_set(np.ones((1, HEIGHT, WIDTH), bool))))
+    triples = pixels.draw(4000, 4, random())
+    triples = triples[triples.counted.nonzero()[:, 0]]
+    directions = pixels.pool.rays.directions[triples.pixels].double()
+    normal = torch.tensor([0.3, -0.4, 1.0], dtype=torch.float64)
+    depth = 2.0 / (directions @ normal)
+    focal = pixels.focal[triples.views]
+    assert set(focal.tolist()) == {20.0}
+
+    def cost(depth: torch.Tensor, opacity: float = 0.8) -> float:
+        opaque = torch.full_like(depth, opacity)
+        return float(planes_loss(depth, opaque, triples.part, focal, triples.counted, tolerance=4.0))
+
+    # A lens bends a line of pixels a little.
+    assert cost(depth) < (1e-5 if lens == Lens.PINHOLE else 0.02)
+    assert cost(depth, 0.4) == 0.0
+    raised = depth.clone()
+    raised[:, 1] *= 1 + 3 / 20  # by three footprints
+    assert cost(raised) == pytest.approx(3 / (1 + 3 / 4), rel=0.02)
+
+
+def test_gradients_of_the_loss_are_those_of_differences():
+    generator = random()
+    depth = (1 + torch.rand((6, 3), generator=generator, dtype=torch.float64)).requires_grad_()
+    rest = (torch.ones_like(depth), torch.full((6,), 0.5), torch.full((6,), 10.0), torch.arange(6) < 4)
+    assert torch.autograd.gradcheck(lambda depth: planes_loss(depth, *rest, tolerance=4.0), depth)
+
+
+def test_planes_are_made_from_a_tenth_of_the_steps_on_and_only_with_masks(balls, config):
+    trainer = HostGeometryTrainer(balls, config, torch.device("cpu"))
+    assert [trainer.makes_planes(step) for step in (0, 5, 6, 59)] == [False, False, True, True]
+    bare = tuple(replace(view, masks=None) for view in balls.train)
+    scene = replace(balls, splits={"train": replace(balls.train, views=bare)})
+    assert not HostGeometryTrainer(scene, config, torch.device("cpu")).makes_planes(59)
+    without = replace(config, geometry=replace(config.geometry, planar_weight=0.0))
+    assert not HostGeometryTrainer(balls, without, torch.device("cpu")).makes_planes(59)
+
+
+def test_planes_are_trained_for(balls, config):
+    """The more they weigh, the flatter is what masks tell nothing apart in."""
+
+    def bent(weight: float) -> float:
+        settings = replace(config, geometry=replace(config.geometry, planar_weight=weight))
+        trainer = HostGeometryTrainer(balls, settings, torch.device("cpu"))
+        trainer.field = fit_geometry(balls, settings, progress=False)
+        trainer.generator.manual_seed(1)
+        trainer.settings = replace(trainer.settings, planar_weight=1.0, samples=1 << 16)
+        return float(trainer._planarity().detach())
+
+    assert bent(1e-1) < 0.8 * bent(1e-9)
