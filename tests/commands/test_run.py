@@ -429,25 +429,41 @@ def test_masks_are_made_from_geometry_that_is_trained_once(
     assert (run / "field.safetensors").read_bytes() == field
 
 
-def test_other_masks_leave_the_geometry_as_it_is(
-    tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("planar", ["0", "3e-4"])
+def test_other_masks_leave_the_geometry_that_learns_nothing_from_them(
+    planar: str, tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scene, run = tmp_path / "scene", tmp_path / "run"
     shutil.copytree(tiny_scene, scene)
-    for engine in ("lift", "field"):
+    for engine in ("lift", "field") if planar == "0" else ("lift",):
         arguments = ["run", str(scene), "--out", str(run), "--engine", engine, *tiny]
+        arguments += ["--geometry.planar-weight", planar]
         assert cli.main(arguments) == 0
         before = load_fields(run).geometry.state_dict()
         write_masks(scene, "train", "r_2", np.ones((1, 32, 32), bool))
         capsys.readouterr()
         assert cli.main(arguments) == 0
         said = capsys.readouterr().err
-        assert "render: done before, kept" in said
-        assert ("train …" in said) == (engine == "field")
+        assert ("render: done before, kept" in said) == (planar == "0")
+        assert ("train …" in said) == (engine == "field" or planar != "0")
         after = load_fields(run).geometry.state_dict()
-        assert all(torch.equal(after[name], value) for name, value in before.items())
+        assert all(torch.equal(after[name], value) for name, value in before.items()) == (planar == "0")
         shutil.rmtree(scene)
         shutil.copytree(tiny_scene, scene)
+
+
+def test_geometry_learns_nothing_from_masks_that_the_run_makes(
+    tiny: list[str], tiny_scene: Path, tmp_path: Path
+) -> None:
+    bare = _without_masks(tiny_scene, tmp_path / "bare")
+    run = RunFolder(tmp_path / "run")
+    assert cli.main(["run", str(bare), "--out", str(run.root), *tiny]) == 0
+    assert run.read_config().config.geometry.planar_weight == 0.0
+    made = load_fields(run.root).geometry.state_dict()
+    (run.root / "field.safetensors").unlink()  # trained anew, now that there are masks
+    assert cli.main(["run", str(bare), "--out", str(run.root), *tiny]) == 0
+    again = load_fields(run.root).geometry.state_dict()
+    assert all(torch.equal(again[name], value) for name, value in made.items())
 
 
 def test_masks_that_have_gone_are_made_again(

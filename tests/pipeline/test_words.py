@@ -13,6 +13,7 @@ import ultrafield as uf
 from ultrafield import cli
 from ultrafield.io import write_npz
 from ultrafield.owner import LOCK_NAME
+from ultrafield.pipeline import word_embeddings
 from ultrafield.pipeline.console import Report
 from ultrafield.pipeline.edits import write_edits
 from ultrafield.pipeline.folder import RunFolder
@@ -102,6 +103,24 @@ def test_edits_leave_embeddings_valid(run: Path, word_networks: dict[str, Path])
     assert sum(asked) <= 5 * (len(new) - len(kept))
     embedded_nodes(after, new, network, Report.silent())
     assert sum(asked) <= 5 * (len(new) - len(kept))
+
+
+def test_nodes_of_edits_that_no_view_shows_have_no_direction(
+    run: Path, word_networks: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, ask = uf.open_run(run), scorer(word_networks["clip"])
+    nodes = WordNodes.of(found)
+    before = embedded_nodes(found, nodes, ask.network, Report.silent())
+    monkeypatch.setattr(word_embeddings, "best_views", lambda counts, *rest: [np.zeros(0, int)] * counts.shape[1])
+    stored = word_embeddings._read(RunFolder(run))
+    assert stored is not None
+    fewer = word_embeddings.Embedded(stored.keys[1:], stored.vectors[1:])
+    monkeypatch.setattr(word_embeddings, "_read", lambda run: fewer)
+    vectors = embedded_nodes(found, nodes, ask.network, Report.silent())
+    unseen = nodes.keys == stored.keys[0]
+    assert unseen.sum() == 1
+    assert not vectors[unseen].any()
+    np.testing.assert_array_equal(vectors[~unseen], before[~unseen])
 
 
 def by_hand(run: Path, ask: WordScorer, meant: dict[int, str]) -> None:

@@ -82,7 +82,8 @@ def embedded_nodes(segmentation: Segmentation, nodes: WordNodes, network: WordNe
     if kept is not None and not lacking.any():
         return kept.of(nodes)
     with report.stage("words"):
-        vectors = _embed(segmentation, run, nodes, np.flatnonzero(lacking), network, report)
+        channels = None if kept is None else kept.vectors.shape[1]
+        vectors = _embed(segmentation, run, nodes, np.flatnonzero(lacking), network, report, channels)
     whole = _merged(kept, nodes.keys[lacking], vectors)
     _keep(run, whole, settings, made_from, report)
     return whole.of(nodes)
@@ -128,8 +129,12 @@ def _embed(
     chosen: np.ndarray,
     network: WordNetwork,
     report: Report,
+    channels: int | None,
 ) -> np.ndarray:
-    """Embeddings of some nodes [M, D]: means over the best views of each."""
+    """Embeddings of some nodes [M, D], means over the best views of each; zero if none shows it.
+
+    D is known as `channels` where others are embedded already.
+    """
     views = run_cameras(run)["train"]
     places = _places(segmentation, run, nodes, views.names, views.cameras, report)
     counts = np.stack([nodes.counts(view) for view in places])
@@ -138,15 +143,17 @@ def _embed(
     for index, seen in enumerate(best):
         for view in seen.tolist():
             shown[view].append(index)
-    picture, sums = _pictures(run, views.names, report), np.zeros((len(chosen), 1))
+    picture, sums = _pictures(run, views.names, report), None
+    if channels is not None:
+        sums = np.zeros((len(chosen), channels))
     for view in report.track(range(len(shown)), len(shown), "words"):
         if shown[view]:
             photo = picture(view)
             pieces = [crop(photo, nodes.mask(places[view], int(chosen[index]))) for index in shown[view]]
             vectors = network.pictures(pieces)
-            sums = np.zeros((len(chosen), vectors.shape[1])) if sums.shape[1] == 1 else sums
+            sums = np.zeros((len(chosen), vectors.shape[1])) if sums is None else sums
             sums[shown[view]] += vectors
-    if sums.shape[1] == 1:
+    if sums is None:
         raise RunError(f"{run.root}: no training view shows any segment")
     return unit(sums)
 

@@ -158,7 +158,8 @@ def _numbers(view: View) -> np.ndarray:
     masks = view.masks
     if masks is None or len(masks) == 0:
         return np.full((1, 1), _NOTHING, np.int32)
-    numbers = np.where(masks.rows.any(axis=1)[masks.numbers], masks.numbers.astype(np.int32), np.int32(_NOTHING))
+    named = np.where(masks.rows.any(axis=1), np.arange(len(masks.rows), dtype=np.int32), np.int32(_NOTHING))
+    numbers = named[masks.numbers]
     if view.valid is not None and view.valid.shape == numbers.shape:
         numbers[~view.valid] = _NOTHING
     return numbers
