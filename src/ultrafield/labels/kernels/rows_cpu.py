@@ -26,6 +26,13 @@ def _hash(row):
     return np.int64(code >> uint64(32))
 
 
+@compiled(inline="always")
+def _copy(row, target):
+    """Copy a row; `target[:] = row` would compile for seconds."""
+    for item in range(len(row)):
+        target[item] = row[item]
+
+
 @compiled()
 def find_row_cpu(row, distinct, count, slots):
     """The number of a row among the distinct ones, or −1 − slot for the empty slot in which its number belongs.
@@ -49,9 +56,10 @@ def add_row_cpu(row, distinct, count, slots, slot):
     """Append a row that `find_row_cpu` did not find; the distinct rows and the slots, grown if they were full."""
     if count == len(distinct):
         larger = np.empty((2 * len(distinct), distinct.shape[1]), distinct.dtype)
-        larger[:count] = distinct
+        for number in range(count):
+            _copy(distinct[number], larger[number])
         distinct = larger
-    distinct[count] = row
+    _copy(row, distinct[count])
     slots[slot] = count
     if 2 * (count + 1) > len(slots):
         slots = np.full(2 * len(slots), -1, np.int32)
@@ -86,7 +94,7 @@ def number_rows_cpu(rows, index):
         [C, L], the rows' type.
     """
     distinct, slots = np.empty((64, rows.shape[1]), rows.dtype), np.full(256, -1, np.int32)
-    count = 0
+    count = np.int64(0)  # a literal 0 would be a type of its own, for which all is compiled once more
     for item in range(len(rows)):
         row = rows[item]
         if item > 0 and _equal(row, rows[item - 1]):  # most pixels are like the one before

@@ -74,7 +74,8 @@ def join_heights(pairs, guesses, borders, starts, columns, counts, weights, seen
         Height at which the two regions of each pair become one [E], float64. Heights do not fall towards the root.
     """
     regions = _Regions(np.arange(len(sizes)), seen.copy(), weighted.copy(), sizes.copy(), sizes.copy(), _zeros(sizes))
-    rows = _Rows(starts[:-1].copy(), np.diff(starts), np.diff(starts), weights, np.full(len(weights), -1, np.int64))
+    lengths = _lengths(starts)
+    rows = _Rows(starts[:-1].copy(), lengths, lengths.copy(), weights, np.full(len(weights), -1, np.int64))
     columns, counts, used = columns.copy(), counts.copy(), len(columns)
     network = _network(len(sizes), pairs, guesses, borders)
     row, heap, height, merge = np.zeros(len(weights)), _empty_heap(), 0.0, 0
@@ -97,6 +98,15 @@ def join_heights(pairs, guesses, borders, starts, columns, counts, weights, seen
 @compiled()
 def _zeros(sizes):
     return np.zeros(len(sizes), np.int64)
+
+
+@compiled()
+def _lengths(starts):
+    """Lengths of the rows that begin and end there; `np.diff` would compile for seconds."""
+    lengths = np.empty(len(starts) - 1, np.int64)
+    for row in range(len(lengths)):
+        lengths[row] = starts[row + 1] - starts[row]
+    return lengths
 
 
 @compiled()
@@ -124,8 +134,10 @@ def _valid(regions, region, stamp):
 def _unite(regions, kept, gone, slack):
     """Add one region's sums to another's; whether that has grown so much that its pairs are computed anew."""
     regions.leader[gone] = kept
-    regions.seen[kept] += regions.seen[gone]
-    regions.weighted[kept] += regions.weighted[gone]
+    seen, weighted = regions.seen, regions.weighted
+    for view in range(seen.shape[1]):
+        seen[kept, view] += seen[gone, view]
+        weighted[kept, view] += weighted[gone, view]
     regions.sizes[kept] += regions.sizes[gone]
     renewed = regions.sizes[kept] > (1.0 + slack) * regions.computed[kept]
     if renewed:
@@ -301,11 +313,12 @@ def _add_row(columns, counts, used, rows, kept, gone):
         if used + 2 * total > len(columns):
             capacity = used + max(2 * total, used // 2)
             longer, larger = np.empty(capacity, columns.dtype), np.empty(capacity, counts.dtype)
-            longer[:used], larger[:used] = columns[:used], counts[:used]
+            for at in range(used):
+                longer[at], larger[at] = columns[at], counts[at]
             columns, counts = longer, larger
-        begin, end = first[kept], first[kept] + length[kept]
-        columns[used : used + length[kept]] = columns[begin:end]
-        counts[used : used + length[kept]] = counts[begin:end]
+        begin = first[kept]
+        for at in range(length[kept]):
+            columns[used + at], counts[used + at] = columns[begin + at], counts[begin + at]
         first[kept], room[kept] = used, 2 * total
         used += 2 * total
     for at in range(first[kept], first[kept] + length[kept]):

@@ -7,7 +7,7 @@ import numpy as np
 from ...kernels.compile import compiled
 from .spans import on_threads, row_spans, thread_count
 
-_SHORT = 32  # rows up to this length are sorted by insertion
+_SHORT = 32  # runs of this length are sorted by insertion, and merged
 
 
 def sort_edges(
@@ -77,18 +77,35 @@ def _place_by_left(left, following, order):
 def _sort_rows(offsets, order, right, first, second, begin, end):
     for row in range(begin, end):
         low, high = offsets[row], offsets[row + 1]
+        for run in range(low, high, _SHORT):
+            for place in range(run + 1, min(run + _SHORT, high)):
+                entry = order[place]
+                while place > run and _precedes(entry, order[place - 1], right, first, second):
+                    order[place] = order[place - 1]
+                    place -= 1
+                order[place] = entry
         if high - low > _SHORT:
-            entries = order[low:high].copy()
-            entries = entries[np.argsort(second[entries], kind="mergesort")]
-            entries = entries[np.argsort(first[entries], kind="mergesort")]
-            order[low:high] = entries[np.argsort(right[entries], kind="mergesort")]
-            continue
-        for place in range(low + 1, high):
-            entry = order[place]
-            while place > low and _precedes(entry, order[place - 1], right, first, second):
-                order[place] = order[place - 1]
-                place -= 1
-            order[place] = entry
+            _merge_runs(order[low:high], right, first, second)
+
+
+@compiled()
+def _merge_runs(order, right, first, second):
+    """Sort `order`, whose runs of `_SHORT` edges are each sorted; a sort of numpy's would compile for seconds."""
+    length, merged = _SHORT, np.empty_like(order)
+    while length < len(order):
+        for start in range(0, len(order), 2 * length):
+            middle, stop = min(start + length, len(order)), min(start + 2 * length, len(order))
+            a, b = start, middle
+            for place in range(start, stop):
+                if a == middle or (b < stop and _precedes(order[b], order[a], right, first, second)):
+                    merged[place] = order[b]
+                    b += 1
+                else:
+                    merged[place] = order[a]
+                    a += 1
+        for place in range(len(order)):
+            order[place] = merged[place]
+        length *= 2
 
 
 @compiled()
