@@ -8,6 +8,8 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -261,7 +263,17 @@ def test_places_that_cannot_be_used(runtime_folder: Path, tmp_path: Path) -> Non
     assert Place(tmp_path / "link").fault() == "is no folder"
 
 
-@pytest.mark.parametrize("sent", [b"", b"\0\0\0\x02[]", b"\0\0\0\x03{{{", b"\xff\xff\xff\xff{}", b"\0\0"])
+DEEP = 100_000 * b"["
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *(b"", b"\0\0\0\x02[]", b"\0\0\0\x03{{{", b"\xff\xff\xff\xff{}", b"\0\0", b"\0\0\0\x02\xff\xfe"),
+        len(DEEP).to_bytes(4) + DEEP,
+    ],
+    ids=lambda sent: repr(sent[:8]),
+)
 def test_what_is_no_message_is_not_answered(sent: bytes, toy_server: ToyServer) -> None:
     with socket.socket(socket.AF_UNIX) as stranger:
         stranger.connect(str(toy_server.place.socket))
@@ -271,6 +283,65 @@ def test_what_is_no_message_is_not_answered(sent: bytes, toy_server: ToyServer) 
         with suppress(ConnectionResetError):
             assert stranger.recv(1) == b""
     assert asked(toy_server, {"ask": "status"})["ready"]
+
+
+REQUEST = {"ask": "run", "environment": {}, "folder": "/", "umask": 0o22, "arguments": ["run", "tell", "0"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("likeness", None), ("likeness", []), ("environment", None), ("environment", {"A": 1}), ("folder", 3)),
+        *(("environment", {"A=B": "x"}), ("environment", {"A": "\0"}), ("folder", "\0"), ("umask", -1)),
+        *(("umask", "x"), ("umask", 1 << 70), ("arguments", None), ("arguments", "run"), ("arguments", ["run", 3])),
+    ],
+)
+def test_a_request_that_cannot_be_read_is_refused_and_its_process_does_the_work(
+    name: str, value: object, toy_server: ToyServer
+) -> None:
+    request = REQUEST | {"likeness": likeness()} | {name: value}
+    refusal = str(asked(toy_server, request if value is not None else without(request, name), (0, 1, 2))["refused"])
+    assert refusal.startswith(f"it cannot read what it is asked for ({name!r} must be ")
+    assert asked(toy_server, {"ask": "status"})["waiting"] == 0
+
+
+def without(request: dict[str, object], name: str) -> dict[str, object]:
+    return {other: value for other, value in request.items() if other != name}
+
+
+@pytest.mark.parametrize("number", ["x", None, [], 9, 1 << 70, True])
+def test_what_is_no_signal_does_not_reach_a_job(number: object, toy_server: ToyServer) -> None:
+    channel = connect()
+    assert channel is not None
+    request = REQUEST | {"likeness": likeness(), "environment": toy_server.environment, "arguments": ["run", "train"]}
+    with open(os.devnull, "r+b") as nothing:
+        channel.send(request, (nothing.fileno(),) * 3)
+    while "started" not in (received := channel.receive(60) or ({"started": 0}, []))[0]:
+        pass
+    worker = received[0]["started"]
+    channel.send({"signal": number})
+    assert asked(toy_server, {"ask": "status"})["job"] == "run train"
+    channel.send({"signal": signal.SIGTERM})
+    assert channel.receive(60) == ({"ended": 143}, [])
+    channel.close()
+    assert worker > 0
+
+
+def test_a_message_that_drips_in_is_not_waited_for() -> None:
+    one, other = socket.socketpair()
+
+    def drip() -> None:
+        with suppress(OSError):  # nobody listens any more
+            for byte in b'\0\0\0\x09{"a": 17}':
+                one.sendall(bytes([byte]))
+                time.sleep(0.03)
+
+    dripping, channel = threading.Thread(target=drip), Channel(other)
+    dripping.start()
+    assert channel.receive(0.1) is None  # though each byte came in time
+    channel.close()
+    dripping.join()
+    one.close()
 
 
 def test_messages_carry_files(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -53,14 +54,15 @@ class Channel:
             seconds: How long the other end may take; any time if None.
         """
         files: list[int] = []
+        ends = None if seconds is None else time.monotonic() + seconds
         try:
             self._socket.settimeout(seconds)
             head, files, _, _ = socket.recv_fds(self._socket, _LENGTH.size, _MOST_FILES)
-            (length,) = _LENGTH.unpack(head + self._exactly(_LENGTH.size - len(head)))
-            message = json.loads(self._exactly(length)) if length <= _LONGEST else None
+            (length,) = _LENGTH.unpack(head + self._exactly(_LENGTH.size - len(head), ends))
+            message = json.loads(self._exactly(length, ends)) if length <= _LONGEST else None
             if isinstance(message, dict):
                 return message, files
-        except (OSError, ValueError, EOFError, struct.error):
+        except (OSError, ValueError, EOFError, RecursionError):  # the last one of JSON that is nested too deeply
             pass
         finally:
             with suppress(OSError):
@@ -80,9 +82,12 @@ class Channel:
         """Close the connection."""
         self._socket.close()
 
-    def _exactly(self, count: int) -> bytes:
+    def _exactly(self, count: int, ends: float | None) -> bytes:
+        """As many bytes, which must have come by a time of `time.monotonic`, if one is given."""
         parts: list[bytes] = []
         while count > 0:
+            if ends is not None:
+                self._socket.settimeout(max(ends - time.monotonic(), 1e-6))
             part = self._socket.recv(min(count, 1 << 16))
             if not part:
                 raise EOFError

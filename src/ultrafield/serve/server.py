@@ -19,6 +19,7 @@ from .channel import Channel, Message, close_all
 from .likeness import difference, likeness
 from .place import MODE, Place
 from .process import WorkerProcess, end_of
+from .request import fault_of, signal_of
 
 _HELLO = 5.0  # seconds that a client may take to say what it wants
 _TICK = 0.2
@@ -132,7 +133,8 @@ class Server:
         channel.close()
 
     def _take(self, job: _Job) -> None:
-        fault = difference(job.request["likeness"], self._ours)
+        asked = job.request.get("likeness")  # looked at first: another version may ask in another way
+        fault = (difference(asked, self._ours) if isinstance(asked, dict) else None) or fault_of(job.request)
         if fault is not None:
             job.channel.send({"refused": f"{fault} (process {os.getpid()})"})
             self._drop(job)
@@ -147,7 +149,9 @@ class Server:
     def _heard(self, job: _Job) -> None:
         """What a client with a job says: that a signal came; or nothing any more."""
         received = job.channel.receive(_HELLO)
-        number = signal.SIGTERM if received is None else int(received[0].get("signal", signal.SIGTERM))
+        number = signal.SIGTERM if received is None else signal_of(received[0])
+        if number is None:
+            return
         if job is not self._job:
             self._waiting.remove(job)
             self._tell_end(job, {"withdrawn": number})
@@ -201,7 +205,7 @@ class Server:
         if self._job is not None or not self._waiting:
             return
         job = self._waiting[0]
-        environment = {str(name): str(value) for name, value in job.request["environment"].items()}
+        environment = job.request["environment"]
         changes = [] if self._worker is None else self._worker.changes(environment)
         if changes:
             job.channel.send(

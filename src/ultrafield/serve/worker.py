@@ -78,12 +78,12 @@ class Worker:
         _put_files(files)
         close_all(files)
         os.environ.clear()
-        os.environ.update({str(name): str(value) for name, value in job["environment"].items()})
-        os.umask(int(job["umask"]))
-        arguments = [str(argument) for argument in job["arguments"]]
+        os.environ.update(job["environment"])
+        os.umask(job["umask"])
+        arguments = job["arguments"]
         sys.argv[1:] = arguments
         try:
-            os.chdir(str(job["folder"]))
+            os.chdir(job["folder"])
             with warnings.catch_warnings():  # each is shown once in a job
                 return self._program(arguments)
         except BaseException:
