@@ -30,6 +30,17 @@ if find_spec("triton") is not None and not torch.cuda.is_available():
     os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # Triton's default, which it warns of when it is not said
     make_quick()
 
+# Two processes begin with one half each. The first half holds what most kernels are compiled for, in a fresh clone, and
+# the second begins with what needs few of them, so that both do not compile the same ones at the same time; what starts
+# processes of its own comes later, when kernels are on disk.
+FIRST_HALF = (
+    *("commands", "pipeline", "published", "viewer", "training", "field", "ultrametric", "lift", "labels", "surface"),
+    *("quality", "metrics", "export", "cameras", "words"),
+)
+SECOND_HALF = (
+    *("capture", "scene", "masks", "synth", "serve", "models", "sharing"),
+    *("batch", "faults", "test_benchmarks.py", "docs"),
+)
 DATA = Path(os.environ.get("ULTRAFIELD_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -48,7 +59,9 @@ def kernel_device() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs on the GPU, where there is one; skip what needs one elsewhere."""
+    """Order the tests; mark what runs on the GPU, where there is one, and skip what needs one elsewhere."""
+    order = {name: place for place, name in enumerate((*FIRST_HALF, *SECOND_HALF))}
+    items.sort(key=lambda item: order.get(item.path.relative_to(Path(__file__).parent).parts[0], len(order)))
     for item in items:
         if torch.cuda.is_available():
             if "kernel_device" in getattr(item, "fixturenames", ()):

@@ -25,7 +25,8 @@ from typing import Any
 from children import warm_up
 
 OPTIONS = (
-    *("--device", "cpu", "--geometry.steps", "60", "--geometry.rays", "256", "--geometry.samples", "2048"),
+    *("--device", "cpu", "--geometry.steps", "30", "--geometry.lr", "0.03"),
+    *("--geometry.rays", "256", "--geometry.samples", "2048"),
     *("--geometry.hidden", "16", "--geometry.grid.levels", "4", "--geometry.grid.log2-entries", "12"),
     *("--geometry.max-samples-per-ray", "64", "--geometry.occupancy-resolution", "32", "--segment.cuts", "5"),
     *("--features.steps", "12", "--features.pixels", "256", "--features.dim", "16"),
@@ -112,7 +113,8 @@ class Harness:
     def _make_scenes(self) -> None:
         self.base = self.folder / "base"
         self.base.mkdir()
-        for name, seed in (("scene", "0"), ("other", "1")):
+        scenes = {"scene": "0"} | ({"other": "1"} if CASES["other"] in self.cases else {})
+        for name, seed in scenes.items():
             case = Case(name, "ultrafield", ("synth", "still-life", name, "--seed", seed, *SCENE))
             code, text = self.child(case, self.base)
             assert code == 0, text
@@ -120,7 +122,8 @@ class Harness:
         for entry in (self.base / "bare").glob("*_seg*"):
             shutil.rmtree(entry)
         (self.base / "bare" / "notes.txt").write_text("mine")
-        shutil.copytree(self.base / "other", self.base / "pictures")
+        if "other" in scenes:
+            shutil.copytree(self.base / "other", self.base / "pictures")
         if any("clip" in case.arguments for case in self.cases):
             _make_network(self.base / "clip")
 
