@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from damage_arrays import damaged_archive, damaged_npy, damaged_safetensors
 from damage_json import damaged_json
-from damage_models import damaged_glb, damaged_ply, damaged_text
+from damage_models import damaged_glb, damaged_ply, damaged_table, damaged_text
 from damage_pictures import damaged_picture
 from mutations import mutated
 from odd_files import put_odd
@@ -28,6 +28,7 @@ BY_ENDING = {
     ".safetensors": damaged_safetensors,
     ".glb": damaged_glb,
     ".ply": damaged_ply,
+    ".csv": damaged_table,
     **dict.fromkeys((".obj", ".off", ".txt", ".mtl", ".stl"), damaged_text),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif"), damaged_picture),
 }

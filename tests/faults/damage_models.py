@@ -8,6 +8,27 @@ import struct
 from damage_json import damaged_json
 
 NUMBERS = ("-1", "0", "1e308", "nan", "inf", "99999999999999", "4294967295", "2147483648", "0.5", "x", "", "9" * 5000)
+CELLS = (
+    *(
+        '"',
+        '"a',
+        'a"b',
+        '"a\nb"',
+        "..",
+        "a/b",
+        "0:0",
+        "9:3",
+        ":",
+        "1:",
+        "a\x01b",
+        "é",
+        "\U0001f600",
+        "=1+1",
+        "--out",
+        "yes",
+    ),
+    *("lift", "both", " ", "a" * 300, "١", "²", "scene", "/dev/zero", "s3://x/y", "http://[", "none*"),
+)
 KINDS = (
     "char",
     "uchar",
@@ -91,6 +112,29 @@ def damaged_ply(content: bytes, rng: random.Random) -> bytes:
         body = bytes(values)
     newline = rng.choice(("\n", "\n", "\n", "\r\n"))
     return newline.join([*lines, ""]).encode("latin-1") + end + body
+
+
+def damaged_table(content: bytes, rng: random.Random) -> bytes:
+    """A table with cells changed, doubled or missing, and rows doubled or missing."""
+    lines = content.decode("utf-8", "replace").split("\n")
+    for _ in range(rng.choice((1, 2, 5))):
+        index, draw = rng.randrange(len(lines)), rng.random()
+        cells = lines[index].split(",")
+        place = rng.randrange(len(cells))
+        if draw < 0.5:
+            cells[place] = rng.choice((*NUMBERS, *CELLS))
+        elif draw < 0.7:
+            cells.insert(place, rng.choice((cells[place], *CELLS)))
+        elif draw < 0.8:
+            del cells[place]
+        lines[index] = ",".join(cells)
+        if draw >= 0.9:
+            lines.insert(index, rng.choice((lines[index], "", ",", "\0", "x" * 300_000)))
+        elif draw >= 0.8:
+            del lines[index]
+            lines = lines or [""]
+    newline = rng.choice(("\n", "\n", "\r\n", "\r"))
+    return newline.join(lines).encode(rng.choice(("utf-8", "utf-8", "utf-8-sig", "utf-16", "latin-1")), "replace")
 
 
 def damaged_text(content: bytes, rng: random.Random) -> bytes:

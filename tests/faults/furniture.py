@@ -16,6 +16,7 @@ import damage  # noqa: F401 - puts tests/support on the path
 import numpy as np
 import own_masks
 from damage_arrays import npy
+from harness import make_network
 from PIL import Image
 from workspace import TRAINED
 
@@ -55,7 +56,9 @@ def furnish(folder: Path, *, stopped: bool = True) -> None:
     _paths(folder / "scene", folder / "paths")
     _label_maps(folder / "vis" / "e", _size(folder / "scene"))
     _edits(folder)
+    _tables(folder)
     if stopped:
+        make_network(folder / "clip")
         _stopped(folder)
 
 
@@ -224,6 +227,19 @@ def _edits(folder: Path) -> None:
     edited.rename(0, "a leaf")
     edited.split(len(edited.original.parents) - 2)
     save_edits(folder / "edits.json", edited)
+
+
+def _tables(folder: Path) -> None:
+    """Names of nodes, words, and scenes of a batch."""
+    (folder / "names.csv").write_text("node,name\n3,mug\n5,table\n4,red handle\n")
+    (folder / "words.txt").write_text("mug\nhandle\nred box\n")
+    rows = (
+        "scene,name,engine,cuts,geometry.steps,allow-missing",
+        "scene,one,both,5,20,yes",
+        "part,two,,,,no",
+        "seg,,,,,",
+    )
+    (folder / "scenes.csv").write_text("\n".join(rows) + "\n")
 
 
 def _stopped(folder: Path) -> None:

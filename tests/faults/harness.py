@@ -125,7 +125,7 @@ class Harness:
         if "other" in scenes:
             shutil.copytree(self.base / "other", self.base / "pictures")
         if any("clip" in case.arguments for case in self.cases):
-            _make_network(self.base / "clip")
+            make_network(self.base / "clip")
 
     def space_of(self, case: Case, name: str) -> Path:
         """A fresh workspace for a case."""
@@ -193,7 +193,7 @@ class Harness:
         return self.folder / f"{child}.log"
 
 
-def _make_network(folder: Path) -> None:
+def make_network(folder: Path) -> None:
     """A small CLIP of random weights; what reads it is imported, so that children need not."""
     sys.path.append(str(Path(__file__).parents[1] / "support"))
     import tiny_clip

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 from children import Outcome, common_faults, digests, forked, warm_up
 from furniture import furnish
-from harness import moved
+from harness import make_network, moved
 from kinds import COMPANIONS, KINDS, NEEDS, Kind
 from PIL import Image
 from readers import READERS
@@ -125,6 +125,9 @@ def attack(
 ) -> dict[str, list[float]]:
     """Run inputs in copies of a workspace, and print those that fail; by kind: number, failed, codes, seconds, MB."""
     warm_up(training=not quick)
+    if (workspace / "clip").is_dir():
+        with tempfile.TemporaryDirectory() as folder:
+            make_network(Path(folder) / "clip")  # which imports what reads one
     known = {**programs(), **READERS}
     seen: dict[str, list[float]] = {}
     for index in indices:

@@ -11,6 +11,7 @@ from pathlib import Path
 from damage import damage
 from damage_pictures import encoded
 from furniture import EXPORTS, LONGER, masks_in_form
+from harness import NETWORK
 from PIL import Image
 from workspace import CHECKPOINT, PUBLISHED, SMALL, TRAINED
 
@@ -107,8 +108,13 @@ READ_RUN = (
     ("eval", "done"),
     ("eval", "done", "--sampling", "3"),
     ("open_run", "done"),
+    ("view", "done"),
+    ("find", "done", "leaf"),
+    ("name", "done", "--csv", "names.csv"),
+    ("export", "done", "--to", "png", "--out", "new"),
     GO_ON,
 )
+ONTO = ("export", "done", "--out", "new", "--distance", "5", "--onto")
 FILM = ("render", "done", "--device", "cpu", "--frames", "1", "--out", "new")
 RENDER = ("render.py", *PUBLISHED, "--ckpt_path", CHECKPOINT, "--render_dir", "new")
 PUBLISHED_OWN = ("results", "ckpts", "vis", "new")
@@ -195,13 +201,13 @@ KINDS: dict[str, Kind] = {
             (*FILM, "--path", "paths/nerfstudio.json", "--path-frame", "paths/frame.json"),
         ),
     ),
-    "record": Kind(one_of("done/*.json", "done/*.json", "done/log.jsonl"), READ_RUN, ("done",)),
+    "record": Kind(one_of("done/*.json", "done/*.json", "done/log.jsonl"), READ_RUN, ("done", "new")),
     "artefact": Kind(
         one_of("done/*.npz", "done/renders/*/*.npz", "done/labels/*/*", "done/*.ply", "done/views/*/*"),
         READ_RUN,
-        ("done",),
+        ("done", "new"),
     ),
-    "field": Kind(one_of("done/field.safetensors"), READ_RUN, ("done",)),
+    "field": Kind(one_of("done/field.safetensors"), READ_RUN, ("done", "new")),
     "state": Kind(
         one_of("stopped/state.pt", "stopped/state.pt", "stopped/*"),
         (("train", "scene", "--out", "stopped", *TRAINED[:3], LONGER, *TRAINED[4:]),),
@@ -218,8 +224,23 @@ KINDS: dict[str, Kind] = {
     "gltf": Kind(one_of("models/model.gltf", "models/*.bin", "models/model.glb"), ()),
     "glb": Kind(one_of("models/model.glb"), ()),
     "model": Kind(one_of("models/model.obj", "models/*.mtl", "models/*.p*", "models/*.stl", "models/*.off"), ()),
-    "splats": Kind(one_of("splats.ply"), (("read_splats", "splats.ply"),)),
+    "splats": Kind(one_of("splats.ply"), (("read_splats", "splats.ply"), (*ONTO, "splats.ply", "--to", "splats"))),
+    "onto points": Kind(one_of("models/ascii.ply"), ((*ONTO, "models/ascii.ply"),)),
+    "onto mesh": Kind(one_of("models/model.glb"), ((*ONTO, "models/model.glb"),)),
+    "names": Kind(one_of("names.csv"), (("name", "done", "--csv", "names.csv"),), ("done",)),
+    "batch": Kind(one_of("scenes.csv"), (("read_batch", "scenes.csv"),)),
+    "network": Kind(
+        one_of("clip/*"),
+        (("find", "done", "red box", *NETWORK), ("name", "done", "--words", "words.txt", *NETWORK)),
+        ("done",),
+    ),
+    "words": Kind(one_of("words.txt"), (("name", "done", "--words", "words.txt", *NETWORK),), ("done",)),
     "tree": Kind(one_of("edits.json", "done/tree.npz"), (("load_edits",),)),
 }
-NEEDS = {"state": "stopped", "published": "results"}  # what such input needs, which takes a while to make
+NEEDS = {
+    "state": "stopped",
+    "published": "results",
+    "network": "clip",
+    "words": "clip",
+}  # what such input needs, which takes a while to make
 COMPANIONS = {".mtl": "model.obj", ".png": "model.obj", ".bin": "model.gltf"}

@@ -50,6 +50,21 @@ def _load_edits(_: Sequence[str]) -> object:
     return load_edits("edits.json", load_tree("done/tree.npz")).tree
 
 
+def _read_batch(words: Sequence[str]) -> object:
+    from ultrafield.batch.entries import read_entries
+    from ultrafield.commands.batch_options import settings_of
+    from ultrafield.commands.options import MethodOptions, SceneOptions
+
+    return [settings_of(entry, SceneOptions(), MethodOptions()) for entry in read_entries(words)]
+
+
+def _view(words: Sequence[str]) -> object:
+    from ultrafield.viewer.app import Viewer  # noqa: F401 - what `view` imports
+    from ultrafield.viewer.storage import open_for_viewing
+
+    return open_for_viewing(Path(words[0]))
+
+
 READERS: dict[str, Program] = {
     name: partial(_guarded, name, function)
     for name, function in (
@@ -58,5 +73,7 @@ READERS: dict[str, Program] = {
         ("read_masks", _read_masks),
         ("read_splats", _read_splats),
         ("load_edits", _load_edits),
+        ("read_batch", _read_batch),
+        ("view", _view),
     )
 }

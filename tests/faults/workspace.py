@@ -17,7 +17,7 @@ SMALL = (
     *("--geometry.hidden", "8", "--geometry.grid.levels", "2", "--geometry.grid.log2-entries", "8"),
     *("--geometry.max-samples-per-ray", "32", "--geometry.occupancy-resolution", "16", "--segment.cuts", "3"),
     *("--features.steps", "2", "--features.pixels", "64", "--features.dim", "4"),
-    *("--features.grid.levels", "2", "--features.grid.log2-entries", "8"),
+    *("--features.grid.levels", "2", "--features.grid.log2-entries", "8", "--geometry.lr", "0.03"),
 )
 TRAINED = [*SMALL]
 TRAINED[3], TRAINED[5], TRAINED[7] = "60", "256", "2048"
