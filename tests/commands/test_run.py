@@ -395,9 +395,7 @@ def test_rendering_writes_pictures_and_a_video(copied_run: Path, capsys: pytest.
 def test_a_scene_without_masks_gets_its_own_in_the_run_folder(
     tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bare = tmp_path / "bare"
-    shutil.copytree(tiny_scene / "train", bare / "train")
-    shutil.copyfile(tiny_scene / "transforms_train.json", bare / "transforms_train.json")
+    bare = _without_masks(tiny_scene, tmp_path / "bare")
     before, run = snapshot(bare), tmp_path / "run"
     assert cli.main(["run", str(bare), "--out", str(run), *tiny]) == 0
     assert snapshot(bare) == before
@@ -408,6 +406,10 @@ def test_a_scene_without_masks_gets_its_own_in_the_run_folder(
     assert not (run / "metrics.json").exists()
     assert cli.main(["run", str(bare), "--out", str(run), *tiny]) == 0
     assert "masks: done before" in capsys.readouterr().err
+    shutil.rmtree(run / "masks")  # what has gone is made again
+    assert cli.main(["run", str(bare), "--out", str(run), *tiny]) == 0
+    assert "masks: done before" not in capsys.readouterr().err
+    assert len(list((run / "masks" / "train_seg").iterdir())) == 6
 
 
 def test_masks_are_made_from_geometry_that_is_trained_once(
@@ -466,19 +468,6 @@ def test_geometry_learns_nothing_from_masks_that_the_run_makes(
     assert all(torch.equal(again[name], value) for name, value in made.items())
 
 
-def test_masks_that_have_gone_are_made_again(
-    tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    bare = _without_masks(tiny_scene, tmp_path / "bare")
-    arguments = ["run", str(bare), "--out", str(tmp_path / "run"), *tiny]
-    assert cli.main(arguments) == 0
-    shutil.rmtree(tmp_path / "run" / "masks")
-    capsys.readouterr()
-    assert cli.main(arguments) == 0
-    assert "masks: done before" not in capsys.readouterr().err
-    assert len(list((tmp_path / "run" / "masks" / "train_seg").iterdir())) == 6
-
-
 def test_masks_are_made_for_the_views_that_have_none(
     tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -513,10 +502,13 @@ def _without_masks(scene: Path, target: Path) -> Path:
     return target
 
 
-def test_overwrite_does_everything_again(
+def test_overwrite_does_everything_again_and_leaves_other_files(
     tiny: list[str], tiny_scene: Path, copied_run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = snapshot(copied_run)
+    notes = [copied_run / name for name in ("notes.txt", "labels/notes.txt", "views/train/r_0/mine.jpg")]
+    for note in notes:
+        note.touch()
     arguments = ["run", str(tiny_scene), "--out", str(copied_run), "--engine", "field", "--overwrite", *tiny]
     assert cli.main(arguments) == 0
     assert "done before" not in capsys.readouterr().err
@@ -524,6 +516,7 @@ def test_overwrite_does_everything_again(
     # The same seed on the same machine gives the same tree, bit for bit.
     assert after["tree.npz"] == before["tree.npz"]
     assert after["field.safetensors"] == before["field.safetensors"]
+    assert all(note.exists() for note in notes)
 
 
 def test_masks_are_written_beside_the_scene_or_elsewhere(
@@ -672,15 +665,6 @@ def test_a_new_folder_inside_the_scene_may_hold_a_run(tiny_scene: Path, tmp_path
     shutil.copytree(tiny_scene, scene)
     RunFolder(scene / "run").write_config(scene, SceneOptions(), Config())
     assert RunFolder(scene / "run").read_config().scene == scene.resolve()
-
-
-def test_other_files_in_a_run_folder_stay(tiny: list[str], tiny_scene: Path, copied_run: Path) -> None:
-    notes = [copied_run / name for name in ("notes.txt", "labels/notes.txt", "views/train/r_0/mine.jpg")]
-    for note in notes:
-        note.touch()
-    arguments = ["run", str(tiny_scene), "--out", str(copied_run), "--engine", "field", "--overwrite", *tiny]
-    assert cli.main(arguments) == 0
-    assert all(note.exists() for note in notes)
 
 
 def test_other_files_among_the_masks_of_a_run_are_refused(

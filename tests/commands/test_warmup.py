@@ -21,6 +21,7 @@ def test_both_engines_run_twice_and_leave_no_folder(
     draft, grid = preset("draft"), HashGridConfig(levels=4, log2_entries=12)
     small = {"geometry": replace(draft.geometry, grid=grid), "features": replace(draft.features, grid=grid)}
     monkeypatch.setattr(warmup, "preset", lambda name: replace(draft, **small))
+    monkeypatch.setitem(warmup._SCENE, "cpu", (24, 4))
     assert cli.main(["warmup", "--device", "cpu"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     for engine in ("lift", "field"):
