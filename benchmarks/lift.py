@@ -100,7 +100,7 @@ def lift_graph(
 ) -> AffinityGraph:
     """The engine's graph in one of its forms."""
     votes = varied(power, uncovered)
-    with patch("ultrafield.lift.vote_sums.view_votes", votes), patch("ultrafield.lift.superpoints.view_votes", votes):
+    with patch("ultrafield.lift.vote_sums.view_votes", votes), patch("ultrafield.lift.memberships.view_votes", votes):
         graph = vote_graph(surface, edges, scene)
         return join_superpoints(surface, scene, graph, superpoints(graph, patches)) if patches else graph
 

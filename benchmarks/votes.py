@@ -27,7 +27,7 @@ from lib.times import wall
 from ultrafield.cameras import Cameras, Lens, Similarity
 from ultrafield.cameras.projection import pixel_indices, project
 from ultrafield.lift.edges import neighbor_edges
-from ultrafield.lift.superpoints import memberships
+from ultrafield.lift.memberships import memberships
 from ultrafield.lift.view_votes import view_votes
 from ultrafield.lift.votes import mask_votes
 from ultrafield.masks import MaskSet

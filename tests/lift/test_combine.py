@@ -12,7 +12,7 @@ from ultrafield.config import SegmentConfig
 from ultrafield.lift import build_graph
 from ultrafield.lift.combine import FeatureView, combined_edges, cosines, feature_view, with_features
 from ultrafield.lift.edges import neighbor_edges
-from ultrafield.lift.superpoints import memberships
+from ultrafield.lift.memberships import memberships
 from ultrafield.surface import Surface
 
 

@@ -16,7 +16,8 @@ from ultrafield.cameras import Cameras, Similarity
 from ultrafield.config import SegmentConfig
 from ultrafield.lift import build_graph
 from ultrafield.lift.kernels.regions_cpu import join_heights
-from ultrafield.lift.superpoints import join_superpoints, memberships, superpoints
+from ultrafield.lift.memberships import memberships
+from ultrafield.lift.superpoints import join_superpoints, superpoints
 from ultrafield.lift.view_votes import view_votes
 from ultrafield.lift.vote_graph import vote_graph
 from ultrafield.masks import build_mask_set
@@ -235,17 +236,6 @@ def test_memberships_count_every_mask_of_every_view(toy: Toy, toy_surface: Surfa
         row = slice(rows.starts[region], rows.starts[region + 1])
         np.add.at(held[region], rows.columns[row] // 64, rows.counts[row] * rows.weights[rows.columns[row]])
     np.testing.assert_allclose(rows.weighted, held, rtol=1e-12)
-
-
-def test_memberships_are_counted_some_at_a_time(
-    toy: Toy, toy_surface: Surface, toy_ids: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    regions = int(toy_ids.max()) + 1
-    whole = memberships(toy_surface, toy.scene, toy_ids, regions)
-    monkeypatch.setattr("ultrafield.lift.superpoints._COUNTS", 128)
-    parts = memberships(toy_surface, toy.scene, toy_ids, regions)
-    for name, array in vars(whole).items():
-        np.testing.assert_array_equal(getattr(parts, name), array)
 
 
 def test_many_masks_of_many_regions_take_little_memory() -> None:

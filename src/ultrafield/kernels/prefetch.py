@@ -13,14 +13,15 @@ _FOR_READING, _KEEP_IN_ALL_CACHES, _DATA = 0, 3, 1  # operands of llvm.prefetch
 
 
 def _prefetch_row(typing_context: Any, array: Any, row: Any) -> Any:
-    """Ask for the memory line at array[row, 0], a valid row; changes nothing that a program can see."""
+    """Ask for the memory line at array[row], or array[row, 0] of two axes; changes nothing that a program can see."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array_type, row_type = signature.args
         structure = context.make_array(array_type)(context, builder, arguments[0])
         index = context.cast(builder, arguments[1], row_type, types.intp)
         zero = context.get_constant(types.intp, 0)
-        item = get_item_pointer(context, builder, array_type, structure, [index, zero], wraparound=False)
+        place = [index, *[zero] * (array_type.ndim - 1)]
+        item = get_item_pointer(context, builder, array_type, structure, place, wraparound=False)
         address = builder.bitcast(item, ir.IntType(8).as_pointer())
         hint = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [address.type, hint, hint, hint])

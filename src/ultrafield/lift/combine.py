@@ -19,7 +19,8 @@ from ..scene import Scene
 from ..sharing import Team
 from ..surface import Surface
 from ..ultrametric import AffinityGraph
-from .superpoints import Memberships, join_regions, memberships
+from .memberships import Memberships, memberships
+from .superpoints import join_regions
 from .view_votes import view_votes
 from .votes import mask_votes
 

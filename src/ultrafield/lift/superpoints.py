@@ -13,43 +13,15 @@ pairs of points costs no more than rows of counts. Only patches that touch are m
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
-
 import numpy as np
 
-from ..parallel import in_threads
 from ..scene import Scene
 from ..surface import Surface
 from ..ultrametric import AffinityGraph
-from .view_votes import ViewVotes, code_workers, view_votes
+from .memberships import Memberships, memberships
 
 # A region that grew by less than this keeps the dissimilarities it has: the mean over its points hardly moved.
 _SLACK = 0.02
-_COUNTS = 1 << 20  # of points of regions in masks, that are made at once
-
-
-@dataclass(frozen=True)
-class Memberships:
-    """How many points of each of R regions every mask of every view holds; rows are sparse.
-
-    Attributes:
-        starts: Where each region's row begins [R + 1], int64.
-        columns: Masks that hold points of it [nnz], int32, numbered through all views.
-        counts: How many [nnz], float64.
-        weights: Weight of every mask [K], float64.
-        seen: Points of each region that each view sees [R, V], float64.
-        weighted: The same points, each with the summed weights of the masks that hold it [R, V], float64.
-        sizes: Points of each region [R], float64.
-    """
-
-    starts: np.ndarray
-    columns: np.ndarray
-    counts: np.ndarray
-    weights: np.ndarray
-    seen: np.ndarray
-    weighted: np.ndarray
-    sizes: np.ndarray
 
 
 def superpoints(graph: AffinityGraph, count: int) -> np.ndarray:
@@ -123,76 +95,3 @@ def join_regions(graph: AffinityGraph, labels: np.ndarray, rows: Memberships) ->
     dissimilarity = np.zeros(len(graph.edges), np.float32)
     dissimilarity[across] = np.minimum(heights, graph.bound)[pair]
     return AffinityGraph(graph.num_nodes, graph.edges, dissimilarity, graph.evidence, graph.bound)
-
-
-def memberships(surface: Surface, scene: Scene, labels: np.ndarray, regions: int) -> Memberships:
-    """Count the points of each region in each mask.
-
-    Args:
-        surface: N points.
-        scene: The scene of the surface, with masks.
-        labels: Region of every point [N], int64.
-        regions: Number of regions R.
-    """
-    order = np.argsort(labels, kind="stable")
-
-    def counted(view: ViewVotes) -> tuple[np.ndarray, ...]:
-        row, column, count = _count_members(view, labels, order, regions)
-        visible = np.bincount(labels[view.seen], minlength=regions).astype(np.float64)
-        return row, column, count, view.weights, visible, np.bincount(row, count * view.weights[column], regions)
-
-    rows, columns, counts, weights, seen, weighted, masks = [], [], [], [], [], [], 0
-    workers = code_workers(surface, scene)
-    for row, column, count, weight, visible, whole in in_threads(counted, view_votes(surface, scene), workers=workers):
-        rows.append(row)
-        columns.append((masks + column).astype(np.int32))
-        counts.append(count)
-        weights.append(weight)
-        seen.append(visible)
-        weighted.append(whole)
-        masks += len(weight)
-    if not seen:  # every view has an empty list of masks
-        seen, weighted, weights = [np.zeros(regions)], [np.zeros(regions)], [np.zeros(1)]
-        rows, columns, counts = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)], [np.zeros(0)]
-    row = np.concatenate(rows)
-    order = np.argsort(row, kind="stable")
-    return Memberships(
-        starts=np.concatenate([np.zeros(1, np.int64), np.cumsum(np.bincount(row, minlength=regions))]),
-        columns=np.concatenate(columns)[order],
-        counts=np.concatenate(counts)[order],
-        weights=np.concatenate(weights),
-        seen=np.stack(seen, axis=1),
-        weighted=np.stack(weighted, axis=1),
-        sizes=np.bincount(labels, minlength=regions).astype(np.float64),
-    )
-
-
-def _count_members(
-    view: ViewVotes, labels: np.ndarray, order: np.ndarray, regions: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How many points of each region each mask of a view holds, where it holds any.
-
-    Counted for some regions at a time: with thousands of masks the table of all counts, nearly all 0, would be large.
-
-    Args:
-        view: The view.
-        labels: Region of every point [N], int64.
-        order: The points, region by region [N], int64.
-        regions: Number of regions R.
-
-    Returns:
-        Regions [K], masks [K], int64, and counts [K], float64, ordered by region, then by mask.
-    """
-    from .kernels.votes_cpu import count_members
-
-    at_once = max(1, _COUNTS // len(view.weights))
-    bounds = np.searchsorted(labels[order], np.arange(0, regions + at_once, at_once))
-    parts = []
-    for block, (first, last) in enumerate(pairwise(bounds)):
-        points, start = order[first:last], block * at_once
-        members = np.zeros((min(at_once, regions - start), len(view.weights)), np.int64)
-        count_members(view.codes[points], view.seen[points], labels[points] - start, members)
-        row, column = np.nonzero(members)
-        parts.append((start + row, column, members[row, column].astype(np.float64)))
-    rows, columns, counts = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return rows, columns, counts

@@ -1,26 +1,32 @@
-"""Agglomeration of regions by what the masks say about all their pairs of points, compiled."""
+"""Agglomeration of regions by what the masks say about all their pairs of points, compiled.
+
+Rows of neighbours lie all over the memory, so most of the time would go in waiting for them: the rows of the next
+neighbours are asked for while one is compared. NumPy makes the large arrays, which the system then keeps in huge pages.
+"""
 
 from __future__ import annotations
 
-import heapq
 from typing import NamedTuple
 
 import numpy as np
 
 from ...kernels.compile import compiled
+from ...kernels.heap_cpu import heapify, remove, sift_down, sift_up
+from ...kernels.prefetch import prefetch_row
 
 _ROUNDING = 1e-12  # regions that lie in the same masks everywhere are equal, whatever the order of the sums
+_AHEAD = 2
+_LINE = 8  # numbers of 8 bytes in a line of memory
+_MOST_LINES = 32  # of one row that are asked for; the processor foresees what follows them
 
 
 class _Regions(NamedTuple):
     """R regions: which one each is part of now, and sums over its points; those of parts are out of date."""
 
     leader: np.ndarray  # [R]
-    seen: np.ndarray  # [R, V]
-    weighted: np.ndarray  # [R, V]
+    sums: np.ndarray  # seen points, then weighted ones [R, 2 V]
     sizes: np.ndarray  # [R]
     computed: np.ndarray  # sizes when a region's pairs were last computed [R]
-    stamps: np.ndarray  # how often they were [R]
 
 
 class _Rows(NamedTuple):
@@ -31,6 +37,7 @@ class _Rows(NamedTuple):
     room: np.ndarray  # what the row may grow to [R]
     weights: np.ndarray  # of the masks [K]
     slots: np.ndarray  # scratch, -1 [K]
+    spread: np.ndarray  # scratch, 0 [K]
 
 
 class _Network(NamedTuple):
@@ -46,16 +53,39 @@ class _Network(NamedTuple):
     heights: np.ndarray  # [E]
     marks: np.ndarray  # the last merge that met a region [R]
     places: np.ndarray  # and in which pair [R]
+    halves: np.ndarray  # scratch: half-edges to compute [R]
+    others: np.ndarray  # scratch: the regions that they lead to [R]
+    found: np.ndarray  # scratch: what was computed [R]
 
 
-@compiled()
-def join_heights(pairs, guesses, borders, starts, columns, counts, weights, seen, weighted, sizes, slack):
+class _Queue(NamedTuple):
+    """The pairs that wait, by (dissimilarity, regions); see `heap_cpu`."""
+
+    heap: np.ndarray  # [E]
+    place: np.ndarray  # [E]
+    values: np.ndarray  # [E]
+    keys: np.ndarray  # [E]
+
+
+def join_heights(
+    pairs: np.ndarray,
+    guesses: np.ndarray,
+    borders: np.ndarray,
+    starts: np.ndarray,
+    columns: np.ndarray,
+    counts: np.ndarray,
+    weights: np.ndarray,
+    seen: np.ndarray,
+    weighted: np.ndarray,
+    sizes: np.ndarray,
+    slack: float,
+) -> np.ndarray:
     """Merge neighbouring regions by the mean dissimilarity of all their pairs of points, nearest first.
 
     A region's row says how many of its points each mask holds; the sums over all pairs of points of two regions are
-    products of their rows, and rows of merged regions add. Pairs of regions wait in a heap; an entry is valid while
-    both regions carry the stamps it was made with. A region that has grown by no more than `slack` since its pairs
-    were computed keeps them: a crumb hardly moves the mean of a large region, which may have thousands of neighbours.
+    products of their rows, and rows of merged regions add. Pairs of regions wait in a heap. A region that has grown by
+    no more than `slack` since its pairs were computed keeps them: a crumb hardly moves the mean of a large region,
+    which may have thousands of neighbours.
 
     Args:
         pairs: Neighbouring regions [E, 2], int64, each pair once.
@@ -73,88 +103,77 @@ def join_heights(pairs, guesses, borders, starts, columns, counts, weights, seen
     Returns:
         Height at which the two regions of each pair become one [E], float64. Heights do not fall towards the root.
     """
-    regions = _Regions(np.arange(len(sizes)), seen.copy(), weighted.copy(), sizes.copy(), sizes.copy(), _zeros(sizes))
-    lengths = _lengths(starts)
-    rows = _Rows(starts[:-1].copy(), lengths, lengths.copy(), weights, np.full(len(weights), -1, np.int64))
-    columns, counts, used = columns.copy(), counts.copy(), len(columns)
-    network = _network(len(sizes), pairs, guesses, borders)
-    row, heap, height, merge = np.zeros(len(weights)), _empty_heap(), 0.0, 0
-    _push_all(heap, network, regions, rows, columns, counts, row)
-    while len(heap) > 0:
-        value, kept, gone, kept_stamp, gone_stamp = heapq.heappop(heap)
-        if not _valid(regions, kept, kept_stamp) or not _valid(regions, gone, gone_stamp):
-            continue
-        height, merge = max(height, value), merge + 1
-        if rows.length[kept] < rows.length[gone]:
+    count, num = len(pairs), len(sizes)
+    index = np.int32 if 2 * count < 2**31 else np.int64
+    pairs = pairs.astype(index)
+    regions = _Regions(
+        np.arange(num, dtype=index), np.concatenate([seen, weighted], axis=1), sizes.copy(), sizes.copy()
+    )
+    masks = np.full(len(weights), -1, np.int64), np.zeros(len(weights))
+    rows = _Rows(starts[:-1].copy(), np.diff(starts), np.diff(starts), weights, *masks)
+    lists = tuple(np.full(length, -1, index) for length in (num, num, 2 * count))
+    _list_halves(pairs, *lists)
+    met, scratch = np.full((2, num), -1, index), np.empty((2, num), index)
+    pooled = np.arange(count, dtype=index), np.zeros(count)
+    network = _Network(pairs, guesses.copy(), borders.copy(), *lists, *pooled, *met, *scratch, np.empty(num))
+    queue = _Queue(*np.tile(np.arange(count, dtype=index), (2, 1)), np.empty(count), np.empty(count, np.int64))
+    _merge(queue, network, regions, rows, *_with_room(columns, counts), len(columns), slack)
+    _spread_heights(network.into, network.heights)
+    return network.heights
+
+
+def _with_room(columns: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Copies in arrays twice as long: rows that grow are moved to the end."""
+    longer, larger = np.empty(2 * len(columns), columns.dtype), np.empty(2 * len(counts), counts.dtype)
+    longer[: len(columns)], larger[: len(counts)] = columns, counts
+    return longer, larger
+
+
+@compiled()
+def _merge(queue, network, regions, rows, columns, counts, used, slack):
+    """Merge the two nearest regions until no pair is left."""
+    heap, place, values, keys, edges = queue.heap, queue.place, queue.values, queue.keys, network.edges
+    leader, length = regions.leader, rows.length
+    height, merge, waiting = 0.0, 0, len(edges)
+    _compute_all(queue, network, regions, rows, columns, counts)
+    while waiting > 0:
+        edge = heap[0]
+        height, merge = max(height, values[edge]), merge + 1
+        one, other = _find(leader, edges[edge, 0]), _find(leader, edges[edge, 1])
+        kept, gone = min(one, other), max(one, other)
+        if length[kept] < length[gone]:
             kept, gone = gone, kept
         columns, counts, used = _add_row(columns, counts, used, rows, kept, gone)
         renewed = _unite(regions, kept, gone, slack)
-        last_own = _pool(network, regions.leader, kept, gone, merge, height)
+        last_own, waiting = _pool(network, heap, place, values, keys, waiting, leader, kept, gone, merge, height)
         first = network.heads[kept] if renewed or last_own < 0 else network.links[last_own]
-        _push_from(heap, first, network, regions, rows, columns, counts, row, kept)
-    return _pooled_heights(network)
-
-
-@compiled()
-def _zeros(sizes):
-    return np.zeros(len(sizes), np.int64)
-
-
-@compiled()
-def _lengths(starts):
-    """Lengths of the rows that begin and end there; `np.diff` would compile for seconds."""
-    lengths = np.empty(len(starts) - 1, np.int64)
-    for row in range(len(lengths)):
-        lengths[row] = starts[row + 1] - starts[row]
-    return lengths
-
-
-@compiled()
-def _empty_heap():
-    """A heap of dissimilarity, two regions, and the stamps that both carried."""
-    return [(0.0, 0, 0, 0, 0) for _ in range(0)]
-
-
-@compiled()
-def _network(num, pairs, guesses, borders):
-    """The pairs of `num` regions, each region's as a linked list of half-edges."""
-    heads, tails, links = _half_edges(num, pairs)
-    into, heights = np.arange(len(pairs)), np.zeros(len(pairs))
-    marks, places = np.full(num, -1, np.int64), np.full(num, -1, np.int64)
-    return _Network(pairs, guesses.copy(), borders.copy(), heads, tails, links, into, heights, marks, places)
-
-
-@compiled(inline="always")
-def _valid(regions, region, stamp):
-    """Whether a region still exists, with the pairs that it had when it was given this stamp."""
-    return regions.leader[region] == region and regions.stamps[region] == stamp
+        _compute_from(first, queue, waiting, network, regions, rows, columns, counts, kept)
 
 
 @compiled()
 def _unite(regions, kept, gone, slack):
     """Add one region's sums to another's; whether that has grown so much that its pairs are computed anew."""
+    sums, sizes, computed = regions.sums, regions.sizes, regions.computed
     regions.leader[gone] = kept
-    seen, weighted = regions.seen, regions.weighted
-    for view in range(seen.shape[1]):
-        seen[kept, view] += seen[gone, view]
-        weighted[kept, view] += weighted[gone, view]
-    regions.sizes[kept] += regions.sizes[gone]
-    renewed = regions.sizes[kept] > (1.0 + slack) * regions.computed[kept]
+    for at in range(sums.shape[1]):
+        sums[kept, at] += sums[gone, at]
+    sizes[kept] += sizes[gone]
+    renewed = sizes[kept] > (1.0 + slack) * computed[kept]
     if renewed:
-        regions.computed[kept] = regions.sizes[kept]
-        regions.stamps[kept] += 1
+        computed[kept] = sizes[kept]
     return renewed
 
 
 @compiled()
-def _pool(network, leader, kept, gone, merge, height):
+def _pool(network, heap, place, values, keys, waiting, leader, kept, gone, merge, height):
     """Join the lists of two regions' half-edges, those of the kept one first; what is one or double now leaves.
 
     Pairs between the two get `height`. Where both had a pair with a third region, the later pair is pooled into the
     earlier one.
 
     Returns:
-        The last half-edge that stays of those that the kept region had before; -1 if none does.
+        The last half-edge that stays of those that the kept region had before, -1 if none does; and how many pairs
+        wait now.
     """
     # Fields of a tuple are counted references: taken once here, not in the loop.
     edges, heads, tails, links, into = network.edges, network.heads, network.tails, network.links, network.into
@@ -174,16 +193,18 @@ def _pool(network, leader, kept, gone, merge, height):
                 heads[kept] = after
             else:
                 links[before] = after
-            if into[edge] == edge and other == kept:
-                heights[edge] = height
-            elif into[edge] == edge:
-                into[edge] = places[other]
-                _pool_guess(network.guesses, network.borders, edge, places[other])
+            if place[edge] >= 0:
+                waiting = remove(heap, place, values, keys, edge, waiting)
+                if other == kept:
+                    heights[edge] = height
+                else:
+                    into[edge] = places[other]
+                    _pool_guess(network.guesses, network.borders, edge, places[other])
         if half == last:
             last_own = before
         half = after
     tails[kept] = before
-    return last_own
+    return last_own, waiting
 
 
 @compiled()
@@ -195,63 +216,108 @@ def _pool_guess(guesses, borders, edge, pooled):
 
 
 @compiled()
-def _push_all(heap, network, regions, rows, columns, counts, row):
-    """Put every pair on the heap once, from its first region."""
-    first, length, seen, weighted = rows.first, rows.length, regions.seen, regions.weighted
-    edges, links, guesses = network.edges, network.links, network.guesses
-    for region in range(len(regions.sizes)):
-        _spread(row, columns, counts, rows, region)
-        half = network.heads[region]
+def _compute_all(queue, network, regions, rows, columns, counts):
+    """Compute every pair once, from its first region, and bring all into the order of the heap."""
+    heads, links, halves, others, edges = network.heads, network.links, network.halves, network.others, network.edges
+    found, values, keys = network.found, queue.values, queue.keys
+    for region in range(len(heads)):
+        count, half = 0, heads[region]
         while half >= 0:
-            edge = half >> 1
             if half & 1 == 0:
-                other = edges[edge, 1]
-                value = _dissimilarity(row, columns, counts, first[other], length[other], seen, weighted, region, other)
-                heap.append((guesses[edge] if value < 0 else value, region, other, 0, 0))
+                halves[count], others[count] = half, edges[half >> 1, 1]
+                count += 1
             half = links[half]
-        _clear(row, columns, rows, region)
-    heapq.heapify(heap)
+        _compute(count, network, regions, rows, columns, counts, region)
+        for at in range(count):
+            edge = halves[at] >> 1
+            values[edge], keys[edge] = found[at], _key(region, others[at], len(heads))
+    heapify(queue.heap, queue.place, queue.values, queue.keys)
 
 
 @compiled()
-def _push_from(heap, half, network, regions, rows, columns, counts, row, kept):
-    """Put a region's pairs on the heap, from one half-edge of its list on."""
-    first, length, seen, weighted = rows.first, rows.length, regions.seen, regions.weighted
-    leader, edges, links, guesses, stamps = (
-        regions.leader,
-        network.edges,
-        network.links,
-        network.guesses,
-        regions.stamps,
-    )
-    _spread(row, columns, counts, rows, kept)
+def _compute_from(half, queue, waiting, network, regions, rows, columns, counts, kept):
+    """Compute a region's pairs anew, from one half-edge of its list on, and move them to where they belong."""
+    links, halves, others, edges, leader = network.links, network.halves, network.others, network.edges, regions.leader
+    heap, place, values, keys, found = queue.heap, queue.place, queue.values, queue.keys, network.found
+    count = 0
     while half >= 0:
-        other = _find(leader, edges[half >> 1, 1 - (half & 1)])
-        value = _dissimilarity(row, columns, counts, first[other], length[other], seen, weighted, kept, other)
-        value = guesses[half >> 1] if value < 0 else value
-        low, high = min(kept, other), max(kept, other)
-        heapq.heappush(heap, (value, low, high, stamps[low], stamps[high]))
+        halves[count], others[count] = half, _find(leader, edges[half >> 1, 1 - (half & 1)])
+        count += 1
         half = links[half]
-    _clear(row, columns, rows, kept)
+    _compute(count, network, regions, rows, columns, counts, kept)
+    for at in range(count):
+        edge = halves[at] >> 1
+        values[edge], keys[edge] = found[at], _key(kept, others[at], len(leader))
+        sift_up(heap, place, values, keys, place[edge])
+        sift_down(heap, place, values, keys, place[edge], waiting)
 
 
 @compiled()
-def _pooled_heights(network):
-    """Heights of all pairs: a pooled one has that of the pair that it went into."""
-    into, heights = network.into, network.heights
+def _compute(count, network, regions, rows, columns, counts, one):
+    """Dissimilarities of the first `count` pairs in the scratch of the network, all of one region."""
+    first, length, sums, row = rows.first, rows.length, regions.sums, rows.spread
+    flat, width = sums.reshape(-1), sums.shape[1]
+    halves, others, guesses, found = network.halves, network.others, network.guesses, network.found
+    if count == 0:
+        return
+    _spread(row, columns, counts, rows, one)
+    for at in range(min(_AHEAD, count)):
+        _ask_for(columns, counts, first[others[at]], length[others[at]], flat, np.int64(others[at]) * width, width)
+    for at in range(count):
+        if at + _AHEAD < count:
+            later = others[at + _AHEAD]
+            _ask_for(columns, counts, first[later], length[later], flat, np.int64(later) * width, width)
+        other = others[at]
+        value = _dissimilarity(row, columns, counts, first[other], length[other], sums, one, other)
+        found[at] = guesses[halves[at] >> 1] if value < 0 else value
+    _clear(row, columns, rows, one)
+
+
+@compiled()
+def _key(one, other, num):
+    """Orders pairs of equal dissimilarity by the smaller region, then by the larger one."""
+    return np.int64(min(one, other)) * num + max(one, other)
+
+
+@compiled()
+def _ask_for(columns, counts, first, length, sums, begin, width):
+    """Tell the processor that a region's row, and its `width` sums from `begin` on, are needed soon."""
+    for line in range(min(_MOST_LINES, (width + _LINE - 1) // _LINE)):
+        prefetch_row(sums, begin + _LINE * line)
+    for line in range(min(_MOST_LINES, (length + _LINE - 1) // _LINE)):
+        prefetch_row(counts, first + _LINE * line)
+        if line & 1 == 0:  # half as many bytes
+            prefetch_row(columns, first + _LINE * line)
+
+
+@compiled()
+def _dissimilarity(row, columns, counts, first, length, sums, one, other):
+    """1 - the weight of masks holding both points over those holding either, over all pairs; -1 where there is none."""
+    both, either, views = 0.0, 0.0, sums.shape[1] // 2
+    for at in range(first, first + length):
+        both += row[columns[at]] * counts[at]
+    for view in range(views):
+        either += sums[one, views + view] * sums[other, view] + sums[one, view] * sums[other, views + view]
+    either -= both
+    if either <= 0:
+        return -1.0
+    value = 1.0 - both / either
+    return value if value > _ROUNDING else 0.0
+
+
+@compiled()
+def _spread_heights(into, heights):
+    """Give each pair that was pooled the height of the pair that it went into, in place."""
     for edge in range(len(into)):
         pooled = edge
         while into[pooled] != pooled:
             pooled = into[pooled]
         heights[edge] = heights[pooled]
-    return heights
 
 
 @compiled()
-def _half_edges(num, edges):
-    """Each region's pairs as a linked list of half-edges: half 2e + s is pair e seen from its end s."""
-    heads, tails = np.full(num, -1, np.int64), np.full(num, -1, np.int64)
-    links = np.full(2 * len(edges), -1, np.int64)
+def _list_halves(edges, heads, tails, links):
+    """Each region's pairs as a linked list of half-edges, in their order; all arrays come filled with -1."""
     for half in range(2 * len(edges)):
         region = edges[half >> 1, half & 1]
         if heads[region] < 0:
@@ -259,7 +325,6 @@ def _half_edges(num, edges):
         else:
             links[tails[region]] = half
         tails[region] = half
-    return heads, tails, links
 
 
 @compiled()
@@ -287,51 +352,40 @@ def _clear(row, columns, rows, region):
 
 
 @compiled()
-def _dissimilarity(row, columns, counts, first, length, seen, weighted, one, other):
-    """1 - the weight of masks holding both points over those holding either, over all pairs; -1 where there is none."""
-    both, either = 0.0, 0.0
-    for at in range(first, first + length):
-        both += row[columns[at]] * counts[at]
-    for view in range(seen.shape[1]):
-        either += weighted[one, view] * seen[other, view] + seen[one, view] * weighted[other, view]
-    either -= both
-    if either <= 0:
-        return -1.0
-    value = 1.0 - both / either
-    return value if value > _ROUNDING else 0.0
-
-
-@compiled()
 def _add_row(columns, counts, used, rows, kept, gone):
     """Add one region's row to another's, which moves to the end of the arrays when its room is used up.
 
-    Room doubles and the arrays grow by half at least, so that all moves together cost no more than the rows.
+    Room grows by a quarter and the arrays by half at least, so that all moves together cost no more than the rows.
     """
     first, length, room, slots = rows.first, rows.length, rows.room, rows.slots
-    total = length[kept] + length[gone]
+    begin, end = first[kept], first[kept] + length[kept]
+    for at in range(begin, end):
+        slots[columns[at]] = at - begin
+    total = length[kept]
+    for at in range(first[gone], first[gone] + length[gone]):
+        if slots[columns[at]] < 0:
+            total += 1
     if total > room[kept]:
-        if used + 2 * total > len(columns):
-            capacity = used + max(2 * total, used // 2)
+        room[kept] = total + total // 4
+        if used + room[kept] > len(columns):
+            capacity = used + max(room[kept], used // 2)
             longer, larger = np.empty(capacity, columns.dtype), np.empty(capacity, counts.dtype)
             for at in range(used):
                 longer[at], larger[at] = columns[at], counts[at]
             columns, counts = longer, larger
-        begin = first[kept]
         for at in range(length[kept]):
             columns[used + at], counts[used + at] = columns[begin + at], counts[begin + at]
-        first[kept], room[kept] = used, 2 * total
-        used += 2 * total
-    for at in range(first[kept], first[kept] + length[kept]):
-        slots[columns[at]] = at
-    end = first[kept] + length[kept]
+        first[kept] = used
+        used += room[kept]
+    begin, end = first[kept], first[kept] + length[kept]
     for at in range(first[gone], first[gone] + length[gone]):
         slot = slots[columns[at]]
         if slot >= 0:
-            counts[slot] += counts[at]
+            counts[begin + slot] += counts[at]
         else:
             columns[end], counts[end] = columns[at], counts[at]
             end += 1
-    length[kept] = end - first[kept]
-    for at in range(first[kept], end):
+    length[kept] = end - begin
+    for at in range(begin, end):
         slots[columns[at]] = -1
     return columns, counts, used

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...kernels.compile import compiled
+from ...kernels.heap_cpu import heapify, remove, sift_down, sift_up
 from .matching_cpu import Borders, merge_mutual, pool_into
 
 # A bulk round costs a pass over all borders; the heap costs about as much for every twentieth of them.
@@ -177,12 +178,11 @@ def _merge_nearest(
     _list_halves(edges, heads, links, degree)
     for edge in range(waiting):
         _insert(slots_keys, slots, mask, _key(edges[edge, 0], edges[edge, 1], num_regions), edge)
-    for position in range(waiting // 2 - 1, -1, -1):
-        _sift_down(heap, place, means, keys, position, waiting)
+    heapify(heap, place, means, keys)
 
     while waiting:
         edge = heap[0]
-        waiting = _remove(heap, place, means, keys, edge, waiting)
+        waiting = remove(heap, place, means, keys, edge, waiting)
         small, large = edges[edge, 0], edges[edge, 1]
         if degree[small] > degree[large]:
             small, large = large, small
@@ -205,10 +205,10 @@ def _merge_nearest(
                 _delete(slots_keys, slots, mask, _key(small, neighbor, num_regions))
                 shared = _lookup(slots_keys, slots, mask, _key(large, neighbor, num_regions))
                 if shared >= 0:
-                    waiting = _remove(heap, place, means, keys, moved, waiting)
+                    waiting = remove(heap, place, means, keys, moved, waiting)
                     pool_into(means, totals, weights, keys, shared, means, totals, weights, keys, moved)
-                    _sift_up(heap, place, means, keys, place[shared])
-                    _sift_down(heap, place, means, keys, place[shared], waiting)
+                    sift_up(heap, place, means, keys, place[shared])
+                    sift_down(heap, place, means, keys, place[shared], waiting)
                     degree[neighbor] -= 1
                 else:
                     edges[moved, side] = large
@@ -279,58 +279,3 @@ def _delete(keys, slots, mask, key):
             gap = at
         at = (at + 1) & mask
     keys[gap] = -1
-
-
-# A binary heap of edges by (mean, key) that knows where each edge is.
-
-
-@compiled()
-def _before(means, keys, a, b):
-    return means[a] < means[b] or (means[a] == means[b] and keys[a] < keys[b])
-
-
-@compiled()
-def _sift_up(heap, place, means, keys, position):
-    edge = heap[position]
-    while position > 0:
-        above = (position - 1) >> 1
-        if not _before(means, keys, edge, heap[above]):
-            break
-        heap[position] = heap[above]
-        place[heap[position]] = position
-        position = above
-    heap[position] = edge
-    place[edge] = position
-
-
-@compiled()
-def _sift_down(heap, place, means, keys, position, size):
-    edge = heap[position]
-    while True:
-        below = 2 * position + 1
-        if below >= size:
-            break
-        if below + 1 < size and _before(means, keys, heap[below + 1], heap[below]):
-            below += 1
-        if not _before(means, keys, heap[below], edge):
-            break
-        heap[position] = heap[below]
-        place[heap[position]] = position
-        position = below
-    heap[position] = edge
-    place[edge] = position
-
-
-@compiled()
-def _remove(heap, place, means, keys, edge, size):
-    """Take an edge out of the heap and return the new size."""
-    position = place[edge]
-    place[edge] = -1
-    size -= 1
-    if position < size:
-        last = heap[size]
-        heap[position] = last
-        place[last] = position
-        _sift_up(heap, place, means, keys, position)
-        _sift_down(heap, place, means, keys, place[last], size)
-    return size

@@ -1,0 +1,86 @@
+"""Points of regions in the masks of views, counted and put side by side, compiled."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import uint64
+
+from ...kernels.bits_cpu import lowest_bit
+from ...kernels.compile import compiled
+
+
+@compiled()
+def count_rows(
+    codes: np.ndarray, seen: np.ndarray, order: np.ndarray, starts: np.ndarray, weights: np.ndarray, most: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """How many points of each region each mask of one view holds, where it holds any.
+
+    Args:
+        codes: Packed mask memberships of every point in this view [N, W], uint64.
+        seen: Whether the view sees the point [N], bool; others are not counted.
+        order: The points, region by region [N], int64.
+        starts: Where each region begins in them [R + 1], int64.
+        weights: Weight of every mask, zero-padded [64 W], float64.
+        most: Points in all masks together.
+
+    Returns:
+        Masks of each region [R], int32; these masks, ascending, region after region [nnz], int32, and how many points
+        they hold [nnz], float64; seen points of each region [R], float64, and the same points, each with the summed
+        weights of the masks that hold it [R], float64.
+    """
+    regions, words = len(starts) - 1, codes.shape[1]
+    lengths, visible, weighted = np.zeros(regions, np.int32), np.zeros(regions), np.zeros(regions)
+    columns, counts = np.empty(most, np.int32), np.empty(most)
+    held, union, at = np.zeros(64 * words, np.int64), np.zeros(words, np.uint64), 0
+    for region in range(regions):
+        for place in range(starts[region], starts[region + 1]):
+            point = order[place]
+            if seen[point]:
+                visible[region] += 1
+                for word in range(words):
+                    bits = codes[point, word]
+                    union[word] |= bits
+                    while bits != uint64(0):
+                        held[64 * word + lowest_bit(bits)] += 1
+                        bits &= bits - uint64(1)
+        begin = at
+        for word in range(words):
+            bits = union[word]
+            union[word] = 0
+            while bits != uint64(0):
+                mask = 64 * word + lowest_bit(bits)
+                columns[at], counts[at] = mask, held[mask]
+                weighted[region] += held[mask] * weights[mask]
+                held[mask] = 0
+                at += 1
+                bits &= bits - uint64(1)
+        lengths[region] = at - begin
+    return lengths, columns[:at].copy(), counts[:at].copy(), visible, weighted
+
+
+@compiled()
+def join_rows(
+    lengths: np.ndarray,
+    starts: np.ndarray,
+    columns: np.ndarray,
+    counts: np.ndarray,
+    to_columns: np.ndarray,
+    to_counts: np.ndarray,
+) -> None:
+    """Put the rows of all views of one region side by side, region after region.
+
+    Args:
+        lengths: Length of the row of each region in each view [V, R], int32.
+        starts: Where it begins [V, R], int64.
+        columns: The rows, view after view [nnz], int32.
+        counts: Likewise [nnz], float64.
+        to_columns: Written, in the order of regions, then views [nnz], int32.
+        to_counts: Likewise [nnz], float64.
+    """
+    at = 0
+    for region in range(lengths.shape[1]):
+        for view in range(lengths.shape[0]):
+            begin = starts[view, region]
+            for place in range(begin, begin + lengths[view, region]):
+                to_columns[at], to_counts[at] = columns[place], counts[place]
+                at += 1
