@@ -360,3 +360,26 @@ def test_small_png_files_of_any_kind_are_read_as_opencv_reads_them() -> None:
         assert found.dtype == expected.dtype
         assert found.flags.writeable
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_every_filter_of_png_files_is_undone(channels: int) -> None:
+    from ultrafield.decoding import _by_opencv, _plain_pixels, decode
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    rng, width = np.random.default_rng(0), 6
+    header = struct.pack(">IIBBBBB", width, 10, 8, {1: 0, 3: 2, 4: 6}[channels], 0, 0, 0)
+
+    def file(filters: np.ndarray) -> bytes:
+        rows = rng.integers(0, 256, (10, 1 + width * channels), np.uint8)
+        rows[:, 0] = filters
+        parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows.tobytes())), chunk(b"IEND", b""))
+        return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+    for first in range(5):  # whatever filter the first row has, which has no row above it
+        data = file((np.arange(10) * 2 + first) % 5)
+        assert _plain_pixels(data, header) is not None
+        np.testing.assert_array_equal(decode(data), _by_opencv(data))
+    assert decode(file(np.full(10, 5))) is None

@@ -1,7 +1,8 @@
 """Pictures from a file's content: sizes from headers, pixels by OpenCV, and PNG files checked before OpenCV sees them.
 
 libpng, which OpenCV uses, writes to stderr what it finds wrong. So a PNG file is given to it without the chunks that
-say nothing about its pixels, and only if the checksums of the others are right; small ones are decoded by Pillow.
+say nothing about its pixels, and only if the checksums of the others are right. Small ones of a usual form are inflated
+and their filters undone here, without the interpreter's lock; other small ones are decoded by Pillow.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _TRANSPARENT = {0: 2, 2: 6}  # bytes of tRNS by colour type; of a palette, up to
 _SMALL = 1 << 20  # pixels, up to which Pillow decodes as fast as OpenCV
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _MOST_GROWTH = 1032  # bytes that a byte of deflated data becomes at most
+_PLAIN = ((1, 0), (8, 0), (8, 2), (8, 6))  # bits and colour types of pictures that need but their filters undone
 _AS_OPENCV = {"1": "L", "LA": "RGBA", "P": "RGB"}  # Pillow's modes, and those of what OpenCV makes of such files
 
 
@@ -89,6 +91,8 @@ def _decode_png(bare: bytes, header: bytes) -> np.ndarray | None:
     width, height, bits, color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
     if (height * width * bits * _CHANNELS[color]) // 8 > _MOST_GROWTH * len(bare):
         return None  # less data than pixels
+    if width * height <= _SMALL and (pixels := _plain_pixels(bare, header)) is not None:
+        return pixels
     if width * height <= _SMALL or interlaced:
         picture = _by_pillow(bare)
         only_opencv = (bits == 16 and color != 0) or (color == 2 and b"tRNS" in bare)  # as Pillow leaves something out
@@ -132,6 +136,44 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
             raise ValueError("damaged")
         yield kind, chunk
         place += 12 + size
+
+
+def _plain_pixels(bare: bytes, header: bytes) -> np.ndarray | None:
+    """The picture in a small PNG file of a usual form; None if it is of another one, or broken.
+
+    Scenes have thousands of such files, and threads that read them would wait for one another: Pillow keeps the
+    interpreter's lock while it decodes.
+    """
+    from .kernels.png_cpu import undo_filters
+
+    width, height, bits, color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    if interlaced or (bits, color) not in _PLAIN or b"tRNS" in bare:
+        return None
+    stride, inflate = 1 + (width * bits * _CHANNELS[color] + 7) // 8, zlib.decompressobj()
+    try:
+        octets = bytearray(inflate.decompress(_deflated(bare), height * stride + 1))
+    except zlib.error:
+        return None
+    if len(octets) != height * stride or not inflate.eof:
+        return None
+    rows = np.frombuffer(octets, np.uint8).reshape(height, stride)
+    if not undo_filters(rows, _CHANNELS[color]):
+        return None
+    if bits == 1:
+        return np.unpackbits(rows[:, 1:], axis=1, count=width) * np.uint8(255)
+    pixels = np.ascontiguousarray(rows[:, 1:])
+    return pixels if color == 0 else pixels.reshape(height, width, _CHANNELS[color])
+
+
+def _deflated(bare: bytes) -> bytes:
+    """The data of all pixels in a PNG file that has been checked."""
+    parts, place, kind = [], len(_PNG), b""
+    while kind != b"IEND":
+        size, kind = struct.unpack_from(">I4s", bare, place)
+        if kind == b"IDAT":
+            parts.append(bare[place + 8 : place + 8 + size])
+        place += 12 + size
+    return b"".join(parts)
 
 
 def _by_pillow(data: bytes) -> np.ndarray | None:
