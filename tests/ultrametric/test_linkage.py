@@ -184,9 +184,9 @@ def test_bulk_rounds_find_the_merges_of_the_heap(nodes, steps, seed):
     weights = np.ones(len(pairs))
 
     def run(bulk):
-        copies = (array.copy() for array in (means, means * weights, weights, generator_keys))
         left, right = pairs.T.astype(np.int32).copy()
-        return average_linkage(nodes, Borders(left, right, *copies), bulk=bulk)
+        sums = np.stack([means, means * weights, weights, generator_keys], axis=1)
+        return average_linkage(nodes, Borders(left, right, sums), bulk=bulk)
 
     generator_keys = generator.permutation(len(pairs))
     (parents, heights), (heap_parents, heap_heights) = run(0.0 if seed % 2 else 0.2), run(2.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -111,10 +110,12 @@ def _average(graph: AffinityGraph, weights: str) -> tuple[np.ndarray, np.ndarray
     means = graph.dissimilarity.astype(np.float64)
     del evidence
     # Pieces of one border are summed in the order of their means and weights, whatever order they came in.
-    pieces = Borders(left, right, means, means * weight, weight, weight)
+    pieces = Borders(left, right, np.stack([means, means * weight, weight, weight], axis=1))
+    del means, weight
     borders = pool(graph.num_nodes, pieces, np.arange(graph.num_nodes, dtype=left.dtype))
-    del left, right, means, weight, pieces
-    return average_linkage(graph.num_nodes, replace(borders, keys=_shuffled(len(borders))))
+    del left, right, pieces
+    borders.sums[:, 3] = _shuffled(len(borders))
+    return average_linkage(graph.num_nodes, borders)
 
 
 def _ends(graph: AffinityGraph) -> tuple[np.ndarray, np.ndarray]:

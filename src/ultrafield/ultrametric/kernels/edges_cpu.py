@@ -33,12 +33,18 @@ def sort_edges(
         offsets: Where each left end's edges begin in the order, then their number [n + 1], int64.
         order: Indices of the edges.
     """
+    offsets, order = edges_by_left(num_nodes, left)
+    spans = row_spans(offsets, threads or thread_count(len(left)))
+    on_threads(_sort_rows, spans, offsets, order, right, first, second)
+    return offsets, order
+
+
+def edges_by_left(num_nodes: int, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The order of edges by their left ends alone, otherwise as they are; arguments and results as for `sort_edges`."""
     offsets = np.zeros(num_nodes + 1, np.int64)
     _count_left(left, offsets)
     order = np.empty(offsets[-1], np.int32 if len(left) < 2**31 else np.int64)
     _place_by_left(left, offsets[:-1].copy(), order)
-    spans = row_spans(offsets, threads or thread_count(len(left)))
-    on_threads(_sort_rows, spans, offsets, order, right, first, second)
     return offsets, order
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...kernels.compile import compiled
 from ...kernels.heap_cpu import heapify, remove, sift_down, sift_up
-from .matching_cpu import Borders, merge_mutual, pool_into
+from .matching_cpu import Borders, merge_mutual, pooled_border
 
 # A bulk round costs a pass over all borders; the heap costs about as much for every twentieth of them.
 _BULK = 0.05
@@ -88,7 +88,8 @@ def average_linkage(
         merges.append(merged)
         worth = len(borders) > 0 and len(merged[0]) >= bulk * regions
     ends = np.stack([borders.left, borders.right], axis=1).astype(np.int64)
-    merges.append(_merge_rest(top, following, ends, *borders.arrays[2:]))
+    means, totals, weights, keys = borders.sums.T.copy()
+    merges.append(_merge_rest(top, following, ends, means, totals, weights, keys))
     return _in_order(num_nodes, *(np.concatenate(parts) for parts in zip(*merges, strict=True)))
 
 
@@ -131,13 +132,13 @@ def _merge_rest(
         means: Mean dissimilarity of each border [E], float64; overwritten, as are the next three.
         totals: Weighted sum of dissimilarities [E], float64.
         weights: Sum of weights [E], float64, positive.
-        keys: Distinct numbers that order equal means [E], int64.
+        keys: Distinct numbers that order equal means [E], float64.
 
     Returns:
-        The tree nodes that each merge joins [M, 2], the mean [M] and the key [M] of their border.
+        The tree nodes that each merge joins [M, 2], the mean [M] and the key [M] of their border, float64.
     """
     regions, count = len(top), len(edges)
-    joined = np.empty((regions, 2), np.int64), np.empty(regions, np.float64), np.empty(regions, np.int64)
+    joined = np.empty((regions, 2), np.int64), np.empty(regions), np.empty(regions)
     halves = np.full(regions, -1, np.int64), np.empty(2 * count, np.int64), np.zeros(regions, np.int64)
     capacity = 1 << max(2, (2 * count - 1).bit_length())
     table = np.full(capacity, -1, np.int64), np.empty(capacity, np.int64)
@@ -206,7 +207,16 @@ def _merge_nearest(
                 shared = _lookup(slots_keys, slots, mask, _key(large, neighbor, num_regions))
                 if shared >= 0:
                     waiting = remove(heap, place, means, keys, moved, waiting)
-                    pool_into(means, totals, weights, keys, shared, means, totals, weights, keys, moved)
+                    means[shared], totals[shared], weights[shared], keys[shared] = pooled_border(
+                        means[shared],
+                        totals[shared],
+                        weights[shared],
+                        keys[shared],
+                        means[moved],
+                        totals[moved],
+                        weights[moved],
+                        keys[moved],
+                    )
                     sift_up(heap, place, means, keys, place[shared])
                     sift_down(heap, place, means, keys, place[shared], waiting)
                     degree[neighbor] -= 1

@@ -6,7 +6,8 @@ same height. Borders are in the strict order (mean, key); the pooled border's ke
 holds among equal means too.
 
 Large arrays are made by NumPy, not inside the kernels: it asks the system for huge pages, without which millions of
-regions spend their time on page faults and missing translations.
+regions spend their time on page faults and missing translations. All numbers of a border lie side by side, as borders
+are gathered from all over the memory, and what a later one needs is asked for while an earlier one is worked on.
 
 Source: F. Murtagh, "A survey of recent advances in hierarchical clustering algorithms", 1983.
 """
@@ -18,8 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...kernels.compile import compiled
-from .edges_cpu import sort_edges
+from ...kernels.prefetch import prefetch_row
+from .edges_cpu import edges_by_left
 from .spans import even_spans, on_threads, row_spans, thread_count
+
+_AHEAD = 24  # borders that are asked for before they are pooled
+_SHORT = 32  # rows up to this length are sorted by insertion
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,18 +34,13 @@ class Borders:
     Attributes:
         left: The region with the smaller index [E], int32 (int64 for more than 2³¹ edges).
         right: The other region [E].
-        means: Weighted mean dissimilarity [E], float64.
-        totals: Weighted sum of dissimilarities [E], float64.
-        weights: Sum of weights [E], float64, positive.
-        keys: Distinct numbers that order equal means [E], int64.
+        sums: One row for each border [E, 4], float64: weighted mean dissimilarity, weighted sum of dissimilarities, sum
+            of weights (positive), and a distinct number that orders equal means.
     """
 
     left: np.ndarray
     right: np.ndarray
-    means: np.ndarray
-    totals: np.ndarray
-    weights: np.ndarray
-    keys: np.ndarray
+    sums: np.ndarray
 
     def __len__(self) -> int:
         return len(self.left)
@@ -48,25 +48,29 @@ class Borders:
     def __repr__(self) -> str:
         return f"Borders({len(self)})"
 
-    @property
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """The attributes, as the kernels take them."""
-        return self.left, self.right, self.means, self.totals, self.weights, self.keys
-
 
 def pool(num_regions: int, borders: Borders, number: np.ndarray, *, threads: int | None = None) -> Borders:
     """Rename regions by `number` [regions before], drop what is inside one, and pool borders of the same two."""
     threads = threads or thread_count(len(borders))
     left, right = np.empty_like(borders.left), np.empty_like(borders.right)
     on_threads(_rename, even_spans(len(borders), threads), borders.left, borders.right, number, left, right)
-    offsets, order = sort_edges(num_regions, left, right, borders.means, borders.keys, threads=threads)
+    offsets, order = edges_by_left(num_regions, left)
+    del left
     spans = row_spans(offsets, threads)
-    counts = on_threads(_count_pairs, spans, offsets, order, right)
-    starts = np.cumsum([0, *counts])
-    pooled = Borders(*(np.empty(starts[-1], array.dtype) for array in borders.arrays))
-    spans = [(*span, start) for span, start in zip(spans, starts.tolist(), strict=False)]
-    on_threads(_pool_rows, spans, offsets, order, left, right, *borders.arrays[2:], *pooled.arrays)
-    return pooled
+    pooled = Borders(*(np.empty((len(order), *array.shape[1:]), array.dtype) for array in vars(borders).values()))
+    arrays = pooled.left, pooled.right, pooled.sums
+    counts = on_threads(_pool_rows, spans, offsets, order, right, borders.sums, *arrays)
+    return Borders(*(_closed(array, offsets[[begin for begin, _ in spans]], counts) for array in arrays))
+
+
+def _closed(array: np.ndarray, starts: np.ndarray, counts: list[int]) -> np.ndarray:
+    """The parts of an array that begin at `starts`, moved together in place."""
+    at = 0
+    for start, count in zip(starts.tolist(), counts, strict=True):
+        if start != at:
+            array[at : at + count] = array[start : start + count]
+        at += count
+    return array[:at]
 
 
 def merge_mutual(
@@ -88,41 +92,41 @@ def merge_mutual(
 
     def nearest(begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         table = np.full(len(top), np.inf), np.full(len(top), -1, borders.left.dtype)
-        _nearest(borders.left, borders.right, borders.means, borders.keys, *table, begin, end)
+        _nearest(borders.left, borders.right, borders.sums, *table, begin, end)
         return table
 
     tables = on_threads(nearest, spans)
     for table in tables[1:]:
-        _fold(*tables[0], *table, borders.keys)
+        _fold(*tables[0], *table, borders.sums)
     number, tops = np.empty(len(top), borders.left.dtype), np.empty(len(top), np.int64)
     joined, merged = np.empty((len(top) // 2, 2), np.int64), np.empty(len(top) // 2, np.int64)
     regions, merges = _match(tables[0][1], borders.left, borders.right, top, following, number, tops, joined, merged)
     tops, joined, merged = tops[:regions].copy(), joined[:merges].copy(), merged[:merges]
     left_over = pool(regions, borders, number, threads=threads) if merges else borders
-    return tops, left_over, (joined, borders.means[merged], borders.keys[merged])
+    return tops, left_over, (joined, borders.sums[merged, 0], borders.sums[merged, 3])
 
 
 @compiled()
-def _nearest(left, right, means, keys, best, place, begin, end):
+def _nearest(left, right, sums, best, place, begin, end):
     """Mean and place of each region's first border, in the order (mean, key), among borders `begin` to `end`.
 
     `best` [R] comes filled with infinity and `place` [R] with -1.
     """
     for position in range(begin, end):
         for region in (left[position], right[position]):
-            mean = means[position]
-            if mean < best[region] or (mean == best[region] and keys[position] < keys[place[region]]):
+            mean = sums[position, 0]
+            if mean < best[region] or (mean == best[region] and sums[position, 3] < sums[place[region], 3]):
                 best[region] = mean
                 place[region] = position
 
 
 @compiled()
-def _fold(best, place, other_best, other_place, keys):
+def _fold(best, place, other_best, other_place, sums):
     for region in range(len(best)):
         if other_best[region] < best[region] or (
             other_place[region] >= 0
             and other_best[region] == best[region]
-            and keys[other_place[region]] < keys[place[region]]
+            and sums[other_place[region], 3] < sums[place[region], 3]
         ):
             best[region] = other_best[region]
             place[region] = other_place[region]
@@ -163,66 +167,71 @@ def _rename(left, right, number, renamed_left, renamed_right, begin, end):
 
 
 @compiled()
-def _count_pairs(offsets, order, right, begin, end):
-    count = 0
-    for row in range(begin, end):
-        for place in range(offsets[row], offsets[row + 1]):
-            if place == offsets[row] or right[order[place]] != right[order[place - 1]]:
-                count += 1
-    return count
-
-
-@compiled()
-def _pool_rows(
-    offsets,
-    order,
-    left,
-    right,
-    means,
-    totals,
-    weights,
-    keys,
-    to_left,
-    to_right,
-    to_means,
-    to_totals,
-    to_weights,
-    to_keys,
-    begin,
-    end,
-    start,
-):
-    """Pool rows `begin` to `end` into the output from `start` on."""
+def _pool_rows(offsets, order, right, sums, to_left, to_right, to_sums, begin, end):
+    """Sort and pool rows `begin` to `end` into the output from where they begin on; returns how many borders it has."""
+    start, last = offsets[begin], offsets[end]
     at = start - 1
+    for place in range(start, min(start + _AHEAD, last)):
+        prefetch_row(right, order[place])
+        prefetch_row(sums, order[place])
     for row in range(begin, end):
-        for place in range(offsets[row], offsets[row + 1]):
+        low, high = offsets[row], offsets[row + 1]
+        for place in range(low + _AHEAD, min(high + _AHEAD, last)):
+            prefetch_row(right, order[place])
+            prefetch_row(sums, order[place])
+        _sort_row(order, low, high, right, sums)
+        for place in range(low, high):
             source = order[place]
-            if place == offsets[row] or right[source] != to_right[at]:
+            if place == low or right[source] != to_right[at]:
                 at += 1
-                to_left[at] = left[source]
+                to_left[at] = row
                 to_right[at] = right[source]
-                to_means[at] = means[source]
-                to_totals[at] = totals[source]
-                to_weights[at] = weights[source]
-                to_keys[at] = keys[source]
+                for item in range(4):
+                    to_sums[at, item] = sums[source, item]
             else:
-                pool_into(to_means, to_totals, to_weights, to_keys, at, means, totals, weights, keys, source)
+                mean, total, weight, key = to_sums[at, 0], to_sums[at, 1], to_sums[at, 2], to_sums[at, 3]
+                to_sums[at, 0], to_sums[at, 1], to_sums[at, 2], to_sums[at, 3] = pooled_border(
+                    mean, total, weight, key, sums[source, 0], sums[source, 1], sums[source, 2], sums[source, 3]
+                )
+    return at + 1 - start
 
 
 @compiled()
-def pool_into(to_means, to_totals, to_weights, to_keys, at, means, totals, weights, keys, source):
-    """Add border `source` to border `at`.
+def _sort_row(order, low, high, right, sums):
+    """Sort the borders of one row by (right, mean, key)."""
+    if high - low > _SHORT:
+        entries = order[low:high].copy()
+        entries = entries[np.argsort(sums[entries, 3], kind="mergesort")]
+        entries = entries[np.argsort(sums[entries, 0], kind="mergesort")]
+        order[low:high] = entries[np.argsort(right[entries], kind="mergesort")]
+        return
+    for place in range(low + 1, high):
+        entry = order[place]
+        while place > low and _precedes(entry, order[place - 1], right, sums):
+            order[place] = order[place - 1]
+            place -= 1
+        order[place] = entry
+
+
+@compiled(inline="always")
+def _precedes(a, b, right, sums):
+    if right[a] != right[b]:
+        return right[a] < right[b]
+    if sums[a, 0] != sums[b, 0]:
+        return sums[a, 0] < sums[b, 0]
+    return sums[a, 3] < sums[b, 3]
+
+
+@compiled(inline="always")
+def pooled_border(mean, total, weight, key, other_mean, other_total, other_weight, other_key):
+    """Mean, total, weight and key of two borders together.
 
     The mean stays between the two whatever rounding does, and where it equals the lower one the key is that border's:
     the pooled border never precedes both.
     """
-    low, high = to_means[at], means[source]
-    key = min(to_keys[at], keys[source])
-    low_key = to_keys[at]
+    low, high, low_key = mean, other_mean, key
     if low > high:
-        low, high, low_key = high, low, keys[source]
-    to_totals[at] += totals[source]
-    to_weights[at] += weights[source]
-    mean = min(max(to_totals[at] / to_weights[at], low), high)
-    to_keys[at] = low_key if mean == low and low < high else key
-    to_means[at] = mean
+        low, high, low_key = other_mean, mean, other_key
+    total, weight = total + other_total, weight + other_weight
+    mean = min(max(total / weight, low), high)
+    return mean, total, weight, low_key if mean == low and low < high else min(key, other_key)
