@@ -29,8 +29,9 @@ import ultrafield as uf
 from ultrafield.surface import Surface
 from ultrafield.ultrametric import EditedTree, Tree, levels
 from ultrafield.viewer.app import Viewer
+from ultrafield.viewer.layout import Layout
 from ultrafield.viewer.painting import Painter
-from ultrafield.viewer.picking import pick
+from ultrafield.viewer.picking import PointIndex
 from ultrafield.viewer.session import Session
 from ultrafield.viewer.storage import open_for_viewing
 
@@ -44,7 +45,8 @@ for (const name of ["bufferData", "bufferSubData"]) {
   WebGL2RenderingContext.prototype[name] = function (...given) {
     const data = given.find((item) => ArrayBuffer.isView(item));
     usual.apply(this, given);
-    if (data && data.byteLength >= %d) {
+    const painted = name === "bufferSubData" && data instanceof Uint8Array; // a part of the points' colours
+    if (data && (painted || data.byteLength >= %d)) {
       window.uploads.push([performance.now(), data.byteLength]);
       const gl = this;
       requestAnimationFrame(() => {
@@ -148,19 +150,27 @@ def of_session(segmentation: uf.Segmentation, options: argparse.Namespace) -> It
     opening = timed(lambda _: session.append(Session(segmentation, min_size=1 << LEAF_LEVELS)), 1)
     shown, painter = session[0], Painter(session[0])
     yield f"state of {len(shown.hierarchy):,} nodes", opening
-    painter.colors()
 
     def recolor(index: int) -> None:
         shown.cut(0.35 + 0.1 * (index % 5))
-        painter.colors()
+        if painter.runs(layout) is None:
+            painter.colors(layout.points)
 
     def cast(_: int) -> None:
-        pick(points, shown.visible, np.array([0.0, -2.0, 0.0]), np.array([0.0, 1.0, 0.05]), segmentation.surface.voxel)
+        index.first_met(np.array([0.0, -2.0, 0.0]), np.array([0.0, 1.0, 0.05]), segmentation.surface.voxel)
 
-    points = segmentation.surface.points
+    def select(index: int) -> None:
+        shown.click(1000 * index)
+        painter.runs(layout)
+
+    layout = Layout(shown.leaf_runs, shown.visible)
+    index = PointIndex(segmentation.surface.points[layout.points])
     cast(0)
     yield "cut and colours, server", timed(recolor, options.repeats)
     yield "ray over all points, server", timed(cast, options.repeats)
+    shown.cut(0.45)
+    select(0)
+    yield "what a click selects, server", timed(select, options.repeats)
 
 
 def of_browser(run: Path, options: argparse.Namespace) -> Iterator[tuple[str, list[float]]]:

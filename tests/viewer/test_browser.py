@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import shutil
@@ -258,15 +259,30 @@ for (const name of ["bufferData", "bufferSubData"]) {
   WebGL2RenderingContext.prototype[name] = function (...given) {
     const data = given.find((item) => ArrayBuffer.isView(item));
     if (data && data.byteLength > 300000) window.calls.push(data.byteLength);
+    if (data instanceof Uint8Array && data.byteLength > 10000)
+      window.painted = [this, this.getParameter(this.ARRAY_BUFFER_BINDING)];
     usual.apply(this, given);
   };
 }
+window.colors = () => {
+  const [context, buffer] = window.painted, bound = context.getParameter(context.ARRAY_BUFFER_BINDING);
+  context.bindBuffer(context.ARRAY_BUFFER, buffer);
+  const length = context.getBufferParameter(context.ARRAY_BUFFER, context.BUFFER_SIZE), out = new Uint8Array(length);
+  context.getBufferSubData(context.ARRAY_BUFFER, 0, out);
+  context.bindBuffer(context.ARRAY_BUFFER, bound);
+  let text = "";
+  for (let at = 0; at < length; at += 8192) text += String.fromCharCode(...out.subarray(at, at + 8192));
+  return btoa(text);
+};
 const link = WebGL2RenderingContext.prototype.linkProgram;
 WebGL2RenderingContext.prototype.linkProgram = function (program) {
   window.calls.push("link");
   link.call(this, program);
 };
 """
+
+
+UNDRAWN = "WebGL2RenderingContext.prototype.drawArrays = () => {};"
 
 
 def test_new_colours_of_many_points_are_all_that_is_handed_to_webgl(browser: Any, tmp_path: Path) -> None:
@@ -294,6 +310,56 @@ def test_new_colours_of_many_points_are_all_that_is_handed_to_webgl(browser: Any
         viewer.settle()
         viewer.act("position", at=0.3)
         page.until(lambda: browser.execute_script("return calls.at(-1)") == 3 << 17)
+        assert complaints(browser) == []
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+        leave(browser, viewer)
+
+
+def colors_in_webgl(page: Page) -> np.ndarray:
+    """The colours that the page has handed to WebGL [n, 3], in its order."""
+    data = base64.b64decode(page.browser.execute_script("return colors()"))
+    return np.frombuffer(data, np.uint8).reshape(-1, 3).astype(int)
+
+
+def test_the_page_paints_what_the_program_would(browser: Any, tmp_path: Path) -> None:
+    session = session_of(binary_tree(13))
+    session.surface.colors[:] = np.random.default_rng(0).integers(0, 256, session.surface.colors.shape)
+    run = session.segmentation.save(tmp_path / "run")
+    browser.set_window_size(500, 400)
+    viewer = Viewer(open_for_viewing(run), "127.0.0.1", 0, min_size=2)
+    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": COUNT + UNDRAWN})
+    root = len(session.ids) - 1
+    steps: list[tuple[str, dict[str, Any]]] = [
+        ("position", {"at": 0.4}),
+        ("select", {"node": root - 20}),
+        ("select", {"node": root - 33, "add": True}),  # one more: only what changes is painted
+        ("colors", {}),  # the photographs', faded but for what is selected
+        ("position", {"at": 0.9}),
+        ("deselect", {}),
+        ("colors", {}),
+        ("position", {"at": 1.0}),  # so many segments that the colours themselves are sent
+        ("position", {"at": 0.2}),
+        ("select", {"node": root - 1}),
+        ("hide", {}),  # fewer points
+        ("select", {"node": root - 5}),
+        ("all", {}),
+        ("open", {}),  # a mixed cut
+        ("select", {"node": root - 40}),
+    ]
+    try:
+        page = Page(browser, viewer)
+        page.until(lambda: viewer.cloud.page_paints)
+        for name, arguments in steps:
+            viewer.act(name, **arguments)
+            viewer.settle()
+            wanted = viewer.painter.colors(viewer.cloud.layout.points).astype(int)
+
+            def wrong(wanted: np.ndarray = wanted) -> float:
+                made = colors_in_webgl(page)
+                return float(np.mean(np.abs(made - wanted) > 1)) if made.shape == wanted.shape else 1.0
+
+            page.until(lambda wrong=wrong: wrong() == 0)
         assert complaints(browser) == []
     finally:
         browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)

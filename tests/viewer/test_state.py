@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from merge_trees import SMALL, make_tree
+from merge_trees import SMALL, binary_tree, make_tree
 from scipy.spatial.transform import Rotation
 from viewer_sessions import session_of
 
@@ -20,10 +20,11 @@ from ultrafield.cameras import Similarity
 from ultrafield.labels import ViewLabeller
 from ultrafield.surface import Surface
 from ultrafield.viewer.frame import DisplayFrame, free_camera, quaternion
+from ultrafield.viewer.layout import Layout
 from ultrafield.viewer.measuring import box_edges, measure
 from ultrafield.viewer.outline import Outline
 from ultrafield.viewer.painting import BACKDROP, Painter
-from ultrafield.viewer.picking import pick
+from ultrafield.viewer.picking import PointIndex
 from ultrafield.viewer.pictures import pixel_labels
 from ultrafield.viewer.requests import SIMPLE, checked
 from ultrafield.viewer.scale import HeightScale
@@ -60,49 +61,91 @@ def test_cameras_come_back_from_the_window() -> None:
     assert np.abs(frame.shown_cameras(frame.user_cameras(camera)).c2w - camera.c2w).max() < 1e-6
 
 
-def slow_pick(points: np.ndarray, shown: np.ndarray, origin: np.ndarray, along: np.ndarray, spacing: float) -> int:
+def slow_pick(points: np.ndarray, origin: np.ndarray, along: np.ndarray, spacing: float) -> int:
     along = along / np.linalg.norm(along)
     offset = points.astype(np.float64) - origin
     depth = offset @ along
     off = np.linalg.norm(offset - depth[:, None] * along, axis=1)
-    there = shown & (depth > 0)
-    hit = there & (off <= 0.75 * spacing)
+    hit = (depth > 0) & (off <= 0.75 * spacing)
     if hit.any():
         return int(np.flatnonzero(hit)[np.argmin(depth[hit])])
-    near = there & (off <= 0.012 * depth)
+    near = (depth > 0) & (off <= 0.012 * depth)
     return int(np.flatnonzero(near)[np.argmin((off / np.maximum(depth, 1e-300))[near])]) if near.any() else -1
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(0, 2**32 - 1))
-def test_rays_meet_what_a_slow_search_finds(seed: int) -> None:
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 60, 1023, 1024, 5000]))
+def test_rays_meet_what_a_slow_search_finds(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
-    points = rng.normal(size=(60, 3)).astype(np.float32)
-    shown, origin = rng.random(60) < 0.7, rng.normal(size=3) * 3
-    along = points[rng.integers(60)] - origin + rng.normal(size=3) * 0.05
-    assert pick(points, shown, origin, along, 0.1) == slow_pick(points, shown, origin, along, 0.1)
+    points = rng.normal(size=(count, 3)).astype(np.float32)
+    points = points[np.argsort(points[:, 0])]  # so that blocks lie apart
+    index = PointIndex(points)
+    for _ in range(4):
+        origin = rng.normal(size=3) * 3
+        along = points[rng.integers(count)] - origin + rng.normal(size=3) * 0.05
+        assert index.first_met(origin, along, 0.1) == slow_pick(points, origin, along, 0.1)
 
 
 def test_rays_that_are_none() -> None:
-    points, shown = np.zeros((1, 3), np.float32), np.ones(1, bool)
-    assert pick(points[:0], shown[:0], np.zeros(3), np.ones(3), 0.1) == -1
+    index = PointIndex(np.zeros((1, 3), np.float32))
+    assert PointIndex(np.zeros((0, 3), np.float32)).first_met(np.zeros(3), np.ones(3), 0.1) == -1
     for origin, along in (([0, 0, 0], [0, 0, 0]), ([np.nan, 0, 0], [0, 0, 1]), ([0, 0, 0], [0, 0, np.inf])):
         with pytest.raises(ValueError, match="expected a place and a direction"):
-            pick(points, shown, np.array(origin), np.array(along), 0.1)
+            index.first_met(np.array(origin), np.array(along), 0.1)
 
 
 def test_what_is_selected_keeps_its_colour_and_the_rest_fades() -> None:
     session = session_of(SMALL)
     session.cut(0.3)
-    plain = Painter(session).colors()
+    every = np.arange(len(session.surface))
+    plain = Painter(session).colors(every)
     assert np.array_equal(plain, session.colors[session.labels])
     session.select(5)
-    painted = Painter(session).colors()
+    painted = Painter(session).colors(every)
     assert np.array_equal(painted[:2], plain[:2])
     faded = np.floor(0.35 * plain[2:] + 0.65 * np.array(BACKDROP))
     assert np.abs(painted[2:] - faded).max() <= 1
-    photo = Painter(session, photo=True).colors()
+    assert np.array_equal(Painter(session).colors(every[::-1]), painted[::-1])
+    photo = Painter(session, photo=True).colors(every)
     assert (photo[:2] == 90).all()
+
+
+def painted_by_hand(runs: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    """What `points.js` makes of runs."""
+    out = np.zeros_like(photo)
+    for (begin, color, share), end in zip(runs, [*runs[1:, 0], len(photo)], strict=True):
+        mixed = np.array([int(color) & 255, int(color) >> 8 & 255, int(color) >> 16])
+        own = photo[int(begin) : int(end)]
+        out[int(begin) : int(end)] = share * own + (1 - share) * mixed
+    return out
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.booleans(), st.booleans())
+def test_runs_are_the_same_colours(seed: int, photo: bool, mixed: bool) -> None:
+    rng = np.random.default_rng(seed)
+    session = session_of(binary_tree(7))
+    session.surface.colors[:] = rng.integers(0, 256, (128, 3))
+    session.cut(float(rng.choice(session.tree.heights[-30:])))
+    if mixed:
+        session.select(int(rng.integers(200, 254)))
+        session.close()
+    for number in range(int(rng.integers(4))):
+        session.select(int(rng.integers(200, 255)), add=number > 0)
+    if rng.random() < 0.5 and session.selected:
+        session.hide()
+        session.select(int(rng.integers(200, 255)))
+    layout, painter = Layout(session.leaf_runs, session.visible), Painter(session, photo=photo)
+    assert np.array_equal(np.sort(layout.points), np.flatnonzero(session.visible))
+    assert np.array_equal(np.unique(session.labels), session.segments)
+    assert [session.segment_of(leaf) for leaf in range(128)] == session.labels.tolist()
+    runs = painter.runs(layout)
+    if runs is None:
+        assert len(session.segments) * 4 > len(layout) - 8
+        return
+    colors = painter.colors(layout.points)
+    made = painted_by_hand(runs, session.surface.colors[layout.points])
+    assert np.abs(made.astype(int) - colors).max(initial=0) <= 1
 
 
 @settings(deadline=None, max_examples=60)

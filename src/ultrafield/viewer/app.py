@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import UltrafieldError, reason_of
 from ..owner import BusyError
+from .cloud import PointCloud
 from .download import FORMATS, export_archive
 from .frame import DisplayFrame
 from .gallery import Gallery
@@ -20,7 +21,6 @@ from .measuring import measure
 from .outline import Outline
 from .painting import Painter
 from .panel import Panel
-from .picking import pick
 from .requests import checked
 from .server import start_server
 from .session import Session
@@ -66,8 +66,12 @@ class Viewer:
         self.outline, self.painter = Outline(self.session), Painter(self.session)
         self.lock = threading.RLock()  # of the session
         self._quick, self._slow = Worker("view", self._failed), Worker("pictures", self._failed)
-        self.server = start_server(host, port, f"ultrafield · {opened.run.root.name}", self._heard)
-        self.gallery = Gallery(opened, self.session, self.frame, self.lock)
+        with self.lock:  # a page that is there already waits until all is
+            self._start(host, port)
+
+    def _start(self, host: str, port: int) -> None:
+        self.server = start_server(host, port, f"ultrafield · {self.opened.run.root.name}", self._heard)
+        self.gallery = Gallery(self.opened, self.session, self.frame, self.lock)
         self.frustums = self.gallery.frustums()
         self.window = Window(
             self.server,
@@ -86,12 +90,13 @@ class Viewer:
             self.painter,
             self.gallery,
             self.lock,
-            locked=opened.locked is not None,
+            locked=self.opened.locked is not None,
             failed=self._failed,
         )
-        pick(self.frame.points[:1], np.ones(1, bool), np.zeros(3), np.ones(3), 1.0)  # compiled before the first click
-        self._say(" ".join(opened.remarks) or "Click a point to select its segment.", bad=bool(opened.remarks))
-        self.window.show_points(self.session.visible, self.painter.colors())
+        self._say(
+            " ".join(self.opened.remarks) or "Click a point to select its segment.", bad=bool(self.opened.remarks)
+        )
+        self.cloud = PointCloud(self.window, self.frame, self.session, self.painter)
         self._do_cameras()
         self.panel.show_facts()
         self.panel.show_rows()
@@ -153,13 +158,16 @@ class Viewer:
 
     # What can be asked for
 
+    def _do_paints(self) -> None:
+        self.cloud.page_paints = True
+
     def _do_position(self, at: float) -> None:
         self.session.cut(self.session.scale.height(at))
 
     def _do_ray(self, origin: Any, direction: Any, add: bool) -> None:
-        leaf = pick(self.frame.points, self.session.visible, origin, direction, self.frame.spacing)
+        leaf, distance = self.cloud.first_met(origin, direction)
         camera, away = self.frustums.met(origin, direction) if self.window.shows_cameras else (-1, np.inf)
-        if camera >= 0 and (leaf < 0 or away < np.linalg.norm(self.frame.points[leaf] - np.asarray(origin))):
+        if camera >= 0 and away < distance:
             self._look_from(camera)
         else:
             self._click(leaf, add)
@@ -296,10 +304,9 @@ class Viewer:
         before, after = self._shown, self._state()
         self._shown = after
         if before.points != after.points:
-            self.window.show_points(self.session.visible, self.painter.colors())
+            self.cloud.show()
         elif before.colors != after.colors:
-            colors, visible = self.painter.colors(), self.session.visible
-            self.window.recolor(colors if visible.all() else colors[visible])
+            self.cloud.recolor()
         if before.points[0] != after.points[0]:
             self.gallery.thumbnails.forget()
             self.window.show_scale(self.session.scale.position(self.session.height), self._marks())

@@ -63,7 +63,7 @@ def _row_html(session: Session, row: Row, picture: str, current: bool) -> str:
 def selection_html(session: Session, measured: Measure | None, view: str, *, locked: bool = False) -> str:
     """What is selected: name, place in the tree, size in the user's units, best view."""
     cut = "opened by hand" if session.is_mixed else f"cut at height {session.height:.4g}"
-    shown = f"<p>{len(session.segments):,} segments, {cut}</p>"
+    shown = f"<p>{len(session.segments_along):,} segments, {cut}</p>"
     if measured is None:
         hint = "Click a point to select its segment. Shift and click adds one."
         body = f"<p><b>Nothing selected</b></p><p>{hint}</p>{shown}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..surface import Surface
+from ..surface.shells import spacings
 from .kernels.points_cpu import extents, moments
 from .session import Session
 
@@ -62,7 +63,7 @@ def measured(surface: Surface, leaves: np.ndarray) -> Measure:
     _, axes = np.linalg.eigh(scatter)  # a similarity turns them and changes nothing else
     reach = to_user.scale * extents(surface.points, leaves, np.concatenate([to_user.rotation, axes.T]))
     lengths = np.sort(reach[1, 3:] - reach[0, 3:])[::-1]
-    area = float(np.square(to_user.scale * surface.spacings[leaves]).sum())
+    area = float(np.square(to_user.scale * spacings(surface.points[leaves], surface.voxel, surface.inner)).sum())
     return Measure(len(leaves), reach[0, :3] + to_user.translation, reach[1, :3] + to_user.translation, lengths, area)
 
 

@@ -2,11 +2,12 @@
 (() => {
   let socket = null;
   const waiting = [];
+  let paints = false; // whether this page can paint points by itself, see points.js
 
   function connect() {
     const scheme = location.protocol === "https:" ? "wss://" : "ws://";
     socket = new WebSocket(scheme + location.host + "/events");
-    socket.onopen = () => { while (waiting.length) socket.send(waiting.shift()); };
+    socket.onopen = () => { if (paints) send({ act: "paints" }); while (waiting.length) socket.send(waiting.shift()); };
     socket.onclose = () => setTimeout(connect, 1000);
   }
 
@@ -15,6 +16,11 @@
     if (socket !== null && socket.readyState === WebSocket.OPEN) socket.send(text);
     else if (waiting.length < 20) waiting.push(text);
   }
+
+  window.addEventListener("uf-paints", () => {
+    paints = true;
+    if (socket !== null && socket.readyState === WebSocket.OPEN) send({ act: "paints" });
+  });
 
   function messageOf(element, event) {
     const message = { act: element.dataset.act };

@@ -20,6 +20,8 @@ from .session import Session
 from .window import Window
 from .worker import Worker
 
+_PAUSE = 0.03  # seconds in which colours are on their way to the page
+
 
 class Panel:
     """Writes the panel of a window.
@@ -41,7 +43,7 @@ class Panel:
     ) -> None:  # fmt: skip
         self._window, self._session, self._outline, self._painter = window, session, outline, painter
         self._gallery, self._lock, self._locked = gallery, lock, locked
-        self._worker = Worker("panel", failed)
+        self._worker = Worker("panel", failed, pause=_PAUSE)
         self._thumbnails = Worker("thumbnails", failed)
 
     def update(self, *, facts: bool, rows: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 SIMPLE = frozenset(
     {
         *("climb", "descend", "best", "deselect", "hide", "isolate", "all", "colors"),
-        *("open", "close", "merge", "split", "undo", "redo"),
+        *("open", "close", "merge", "split", "undo", "redo", "paints"),
     }
 )
 _LARGEST = 1 << 40  # of an id

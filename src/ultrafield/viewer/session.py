@@ -20,6 +20,7 @@ from .cutting import LeafRuns, is_partition, made_whole
 from .failure import ViewError
 from .hierarchy import Hierarchy
 from .scale import HeightScale
+from .steps import Steps
 
 _LONGEST_SPLIT = 20_000  # edits that one split by hand may take
 
@@ -39,6 +40,7 @@ class Session:
         scale: The granularity slider.
         hierarchy: Segments worth a step.
         colors: Colour of every node of the edited tree [2N − 1, 3], uint8.
+        leaf_runs: The points of every node of the edited tree.
         height: Where the tree is cut.
         selected: Selected nodes; the first one is what names, boxes and steps are about.
         hidden: Nodes that are hidden.
@@ -53,17 +55,16 @@ class Session:
     ) -> None:
         self.surface, self._opened, self._min_size = segmentation.surface, segmentation, min_size
         self.edits = edits or segmentation.edits or EditedTree(segmentation.tree)
+        self._steps = Steps(self.edits)
         self.selected: tuple[int, ...] = ()
         self.hidden: tuple[int, ...] = ()
         self.isolated: tuple[int, ...] = ()
         self._partition: np.ndarray | None = None  # segments of a mixed cut, lasting ids; None for a plain cut
         self._labels: np.ndarray | None = None
-        self._segments: tuple[np.ndarray, np.ndarray] | None = None  # and the labels that they are those of
+        self._segments: tuple[tuple[int, int], np.ndarray] | None = None  # and which cut they are those of
         self._visible: np.ndarray | None = None
         self._anchor = -1  # the leaf that descending leads to
         self._trail: list[int] = []  # nodes from which the selection climbed
-        self._groups: list[int] = []  # edits that belong together, of those made in this session
-        self._undone: list[int] = []
         self.structure = self.naming = self.cuts = 0
         self._read_tree()
         self.height = float(self.levels[len(self.levels) // 2]) if len(self.levels) else 0.0
@@ -120,7 +121,7 @@ class Session:
         self.levels = levels(self.tree)
         self.scale = HeightScale.of(self.tree, self.levels)
         self.colors = node_colors(self.tree)
-        self._runs = LeafRuns(self.tree)
+        self.leaf_runs = LeafRuns(self.tree)
         self._places = np.full(int(self.ids.max()) + 1, -1, np.int64)
         self._places[self.ids] = np.arange(len(self.ids))
         self._read_names()
@@ -143,13 +144,26 @@ class Session:
         return self._labels
 
     @property
+    def segments_along(self) -> np.ndarray:
+        """The nodes of `tree` that are shown as segments [K], in the order of `leaf_runs`."""
+        key = (self.structure, self.cuts)
+        if self._segments is None or self._segments[0] != key:
+            if self._partition is None:
+                self._segments = (key, self.leaf_runs.segments(self.height))
+            else:
+                self._segments = (key, self.leaf_runs.in_order(self._places[self._partition]))
+        return self._segments[1]
+
+    @property
     def segments(self) -> np.ndarray:
         """The nodes of `tree` that are shown as segments [K], ascending."""
-        if self._segments is None or self._segments[0] is not self.labels:
-            shown = np.zeros(len(self.tree.parents), bool)
-            shown[self.labels] = True
-            self._segments = (self.labels, np.flatnonzero(shown))
-        return self._segments[1]
+        return np.sort(self.segments_along)
+
+    def segment_of(self, leaf: int) -> int:
+        """The node of `tree` that is shown as the segment of a point."""
+        if self._partition is None:
+            return self.leaf_runs.segment_of(leaf, self.height)
+        return int(self.labels[leaf])
 
     @property
     def is_mixed(self) -> bool:
@@ -194,7 +208,7 @@ class Session:
             if not add:
                 self.deselect()
             return
-        self.select(int(self.ids[self.labels[leaf]]), add=add)
+        self.select(int(self.ids[self.segment_of(leaf)]), add=add)
         self._anchor = leaf
 
     def select(self, lasting: int, *, add: bool = False) -> None:
@@ -242,11 +256,11 @@ class Session:
 
     def leaves_of(self, lasting: tuple[int, ...]) -> np.ndarray:
         """Which points lie in one of some nodes [N], bool."""
-        return self._runs.inside([self.node(node) for node in lasting])
+        return self.leaf_runs.inside([self.node(node) for node in lasting])
 
     def leaves(self, lasting: int) -> np.ndarray:
         """The points of a node [M], int64, in no order; `ViewError` if there is no such node."""
-        return self._runs.leaves(self.node(lasting))
+        return self.leaf_runs.leaves(self.node(lasting))
 
     # What is there
 
@@ -306,33 +320,18 @@ class Session:
 
     def undo(self) -> str:
         """Take the last edit back; returns its kind."""
-        count = self._groups.pop() if self._groups else 1
-        kind = self._moved(self.edits.undo, count)
-        self._undone.append(count)
-        return kind
+        return self._moved(self._steps.undo())
 
     def redo(self) -> str:
         """Do again what was undone last; returns its kind."""
-        count = self._undone.pop() if self._undone else 1
-        kind = self._moved(self.edits.redo, count)
-        self._groups.append(count)
+        return self._moved(self._steps.redo())
+
+    def _moved(self, kind: str) -> str:
+        self._follow(kind != "rename")
         return kind
 
-    def _moved(self, step: Callable[[], object], count: int) -> str:
-        try:
-            kinds = {getattr(step(), "kind", "") for _ in range(count)}
-        except ValueError as failure:
-            raise ViewError(str(failure)) from None
-        self._follow(kinds != {"rename"})
-        return kinds.pop()
-
     def _edit(self, action: Callable[[], object], *, structure: bool = True, edits: int = 1) -> None:
-        try:
-            action()
-        except ValueError as failure:
-            raise ViewError(str(failure)) from None
-        self._groups.append(edits)
-        self._undone.clear()
+        self._steps.do(action, edits)
         self._follow(structure)
 
     def _follow(self, structure: bool) -> None:

@@ -25,6 +25,7 @@ _VIEW_ANGLE = 0.9  # radians, of a window's height
 _AWAY = 2.4  # half diagonals between a node and the eye
 _NOWHERE = 1e6  # units shown: behind everything that is drawn
 _FREE = "current camera"
+_AS_GIVEN = np.array([[0.0, 0.0, 1.0]], np.float32)  # of runs: all points in the colours that the page was given
 
 Act = Callable[..., None]
 
@@ -98,6 +99,9 @@ class Window:
         server.initial_camera.look_at = (0.0, 0.0, 0.0)
         self._point_size = max(frame.spacing, 1e-4)
         self._keep_program()
+        self._runs = server.scene.add_point_cloud(
+            "/runs", _AS_GIVEN, np.zeros((1, 3), np.uint8), visible=False, precision="float32"
+        )  # never drawn: the page reads from it how to paint
 
         def clicked(event: viser.SceneClickEvent) -> None:
             add = event.modifier is not None
@@ -182,23 +186,23 @@ class Window:
 
     # What is shown
 
-    def show_points(self, visible: np.ndarray, colors: np.ndarray) -> None:
-        """Show some of the points anew.
+    def show_points(self, points: np.ndarray, colors: np.ndarray) -> None:
+        """Show points anew.
 
         Args:
-            visible: Which [N], bool.
-            colors: Of all points [N, 3], uint8.
+            points: Which, frame shown [n, 3], float32.
+            colors: Their colours [n, 3], uint8.
         """
-        if not visible.any():  # a cloud of no points is none to viser
+        if len(points) == 0:  # a cloud of no points is none to viser
             if self._cloud is not None:
                 self._cloud.visible = False
             return
-        whole = bool(visible.all())
         size = self._point_size if self._cloud is None else self._cloud.point_size
+        self._runs.points = _AS_GIVEN
         self._cloud = self._server.scene.add_point_cloud(
             "/points",
-            self._frame.points if whole else self._frame.points[visible],
-            colors if whole else colors[visible],
+            points,
+            colors,
             point_size=size,
             point_shape="square",
             point_shading="flat",
@@ -208,9 +212,21 @@ class Window:
 
     def recolor(self, colors: np.ndarray) -> None:
         """Give the points that are shown other colours [n, 3], uint8."""
-        if len(colors):
-            self._cloud.colors = colors
-            self._server.flush()
+        self._runs.points = _AS_GIVEN
+        self._cloud.colors = colors
+        self._server.flush()
+
+    def paint(self, runs: np.ndarray, photo: np.ndarray | None) -> None:
+        """Let the page paint the points that are shown.
+
+        Args:
+            runs: See `Painter.runs` [R, 3], float32.
+            photo: The photographs' colours [n, 3], uint8; None if the page has them, or needs none.
+        """
+        if photo is not None:
+            self._cloud.colors = photo
+        self._runs.points = runs
+        self._server.flush()
 
     def show_cameras(self, colors: np.ndarray) -> None:
         """Draw the run's cameras if the user wants them, in colours of their lines [E, 2, 3], uint8."""

@@ -14,10 +14,11 @@ class Worker:
     Args:
         name: Name of the thread.
         failed: Told of every exception that a task raises.
+        pause: Seconds that it leaves to other threads before each task.
     """
 
-    def __init__(self, name: str, failed: Callable[[Exception], None]) -> None:
-        self._failed = failed
+    def __init__(self, name: str, failed: Callable[[Exception], None], *, pause: float = 0.0) -> None:
+        self._failed, self._pause = failed, pause
         self._waiting: dict[str, Callable[[], None]] = {}  # in the order in which they came
         self._count = 0
         self._busy = False
@@ -53,10 +54,12 @@ class Worker:
                 self._busy = False
                 self._changed.notify_all()
                 self._changed.wait_for(lambda: bool(self._waiting) or self._closed)
+                self._busy = True
+                if self._pause > 0:
+                    self._changed.wait_for(lambda: self._closed, self._pause)
                 if self._closed:
                     return
                 task = self._waiting.pop(next(iter(self._waiting)))
-                self._busy = True
             try:
                 task()
             except Exception as failure:  # the thread must live on; whoever listens says what went wrong

@@ -8,40 +8,68 @@ from ...kernels.compile import compiled
 
 
 @compiled()
-def first_met(points, shown, origin, direction, radius, spread):
+def balls_around(points, size):
+    """Balls that hold `size` points of a list each: middles [B, 3] and radii [B], float64."""
+    count = (len(points) + size - 1) // size
+    middles, radii = np.zeros((count, 3)), np.zeros(count)
+    for block in range(count):
+        begin, end = block * size, min(len(points), (block + 1) * size)
+        for axis in range(3):
+            low = high = np.float64(points[begin, axis])
+            for index in range(begin + 1, end):
+                low, high = min(low, points[index, axis]), max(high, points[index, axis])
+            middles[block, axis] = 0.5 * (low + high)
+        farthest = 0.0
+        for index in range(begin, end):
+            distance = 0.0
+            for axis in range(3):
+                distance += (points[index, axis] - middles[block, axis]) ** 2
+            farthest = max(farthest, distance)
+        radii[block] = np.sqrt(farthest)
+    return middles, radii
+
+
+@compiled()
+def first_met(points, middles, radii, size, origin, direction, radius, spread):
     """Index of the point that a ray meets, −1 for none.
 
     Of the points within `radius` of the ray the nearest to its origin; where there is none, of those within a cone
-    that is `spread` wide at distance 1 the one that lies nearest to the axis.
+    that is `spread` wide at distance 1 the one that lies nearest to the axis. Blocks of `size` points whose ball (see
+    `balls_around`) lies beside all that, or behind what was met, are left out.
     """
     best, best_depth = -1, np.inf
     near, near_slope = -1, spread * spread
-    for index in range(len(points)):
-        if not shown[index]:
-            continue
-        x = points[index, 0] - origin[0]
-        y = points[index, 1] - origin[1]
-        z = points[index, 2] - origin[2]
+    for block in range(len(radii)):
+        x, y, z = middles[block, 0] - origin[0], middles[block, 1] - origin[1], middles[block, 2] - origin[2]
         depth = x * direction[0] + y * direction[1] + z * direction[2]
-        if depth <= 0.0:
+        if depth + radii[block] <= 0.0 or depth - radii[block] > best_depth:
             continue
-        off = x * x + y * y + z * z - depth * depth
-        if off <= radius * radius:
-            if depth < best_depth:
-                best, best_depth = index, depth
-        elif off <= near_slope * depth * depth:
-            near, near_slope = index, off / (depth * depth)
+        reach = 1.000001 * (radii[block] + max(radius, spread * (depth + radii[block])))  # more than rounding takes
+        if x * x + y * y + z * z - depth * depth > reach * reach:
+            continue
+        for index in range(block * size, min(len(points), (block + 1) * size)):
+            x, y, z = points[index, 0] - origin[0], points[index, 1] - origin[1], points[index, 2] - origin[2]
+            depth = x * direction[0] + y * direction[1] + z * direction[2]
+            if depth <= 0.0:
+                continue
+            off = x * x + y * y + z * z - depth * depth
+            if off <= radius * radius:
+                if depth < best_depth:
+                    best, best_depth = index, depth
+            elif off <= near_slope * depth * depth:
+                near, near_slope = index, off / (depth * depth)
     return best if best >= 0 else near
 
 
 @compiled()
-def paint(labels, table, photo, from_table, lit, faded, out):
+def paint(chosen, labels, table, photo, from_table, lit, faded, out):
     """Colours of points: their segment's or their own; those that are not lit fade.
 
-    labels [N] nodes; table [K, 3] colours of nodes; photo [N, 3]; lit [N]; faded [3, 256]: what becomes of each value
-    of red, green and blue.
+    chosen [n]: which points; labels [N] nodes; table [K, 3] colours of nodes; photo [N, 3]; lit [N]; faded [3, 256]:
+    what becomes of each value of red, green and blue; out [n, 3].
     """
-    for index in range(len(labels)):
+    for place in range(len(chosen)):
+        index = chosen[place]
         if from_table:
             node = labels[index]
             red, green, blue = table[node, 0], table[node, 1], table[node, 2]
@@ -49,7 +77,41 @@ def paint(labels, table, photo, from_table, lit, faded, out):
             red, green, blue = photo[index, 0], photo[index, 1], photo[index, 2]
         if not lit[index]:
             red, green, blue = faded[0, red], faded[1, green], faded[2, blue]
-        out[index, 0], out[index, 1], out[index, 2] = red, green, blue
+        out[place, 0], out[place, 1], out[place, 2] = red, green, blue
+
+
+@compiled()
+def painted_runs(begins, colors, total, spans, faded, share, backdrop, dim):
+    """Rows (begin, colour, share of the points' own colours) of runs that are painted alike [R, 3], float32.
+
+    begins [K], colors [K, 3]: runs of one segment each, up to `total`; spans [S, 2]: points that are lit, all if S = 0;
+    faded [3, 256] as in `paint`; share: 0 where segments' colours are shown, 1 where the points' own ones are, which
+    fade towards `backdrop` [3] down to `dim` of them.
+    """
+    out = np.empty((len(begins) + 2 * len(spans), 3), np.float32)
+    count = 0
+    for run in range(len(begins)):
+        place, end = begins[run], begins[run + 1] if run + 1 < len(begins) else total
+        while place < end:
+            lit, until = len(spans) == 0, end
+            for span in range(len(spans)):
+                if spans[span, 0] <= place < spans[span, 1]:
+                    lit = True
+                for edge in spans[span]:
+                    if place < edge < until:
+                        until = edge
+            if share > 0.0:
+                red, green, blue = backdrop[0], backdrop[1], backdrop[2]
+            elif lit:
+                red, green, blue = colors[run, 0], colors[run, 1], colors[run, 2]
+            else:
+                red, green, blue = faded[0, colors[run, 0]], faded[1, colors[run, 1]], faded[2, colors[run, 2]]
+            out[count, 0] = place
+            out[count, 1] = np.int64(red) + 256 * np.int64(green) + 65536 * np.int64(blue)
+            out[count, 2] = share if lit else share * dim
+            place = until
+            count += 1
+    return out[:count]
 
 
 @compiled()
@@ -101,3 +163,25 @@ def leaf_runs(parents, sizes, num_leaves):
     for leaf in range(num_leaves):
         order[begin[leaf]] = leaf
     return order, begin
+
+
+@compiled()
+def segment_above(parents, heights, leaf, height):
+    """The segment that holds a leaf when the tree is cut at a height."""
+    node = leaf
+    while parents[node] != node and not heights[parents[node]] > height:
+        node = parents[node]
+    return node
+
+
+@compiled()
+def segments_along(parents, heights, sizes, order, height):
+    """The segments of a cut in the order of `leaf_runs` [K], int64."""
+    out = np.empty(len(order), np.int64)
+    place, count = 0, 0
+    while place < len(order):
+        node = segment_above(parents, heights, order[place], height)
+        out[count] = node
+        place += sizes[node]
+        count += 1
+    return out[:count].copy()
