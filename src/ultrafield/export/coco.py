@@ -65,7 +65,7 @@ def write_panoptic(folder: Path, segments: Segments, views: ExportViews, track: 
             for level, labels in zip(segments.levels, maps, strict=True):
                 name = f"{split}_{level.column}/{views.names[index]}.png"
                 write_image(folder / name, _coded(labels))
-                info = [_segment_info(segments, mask, categories) for mask in encode_labels(labels)]
+                info = _segments_info(segments, encode_labels(labels), categories)
                 found.append({"image_id": index + 1, "file_name": f"{views.names[index]}.png", "segments_info": info})
             return found
 
@@ -161,18 +161,23 @@ def _annotations(
     return annotations
 
 
-def _segment_info(segments: Segments, mask: EncodedMask, categories: dict[str, int]) -> dict[str, Any]:
-    place = int(segments.index_of(np.array([mask.label]))[0])
-    parent = int(segments.parents[place])
-    return {
-        "id": mask.label + 1,
-        "category_id": categories[segments.names[place] or _UNNAMED],
-        "area": mask.area,
-        "bbox": list(mask.box),
-        "iscrowd": 0,
-        "node": mask.label,
-        "parent_id": None if parent < 0 else int(segments.ids[parent]) + 1,
-    }
+def _segments_info(segments: Segments, masks: list[EncodedMask], categories: dict[str, int]) -> list[dict[str, Any]]:
+    infos = []
+    places = segments.index_of(np.array([mask.label for mask in masks], np.int64))
+    for mask, place in zip(masks, places.tolist(), strict=True):
+        parent = int(segments.parents[place])
+        infos.append(
+            {
+                "id": mask.label + 1,
+                "category_id": categories[segments.names[place] or _UNNAMED],
+                "area": mask.area,
+                "bbox": list(mask.box),
+                "iscrowd": 0,
+                "node": mask.label,
+                "parent_id": None if parent < 0 else int(segments.ids[parent]) + 1,
+            }
+        )
+    return infos
 
 
 def _coded(labels: np.ndarray) -> np.ndarray:
