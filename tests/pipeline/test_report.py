@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from headless import complaints
+from headless import complaints, violations
 
 from ultrafield import cli
 
@@ -71,14 +70,3 @@ def test_the_report_in_a_browser(tiny_run: Path, tmp_path: Path, browser: Any) -
         browser.set_window_size(width, 900)
         assert browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
         assert violations(browser) == []
-
-
-def violations(browser: Any) -> list[str]:
-    """What axe-core finds on the page; nothing where it is not installed, which the test says."""
-    places = [Path(place) / "axe-core" / "axe.min.js" for place in os.environ.get("NODE_PATH", "").split(os.pathsep)]
-    script = next((place for place in places if place.is_file()), None)
-    if script is None:
-        pytest.skip("all but accessibility was tried: needs the npm package axe-core (NODE_PATH)")
-    browser.execute_script(script.read_text(encoding="utf-8"))
-    found = browser.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
-    return [f"{item['id']}: {node['html']}" for item in found["violations"] for node in item["nodes"]]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,3 +32,14 @@ def browser() -> Iterator[Any]:
 def complaints(browser: Any) -> list[Any]:
     """Errors in the browser's console since the last call."""
     return [line for line in browser.get_log("browser") if line["level"] == "SEVERE"]
+
+
+def violations(browser: Any) -> list[str]:
+    """What axe-core finds on the page; nothing where it is not installed, which the test says."""
+    places = [Path(place) / "axe-core" / "axe.min.js" for place in os.environ.get("NODE_PATH", "").split(os.pathsep)]
+    script = next((place for place in places if place.is_file()), None)
+    if script is None:
+        pytest.skip("all but accessibility was tried: needs the npm package axe-core (NODE_PATH)")
+    browser.execute_script(script.read_text(encoding="utf-8"))
+    found = browser.execute_async_script("axe.run().then(arguments[arguments.length - 1])")
+    return [f"{item['id']}: {node['html']}" for item in found["violations"] for node in item["nodes"]]

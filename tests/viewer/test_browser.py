@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import trimesh
-from headless import complaints
+from headless import complaints, violations
 from merge_trees import binary_tree
 from viewer_sessions import session_of
 
@@ -364,6 +364,27 @@ def test_the_page_paints_what_the_program_would(browser: Any, tmp_path: Path) ->
     finally:
         browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
         leave(browser, viewer)
+
+
+UNNAMED = """
+const named = (e) => e.getAttribute("aria-label") || e.labels && e.labels.length || e.textContent.trim();
+return [...document.querySelectorAll("#root input, #root button, #root [role=slider]")]
+  .filter((e) => e.type !== "hidden" && e.offsetParent !== null && !named(e)).map((e) => e.outerHTML)
+"""
+
+
+def test_screen_readers_are_told_what_everything_is(page: Page, browser: Any) -> None:
+    viewer = page.viewer
+    viewer.act("select", node=int(viewer.session.ids[-2]))
+    viewer.settle()
+    for name in ("Tree", "Views", "Export", "Help"):
+        page.tab(name)
+        page.until(lambda: browser.execute_script(UNNAMED) == [])
+    headings = browser.execute_script("return [...document.querySelectorAll('main h1, [role=main] h1')].length")
+    assert headings == 1
+    for name in ("Tree", "Views", "Export", "Help"):
+        page.tab(name)
+        page.until(lambda: not violations(browser))
 
 
 def test_cameras_in_the_scene_are_clicked(page: Page, browser: Any) -> None:

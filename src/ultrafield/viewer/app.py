@@ -70,11 +70,13 @@ class Viewer:
             self._start(host, port)
 
     def _start(self, host: str, port: int) -> None:
-        self.server = start_server(host, port, f"ultrafield · {self.opened.run.root.name}", self._heard)
+        title = f"ultrafield · {self.opened.run.root.name}"
+        self.server = start_server(host, port, title, self._heard)
         self.gallery = Gallery(self.opened, self.session, self.frame, self.lock)
         self.frustums = self.gallery.frustums()
         self.window = Window(
             self.server,
+            title,
             self.frame,
             self.gallery.titles,
             self._marks(),

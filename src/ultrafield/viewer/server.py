@@ -104,16 +104,16 @@ class _Page:
         text = text.replace("<script ", f'<script nonce="{nonce}" ', 1)
         text = text.replace("<title>Viser</title>", f"<title>{escape(title)}</title>")
         own = files(__package__)
-        names = ("page.css", "page.js", "points.js")
-        style, script, first = (own.joinpath(name).read_text(encoding="utf-8") for name in names)
+        names = ("page.css", "points.js", "page.js", "access.js")
+        style, first, *scripts = (own.joinpath(name).read_text(encoding="utf-8") for name in names)
         text = text.replace("<script ", f'<script nonce="{nonce}">{first}</script><script ', 1)  # before viser's begins
-        ending = f'<style>{style}</style><script nonce="{nonce}">{script}</script></body>'
+        ending = f'<style>{style}</style><script nonce="{nonce}">{"".join(scripts)}</script></body>'
         before, _, after = text.rpartition("</body>")
         self.content = gzip.compress(f"{before}{ending}{after}".encode(), 6)
-        scripts = f"'nonce-{nonce}'" if guarded else "'unsafe-inline'"
+        allowed = f"'nonce-{nonce}'" if guarded else "'unsafe-inline'"
         self.policy = (
             "default-src 'none'; "
-            f"script-src {scripts} 'unsafe-eval' 'wasm-unsafe-eval' blob:; worker-src blob: data:; "
+            f"script-src {allowed} 'unsafe-eval' 'wasm-unsafe-eval' blob:; worker-src blob: data:; "
             "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; connect-src 'self' data: blob:; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )

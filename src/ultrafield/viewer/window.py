@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,7 @@ class Window:
 
     Args:
         server: viser's server.
+        title: Of the page; shown as text.
         frame: The frame shown.
         views: Titles of the run's views.
         marks: Positions of the automatic levels on the slider [L], the coarsest first.
@@ -45,8 +47,8 @@ class Window:
     """
 
     def __init__(
-        self, server: viser.ViserServer, frame: DisplayFrame, views: Sequence[str], marks: np.ndarray, position: float,
-        *, cameras: np.ndarray, fields: bool, act: Act,
+        self, server: viser.ViserServer, title: str, frame: DisplayFrame, views: Sequence[str], marks: np.ndarray,
+        position: float, *, cameras: np.ndarray, fields: bool, act: Act,
     ) -> None:  # fmt: skip
         self._server, self._frame, self._act = server, frame, act
         self._cloud: Any = None
@@ -56,6 +58,7 @@ class Window:
         gui = server.gui
         gui.configure_theme(dark_mode=True, show_logo=False, show_share_button=False, control_width="large")
         gui.main_panel.dock_right()
+        gui.add_html(f'<h1 class="uf-unseen">{escape(title)}</h1>', order=-1.0)
         self.status = gui.add_html("", order=0.0)
         self._add_slider(position, marks)
         self.tools = gui.add_html("", order=2.0)
