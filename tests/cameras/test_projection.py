@@ -235,3 +235,20 @@ def test_a_stride_picks_the_same_pixels(stride: int) -> None:
     depth = np.random.default_rng(0).random((24, 32)).astype(np.float32)
     points = back_project(camera(), 0, depth, stride=stride)
     np.testing.assert_array_equal(points, back_project(camera(), 0, depth)[::stride, ::stride])
+
+
+def test_points_through_an_undistorted_lens_are_where_the_matrices_put_them() -> None:
+    rng = np.random.default_rng(0)
+    pose = np.concatenate([np.linalg.qr(rng.normal(size=(3, 3)))[0], rng.normal(size=(3, 1))], axis=1)
+    cameras = Cameras.pinhole(pose[None], [50.0, 60.0, 31.0, 33.0], [64, 64])
+    points = rng.normal(size=(200, 3))
+    local = (points - pose[:, 3]) @ pose[:, :3]
+    for given in (points, points.tolist(), np.asfortranarray(points), points.astype(np.float32)):
+        pixels, depth = project(cameras, 0, np.asarray(given))
+        np.testing.assert_allclose(depth, local[:, 2], atol=1e-6)
+        before = local[:, 2] > 1e-3
+        expected = local[before, :2] / local[before, 2:] * (50.0, 60.0) + (31.0, 33.0)
+        np.testing.assert_allclose(pixels[before], expected, rtol=1e-3)
+        assert np.isnan(pixels[local[:, 2] < -1e-6]).all()
+    with pytest.raises(ValueError, match=r"points: expected shape"):
+        project(cameras, 0, points[:, :2])
