@@ -161,7 +161,7 @@ def of_session(segmentation: uf.Segmentation, options: argparse.Namespace) -> It
 
     def select(index: int) -> None:
         shown.click(1000 * index)
-        painter.runs(layout)
+        painter.light(layout)
 
     layout = Layout(shown.leaf_runs, shown.visible)
     index = PointIndex(segmentation.surface.points[layout.points])

@@ -110,14 +110,23 @@ def test_what_is_selected_keeps_its_colour_and_the_rest_fades() -> None:
     assert (photo[:2] == 90).all()
 
 
-def painted_by_hand(runs: np.ndarray, photo: np.ndarray) -> np.ndarray:
-    """What `points.js` makes of runs."""
+def painted_by_hand(runs: np.ndarray, light: np.ndarray, photo: np.ndarray) -> np.ndarray:
+    """What `points.js` makes of runs and light."""
     out = np.zeros_like(photo)
-    for (begin, color, share), end in zip(runs, [*runs[1:, 0], len(photo)], strict=True):
-        mixed = np.array([int(color) & 255, int(color) >> 8 & 255, int(color) >> 16])
-        own = photo[int(begin) : int(end)]
-        out[int(begin) : int(end)] = share * own + (1 - share) * mixed
+    for (begin, color, own), end in zip(runs, [*runs[1:, 0], len(photo)], strict=True):
+        out[int(begin) : int(end)] = photo[int(begin) : int(end)] if own else unpacked(color)
+    if light[0, 2]:
+        bright = np.zeros(len(photo), bool)
+        for begin, end, _ in light[1:]:
+            assert not bright[int(begin) : int(end)].any()
+            bright[int(begin) : int(end)] = True
+        assert (np.diff(light[1:, :2].ravel()) >= 0).all()
+        out[~bright] = light[0, 0] * out[~bright] + (1 - light[0, 0]) * unpacked(light[0, 1])
     return out
+
+
+def unpacked(color: float) -> np.ndarray:
+    return np.array([int(color) & 255, int(color) >> 8 & 255, int(color) >> 16])
 
 
 @settings(deadline=None, max_examples=60)
@@ -139,12 +148,12 @@ def test_runs_are_the_same_colours(seed: int, photo: bool, mixed: bool) -> None:
     assert np.array_equal(np.sort(layout.points), np.flatnonzero(session.visible))
     assert np.array_equal(np.unique(session.labels), session.segments)
     assert [session.segment_of(leaf) for leaf in range(128)] == session.labels.tolist()
-    runs = painter.runs(layout)
+    runs = painter.runs(layout) if len(layout) else None
     if runs is None:
         assert len(session.segments) * 4 > len(layout) - 8
         return
     colors = painter.colors(layout.points)
-    made = painted_by_hand(runs, session.surface.colors[layout.points])
+    made = painted_by_hand(runs, painter.light(layout), session.surface.colors[layout.points])
     assert np.abs(made.astype(int) - colors).max(initial=0) <= 1
 
 

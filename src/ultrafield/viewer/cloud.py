@@ -1,7 +1,7 @@
 """The points in the scene: sent once, painted anew when colours change, and met by the pointer's rays.
 
 viser takes colours as three bytes for each point. Where the page can paint by itself (`points.js`), it is told runs of
-points instead, a few numbers for each segment: a click then sends kilobytes, not megabytes.
+points instead: a few numbers for each segment when the cut changes, a few for each selected one after a click.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class PointCloud:
         if self._painter.photo and not self._has_photo:
             photo = self._session.surface.colors[self.layout.points]
             self._has_photo = True
-        self._window.paint(runs, photo)
+        self._window.paint(runs, self._painter.light(self.layout), photo)
 
     def first_met(self, origin: Any, direction: Any) -> tuple[int, float]:
         """The shown point that a ray meets, frame shown, and its distance; −1 and infinity for none.

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .kernels.points_cpu import paint, painted_runs
+from .kernels.points_cpu import paint
 from .layout import Layout
 from .session import Session
 
 BACKDROP = (24, 26, 30)
 _DIM = 0.35  # of the colour of what is not selected
+AS_GIVEN = np.array([[0.0, 0.0, 1.0]], np.float32)  # of runs: all points in the colours that the page was given
+ALL_BRIGHT = np.array([[1.0, 0.0, 0.0]], np.float32)  # of light: nothing is dimmed
 _SHORTEST = 4  # points of a run, on average: with shorter ones the colours themselves are no larger
 
 
@@ -26,7 +28,7 @@ class Painter:
 
     session: Session
     photo: bool = False
-    _segments: tuple[tuple[object, ...], np.ndarray, np.ndarray] | None = field(default=None, repr=False)
+    _runs: tuple[tuple[object, ...], np.ndarray] | None = field(default=None, repr=False)
 
     def colors(self, points: np.ndarray) -> np.ndarray:
         """Colours of some points [n, 3], uint8; where something is selected, all else is dimmed.
@@ -41,36 +43,54 @@ class Painter:
         return out
 
     def runs(self, layout: Layout) -> np.ndarray | None:
-        """The colours of all points that are shown as runs that are painted alike, for the page to paint.
+        """The undimmed colours of all points that are shown as runs of one colour, for the page to paint.
 
         Args:
             layout: The points as the page has them.
 
         Returns:
-            [R, 3], float32: where a run begins, a colour (red + 256 green + 65,536 blue), and the share, 0 … 1, of the
-            photograph's colours, the rest being that colour. None if the runs would take more than the colours do.
+            [R, 3], float32: where a run begins, its colour (red + 256 green + 65,536 blue), and 1 where points have the
+            colours of the photographs instead, else 0. None if the runs would take more than the colours do.
         """
-        begins, colors = self._segment_runs(layout)
-        selected = np.array([self.session.node(node) for node in self.session.selected], np.int64)
-        if (len(begins) + 2 * len(selected)) * _SHORTEST > len(layout):
-            return None
-        spans, backdrop = np.stack(layout.spans(selected), axis=1), np.array(BACKDROP, np.uint8)
-        share = 1.0 if self.photo else 0.0
-        runs: np.ndarray = painted_runs(begins, colors, len(layout), spans, _faded(), share, backdrop, _DIM)
-        return runs
-
-    def _segment_runs(self, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-        """Where segments begin [K], ascending, and their colours [K, 3]; one run if their colours are not shown."""
-        session = self.session
         if self.photo:
-            return np.zeros(min(1, len(layout)), np.int64), np.zeros((1, 3), np.uint8)
+            return AS_GIVEN
+        session = self.session
         key = (session.structure, session.cuts, layout)
-        if self._segments is None or self._segments[0] != key:
+        if self._runs is None or self._runs[0] != key:
             segments = session.segments_along
             begins, ends = layout.spans(segments)
             shown = begins < ends
-            self._segments = (key, begins[shown], session.colors[segments[shown]])
-        return self._segments[1:]
+            colors = _packed(session.colors[segments[shown]])
+            self._runs = (key, np.stack([begins[shown], colors, np.zeros(len(colors))], axis=1).astype(np.float32))
+        runs = self._runs[1]
+        return runs if len(runs) * _SHORTEST <= len(layout) else None
+
+    def light(self, layout: Layout) -> np.ndarray:
+        """What of the points stays bright as the rest is dimmed, for the page to paint.
+
+        Args:
+            layout: The points as the page has them.
+
+        Returns:
+            [1 + S, 3], float32: the part of their colour that dimmed points keep, the colour that takes its place, and
+            whether anything is dimmed; then where each bright run begins and ends, ascending, and 0.
+        """
+        if not self.session.selected:
+            return ALL_BRIGHT
+        nodes = np.array([self.session.node(node) for node in self.session.selected], np.int64)
+        spans = np.stack(layout.spans(nodes), axis=1)
+        spans = spans[np.lexsort((-spans[:, 1], spans[:, 0]))]
+        inner = np.zeros(len(spans), bool)  # nodes within others
+        inner[1:] = spans[1:, 1] <= np.maximum.accumulate(spans[:, 1])[:-1]
+        spans = spans[~inner & (spans[:, 0] < spans[:, 1])]
+        head = np.array([[_DIM, _packed(np.array([BACKDROP]))[0], 1]])
+        return np.concatenate([head, np.pad(spans, ((0, 0), (0, 1)))]).astype(np.float32)
+
+
+def _packed(colors: np.ndarray) -> np.ndarray:
+    """Colours [K, 3], uint8, as numbers that float32 holds exactly [K], int64."""
+    packed: np.ndarray = colors.astype(np.int64) @ (1 << np.array([0, 8, 16]))
+    return packed
 
 
 def _faded() -> np.ndarray:

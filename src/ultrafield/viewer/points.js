@@ -1,6 +1,6 @@
 // Colours of many points reach the screen sooner. viser hands a message to WebGL two frames after it came, and all positions
 // with it, which have not changed. Here colours are handed over when they come, and what a buffer holds already is not
-// handed over again. Besides, the program may send runs of points in place of colours (`Painter.runs`): they are painted here.
+// handed over again. Besides, the program may send runs of points in place of colours (`Painter`): they are painted here.
 // Whatever is not recognised goes viser's way; the program is told once it is, and sends no runs before.
 (() => {
   const LARGE = 1 << 18; // bytes; with smaller arrays there is nothing to save
@@ -9,10 +9,11 @@
   const held = new WeakMap(); // the array that each buffer was filled with; for `given`, what was painted of it
   let place = null; // where the colours of the points are
   let given = null; // the colours that came last
-  let runs = null; // rows of begin, colour, share of the colours given
+  let runs = new Float32Array([0, 0, 1]); // see `Painter.runs`
+  let light = new Float32Array([1, 0, 0]); // see `Painter.light`
   let shown = null; // the colours painted
   let spare = null; // an array to paint in, and what was painted there
-  let painted = { given: null, runs: null };
+  let painted = { given: null, runs: null, light: null };
   let late = true; // whether other points are on their way to WebGL: colours wait for them
 
   // Arrays that came with a message are never written to: they begin after its head.
@@ -53,43 +54,63 @@
   };
 
   // Fills points from one to another; many by doubling what is filled.
-  function fill(begin, end, color) {
-    const from = 3 * begin, to = 3 * end, red = color & 255, green = (color >> 8) & 255, blue = color >> 16;
-    const few = Math.min(to, from + 96);
+  function fill(begin, end, red, green, blue) {
+    const from = 3 * begin, to = 3 * end, few = Math.min(to, from + 96);
     for (let at = from; at < few; at += 3) { spare[at] = red; spare[at + 1] = green; spare[at + 2] = blue; }
     for (let size = 96; from + size < to; size *= 2) spare.copyWithin(from + size, from, Math.min(from + size, to - size));
   }
 
-  function mix(begin, end, color, share) {
-    const parts = [color & 255, (color >> 8) & 255, color >> 16].map((part) => (1 - share) * part);
-    for (let at = 3 * begin; at < 3 * end; at += 3)
-      for (let part = 0; part < 3; part++) spare[at + part] = share * given[at + part] + parts[part];
+  // Paints points from one to another, which are all bright or all dimmed: `keep` of their colour, and `rest`.
+  function paintAlike(begin, end, keep, rest) {
+    const count = runs.length / 3;
+    let low = 0, high = count; // the last run that begins at or before them
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      if (runs[3 * middle] <= begin) low = middle; else high = middle;
+    }
+    for (let run = low; run < count && runs[3 * run] < end; run++) {
+      const from = Math.max(begin, runs[3 * run]), to = run + 1 < count ? Math.min(end, runs[3 * run + 3]) : end;
+      const color = runs[3 * run + 1], red = color & 255, green = (color >> 8) & 255, blue = color >> 16;
+      if (runs[3 * run + 2] === 0)
+        fill(from, to, keep * red + rest[0], keep * green + rest[1], keep * blue + rest[2]);
+      else if (keep === 1) spare.set(given.subarray(3 * from, 3 * to), 3 * from);
+      else
+        for (let at = 3 * from; at < 3 * to; at += 3)
+          for (let part = 0; part < 3; part++) spare[at + part] = keep * given[at + part] + rest[part];
+    }
+  }
+
+  // Paints points from one to another: bright where `light` says so, dimmed elsewhere.
+  function paintRange(begin, end) {
+    if (light[2] === 0) return paintAlike(begin, end, 1, [0, 0, 0]);
+    const keep = light[0], rest = [light[1] & 255, (light[1] >> 8) & 255, light[1] >> 16].map((part) => (1 - keep) * part);
+    let place = begin;
+    for (let row = 3; row < light.length && place < end; row += 3) {
+      const from = Math.max(place, light[row]), to = Math.min(end, light[row + 1]);
+      if (from >= to) continue;
+      if (place < from) paintAlike(place, from, keep, rest);
+      paintAlike(from, to, 1, [0, 0, 0]);
+      place = to;
+    }
+    if (place < end) paintAlike(place, end, keep, rest);
   }
 
   // Paints what is not painted already; returns where the points begin and end that changed.
   function paint() {
     const count = given.length / 3;
-    if (runs === null || (runs.length === 3 && runs[2] === 1)) { shown = given; return [0, count]; }
-    const known = shown === spare && spare !== null && painted.given === given ? painted.runs : null;
+    if (runs.length === 3 && runs[2] === 1 && light[2] === 0) { shown = given; return [0, count]; }
+    const known = shown === spare && painted.given === given && painted.runs === runs && painted.light[2] && light[2];
     if (spare === null || spare.length !== given.length) spare = new Uint8Array(given.length);
-    let first = count, last = 0, old = 0;
-    for (let row = 0; row < runs.length; row += 3) {
-      const begin = runs[row], end = Math.min(count, row + 3 < runs.length ? runs[row + 3] : count);
-      const color = runs[row + 1], share = runs[row + 2];
-      if (known !== null) {
-        while (old + 3 < known.length && known[old + 3] <= begin) old += 3;
-        const until = old + 3 < known.length ? known[old + 3] : count;
-        if (known[old + 1] === color && known[old + 2] === share && end <= until) continue;
-      }
-      if (begin >= end) continue;
-      if (share === 0) fill(begin, end, color);
-      else if (share === 1) spare.set(given.subarray(3 * begin, 3 * end), 3 * begin);
-      else mix(begin, end, color, share);
-      first = Math.min(first, begin);
-      last = end;
-    }
     shown = spare;
-    painted = { given, runs };
+    let first = count, last = 0;
+    if (!known) { paintRange(0, count); [first, last] = [0, count]; }
+    else for (const spans of [painted.light, light]) // only what is or was bright is not as before
+      for (let row = 3; row < spans.length; row += 3) {
+        const begin = Math.min(count, spans[row]), end = Math.min(count, spans[row + 1]);
+        paintRange(begin, end);
+        [first, last] = [Math.min(first, begin), Math.max(last, end)];
+      }
+    painted = { given, runs, light };
     return [first, last];
   }
 
@@ -114,11 +135,13 @@
     const messages = event.data && event.data.type === "message_batch" ? event.data.messages : [];
     let changed = false;
     for (const message of messages) {
-      const colors = told(message, "/points", "colors"), painting = told(message, "/runs", "points");
+      const colors = told(message, "/points", "colors");
+      const painting = told(message, "/runs", "points"), lighting = told(message, "/light", "points");
       if (colors !== undefined) given = colors;
       if (painting !== undefined) runs = painting;
+      if (lighting !== undefined) light = lighting;
       if (colors !== undefined && message.type === "PointCloudMessage") late = true;
-      changed = changed || colors !== undefined || painting !== undefined;
+      changed = changed || [colors, painting, lighting].some((value) => value !== undefined);
     }
     if (!changed || given === null) return;
     const changes = paint();

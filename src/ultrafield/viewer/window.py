@@ -14,7 +14,7 @@ from .frame import DisplayFrame, quaternion
 from .frustums import MOST
 from .markup import HELP
 from .measuring import box_edges
-from .painting import BACKDROP
+from .painting import ALL_BRIGHT, AS_GIVEN, BACKDROP
 
 if TYPE_CHECKING:
     import viser
@@ -26,7 +26,6 @@ _VIEW_ANGLE = 0.9  # radians, of a window's height
 _AWAY = 2.4  # half diagonals between a node and the eye
 _NOWHERE = 1e6  # units shown: behind everything that is drawn
 _FREE = "current camera"
-_AS_GIVEN = np.array([[0.0, 0.0, 1.0]], np.float32)  # of runs: all points in the colours that the page was given
 
 Act = Callable[..., None]
 
@@ -102,9 +101,11 @@ class Window:
         server.initial_camera.look_at = (0.0, 0.0, 0.0)
         self._point_size = max(frame.spacing, 1e-4)
         self._keep_program()
-        self._runs = server.scene.add_point_cloud(
-            "/runs", _AS_GIVEN, np.zeros((1, 3), np.uint8), visible=False, precision="float32"
-        )  # never drawn: the page reads from it how to paint
+        # These are never drawn: the page reads from them how to paint.
+        self._runs, self._light = (
+            server.scene.add_point_cloud(name, told, (0, 0, 0), visible=False, precision="float32")
+            for name, told in (("/runs", AS_GIVEN), ("/light", ALL_BRIGHT))
+        )
 
         def clicked(event: viser.SceneClickEvent) -> None:
             add = event.modifier is not None
@@ -201,7 +202,7 @@ class Window:
                 self._cloud.visible = False
             return
         size = self._point_size if self._cloud is None else self._cloud.point_size
-        self._runs.points = _AS_GIVEN
+        self._runs.points, self._light.points = AS_GIVEN, ALL_BRIGHT
         self._cloud = self._server.scene.add_point_cloud(
             "/points",
             points,
@@ -215,20 +216,21 @@ class Window:
 
     def recolor(self, colors: np.ndarray) -> None:
         """Give the points that are shown other colours [n, 3], uint8."""
-        self._runs.points = _AS_GIVEN
+        self._runs.points, self._light.points = AS_GIVEN, ALL_BRIGHT
         self._cloud.colors = colors
         self._server.flush()
 
-    def paint(self, runs: np.ndarray, photo: np.ndarray | None) -> None:
-        """Let the page paint the points that are shown.
+    def paint(self, runs: np.ndarray, light: np.ndarray, photo: np.ndarray | None) -> None:
+        """Let the page paint the points that are shown; what it was told already is not sent again.
 
         Args:
             runs: See `Painter.runs` [R, 3], float32.
+            light: See `Painter.light` [1 + S, 3], float32.
             photo: The photographs' colours [n, 3], uint8; None if the page has them, or needs none.
         """
         if photo is not None:
             self._cloud.colors = photo
-        self._runs.points = runs
+        self._runs.points, self._light.points = runs, light
         self._server.flush()
 
     def show_cameras(self, colors: np.ndarray) -> None:

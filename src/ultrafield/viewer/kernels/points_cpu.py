@@ -81,40 +81,6 @@ def paint(chosen, labels, table, photo, from_table, lit, faded, out):
 
 
 @compiled()
-def painted_runs(begins, colors, total, spans, faded, share, backdrop, dim):
-    """Rows (begin, colour, share of the points' own colours) of runs that are painted alike [R, 3], float32.
-
-    begins [K], colors [K, 3]: runs of one segment each, up to `total`; spans [S, 2]: points that are lit, all if S = 0;
-    faded [3, 256] as in `paint`; share: 0 where segments' colours are shown, 1 where the points' own ones are, which
-    fade towards `backdrop` [3] down to `dim` of them.
-    """
-    out = np.empty((len(begins) + 2 * len(spans), 3), np.float32)
-    count = 0
-    for run in range(len(begins)):
-        place, end = begins[run], begins[run + 1] if run + 1 < len(begins) else total
-        while place < end:
-            lit, until = len(spans) == 0, end
-            for span in range(len(spans)):
-                if spans[span, 0] <= place < spans[span, 1]:
-                    lit = True
-                for edge in spans[span]:
-                    if place < edge < until:
-                        until = edge
-            if share > 0.0:
-                red, green, blue = backdrop[0], backdrop[1], backdrop[2]
-            elif lit:
-                red, green, blue = colors[run, 0], colors[run, 1], colors[run, 2]
-            else:
-                red, green, blue = faded[0, colors[run, 0]], faded[1, colors[run, 1]], faded[2, colors[run, 2]]
-            out[count, 0] = place
-            out[count, 1] = np.int64(red) + 256 * np.int64(green) + 65536 * np.int64(blue)
-            out[count, 2] = share if lit else share * dim
-            place = until
-            count += 1
-    return out[:count]
-
-
-@compiled()
 def moments(points, chosen):
     """Mean [3] and scatter matrix [3, 3] of some points, float64; chosen [M] are their indices."""
     mean, scatter = np.zeros(3), np.zeros((3, 3))
