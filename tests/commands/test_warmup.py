@@ -19,7 +19,8 @@ def test_both_engines_run_twice_and_leave_no_folder(
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     draft, grid = preset("draft"), HashGridConfig(levels=4, log2_entries=12)
-    small = {"geometry": replace(draft.geometry, grid=grid), "features": replace(draft.features, grid=grid)}
+    geometry = replace(draft.geometry, grid=grid, occupancy_resolution=32, max_samples_per_ray=128)
+    small = {"geometry": geometry, "features": replace(draft.features, grid=grid)}
     monkeypatch.setattr(warmup, "preset", lambda name: replace(draft, **small))
     monkeypatch.setitem(warmup._SCENE, "cpu", (24, 4))
     assert cli.main(["warmup", "--device", "cpu"]) == 0
