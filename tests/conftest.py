@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from quick_interpreter import make_quick
 
 pytest_plugins = [
@@ -29,6 +30,9 @@ if find_spec("triton") is not None and not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
     os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # Triton's default, which it warns of when it is not said
     make_quick()
+
+settings.register_profile("suite", deadline=None)  # a machine that has other things to do is no fault
+settings.load_profile("suite")
 
 # Two processes begin with one half each. The first half holds what most kernels are compiled for, in a fresh clone, and
 # the second begins with what needs few of them, so that both do not compile the same ones at the same time; what starts

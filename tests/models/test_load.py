@@ -68,7 +68,15 @@ def chain(count: int) -> list[dict[str, Any]]:
     return [{"children": [index + 1]} for index in range(count)] + [{"mesh": 0}]
 
 
+def below_no_mesh() -> bytes:
+    """A node below one whose mesh has a mode that does not exist."""
+    primitive = tree()["meshes"][0]["primitives"][0]
+    meshes = [{"name": "box", "primitives": [primitive | {"mode": "x"}]}, {"name": "ball", "primitives": [primitive]}]
+    return glb(meshes=meshes, nodes=[{"name": "box", "children": [1], "mesh": 0}, {"name": "ball", "mesh": 1}])
+
+
 MODELS: list[tuple[str, bytes, str]] = [
+    ("a.glb", below_no_mesh(), "node 'ball' is not part of the scene"),
     ("a.glb", b"", "does not begin with 'glTF'"),
     ("a.glb", glb()[:100], "is cut short: it has 100 bytes of "),
     ("a.glb", glb().replace(b"\2\0\0\0", b"\1\0\0\0", 1), "glTF version 1; only 2 can be read"),

@@ -85,8 +85,8 @@ def read_gaussians(path: Path) -> Given:
     missing = [name for name in _SPLAT if name not in names]
     if given.rows is None or missing:
         raise SceneError(f"{path}: no Gaussian splats; its vertices lack {', '.join(missing)}")
-    scales = [given.rows[name].astype(np.float64) for name in ("scale_0", "scale_1", "scale_2") if name in names]
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # the latter for NaNs that signal
+        scales = [given.rows[name].astype(np.float64) for name in ("scale_0", "scale_1", "scale_2") if name in names]
         sizes = np.nan_to_num(np.exp(np.max(scales, axis=0)), nan=0.0, posinf=0.0)
     return Given(given.points, rows=given.rows, sizes=sizes)
 

@@ -17,18 +17,23 @@ _PICTURES = ("image", "baseColorTexture")
 
 
 def check_scene(scene: trimesh.Scene, where: str) -> None:
-    """Check every mesh and cloud of points of a scene, and decode its textures.
+    """Check every mesh and cloud of points of a scene and its place there, and decode its textures.
 
     Args:
         scene: The scene.
         where: Names it in messages.
 
     Raises:
-        SceneError: A geometry that cannot be used.
+        SceneError: A geometry that cannot be used, or a node that no root leads to.
     """
     pool = TexturePool()
     for name, geometry in scene.geometry.items():
         check_geometry(geometry, f"{where}: mesh {name[:100]!r}", pool)
+    for node in scene.graph.nodes_geometry:
+        try:
+            scene.graph.get(node)
+        except ValueError as failure:  # its parents form a circle, or lead to no root
+            raise SceneError(f"{where}: node {str(node)[:100]!r} is not part of the scene ({failure})") from None
 
 
 def check_geometry(geometry: Any, place: str, pool: TexturePool) -> None:
