@@ -67,6 +67,18 @@ def test_masks_may_be_smaller_than_the_pictures():
     assert (held == held[:, :, :1]).all()
 
 
+@pytest.mark.parametrize(("sets", "kind"), [(2, torch.int16), (40_000, torch.int32)])
+def test_sets_of_masks_are_told_apart_however_many(sets, kind):
+    size = (200, 200 * sets // 40_000 or 1)
+    ids = np.arange(size[0] * size[1]) % sets
+    bits = ids[None] >> np.arange((sets - 1).bit_length())[:, None] & 1
+    masks = build_mask_set(bits.astype(bool).reshape(-1, size[1], size[0]))
+    pixels = masked_pixels(cameras(1, size=size), View("a", None, masks))
+    assert pixels.numbers.dtype == kind
+    assert len(pixels.numbers.unique()) == sets
+    assert (pixels.numbers == -1).sum() == (ids == 0).sum()
+
+
 def test_pixels_that_are_not_used_make_no_triple():
     used = np.ones((HEIGHT, WIDTH), bool)
     used[5] = False

@@ -53,7 +53,8 @@ class MaskedPixels:
 
     Attributes:
         pool: The pixels; masks may be smaller than the pictures.
-        numbers: Number of each mask pixel's set of masks within its view, −1 if it is in none [N], int32.
+        numbers: Number of each mask pixel's set of masks within its view, −1 if it is in none [N]; int16 where that
+            suffices, int32 otherwise.
         firsts: First row of each view in `numbers` [V], int64.
         sizes: Width and height of the pictures [V, 2], int64.
         mask_sizes: Width and height of the masks [V, 2], int64.
@@ -75,11 +76,12 @@ class MaskedPixels:
         device = pool.colors.device
         numbers = [_numbers(view) for view in split]
         counts = [number.size for number in numbers]
+        kind = np.result_type(np.int16, *(number.dtype for number in numbers))
         sizes = pool.rays.sizes
         focal = split.normalised_cameras.resized(sizes.cpu().numpy()).intrinsics[:, :2].prod(axis=1) ** 0.5
         return cls(
             pool,
-            torch.from_numpy(np.concatenate([number.reshape(-1) for number in numbers])).to(device),
+            torch.from_numpy(np.concatenate([number.reshape(-1) for number in numbers], dtype=kind)).to(device),
             torch.from_numpy(np.cumsum([0, *counts[:-1]])).to(device),
             sizes.to(device),
             torch.tensor([number.shape[::-1] for number in numbers], dtype=torch.int64, device=device),
@@ -154,11 +156,12 @@ def planes_loss(
 
 
 def _numbers(view: View) -> np.ndarray:
-    """Number of the set of masks of each pixel [H, W], int32; −1 where that is empty or the pixel is not to be used."""
+    """Number of the set of masks of each pixel [H, W]; −1 where that is empty or the pixel is not to be used."""
     masks = view.masks
     if masks is None or len(masks) == 0:
-        return np.full((1, 1), _NOTHING, np.int32)
-    named = np.where(masks.rows.any(axis=1), np.arange(len(masks.rows), dtype=np.int32), np.int32(_NOTHING))
+        return np.full((1, 1), _NOTHING, np.int16)
+    sets = len(masks.rows)
+    named = np.where(masks.rows.any(axis=1), np.arange(sets), _NOTHING).astype(np.min_scalar_type(-sets - 1))
     numbers = named[masks.numbers]
     if view.valid is not None and view.valid.shape == numbers.shape:
         numbers[~view.valid] = _NOTHING
