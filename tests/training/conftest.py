@@ -64,7 +64,14 @@ def balls() -> Scene:
 def config() -> Config:
     grid = HashGridConfig(levels=4, features=2, log2_entries=12, base_resolution=4, max_resolution=32)
     geometry = GeometryConfig(
-        grid=grid, hidden=16, occupancy_resolution=16, steps=60, rays=256, samples=8192, max_samples_per_ray=64
+        grid=grid,
+        hidden=16,
+        occupancy_resolution=16,
+        steps=60,
+        rays=256,
+        samples=8192,
+        max_samples_per_ray=64,
+        planar_weight=3e-4,
     )
     features = FeatureConfig(grid=replace(grid, max_resolution=16), hidden=16, dim=16, steps=40, pixels=512, images=4)
     return Config(engine="field", seed=3, geometry=geometry, features=features)

@@ -86,8 +86,8 @@ class GeometryConfig:
         depth_smooth_pixels: Quadruples drawn in each leaf mask, along rows and along columns.
         depth_smooth_opacity: Quadruples count if all their pixels are more opaque than this.
         depth_smooth_tolerance: Third difference that costs nothing.
-        planar_weight: Weight of the loss that makes depth planar where masks tell nothing apart; 0 for a run some of
-            whose training views have no masks.
+        planar_weight: Weight of the loss that makes depth planar where masks tell nothing apart; none where training
+            views of a run lack masks.
         grid_decay: Share that entries of the grid's fine levels lose in each step.
         random_background: Random background colour behind transparent pixels instead of the known one; pictures without
             transparency are taken as opaque.
@@ -132,7 +132,7 @@ class GeometryConfig:
     depth_smooth_pixels: int = 16
     depth_smooth_opacity: float = 0.9
     depth_smooth_tolerance: float = 0.1
-    planar_weight: float = 3e-4
+    planar_weight: float = 0.0
     grid_decay: float = 1e-3
     random_background: bool = False
     alpha_evidence: bool = True
