@@ -143,9 +143,8 @@ def _embed(
     for index, seen in enumerate(best):
         for view in seen.tolist():
             shown[view].append(index)
-    picture, sums = _pictures(run, views.names, report), None
-    if channels is not None:
-        sums = np.zeros((len(chosen), channels))
+    picture = _pictures(run, views.names, report)
+    sums = None if channels is None else np.zeros((len(chosen), channels))
     for view in report.track(range(len(shown)), len(shown), "words"):
         if shown[view]:
             photo = picture(view)

@@ -118,7 +118,7 @@ def fit_geometry(
     """Train a radiance field on the training views.
 
     Args:
-        scene: Pictures and cameras; masks only for depth smoothness.
+        scene: Pictures and cameras; masks only for what depth shall be inside them.
         config: `config.geometry` and the seed.
         device: Where to train, as `resolve_device` takes it.
         out: Run folder for log.jsonl and the state from which an interrupted training continues.

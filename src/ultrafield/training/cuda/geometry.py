@@ -62,13 +62,12 @@ class DeviceGeometryTrainer(GeometryTrainer):
     """Geometry training with steps of fixed shape.
 
     Args:
-        scene: Pictures and cameras; masks only for depth smoothness.
+        scene: Pictures and cameras; masks only for what depth shall be inside them.
         config: `config.geometry` and the seed.
         device: A CUDA device; a CPU runs the same steps through Triton's interpreter, for tests.
         group: The processes that share the training.
 
     Attributes:
-        aim: Visible samples per step to aim for.
         capacity: Most visible samples of a step.
         marched: Most samples of a step in occupied cells.
         most_rays: Most rays of a step R.
@@ -84,7 +83,6 @@ class DeviceGeometryTrainer(GeometryTrainer):
         settings = self.settings
         self.optimizer = FusedAdam(self.field, lr=settings.lr, beta2=settings.beta2, sparse=True)
         self.optimizer.set_schedule(settings.steps, settings.lr_floor)
-        self.aim = settings.rays * 64 if settings.samples is None else settings.samples
         self.capacity = int(_ROOM * self.aim)
         self.marched = _MARCHED_PER_SAMPLE * self.aim
         self.most_rays = settings.rays if settings.samples is None else min(MOST_RAYS, self.aim)

@@ -79,12 +79,15 @@ class GeometryTrainer(Trainer[RadianceField]):
         """Whether a step has the loss that makes depth planar where masks tell nothing apart."""
         return self.masked is not None and step >= _PLANES_FROM * self.settings.steps
 
+    @property
+    def aim(self) -> int:
+        """Visible samples of a step to aim for."""
+        return 64 * self.settings.rays if self.settings.samples is None else self.settings.samples
+
     def draw_triples(self) -> Triples:
         """Draw the triples of a step."""
         assert self.masked is not None
-        settings = self.settings
-        samples = 64 * settings.rays if settings.samples is None else settings.samples
-        return self.masked.draw(max(1, samples // SAMPLES_PER_TRIPLE), PLANAR_REACH, self.generator)
+        return self.masked.draw(max(1, self.aim // SAMPLES_PER_TRIPLE), PLANAR_REACH, self.generator)
 
     def random_positions(self, count: int) -> Tensor:
         """Uniform positions in the outermost box [count, 3], normalised frame."""

@@ -85,7 +85,7 @@ class HostGeometryTrainer(GeometryTrainer):
     Only these steps have gradients with respect to rays, which refined poses need.
 
     Args:
-        scene: Pictures and cameras; masks only for depth smoothness.
+        scene: Pictures and cameras; masks only for what depth shall be inside them.
         config: `config.geometry` and the seed.
         device: Where to train.
         group: The processes that share the training; poses are not refined by several.
