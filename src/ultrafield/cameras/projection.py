@@ -97,26 +97,26 @@ def project(cameras: Cameras, index: int, points: np.ndarray) -> tuple[np.ndarra
         are NaN for points behind the camera and for points so far outside its field of view that the lens polynomial,
         which is fitted inside only, would fold them back into the picture.
     """
+    intrinsics = np.ascontiguousarray(cameras.intrinsics[index], np.float64)
     if cameras.lenses[index] == Lens.PINHOLE:
-        return _project_pinhole(cameras, index, points)
-    pose = cameras.c2w[index]
-    local = (points - pose[:, 3]) @ pose[:, :3]  # [N, 3]
-    depth = local[:, 2]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        flat = np.where(depth[:, None] > 0, local[:, :2] / depth[:, None], np.nan)
-    flat[~(np.hypot(flat[:, 0], flat[:, 1]) <= _FIELD_MARGIN * _widest_ray(cameras, index))] = np.nan
-    return _distort(cameras, index, flat), depth
+        return _through_pinhole(cameras, index, points, intrinsics)
+    flat, depth = _through_pinhole(cameras, index, points, np.array([1.0, 1.0, 0.0, 0.0]))
+    within = np.hypot(flat[:, 0], flat[:, 1]) <= _FIELD_MARGIN * _widest_ray(cameras, index)  # False for NaN
+    pixels = np.full(flat.shape, np.nan)
+    pixels[within] = _distort(cameras, index, flat[within])
+    return pixels, depth
 
 
-def _project_pinhole(cameras: Cameras, index: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`project` through a lens without distortion: in one pass, where NumPy needs ten over as many temporary arrays."""
+def _through_pinhole(
+    cameras: Cameras, index: int, points: np.ndarray, intrinsics: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`project` without distortion: in one pass, where NumPy needs ten over as many temporary arrays."""
     from .kernels.project_cpu import project_pinhole
 
     check_shape("points", points, (None, 3))
     points = np.ascontiguousarray(points, None if points.dtype == np.float32 else np.float64)
     pixels, depth = np.empty((len(points), 2)), np.empty(len(points))
-    pose, intrinsics = (np.ascontiguousarray(part[index], np.float64) for part in (cameras.c2w, cameras.intrinsics))
-    project_pinhole(points, pose, intrinsics, pixels, depth)
+    project_pinhole(points, np.ascontiguousarray(cameras.c2w[index], np.float64), intrinsics, pixels, depth)
     return pixels, depth
 
 
