@@ -245,7 +245,7 @@ class SegmentConfig:
     neighbors: int = 16
     superpoints: int | None = 60_000
     min_opacity: float = 0.5
-    label_neighbors: int = 5
+    label_neighbors: int = 16
     label_radius: float = 4.0
     cuts: int = 50
 
