@@ -44,7 +44,6 @@ GEOMETRY: Ranges = {
     "occupancy_warmup": Range(0, 10**7),
     "occupancy_decay": FRACTION,
     "occupancy_opacity": FRACTION,
-    "min_views": Range(0, 1 << 16),
     "lr": _RATE,
     "lr_floor": FRACTION,
     "beta2": _DECAY,
