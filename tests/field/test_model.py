@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.special import sph_harm_y
 
-from ultrafield.config import FeatureConfig, HashGridConfig
+from ultrafield.config import FeatureConfig, GeometryConfig, HashGridConfig
 from ultrafield.field.mlp import spherical_harmonics, truncated_exp
-from ultrafield.field.model import FeatureField, to_unit_cube
+from ultrafield.field.model import FeatureField, RadianceField, to_unit_cube
 from ultrafield.field.volrend import accumulate
 
 TINY = HashGridConfig(levels=2, features=2, log2_entries=8, base_resolution=4, max_resolution=8)
@@ -27,6 +27,17 @@ def test_harmonics_equal_scipy_up_to_sign_and_order():
             expected.append(real * (1 if order == 0 else 2**0.5))
     found = spherical_harmonics(directions).numpy()
     np.testing.assert_allclose(np.abs(found), np.abs(np.stack(expected, axis=1)), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("representation", "cascades", "surface"),
+    [("auto", 1, True), ("auto", 3, False), ("surface", 3, True), ("density", 1, False)],
+)
+def test_surroundings_are_a_density_unless_asked_otherwise(representation, cascades, surface):
+    config = GeometryConfig(grid=TINY, representation=representation)
+    generator = torch.Generator().manual_seed(0)
+    field = RadianceField(config, cascades=cascades, near=0.1, far=2.0, background=None, generator=generator)
+    assert (field.level_set is not None) == surface
 
 
 def test_contraction_keeps_the_middle_linear_and_everything_inside():

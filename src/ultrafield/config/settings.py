@@ -18,7 +18,7 @@ Engine = Literal["field", "lift", "both"]
 Linkage = Literal["single", "average"]
 Preset = Literal["draft", "standard", "paper"]
 RaySampling = Literal["all_images", "same_image"]
-Representation = Literal["surface", "density"]
+Representation = Literal["auto", "surface", "density"]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,8 @@ class GeometryConfig:
     Attributes:
         grid: Hash grid of the density field.
         representation: What stops light: a "surface", the level set of a function (Wang et al. 2021), or a "density"
-            (Mildenhall et al. 2020; paper).
+            (Mildenhall et al. 2020; paper); "auto" is a surface in a bounded scene and a density in one with
+            surroundings, where a surface leaves clouds in front of cameras that were not trained on.
         surface_width_first: Width of the step from empty to full, at first; units of the function.
         surface_width_last: The same at last, about as long as a step of a ray.
         surface_width_until: Fraction of the steps after which it is reached, by the same factor in every step.
@@ -100,7 +101,7 @@ class GeometryConfig:
     """
 
     grid: HashGridConfig = field(default_factory=HashGridConfig)
-    representation: Representation = "surface"
+    representation: Representation = "auto"
     surface_width_first: float = 0.05
     surface_width_last: float = 0.008
     surface_width_until: float = 0.7

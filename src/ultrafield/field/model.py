@@ -67,7 +67,8 @@ class RadianceField(nn.Module):
         self.density_mlp = Mlp([channels, config.hidden, GEOMETRY_CHANNELS], generator=generator)
         widths = [GEOMETRY_CHANNELS + SPHERICAL_CHANNELS, *[config.hidden] * config.color_layers, 3]
         self.color_mlp = Mlp(widths, generator=generator)
-        self.level_set = LevelSet(config) if config.representation == "surface" else None
+        surface = self.bounded if config.representation == "auto" else config.representation == "surface"
+        self.level_set = LevelSet(config) if surface else None
         self.occupancy = OccupancyGrid(cascades=cascades, resolution=config.occupancy_resolution)
         cone_angle = 0.0 if self.bounded else config.cone_angle
         step = _CUBE_DIAGONAL / config.max_samples_per_ray

@@ -10,6 +10,7 @@ import torch
 
 from ultrafield.masks import build_mask_set
 from ultrafield.scene import Split
+from ultrafield.training.geometry import base as geometry_base
 from ultrafield.training.geometry.smoothness import smoothness_loss
 from ultrafield.training.geometry.trainer import HostGeometryTrainer, RayBatch, render_rays
 
@@ -202,7 +203,17 @@ def test_smoothed_steps_are_recorded_and_train(build):
     assert all(step._graph is not None for (_, smooth, flat), step in trainer._steps.items() if smooth and flat)
     assert losses[-1]["color"] < losses[0]["color"]
     assert len({entry["smoothness"] for entry in losses[4:]}) > 10
-    assert len({entry["planes"] for entry in losses[10:]}) > 10
+
+
+@pytest.mark.gpu
+def test_recorded_steps_draw_other_triples_each_time(build, monkeypatch):
+    monkeypatch.setattr(geometry_base, "SAMPLES_PER_TRIPLE", 4)  # few triples of a small picture lie in one mask
+    monkeypatch.setattr(geometry_base, "PLANAR_REACH", 2)
+    trainer = build(representation="density", lr=1e-6)
+    wavy(trainer.field)  # and stays so: triples count where the field is opaque
+    losses = [float(trainer.step(step)["planes"]) for step in range(10, 70)]
+    assert trainer._steps[False, False, True]._graph is not None
+    assert len(set(losses)) > 5
 
 
 def test_losses_and_gradients_are_those_of_the_cpu(trainer, balls, config):
