@@ -109,13 +109,15 @@ def main() -> None:
     wire = socket.socket(fileno=int(sys.argv[1]))
     calls: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]]] = queue.SimpleQueue()
     setup: Setup = receive(wire)
-    threading.Thread(target=_listen, args=(wire, calls), daemon=True).start()
+    failed = threading.Event()
+    threading.Thread(target=_listen, args=(wire, calls, failed), daemon=True).start()
     try:
         member = _prepare(setup)
         while True:
             function, arguments = calls.get()
             send(wire, encode(function(member, *arguments)))
     except Exception as error:
+        failed.set()
         if os.environ.get("ULTRAFIELD_DEBUG") == "1":
             import traceback
 
@@ -135,13 +137,13 @@ def _prepare(setup: Setup) -> Member:
     return Member(Group(setup.rank, setup.size), device)
 
 
-def _listen(wire: socket.socket, calls: queue.SimpleQueue[Any]) -> None:
+def _listen(wire: socket.socket, calls: queue.SimpleQueue[Any], failed: threading.Event) -> None:
     """Take calls while others are done; whatever is being done, the process ends with the one that started it."""
     while True:
         try:
             call = receive(wire)
         except (EOFError, OSError):
-            os._exit(0)
+            os._exit(1 if failed.is_set() else 0)
         calls.put(call)
 
 
