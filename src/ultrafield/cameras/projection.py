@@ -97,14 +97,11 @@ def project(cameras: Cameras, index: int, points: np.ndarray) -> tuple[np.ndarra
         are NaN for points behind the camera and for points so far outside its field of view that the lens polynomial,
         which is fitted inside only, would fold them back into the picture.
     """
-    intrinsics = np.ascontiguousarray(cameras.intrinsics[index], np.float64)
     if cameras.lenses[index] == Lens.PINHOLE:
-        return _through_pinhole(cameras, index, points, intrinsics)
+        return _through_pinhole(cameras, index, points, cameras.intrinsics[index])
     flat, depth = _through_pinhole(cameras, index, points, np.array([1.0, 1.0, 0.0, 0.0]))
-    within = np.hypot(flat[:, 0], flat[:, 1]) <= _FIELD_MARGIN * _widest_ray(cameras, index)  # False for NaN
-    pixels = np.full(flat.shape, np.nan)
-    pixels[within] = _distort(cameras, index, flat[within])
-    return pixels, depth
+    flat[~(np.hypot(flat[:, 0], flat[:, 1]) <= _FIELD_MARGIN * _widest_ray(cameras, index))] = np.nan
+    return _distort(cameras, index, flat), depth
 
 
 def _through_pinhole(
@@ -116,7 +113,8 @@ def _through_pinhole(
     check_shape("points", points, (None, 3))
     points = np.ascontiguousarray(points, None if points.dtype == np.float32 else np.float64)
     pixels, depth = np.empty((len(points), 2)), np.empty(len(points))
-    project_pinhole(points, np.ascontiguousarray(cameras.c2w[index], np.float64), intrinsics, pixels, depth)
+    pose, intrinsics = (np.ascontiguousarray(part, np.float64) for part in (cameras.c2w[index], intrinsics))
+    project_pinhole(points, pose, intrinsics, pixels, depth)
     return pixels, depth
 
 
