@@ -213,7 +213,7 @@ def test_recorded_steps_draw_other_triples_each_time(build, monkeypatch):
     wavy(trainer.field)  # and stays so: triples count where the field is opaque
     losses = [float(trainer.step(step)["planes"]) for step in range(10, 70)]
     assert trainer._steps[False, False, True]._graph is not None
-    assert len(set(losses)) > 5
+    assert len(set(losses)) > 10
 
 
 def test_losses_and_gradients_are_those_of_the_cpu(trainer, balls, config):
