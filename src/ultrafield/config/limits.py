@@ -58,6 +58,7 @@ GEOMETRY: Ranges = {
     "depth_smooth_tolerance": _WEIGHT,
     "planar_weight": _WEIGHT,
     "grid_decay": FRACTION,
+    "near_reach": Range(0, 1e3),
 }
 
 FEATURES: Ranges = {

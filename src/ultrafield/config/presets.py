@@ -53,6 +53,7 @@ _PRESETS: dict[Preset, Config] = {
             distortion_weight=0.0,
             depth_smooth=True,
             grid_decay=0.0,
+            near_reach=0.0,
             alpha_evidence=False,
             full_size=False,
             ray_sampling="same_image",

@@ -90,6 +90,9 @@ class GeometryConfig:
         planar_weight: Weight of the loss that makes depth planar where masks tell nothing apart; none where training
             views of a run lack masks.
         grid_decay: Share that entries of the grid's fine levels lose in each step.
+        near_reach: Distance from a camera up to which gradients are weakened by its square (Philip and Deschaintre
+            2023), normalised units; 0 for none. Only in captures with surroundings, where cameras stand among what
+            they see; density right around them is pressed down too then.
         random_background: Random background colour behind transparent pixels instead of the known one; pictures without
             transparency are taken as opaque.
         alpha_evidence: The same where pictures have transparency, and only there: what they say is opaque, or is not,
@@ -135,6 +138,7 @@ class GeometryConfig:
     depth_smooth_tolerance: float = 0.1
     planar_weight: float = 0.0
     grid_decay: float = 1e-3
+    near_reach: float = 2.0
     random_background: bool = False
     alpha_evidence: bool = True
     full_size: bool = True

@@ -11,6 +11,7 @@ import torch
 from ultrafield.masks import build_mask_set
 from ultrafield.scene import Split
 from ultrafield.training.geometry import base as geometry_base
+from ultrafield.training.geometry.near import weakens_near
 from ultrafield.training.geometry.smoothness import smoothness_loss
 from ultrafield.training.geometry.trainer import HostGeometryTrainer, RayBatch, render_rays
 
@@ -23,7 +24,7 @@ def build(balls, config, kernel_device, monkeypatch):
     # Triton's interpreter walks through all the room there is; in fog, a ray has some 20 samples.
     monkeypatch.setattr(geometry_device, "_SMOOTHED_PER_RAY", 24)
     monkeypatch.setattr(geometry_device, "_PLANAR_PER_RAY", 32)
-    monkeypatch.setattr(geometry_device, "PROBES", 256)
+    monkeypatch.setattr(geometry_base, "PROBES", 256)
     monkeypatch.setattr(geometry_device, "FEWEST_RAYS", 16)
     rays = 32 if kernel_device == "cuda" else 16
 
@@ -216,7 +217,13 @@ def test_recorded_steps_draw_other_triples_each_time(build, monkeypatch):
     assert len(set(losses)) > 10
 
 
-def test_losses_and_gradients_are_those_of_the_cpu(trainer, balls, config):
+@pytest.mark.parametrize("surroundings", [False, True])
+def test_losses_and_gradients_are_those_of_the_cpu(build, balls, config, surroundings):
+    scene = replace(balls, background=None, half_extent=1.0) if surroundings else balls
+    trainer = build(scene)
+    assert weakens_near(trainer.field) == surroundings
+    if surroundings:
+        trainer.live_rays.fill_(8)  # twice as long in the fog
     rays = trainer.draw()
     jitter = torch.rand(len(rays.pixels), generator=torch.Generator().manual_seed(2)).to(rays.pixels.device)
     live = int(trainer.live_rays)
@@ -227,7 +234,7 @@ def test_losses_and_gradients_are_those_of_the_cpu(trainer, balls, config):
     losses = trainer.losses(rays, samples, target, background)
     torch.stack(list(losses.values())).sum().backward()
 
-    other = HostGeometryTrainer(balls, replace(config, geometry=trainer.settings), torch.device("cpu"))
+    other = HostGeometryTrainer(scene, replace(config, geometry=trainer.settings), torch.device("cpu"))
     other.field.load_state_dict(trainer.field.state_dict())
     origins, directions = rays.origins[:live].cpu(), rays.directions[:live].cpu()
     rendered = render_rays(other.field, RayBatch(origins, directions, torch.ones(live)), jitter[:live].cpu())

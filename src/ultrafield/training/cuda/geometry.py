@@ -26,8 +26,9 @@ from ...field.samples import FixedSamples
 from ...scene import Scene
 from ...sharing import ALONE, Group
 from ..geometry.base import GeometryTrainer
-from ..geometry.limits import FEWEST_RAYS, MOST_RAYS, PROBES, REFERENCE_STEP
+from ..geometry.limits import FEWEST_RAYS, MOST_RAYS, REFERENCE_STEP
 from ..geometry.losses import depth_smoothness, planarity, ray_losses, spread_axis
+from ..geometry.near import weaken_near
 from ..geometry.planes import Triples
 from ..geometry.shrinkage import shrink_fine_levels
 from .adam import FusedAdam
@@ -201,7 +202,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
         _, samples = self._visible(rays, jitter, live, _MARCHED_PER_SAMPLE * room, room)
         number = samples.offsets[-1:]
         decoded = self.field.decode(self._encode(self._points(rays, samples), number, learn=True), number)
-        sigma = self.field.ray_density(*decoded, samples, samples.rays)
+        sigma = weaken_near(self.field.ray_density(*decoded, samples, samples.rays), samples.t, self.field)
         weights = render_weights_gpu(sigma, samples.delta, samples.offsets)
         values = torch.stack([torch.ones_like(samples.t), samples.t], dim=1)
         opacity, distance = accumulate_gpu(weights, values, samples.offsets).unbind(1)
@@ -224,10 +225,10 @@ class DeviceGeometryTrainer(GeometryTrainer):
         field, settings = self.field, self.settings
         live = samples.offsets[-1:]
         density, geometry = field.decode(self._encode(self._points(rays, samples), live, learn=True), live)
-        sigma = field.ray_density(density, geometry, samples, samples.rays)
+        sigma = weaken_near(field.ray_density(density, geometry, samples, samples.rays), samples.t, field)
         weights = render_weights_gpu(sigma, samples.delta, samples.offsets)
         seen = join_rows_gpu(geometry, field.harmonics(rays.directions), samples.rays)
-        colors = torch.sigmoid(field.color_mlp(seen, live))
+        colors = weaken_near(torch.sigmoid(field.color_mlp(seen, live)), samples.t, field)
         values = torch.cat([colors, torch.ones_like(colors[:, :1])], dim=1)
         sums = accumulate_gpu(weights, values, samples.offsets)  # [R, 4]
         spread = None
@@ -265,7 +266,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
         samples = self.visible_samples(rays, self.uniform(len(rays.pixels)))
         losses = self.losses(rays, samples, *self.target(rays.pixels))
         if probe:
-            positions = to_unit_cube(self.random_positions(PROBES), bounded=self.field.bounded)
+            positions = to_unit_cube(self.probes(), bounded=self.field.bounded)
             density, _ = self.field.decode(self._encode(positions, None, learn=True))
             losses["density"] = self.settings.density_weight * density.mean()
         if smooth:

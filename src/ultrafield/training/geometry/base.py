@@ -15,7 +15,8 @@ from ...sharing import ALONE, Group
 from ..checkpoint import new_geometry, settings_text
 from ..loop import Trainer
 from ..pixels import pixel_pool
-from .limits import PLANAR_REACH, SAMPLES_PER_TRIPLE
+from .limits import PLANAR_REACH, PROBED_NEAR, PROBES, SAMPLES_PER_TRIPLE
+from .near import weakens_near
 from .planes import MaskedPixels, Triples
 from .quadruples import find_quadruples
 
@@ -89,9 +90,18 @@ class GeometryTrainer(Trainer[RadianceField]):
         assert self.masked is not None
         return self.masked.draw(max(1, self.aim // SAMPLES_PER_TRIPLE), PLANAR_REACH, self.generator)
 
-    def random_positions(self, count: int) -> Tensor:
-        """Uniform positions in the outermost box [count, 3], normalised frame."""
-        return (self.uniform(count, 3) * 2 - 1) * self.field.occupancy.half_extent
+    def probes(self) -> Tensor:
+        """Random positions whose density is pressed down [N, 3], normalised frame.
+
+        They lie anywhere in the outermost box. Where gradients near cameras are weakened, as many again lie there:
+        what a picture rarely shows must not be left as it happens to be.
+        """
+        anywhere = (self.uniform(PROBES, 3) * 2 - 1) * self.field.occupancy.half_extent
+        if not weakens_near(self.field):
+            return anywhere
+        cameras = self.pool.rays.c2w[:, :, 3]
+        drawn = cameras[(self.uniform(PROBES) * len(cameras)).long()]
+        return torch.cat([anywhere, drawn + (self.uniform(PROBES, 3) * 2 - 1) * PROBED_NEAR])
 
     def target(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Colours of pool pixels [R, 3], and the background behind their rendering, [R, 3] or [3]."""

@@ -21,8 +21,9 @@ from ...sharing import ALONE, Group
 from ..reduction import add_up_gradients
 from ..schedule import adam, cosine_lr
 from .base import GeometryTrainer
-from .limits import FEWEST_RAYS, MOST_RAYS, PROBES, REFERENCE_STEP
+from .limits import FEWEST_RAYS, MOST_RAYS, REFERENCE_STEP
 from .losses import depth_smoothness, planarity, ray_losses, spread_axis
+from .near import weaken_near
 from .poses import LR, PUBLISHED_LR, PoseRefinement
 from .shrinkage import shrink_fine_levels
 
@@ -68,11 +69,11 @@ def render_rays(field: RadianceField, batch: RayBatch, jitter: Tensor) -> Render
     samples = traced.samples
     positions, rays = sample_positions(batch.origins, batch.directions, samples)
     density, geometry = field.geometry(positions, traced.encoded)
-    sigma = field.ray_density(density, geometry, samples, rays)
+    sigma = weaken_near(field.ray_density(density, geometry, samples, rays), samples.t, field)
     weights = render_weights(sigma, samples.delta, samples.offsets)
     bright = (weights.detach() > NEGLIGIBLE).nonzero()[:, 0]
     harmonics = field.harmonics(batch.directions)
-    shaded = field.color(geometry[bright], harmonics[rays[bright]])
+    shaded = weaken_near(field.color(geometry[bright], harmonics[rays[bright]]), samples.t[bright], field)
     colors = torch.zeros_like(positions).index_copy(0, bright, shaded)
     ones = torch.ones_like(samples.t)
     sums = accumulate(weights, torch.cat([colors, ones[:, None], samples.t[:, None]], dim=1), samples.offsets)  # [R, 5]
@@ -147,7 +148,7 @@ class HostGeometryTrainer(GeometryTrainer):
         spread = self._distortion(rendered) if settings.distortion_weight > 0 else None
         losses = ray_losses(rendered.color, rendered.opacity, target, background, settings, spread=spread)
         if self.presses_density(step):
-            density = self.field.density(self.random_positions(PROBES))
+            density = self.field.density(self.probes())
             losses["density"] = settings.density_weight * density.mean()
         if self.smooths_depth(step):
             losses["smoothness"] = self._smoothness()
