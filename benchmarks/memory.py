@@ -11,15 +11,13 @@ it (maximum resident set); prints a Markdown table.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import get_args
 
 from lib import machine, scenes
+from lib.commands import measured
 from lib.options import parser_of
 from lib.results import Results, print_header, print_row
 
@@ -50,16 +48,6 @@ def main() -> int:
         gigabytes, seconds, code = measured([sys.executable, "-m", "ultrafield", *line])
         _print(options, scenes.describe(scene), gigabytes, seconds)
     return code or int(_exceeds(options.scene_kind, gigabytes, seconds))
-
-
-def measured(command: list[str]) -> tuple[float, float, int]:
-    """Peak memory in GB, seconds and exit code of a command."""
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    peak = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return peak / 1e9, time.perf_counter() - start, process.returncode
 
 
 def _exceeds(kind: str, *values: float) -> bool:
