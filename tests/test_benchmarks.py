@@ -18,6 +18,7 @@ import torch
 from ultrafield.cameras import Similarity
 from ultrafield.config import FeatureConfig
 from ultrafield.reading import read_json
+from ultrafield.scene import load_scene
 from ultrafield.synth.scene_graph import read_model
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -30,6 +31,7 @@ SCRIPTS = (
         "curves",
         "exports",
         "features",
+        "large",
         "lift",
         "ops",
         "pipeline",
@@ -209,6 +211,39 @@ def test_votes_are_compared_and_timed(load, monkeypatch, tmp_path):
     content = read_json(tmp_path / "votes.json")
     assert content["options"]["points"] == 600
     assert [row["operation"] for row in content["rows"]] == ["cpu: codes", "cpu: votes", "cpu: memberships"]
+
+
+def test_balls_look_the_same_in_tiles_and_have_nested_masks(load):
+    balls = load("lib.balls")
+    heap, cameras = balls.in_groups(balls.heap(torch.device("cpu"), balls=11)), balls.cameras_around(3, 70, 50)
+    color, number, _ = balls.look(heap, cameras, 1)
+    in_tiles = balls.look_in_tiles(heap, cameras, 1, side=16)
+    torch.testing.assert_close(in_tiles[0], color, rtol=0, atol=1e-3)  # of sums in another order, and fine stripes
+    assert torch.equal(in_tiles[1], number)
+    ids = number.numpy()
+    masks = balls.nested_masks(ids, [1, 4, 8])
+    expected = [ids // size == mask for size in (1, 4, 8) for mask in np.unique(ids // size) if mask >= 0]
+    np.testing.assert_array_equal(masks.masks(), np.stack(expected) & (ids >= 0))
+    fewer = balls.nested_masks(ids, [1, 4, 8], 9)
+    assert sorted(fewer.areas) == sorted(masks.areas)[-9:]
+    assert len(np.unique(fewer.rows, axis=0)) == len(fewer.rows)
+
+
+def test_captures_of_many_views_are_scenes(load, tmp_path):
+    large = load("large")
+    capture = large.Capture(tmp_path, 40, 30, 5, 20)
+    for index in range(capture.count):
+        large.draw_view(capture, index)
+    large.draw(capture)  # nothing is missing
+    for views in (2, 5):
+        scene = load_scene(large.scene_of(capture, views), progress=False)
+        assert scene.has_masks
+        assert {name: len(split) for name, split in scene.splits.items()} == {"train": views, "val": 1}
+        assert all(1 < len(view.masks) <= 20 for view in scene.train)
+        first = scene.train.views[0].image.mean(axis=2) < 200  # the masks lie on the balls, through this camera
+        assert (first == scene.train.views[0].masks.masks().any(axis=0)).mean() > 0.8
+        places = scene.train.normalised_cameras.c2w[:, :, 3]
+        np.testing.assert_allclose((scene.train.normalised_cameras.c2w[:, :, 2] * places).sum(1), -1.5, atol=1e-5)
 
 
 @pytest.fixture
