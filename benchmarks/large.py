@@ -6,9 +6,9 @@
 A heap of striped balls is drawn on all cores, as JPEG pictures and packed masks: of stripes, halves, balls, and groups
 of 2, 4, 8, … balls, the largest --masks of each view. The scene of most views is made, each smaller one has evenly
 chosen views of it. One more of 64 is for validation. Each run is a process of its own, in a new folder; its memory is
-the most that it held as the system counts it (maximum resident set), and what PyTorch allocated on the device. A first
-run of few steps on eight views, which does not count, compiles. Runs that would begin after --budget seconds are left
-out. Prints a Markdown table, whose rows come as runs end; what follows `--` goes to `ultrafield run`.
+the most that it held as the system counts it (maximum resident set), and what PyTorch allocated on the device. Where
+there is one, a first run on eight views, which does not count, compiles. Runs that would begin after --budget seconds
+are left out. Prints a Markdown table, whose rows come as runs end; what follows `--` goes to `ultrafield run`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ COLUMNS = (
 )
 _FOCAL = 1.7  # the heap is about as high as the pictures
 _EVERY = 64  # views per validation view
-_FEW_STEPS = ("--geometry.steps", "60", "--features.steps", "20")
+_FEW_STEPS = ("--geometry.steps", "300", "--features.steps", "20")
 _FILE = "view_{:05d}"
 
 
@@ -114,8 +114,8 @@ def measure(options: argparse.Namespace, folder: Path) -> int:
         results.facts[f"{name}: seconds of making"] = seconds = time.perf_counter() - made
         print(f"\n{capture.count} views of {name} pixels made in {seconds:.0f} s\n", flush=True)
         scenes = {views: scene_of(capture, views) for views in sorted({min(8, capture.views), *options.views})}
-        code = run(scenes[min(scenes)], folder / f"{name}-warm", options, *_FEW_STEPS)[2]
-        if code:
+        warm = options.device != "cpu"
+        if warm and (code := run(scenes[min(scenes)], folder / f"{name}-warm", options, *_FEW_STEPS)[2]):
             return code
         print_header(COLUMNS)
         for views in options.views:
