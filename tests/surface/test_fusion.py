@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from toy_scene import BOXES, COLORS, SIZE, TO_USER, Toy, cast
 from ultrafield.cameras import RenderedView, project
 from ultrafield.config import SegmentConfig
 from ultrafield.errors import RunError
-from ultrafield.surface import Surface, surface_from_field, surface_from_views
+from ultrafield.surface import Surface, rendered, surface_from_field, surface_from_views
 from ultrafield.surface import fusion as module
 
 
@@ -91,6 +91,28 @@ def test_automatic_voxels_follow_the_footprint_and_the_limit(
     coarse = toy.surface()
     assert 100 < len(coarse) <= 500
     assert coarse.voxel > toy_surface.voxel
+
+
+def test_depth_maps_that_do_not_fit_into_memory_are_read_again_and_give_the_same(
+    toy: Toy, toy_surface: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+
+    class Views(Sequence[RenderedView]):
+        def __len__(self) -> int:
+            return len(toy.views)
+
+        def __getitem__(self, index: int) -> RenderedView:  # type: ignore[override]
+            held.append(index)
+            return toy.views[index]
+
+    monkeypatch.setattr(rendered, "memory", lambda: 8 * 4 * (toy.cameras.sizes.prod(axis=1).sum() - 1))
+    images = [view.image for view in toy.scene.train]
+    again = surface_from_views(Views(), toy.cameras, to_user=TO_USER, config=SegmentConfig(), images=images)
+    assert sorted(set(held)) == list(range(len(toy.views)))
+    assert len(held) > len(toy.views)
+    for name in ("points", "normals", "visible"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(toy_surface, name))
 
 
 def test_a_chosen_voxel_is_a_fraction_of_the_half_extent(toy: Toy) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from ..cameras import Cameras, Similarity
 from ..cameras.projection import back_project
 from ..parallel import in_threads, workers_for
+from .median import median_of_parts
 from .samples import focal_length, surface_samples
 from .shells import doublings
 from .sight import Sight, look
@@ -56,7 +57,7 @@ def fuse_depth_maps(
     as others do.
 
     Args:
-        maps: V depth maps in normalised units.
+        maps: V depth maps in normalised units; each is asked for six times, in any of several threads.
         cameras: V cameras, normalised frame.
         to_user: From the normalised to the user's frame; the surface keeps it.
         voxel: Edge of the voxels, normalised units; None chooses one from the pixels' footprint, large enough for at
@@ -69,14 +70,15 @@ def fuse_depth_maps(
     Raises:
         NoSurface: No pixel is left.
     """
-    sizes = np.array([item.depth.shape[::-1] for item in maps], np.int64).reshape(-1, 2)
-    cameras = cameras.resized(sizes)
+    sizes = list(in_threads(lambda index: maps[index].depth.shape[::-1], range(len(maps))))
+    cameras = cameras.resized(np.array(sizes, np.int64).reshape(-1, 2))
     edge = _automatic_voxel(maps, cameras, inner) if voxel is None else voxel
 
     def samples(index: int) -> np.ndarray:
-        return thin(surface_samples(maps[index].depth, maps[index].color, cameras, index), edge, inner).table
+        item = maps[index]
+        return thin(surface_samples(item.depth, item.color, cameras, index), edge, inner).table
 
-    rows = in_threads(samples, range(len(maps)), workers=_view_workers(maps))
+    rows = in_threads(samples, range(len(maps)), workers=_view_workers(cameras))
     sums = fuse(rows, edge, inner, most=MAX_POINTS if voxel is None else None)
     sums = VoxelSums(sums.table[_in_company(sums)], sums.voxel, inner)
     if len(sums) == 0:
@@ -84,9 +86,9 @@ def fuse_depth_maps(
     return _seen_surface(sums, maps, cameras, to_user)
 
 
-def _view_workers(maps: Sequence[DepthMap]) -> int:
-    """How many depth maps to take samples from at once."""
-    return workers_for(_BYTES_PER_PIXEL * max((item.depth.size for item in maps), default=0))
+def _view_workers(cameras: Cameras) -> int:
+    """How many depth maps of the cameras' sizes to take samples from at once."""
+    return workers_for(_BYTES_PER_PIXEL * int(cameras.sizes.prod(axis=1).max(initial=0)))
 
 
 def _automatic_voxel(maps: Sequence[DepthMap], cameras: Cameras, inner: float) -> float:
@@ -96,7 +98,7 @@ def _automatic_voxel(maps: Sequence[DepthMap], cameras: Cameras, inner: float) -
     then cost no more memory and little more time than small ones.
     """
     voxel = FOOTPRINTS_PER_VOXEL * _median_footprint(maps, cameras, inner)
-    stride = int(np.ceil(np.sqrt(sum(item.depth.size for item in maps) / _PIXELS_TO_ESTIMATE)))
+    stride = int(np.ceil(np.sqrt(cameras.sizes.prod(axis=1).sum() / _PIXELS_TO_ESTIMATE)))
     if stride == 1:
         return voxel
 
@@ -104,21 +106,25 @@ def _automatic_voxel(maps: Sequence[DepthMap], cameras: Cameras, inner: float) -
         points = back_project(cameras, index, maps[index].depth, stride=stride).reshape(-1, 3)
         return np.unique(voxel_keys(points[np.isfinite(points).all(-1)], stride * voxel, inner)[0])
 
-    keys = np.concatenate(list(in_threads(occupied, range(len(maps)), workers=_view_workers(maps))))
+    keys = np.concatenate(list(in_threads(occupied, range(len(maps)), workers=_view_workers(cameras))))
     expected = stride**2 * len(np.unique(keys))
     return voxel * max(1.0, float(np.sqrt(expected / (SPARE * MAX_POINTS))))
 
 
 def _median_footprint(maps: Sequence[DepthMap], cameras: Cameras, inner: float) -> float:
     """Median edge of the surface patch behind one pixel; where voxels are larger, that part of it."""
-    footprints = [item.depth[item.depth > 0] / focal_length(cameras, index) for index, item in enumerate(maps)]
-    if not np.isinf(inner):
-        for index, item in enumerate(maps):
-            points = back_project(cameras, index, item.depth)[item.depth > 0]
-            footprints[index] = footprints[index] / np.exp2(doublings(points, inner))
-    if sum(len(part) for part in footprints) == 0:
+
+    def footprints(index: int) -> np.ndarray:
+        depth = maps[index].depth
+        footprint = depth[depth > 0] / focal_length(cameras, index)
+        if np.isinf(inner):
+            return footprint
+        return footprint / np.exp2(doublings(back_project(cameras, index, depth)[depth > 0], inner))
+
+    median = median_of_parts(footprints, len(maps), workers=_view_workers(cameras))
+    if np.isnan(median):
         raise NoSurface("no pixel of any view is opaque")
-    return float(np.median(np.concatenate(footprints)))
+    return median
 
 
 def _in_company(sums: VoxelSums) -> np.ndarray:
@@ -144,13 +150,13 @@ def _seen_surface(sums: VoxelSums, maps: Sequence[DepthMap], cameras: Cameras, t
     keep = seen & (balance >= 0)
     if not keep.any():
         raise NoSurface("the depth maps contradict each other everywhere")
-    visible = [np.unpackbits(row, count=len(keep), bitorder="little")[keep] for row in packed]
+    visible = [pack_flags(np.unpackbits(row, count=len(keep), bitorder="little")[keep]) for row in packed]
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return Surface._trusted(
         points=points[keep].astype(np.float32),
         normals=(normals / np.maximum(length, 1e-12))[keep].astype(np.float32),
         colors=np.rint(sums.means(6, 9)[keep]).astype(np.uint8),
-        visible=np.stack([pack_flags(row) for row in visible]),
+        visible=np.stack(visible),
         voxel=sums.voxel,
         to_user=to_user,
         inner=sums.inner,

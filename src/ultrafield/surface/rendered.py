@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..budget import memory
 from ..cameras import Cameras, RenderedView, Similarity
 from ..cameras.pixels import resize_nearest
 from ..config import SegmentConfig
@@ -18,6 +20,22 @@ from .surface import Surface
 
 if TYPE_CHECKING:
     from ..field import RadianceField
+
+_BYTES_PER_PIXEL, _SHARE = 4, 0.125  # of depth maps that are kept, and of the memory
+
+
+@dataclass(frozen=True)
+class _DepthMaps(Sequence[DepthMap]):
+    """Depth maps that are made whenever they are asked for."""
+
+    length: int
+    make: Callable[[int], DepthMap]
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> DepthMap:  # type: ignore[override]
+        return self.make(index)
 
 
 def surface_from_field(geometry: RadianceField, scene: Scene, config: SegmentConfig | None = None) -> Surface:
@@ -60,8 +78,9 @@ def surface_from_views(
     A pixel counts if it is opaque and lies on a continuous patch of its depth map; see `fuse_depth_maps`.
 
     Args:
-        views: What each camera sees, depth in normalised units; each is read once, in any of several threads. They may
-            be of another size than the cameras' pictures.
+        views: What each camera sees, depth in normalised units; each is read in any of several threads, once, or
+            several times if depth maps would take more than an eighth of the memory. They may be of another size than
+            the cameras' pictures.
         cameras: The cameras of `views`, normalised frame.
         to_user: From the normalised to the user's frame; the surface keeps it.
         config: Settings (`voxel`, `min_opacity`).
@@ -82,12 +101,12 @@ def surface_from_views(
         raise ValueError(
             f"views: got {len(views)} for {len(cameras)} cameras, {len(pictures)} images and {len(used)} valid"
         )
-    maps = in_threads(
-        lambda index: _depth_map(views[index], pictures[index], used[index], config.min_opacity),
-        range(len(views)),
-        workers=workers_for(0),
+    maps: Sequence[DepthMap] = _DepthMaps(
+        len(views), lambda index: _depth_map(views[index], pictures[index], used[index], config.min_opacity)
     )
-    return _fused(list(maps), cameras, to_user, config, inner)
+    if _BYTES_PER_PIXEL * int(cameras.sizes.prod(axis=1).sum()) <= _SHARE * memory():
+        maps = list(in_threads(maps.__getitem__, range(len(maps)), workers=workers_for(0)))
+    return _fused(maps, cameras, to_user, config, inner)
 
 
 def inner_box(scene: Scene) -> float:

@@ -106,16 +106,27 @@ def pixel_pool(scene: Scene, device: torch.device, *, full_size: bool = False) -
             part if picture.alpha is None else picture.alpha.reshape(-1)
             for part, picture in zip(opaque, pictures, strict=True)
         ]
-        alpha = torch.from_numpy(np.concatenate(parts)).to(device)
+        alpha = _joined(parts, device)
     sizes = np.array([picture.size for picture in pictures], np.int64)
     rays = ray_table(scene.train.normalised_cameras.resized(sizes), device)
     return PixelPool(
         rays,
-        torch.from_numpy(np.concatenate(images)).to(device),
+        _joined(images, device),
         alpha,
         torch.from_numpy(starts).to(device),
         _valid_pixels(rays, starts, [picture.valid for picture in pictures]),
     )
+
+
+def _joined(parts: Sequence[np.ndarray], device: torch.device) -> Tensor:
+    """Arrays one after the other on a device, taken there one by one: the host needs no room for all of them again."""
+    joined = torch.empty((sum(map(len, parts)), *parts[0].shape[1:]), dtype=torch.uint8, device=device)
+    first = 0
+    for part in parts:
+        readable = part if part.flags.writeable else part.copy()  # PyTorch knows no arrays that are only read
+        joined[first : first + len(part)] = torch.from_numpy(readable)
+        first += len(part)
+    return joined
 
 
 def _valid_pixels(rays: RayTable, starts: np.ndarray, used_pixels: Sequence[np.ndarray | None]) -> Tensor | None:
