@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ultrafield.errors import ConfigError, SceneError
 from ultrafield.io import write_image
 from ultrafield.masks import write_masks
 from ultrafield.reading import read_image
-from ultrafield.scene import load_scene
+from ultrafield.scene import Scene, images, load_scene, views
+from ultrafield.scene.digest import digest_scene
 from ultrafield.scene.frames import ListingOptions, print_warning
 from ultrafield.scene.layout import find_scene
+from ultrafield.training.pixels import pixel_pool
 
 Make = Callable[..., Path]
 
@@ -170,6 +175,42 @@ def test_photographs_are_kept_at_their_own_size(make_blender: Make) -> None:
     assert sizes == {"train": {(8, 8)}, "val": {(8, 8)}, "val_rotate": {None}}
     assert {view.photograph.size for view in load_scene(root, downsample=0.75).train} == {(6, 6)}
     assert {view.photograph for view in load_scene(root, width=4).train} == {None}
+
+
+def test_pictures_that_do_not_fit_into_memory_are_read_anew_and_are_the_same(
+    make_blender: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_blender(size=(30, 40))
+    add_masks(root, "train", 3, (30, 40))
+    kept = load_scene(root)
+    monkeypatch.setattr(views, "pictures_fit", lambda sizes: False)
+    scene = load_scene(root)
+    assert digest_scene(scene) == digest_scene(kept)
+    read: list[Path] = []
+    monkeypatch.setattr(images, "read_picture", lambda file: read.append(file))
+    assert all(view.shape == other.shape for view, other in zip(scene.train, kept.train, strict=True))
+    same = Scene(**{field.name: getattr(scene, field.name) for field in fields(Scene)})
+    view = pickle.loads(pickle.dumps(same.train.views[1].changed(masks=None)))
+    assert view.masks is None
+    assert not read  # until it is looked at
+    monkeypatch.undo()
+    np.testing.assert_array_equal(view.image, kept.train.views[1].image)
+    np.testing.assert_array_equal(kept.train.views[1].changed(name="other").image, view.image)
+    assert view.image is not view.image
+    pools = [pixel_pool(item, torch.device("cpu")) for item in (scene, kept)]
+    assert torch.equal(pools[0].colors, pools[1].colors)
+    view.file.write_bytes(b"")
+    with pytest.raises(SceneError, match="changed while it was in use"):
+        _ = view.image
+    view.file.unlink()
+    with pytest.raises(SceneError, match="No such file"):
+        _ = view.image
+
+
+def test_an_eighth_of_the_memory_is_for_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "memory", lambda: 24_000)
+    assert views.pictures_fit([(20, 25), (50, 10)])
+    assert not views.pictures_fit([(20, 25), (50, 10), (1, 1)])
 
 
 def test_downsample_below_the_masks_size_resamples_masks(make_blender: Make) -> None:

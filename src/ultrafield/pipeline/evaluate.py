@@ -87,20 +87,22 @@ def _pictures(run: RunFolder, scene: Scene, missing: dict[str, str]) -> dict[str
     from ..metrics import psnr, ssim
 
     views = scene.splits["val"] if can_evaluate(scene) else ()
-    photographs = {view.name: view for view in views if view.image is not None}
+    photographs = {view.name: view for view in views if view.shape is not None}
     if not photographs:
         missing["psnr"] = missing["ssim"] = "the scene has no held-out pictures"
         return {"psnr": None, "ssim": None}
 
     def measure(name: str) -> tuple[float, float]:
         picture, view = run.read_render("val", name).color, photographs[name]
-        assert view.image is not None
+        image = view.image
+        assert image is not None
         if view.valid is None:
-            return psnr(picture, view.image), ssim(picture, view.image)
-        equal = np.where(view.valid[..., None], picture, view.image.astype(np.float32) / 255.0)
-        return psnr(picture[view.valid], view.image[view.valid]), ssim(equal, view.image)
+            return psnr(picture, image), ssim(picture, image)
+        equal = np.where(view.valid[..., None], picture, image.astype(np.float32) / 255.0)
+        return psnr(picture[view.valid], image[view.valid]), ssim(equal, image)
 
-    pixels, names = max(view.image.size for view in photographs.values() if view.image is not None), list(photographs)
+    pixels = max(3 * view.shape[0] * view.shape[1] for view in photographs.values() if view.shape is not None)
+    names = list(photographs)
     values = list(in_threads(measure, names, workers=workers_for(_BYTES_PER_VALUE * pixels)))
     measured = {
         metric: dict(zip(names, column, strict=True))

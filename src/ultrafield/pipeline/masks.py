@@ -210,7 +210,7 @@ def attach_masks(scene: Scene, root: Path) -> Scene:
     folder = MaskFolder(root)
     sizes = [(int(height), int(width)) for width, height in scene.train.normalised_cameras.sizes]
     views = tuple(
-        replace(view, masks=read_masks(folder, "train", view.name, size))
+        view.changed(masks=read_masks(folder, "train", view.name, size))
         for view, size in zip(scene.train, sizes, strict=True)
     )
     return replace(scene, splits=scene.splits | {"train": replace(scene.train, views=views)})

@@ -16,6 +16,7 @@ from ..io import write_json
 from ..labels.stack import LabelStack
 from ..parallel import in_background, in_threads, workers_for
 from ..scene import Scene
+from ..scene.view import Images
 from ..surface import Surface
 from ..ultrametric import AffinityGraph, EditedTree, Tree
 from .cameras import write_cameras
@@ -143,7 +144,7 @@ def _surface(job: Job) -> Surface:
         scene.train.normalised_cameras,
         to_user=scene.to_user,
         config=job.config.segment,
-        images=[view.image for view in scene.train],
+        images=Images(scene.train.views),
         valid=[view.valid for view in scene.train],
         inner=inner_box(scene),
     )

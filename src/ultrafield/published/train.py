@@ -130,7 +130,7 @@ def open_published(options: PublishedOptions, report: Report) -> tuple[Scene, Sc
 
 def _joined(train_split: Split, val: Split) -> Split:
     """Both splits' views for training; validation views keep apart by a prefix, as names are unique in a split."""
-    views = (*train_split.views, *(replace(view, name=f"val_{view.name}") for view in val))
+    views = (*train_split.views, *(view.changed(name=f"val_{view.name}") for view in val))
     first, second = train_split.normalised_cameras, val.normalised_cameras
     arrays = (np.concatenate(pair) for pair in zip(vars(first).values(), vars(second).values(), strict=True))
     return Split(views, Cameras(*arrays), train_split.to_user)

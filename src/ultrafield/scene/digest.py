@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..cameras.model import CAMERA_ARRAYS
+from ..parallel import in_threads
 from .scene import Scene
 
 
@@ -37,16 +38,21 @@ def digest_scene(scene: Scene) -> SceneDigest:
 
 def _digest_pictures(scene: Scene) -> str:
     digest = hashlib.sha256(repr((scene.half_extent, scene.near, scene.to_user.scale)).encode())
-    arrays: list[np.ndarray | None] = [scene.to_user.rotation, scene.to_user.translation, scene.background]
     for name, split in sorted(scene.splits.items()):
-        cameras = split.normalised_cameras
-        arrays += (getattr(cameras, name) for name in CAMERA_ARRAYS)
         for view in split:
             digest.update(f"{name}/{view.name}".encode(errors="surrogateescape"))
-            arrays += [view.image, view.alpha, view.valid]
+    return _updated(digest, _arrays(scene))
+
+
+def _arrays(scene: Scene) -> Iterator[np.ndarray | None]:
+    """What is digested of pictures and cameras, one after the other."""
+    yield from (scene.to_user.rotation, scene.to_user.translation, scene.background)
+    for _, split in sorted(scene.splits.items()):
+        yield from (getattr(split.normalised_cameras, name) for name in CAMERA_ARRAYS)
+        for view, image in zip(split, in_threads(lambda view: view.image, split), strict=True):
+            yield from (image, view.alpha, view.valid)
             if view.photograph is not None:
-                arrays += [view.photograph.image, view.photograph.alpha, view.photograph.valid]
-    return _updated(digest, arrays)
+                yield from (view.photograph.image, view.photograph.alpha, view.photograph.valid)
 
 
 def _digest_masks(scene: Scene) -> str:

@@ -6,12 +6,14 @@ Large pictures are worked on in blocks of rows, so that no copy of them in float
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
 from ..cameras.pixels import resize_nearest
-from ..errors import SceneError
+from ..errors import SceneError, reason_of
 from ..masks.read import same_aspect, size_text
 from ..reading import read_image
 
@@ -20,6 +22,51 @@ Color = tuple[float, float, float]
 BYTES_PER_PIXEL = 24  # most that a pixel takes while its picture is read and brought to working size
 _BLOCK = 1 << 16  # pixels that are worked on at a time, few enough for the caches near a core
 _LARGE = 1 << 24  # pixels from which a picture is rounded to 8 bits before it shrinks, not only after
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture that is read from its file whenever it is asked for.
+
+    Attributes:
+        file: Where it is.
+        size: Width and height to bring it to.
+        behind: Colour behind transparent pixels.
+        stamp: Bytes of the file and the time of its last change, in nanoseconds.
+    """
+
+    file: Path
+    size: tuple[int, int]
+    behind: Color
+    stamp: tuple[int, int]
+
+    @classmethod
+    def of(cls, file: Path, size: tuple[int, int], behind: Color) -> Self:
+        """A file as it is now."""
+        return cls(file, size, behind, _stamp(file))
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of what is read."""
+        return self.size[1], self.size[0], 3
+
+    def read(self) -> np.ndarray:
+        """The picture [H, W, 3] uint8, blended on the background.
+
+        Raises:
+            SceneError: The file is no longer what it was.
+        """
+        if _stamp(self.file) != self.stamp:
+            raise SceneError(f"{self.file}: changed while it was in use")
+        return reduced(read_picture(self.file), self.behind, self.size)[0]
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    try:
+        status = file.stat()
+    except OSError as failure:
+        raise SceneError(f"{file}: {reason_of(failure)}") from None
+    return status.st_size, status.st_mtime_ns
 
 
 def read_picture(file: Path) -> np.ndarray:

@@ -30,7 +30,7 @@ def contact_sheet(views: Sequence[View], *, count: int = _VIEWS, height: int = _
 
     None if no view has a picture.
     """
-    pictured = [view for view in views if view.image is not None]
+    pictured = [view for view in views if view.shape is not None]
     chosen = [pictured[index] for index in np.linspace(0, len(pictured) - 1, min(count, len(pictured))).astype(int)]
     return np.concatenate([_thumbnail(view, height) for view in chosen], axis=1) if chosen else None
 

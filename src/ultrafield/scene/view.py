@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from ..cameras import Cameras, Similarity
 from ..errors import check_shape
 from ..masks import MaskSet
 from ..masks.read import size_text
+from .images import PictureFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,19 @@ class Photograph:
         return self.image.shape[1], self.image.shape[0]
 
 
+class _Image:
+    """The attribute `image` of a view: an array, or read anew from its file whenever it is asked for."""
+
+    def __get__(self, view: View | None, owner: type) -> np.ndarray | None:
+        if view is None:
+            raise AttributeError("image")
+        image = view._image
+        return image.read() if isinstance(image, PictureFile) else image
+
+    def __set__(self, view: View, image: np.ndarray | PictureFile | None) -> None:
+        object.__setattr__(view, "_image", image)
+
+
 @dataclass(frozen=True, eq=False)
 class View:
     """One picture of a scene.
@@ -42,6 +57,7 @@ class View:
     Attributes:
         name: Unique within its split; the stem of every file written for the view.
         image: [H, W, 3] uint8 sRGB at working size, blended on the background; None for a camera without a picture.
+            Read anew whenever it is asked for, where all pictures of a scene would take too much memory.
         masks: The view's 2D masks, of the picture's size or another one of the same proportions; or None.
         file: The picture on disk, for messages.
         alpha: Coverage [H, W] uint8 of a picture that has it, before blending; None otherwise.
@@ -59,6 +75,7 @@ class View:
     alpha: np.ndarray | None = None
     valid: np.ndarray | None = None
     photograph: Photograph | None = None
+    _image: np.ndarray | PictureFile | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for attribute, shape, dtype in (
@@ -66,8 +83,8 @@ class View:
             ("alpha", (None, None), np.dtype(np.uint8)),
             ("valid", (None, None), np.dtype(bool)),
         ):
-            array = getattr(self, attribute)
-            if array is None:
+            array = self._image if attribute == "image" else getattr(self, attribute)
+            if array is None or isinstance(array, PictureFile):
                 continue
             array = np.ascontiguousarray(array)
             check_shape(f"view {self.name!r}: {attribute}", array, shape)
@@ -76,18 +93,39 @@ class View:
             object.__setattr__(self, attribute, array)
         for attribute in ("alpha", "valid"):
             array = getattr(self, attribute)
-            if self.image is not None and array is not None and self.image.shape[:2] != array.shape:
-                listed = " and ".join(size_text(item.shape[:2]) for item in (self.image, array))
+            if self.shape is not None and array is not None and self.shape != array.shape:
+                listed = " and ".join(size_text(shape) for shape in (self.shape, array.shape))
                 raise ValueError(f"view {self.name!r}: image and {attribute} must have one size, got {listed}")
 
     @property
     def shape(self) -> tuple[int, int] | None:
         """Height and width of the picture; None if there is none."""
-        return None if self.image is None else (self.image.shape[0], self.image.shape[1])
+        return None if self._image is None else (self._image.shape[0], self._image.shape[1])
+
+    def changed(self, **changes: Any) -> View:
+        """The view with other attributes; one that is read from its file is not read for that."""
+        return replace(self, **({"image": self._image} | changes))
 
     def __repr__(self) -> str:
         size = "no picture" if self.shape is None else f"{self.shape[1]}×{self.shape[0]} pixels"
         return f"View({self.name!r}, {size}, {'no' if self.masks is None else len(self.masks)} masks)"
+
+
+# In the class body it would be a default value.
+View.image = _Image()  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Images(Sequence["np.ndarray | None"]):
+    """The pictures of some views, each as it is asked for."""
+
+    views: tuple[View, ...]
+
+    def __len__(self) -> int:
+        return len(self.views)
+
+    def __getitem__(self, index: int) -> np.ndarray | None:  # type: ignore[override]
+        return self.views[index].image
 
 
 @dataclass(frozen=True, eq=False)

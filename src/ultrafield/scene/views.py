@@ -18,12 +18,13 @@ from ..parallel import in_threads, workers_for
 from ..progress import progress_bar
 from ..reading import PixelSize, picture_size
 from .frames import Frame, Listing, check_listed_size
-from .images import BYTES_PER_PIXEL, Color, inside_circle, read_picture, read_valid, reduced
+from .images import BYTES_PER_PIXEL, Color, PictureFile, inside_circle, read_picture, read_valid, reduced
 from .optics import Optics, check_optics
 from .view import Photograph, View
 
 _PHOTOGRAPHED = ("train", "val")  # splits whose pictures are kept at their own size too
 _PHOTOGRAPH_BYTES, _PHOTOGRAPH_SHARE = 4, 0.125  # per pixel, and of the memory
+_PICTURE_BYTES, _PICTURE_SHARE = 3, 0.125
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def read_views(listing: Listing, options: ViewOptions, *, progress: bool) -> dic
         [size for task in tasks if task.native is not None for size in (task.native, sizes[task.native])]
     )
     tasks = _with_photographs(tasks, sizes, options)
-    read = partial(_read_view, options=options, sizes=sizes)
+    kept = pictures_fit([sizes[task.native] for task in tasks if task.native is not None])
+    read = partial(_read_view, options=options, sizes=sizes, kept=kept)
     loaded: list[LoadedView] = []
     with progress_bar("Reading pictures", len(tasks), show=progress) as advance:
         for item in in_threads(read, tasks, workers=workers):
@@ -159,6 +161,11 @@ def make_photograph(picture: np.ndarray, behind: Color, size: PixelSize, valid: 
 def photographs_fit(sizes: Sequence[PixelSize]) -> bool:
     """Whether pictures of these sizes are within the part of the memory that pictures may take."""
     return sum(width * height for width, height in sizes) * _PHOTOGRAPH_BYTES <= _PHOTOGRAPH_SHARE * memory()
+
+
+def pictures_fit(sizes: Sequence[PixelSize]) -> bool:
+    """Whether pictures of these sizes may stay in memory, rather than be read again whenever they are needed."""
+    return sum(width * height for width, height in sizes) * _PICTURE_BYTES <= _PICTURE_SHARE * memory()
 
 
 def kept_photographs(wanted: Sequence[PixelSize | None]) -> list[PixelSize | None]:
@@ -236,12 +243,12 @@ def _workers(sizes: Sequence[PixelSize]) -> int:
     return workers_for(BYTES_PER_PIXEL * max((width * height for width, height in sizes), default=0))
 
 
-def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, PixelSize]) -> LoadedView:
-    """Read one view; `sizes` are the working sizes of pictures of a size."""
+def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, PixelSize], kept: bool) -> LoadedView:
+    """Read one view; `sizes` are the working sizes of pictures of a size, `kept` says whether they stay in memory."""
     frame, native = task.frame, task.native
     if frame.file is None or native is None:
         return LoadedView(View(frame.name))
-    size = sizes[native]
+    size, stored = sizes[native], PictureFile.of(frame.file, sizes[native], options.behind)
     picture = read_picture(frame.file)
     if picture.shape[1::-1] != native:
         raise SceneError(f"{frame.file}: changed while it was read")
@@ -258,6 +265,8 @@ def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, Pixe
     view = make_view(
         frame.name, picture, masks, size, options.behind, file=frame.file, valid=valid, photograph=photograph
     )
+    if not kept:
+        view = view.changed(image=stored)
     return LoadedView(view, native, size, transparent=picture.shape[2] == 4)
 
 

@@ -16,7 +16,8 @@ from ..config import Config, preset
 from ..devices import current_device, resolve_device
 from ..errors import RunError, TrainingError
 from ..field.model import FeatureField, RadianceField
-from ..scene import Scene
+from ..parallel import in_threads
+from ..scene import Scene, View
 from ..scene.digest import SceneDigest, digest_scene
 from ..sharing import ALONE, Team
 from .checkpoint import FIELD_FILE, STATE_FILE, Fields, load_fields, save_fields, start_from, stored_settings
@@ -199,15 +200,23 @@ def _fit_geometry(
 
 def _check_learned(scene: Scene, losses: Mapping[str, Tensor], journal: Journal) -> None:
     """Say so if pictures are reproduced no better than by one colour: then training has diverged, finite as it is."""
-    pictures = [view.image for view in scene.train if view.image is not None]
     error = float(losses["color"].detach())
-    spread = float(np.mean([picture.reshape(-1, 3).var(axis=0).mean() for picture in pictures])) / 255.0**2
+    spread = float(np.mean(list(in_threads(_spread, scene.train)))) / 255.0**2 if error > _SMALL_SPREAD else 0.0
     if error > max(spread, _SMALL_SPREAD):
         found, plain = (-10.0 * math.log10(value) for value in (error, max(spread, _SMALL_SPREAD)))
         journal.note(
             f"warning: geometry: training pictures are reproduced at {found:.1f} dB, no better than by one colour "
             f"({plain:.1f} dB): training was too short (geometry.steps) or has diverged (geometry.lr)"
         )
+
+
+def _spread(view: View) -> float:
+    """Variance of a training view's colours, 0 … 255, mean of the channels."""
+    import cv2
+
+    image = view.image
+    assert image is not None
+    return float((cv2.meanStdDev(image)[1] ** 2).mean())
 
 
 def _fit_features(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ..errors import SceneError
 from ..field.rays import RayTable, ray_table
-from ..scene import Photograph, Scene
+from ..parallel import in_threads
+from ..scene import Photograph, Scene, View
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,42 +92,44 @@ def pixel_pool(scene: Scene, device: torch.device, *, full_size: bool = False) -
     Raises:
         SceneError: A training view has no picture.
     """
-    pictures = []
+    pictures: list[View | Photograph] = []
     for view in scene.train:
-        if view.image is None:
+        if view.shape is None:
             raise SceneError(f"{scene.source}: training view {view.name!r} has no picture")
         own = view.photograph if full_size else None
-        pictures.append(Photograph(view.image, view.alpha, view.valid) if own is None else own)
-    images = [picture.image.reshape(-1, 3) for picture in pictures]
-    starts = np.concatenate([[0], np.cumsum([len(image) for image in images])])
+        pictures.append(view if own is None else own)
+    sizes = np.array([_size(picture) for picture in pictures], np.int64)
+    starts = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))])
     alpha = None
     if any(picture.alpha is not None for picture in pictures):
-        opaque = [np.full(len(image), 255, np.uint8) for image in images]
-        parts = [
-            part if picture.alpha is None else picture.alpha.reshape(-1)
-            for part, picture in zip(opaque, pictures, strict=True)
-        ]
-        alpha = _joined(parts, device)
-    sizes = np.array([picture.size for picture in pictures], np.int64)
+        alpha = torch.full((int(starts[-1]),), 255, dtype=torch.uint8, device=device)
+        _fill(alpha, starts, (picture.alpha for picture in pictures))
+    colors = torch.empty((int(starts[-1]), 3), dtype=torch.uint8, device=device)
+    _fill(colors, starts, in_threads(lambda picture: picture.image, pictures))
     rays = ray_table(scene.train.normalised_cameras.resized(sizes), device)
     return PixelPool(
         rays,
-        _joined(images, device),
+        colors,
         alpha,
         torch.from_numpy(starts).to(device),
         _valid_pixels(rays, starts, [picture.valid for picture in pictures]),
     )
 
 
-def _joined(parts: Sequence[np.ndarray], device: torch.device) -> Tensor:
-    """Arrays one after the other on a device, taken there one by one: the host needs no room for all of them again."""
-    joined = torch.empty((sum(map(len, parts)), *parts[0].shape[1:]), dtype=torch.uint8, device=device)
-    first = 0
-    for part in parts:
-        readable = part if part.flags.writeable else part.copy()  # PyTorch knows no arrays that are only read
-        joined[first : first + len(part)] = torch.from_numpy(readable)
-        first += len(part)
-    return joined
+def _size(picture: View | Photograph) -> tuple[int, int]:
+    """Width and height."""
+    if isinstance(picture, Photograph):
+        return picture.size
+    assert picture.shape is not None
+    return picture.shape[1], picture.shape[0]
+
+
+def _fill(pool: Tensor, starts: np.ndarray, pictures: Iterable[np.ndarray | None]) -> None:
+    """Take pictures to the device one by one: the host needs no room for all of them again."""
+    for first, last, picture in zip(starts[:-1].tolist(), starts[1:].tolist(), pictures, strict=True):
+        if picture is not None:
+            readable = picture if picture.flags.writeable else picture.copy()  # PyTorch wants no arrays that are not
+            pool[first:last] = torch.from_numpy(readable.reshape(last - first, *pool.shape[1:]))
 
 
 def _valid_pixels(rays: RayTable, starts: np.ndarray, used_pixels: Sequence[np.ndarray | None]) -> Tensor | None:
