@@ -61,7 +61,7 @@ def ring(count: int, *, turn: float = 0.0) -> Cameras:
     return Cameras.pinhole(poses, [60.0, 60.0, SIZE / 2, SIZE / 2], [SIZE, SIZE])
 
 
-def cast(cameras: Cameras, index: int) -> tuple[np.ndarray, np.ndarray]:
+def cast(cameras: Cameras, index: int, boxes: np.ndarray = BOXES) -> tuple[np.ndarray, np.ndarray]:
     """z-depth and box ids [H, W] by the slab method, 0 where nothing is hit."""
     columns, rows = np.meshgrid(np.arange(SIZE) + 0.5, np.arange(SIZE) + 0.5)
     fx, fy, cx, cy = cameras.intrinsics[index]
@@ -69,7 +69,7 @@ def cast(cameras: Cameras, index: int) -> tuple[np.ndarray, np.ndarray]:
     pose = cameras.c2w[index]
     rays = local @ pose[:, :3].T  # z-component one along the axis, so the ray parameter is z-depth
     depth, ids = np.full((SIZE, SIZE), np.inf), np.zeros((SIZE, SIZE), int)
-    for number, (low, high) in enumerate(BOXES, start=1):
+    for number, (low, high) in enumerate(boxes, start=1):
         near, far = (low - pose[:, 3]) / rays, (high - pose[:, 3]) / rays
         enter, leave = np.minimum(near, far).max(-1), np.maximum(near, far).min(-1)
         hit = (enter <= leave) & (enter > 0) & (enter < depth)

@@ -79,7 +79,13 @@ _PRESETS: dict[Preset, Config] = {
             beta2=0.999,
         ),
         # Published: voxels of 2e-3 in a scene of half extent 0.5, labels from no farther than √5e-3.
-        segment=SegmentConfig(linkage="single", voxel=4e-3, label_neighbors=5, label_radius=5e-3**0.5 / 2e-3),
+        segment=SegmentConfig(
+            linkage="single",
+            voxel=4e-3,
+            surroundings="joined",
+            label_neighbors=5,
+            label_radius=5e-3**0.5 / 2e-3,
+        ),
     ),
 }
 

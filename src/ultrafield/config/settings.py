@@ -16,6 +16,7 @@ from .ranges import check_settings, none_for_zero
 BorderWeighting = Literal["any", "share"]
 Engine = Literal["field", "lift", "both"]
 Linkage = Literal["single", "average"]
+Surroundings = Literal["own", "joined"]
 Preset = Literal["draft", "standard", "paper"]
 RaySampling = Literal["all_images", "same_image"]
 Representation = Literal["auto", "surface", "density"]
@@ -239,6 +240,8 @@ class SegmentConfig:
         neighbors: Nearest neighbours joined in the surface graph.
         superpoints: Patches of surface that are compared as wholes (engines lift and both); None compares
             neighbouring points only.
+        surroundings: Whether what lies around a captured object is a node of its own below the tree's root, which opens
+            later than all else (own), or joins the rest like anything (joined); the same where there are none.
         min_opacity: Pixels less opaque than this carry no surface.
         label_neighbors: Nearest surface points that vote on a pixel's label.
         label_radius: Largest distance to them, in voxels.
@@ -249,6 +252,7 @@ class SegmentConfig:
     voxel: float | None = None
     neighbors: int = 16
     superpoints: int | None = 60_000
+    surroundings: Surroundings = "own"
     min_opacity: float = 0.5
     label_neighbors: int = 16
     label_radius: float = 4.0

@@ -54,14 +54,14 @@ def segment(
     >>> len(np.unique(uf.segment(surface, features=features).cut_into(2)))
     2
     """
-    from ..lift import build_graph
-    from ..ultrametric import build_tree, levels
+    from ..lift import build_graph, surface_tree
+    from ..ultrametric import levels
 
     settings = config.segment if isinstance(config, Config) else config or SegmentConfig()
     rows = _feature_rows(surface, features)
     chosen = engine or _engine(scene, rows)
     graph = build_graph(surface, engine=chosen, scene=scene, features=rows, config=settings, device=device)
-    tree = build_tree(graph, linkage=settings.linkage, device=device)
+    tree = surface_tree(surface, graph, config=settings, device=device)
     names = () if scene is None else tuple(view.name for view in scene.train)
     return Segmentation(tree, surface, levels(tree), settings, names)
 

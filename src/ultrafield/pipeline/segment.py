@@ -86,7 +86,8 @@ def segment(job: Job, fields: Fields) -> None:
         cuts = _cuts(surface, read_edits(run, tree), job.config)
         submit(write_cameras, run, job.scene)
         submit(_export, job, cuts)
-        report.note(f"{len(surface)} surface points, levels at {', '.join(f'{h:.3f}' for h in cuts.levels)}")
+        apart = "" if tree.surroundings is None else f" ({tree.sizes[tree.surroundings]} of them surroundings)"
+        report.note(f"{len(surface)} surface points{apart}, levels at {', '.join(f'{h:.3f}' for h in cuts.levels)}")
         with report.stage("labels"):
             _label(job, cuts)
         with report.stage("sheet"):
@@ -170,7 +171,7 @@ def _graph(surface: Surface, job: Job, fields: Fields) -> AffinityGraph:
 
 def _surface_and_tree(job: Job, fields: Fields) -> tuple[Surface, Tree]:
     """Surface and tree, written before they are returned."""
-    from ..ultrametric import build_tree
+    from ..lift import surface_tree
 
     run, report = job.run, job.report
     with in_background() as submit:
@@ -181,7 +182,7 @@ def _surface_and_tree(job: Job, fields: Fields) -> tuple[Surface, Tree]:
             graph = _graph(surface, job, fields)
         with report.stage("tree"):
             device = str(fields.geometry.device)
-            tree = build_tree(graph, linkage=job.config.segment.linkage, device=device)
+            tree = surface_tree(surface, graph, config=job.config.segment, device=device)
             run.write_tree(tree)
     return surface, tree
 

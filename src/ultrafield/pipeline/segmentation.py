@@ -77,8 +77,10 @@ class Segmentation:
 
     @property
     def names(self) -> dict[int, str]:
-        """Names given to nodes, by id."""
-        return {} if self.edits is None else self.edits.names
+        """Names of nodes, by id: those given, and "surroundings" where these are a node of their own."""
+        from ..ultrametric.edits import first_names
+
+        return first_names(self.tree) if self.edits is None else self.edits.names
 
     def with_edits(self, edits: EditedTree) -> Segmentation:
         """The same points after other edits, with the automatic levels of the tree that results.

@@ -48,6 +48,7 @@ minimum spanning forest, `minimax` the edge that limits the best path of every p
 
 from __future__ import annotations
 
+from .apart import set_apart
 from .boruvka import BoruvkaTree, boruvka
 from .bottlenecks import bottlenecks
 from .condense import CondensedTree, condense
@@ -97,6 +98,7 @@ __all__ = [
     "save_edits",
     "save_tree",
     "select_clusters",
+    "set_apart",
     "spread_cuts",
     "subtree",
 ]

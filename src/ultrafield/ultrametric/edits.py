@@ -21,6 +21,8 @@ from .cuts import cut
 from .nodes import child_nodes
 from .tree import Tree
 
+SURROUNDINGS = "surroundings"  # name of what is set apart until it is renamed
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -87,7 +89,7 @@ class EditedTree:
 
     @property
     def names(self) -> dict[int, str]:
-        """Names given to nodes, by lasting id."""
+        """Names of nodes, by lasting id: those given, and "surroundings" for what is set apart from the start."""
         return dict(self._state.names)
 
     def cut(self, height: float) -> np.ndarray:
@@ -174,6 +176,11 @@ class EditedTree:
         return self._compiled
 
 
+def first_names(tree: Tree) -> dict[int, str]:
+    """Names that nodes of a tree have before anybody gives them any, by id: "surroundings" for what is set apart."""
+    return {} if tree.surroundings is None else {tree.surroundings: SURROUNDINGS}
+
+
 class _State:
     """The nodes of an edited tree under their lasting ids: the original, and the differences that edits made."""
 
@@ -185,7 +192,7 @@ class _State:
         self._gone: set[int] = set()
         self._root = len(tree.parents) - 1
         self._following = len(tree.parents)
-        self.names: dict[int, str] = {}
+        self.names = first_names(tree)
 
     def apply(self, operation: Operation) -> int:
         """Do one edit, all of it or, if it raises, nothing; returns the node it is about."""
@@ -215,7 +222,9 @@ class _State:
         heights[list(self._heights)] = list(self._heights.values())
         alive[list(self._gone)] = False
         parents, heights, ids = renumber(parents, heights, alive, tree.num_leaves, len(tree.parents))
-        return Tree._trusted(parents, heights, leaf_counts(parents, tree.num_leaves)), ids
+        apart = np.flatnonzero(ids == tree.surroundings) if tree.surroundings is not None else ids[:0]
+        surroundings = int(apart[0]) if len(apart) and parents[apart[0]] == len(parents) - 1 else None
+        return Tree._trusted(parents, heights, leaf_counts(parents, tree.num_leaves), surroundings), ids
 
     def _rename(self, node: int, name: str) -> int:
         self.names.pop(node, None)

@@ -6,9 +6,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import RunError, SceneError
 from ..io import write_json, write_npz
 from ..reading import read_json, read_npz
+from .checks import one_integer
 from .edits import EditedTree, Operation
 from .tree import Tree
 
@@ -17,7 +20,8 @@ _EDITS_VERSION = 1
 
 def save_tree(path: str | Path, tree: Tree) -> None:
     """Write a tree as a compressed `.npz`, atomically."""
-    write_npz(path, parents=tree.parents, heights=tree.heights, sizes=tree.sizes)
+    apart = {} if tree.surroundings is None else {"surroundings": np.array(tree.surroundings)}
+    write_npz(path, parents=tree.parents, heights=tree.heights, sizes=tree.sizes, **apart)
 
 
 def load_tree(path: str | Path) -> Tree:
@@ -31,7 +35,9 @@ def load_tree(path: str | Path) -> Tree:
     if missing:
         raise RunError(f"{path}: array {missing[0]!r} is missing")
     try:
-        return Tree(arrays["parents"], arrays["heights"], arrays["sizes"])
+        apart = arrays.get("surroundings")
+        surroundings = None if apart is None else one_integer("surroundings", apart)
+        return Tree(arrays["parents"], arrays["heights"], arrays["sizes"], surroundings=surroundings)
     except (TypeError, ValueError) as error:
         raise RunError(f"{path}: {error}") from None
 

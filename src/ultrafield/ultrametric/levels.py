@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .condense import CondensedTree, condense
+from .nodes import children, subtree
 from .substantial import cluster_of_nodes, substantial_size
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def levels(tree: Tree, *, min_size: int | None = None) -> NDArray[np.float32]:
     levels show much the same segments where all heights of a tree are squeezed or stretched.
 
     Segmentations in which leaves are still crumbs count less, and not at all where more than half of them are. The
-    coarsest level is the whole tree, which tells the foreground from the background.
+    coarsest level is the whole tree, which tells the foreground from the background. Where surroundings are set apart,
+    the levels are those of the rest, and the coarsest one shows the two.
 
     Args:
         tree: A merge tree.
@@ -43,8 +45,12 @@ def levels(tree: Tree, *, min_size: int | None = None) -> NDArray[np.float32]:
     Returns:
         Heights, ascending, float32 [L]; fewer than three only if the tree has no more distinct cuts.
     """
-    clusters = condense(tree, substantial_size(tree, min_size))
-    gaps = _gaps(tree, clusters, substantial_size(tree, min_size))
+    least = substantial_size(tree, min_size)
+    if tree.surroundings is not None:
+        (rest,) = set(children(tree, len(tree.parents) - 1).tolist()) - {tree.surroundings}
+        return levels(subtree(tree, rest)[0], min_size=least)
+    clusters = condense(tree, least)
+    gaps = _gaps(tree, clusters, least)
     candidates = _candidates(gaps)
     heights = gaps.middle[candidates]
     if len(heights) <= _FEWEST:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .checks import check_tree_arrays, own_floats, own_integers, read_only
+from .checks import check_tree_arrays, one_integer, own_floats, own_integers, read_only
 from .condense import CondensedTree, condense
 from .cuts import cut, cut_into
 from .dendrogram import plot
@@ -35,6 +35,8 @@ class Tree:
         parents: [2n − 1] int64; a parent's id is larger than its children's; the root is its own parent.
         heights: [2n − 1] float32, finite; 0 for leaves, never smaller at a parent than at its child.
         sizes: Leaves below each node [2n − 1] int64.
+        surroundings: The child of the root that holds what is set apart from the rest, from which `levels` are chosen
+            (`set_apart`); None if nothing is.
 
     Raises:
         ValueError: The lengths differ or are even, or a promise above is broken; the text names the array and the
@@ -53,21 +55,28 @@ class Tree:
     parents: NDArray[np.int64]
     heights: NDArray[np.float32]
     sizes: NDArray[np.int64]
+    surroundings: int | None
 
-    def __init__(self, parents: ArrayLike, heights: ArrayLike, sizes: ArrayLike) -> None:
-        self._set(own_integers("parents", parents), own_floats("heights", heights), own_integers("sizes", sizes))
+    def __init__(
+        self, parents: ArrayLike, heights: ArrayLike, sizes: ArrayLike, *, surroundings: int | None = None
+    ) -> None:
+        arrays = own_integers("parents", parents), own_floats("heights", heights), own_integers("sizes", sizes)
+        self._set(*arrays, None if surroundings is None else one_integer("surroundings", surroundings))
         check_tree(self)
 
     @classmethod
-    def _trusted(cls, parents: np.ndarray, heights: np.ndarray, sizes: np.ndarray) -> Tree:
+    def _trusted(
+        cls, parents: np.ndarray, heights: np.ndarray, sizes: np.ndarray, surroundings: int | None = None
+    ) -> Tree:
         """Make a tree of arrays that are right by construction; they become read-only, and nothing is checked."""
         tree = object.__new__(cls)
-        tree._set(read_only(parents), read_only(heights), read_only(sizes))
+        tree._set(read_only(parents), read_only(heights), read_only(sizes), surroundings)
         return tree
 
-    def _set(self, parents: np.ndarray, heights: np.ndarray, sizes: np.ndarray) -> None:
+    def _set(self, parents: np.ndarray, heights: np.ndarray, sizes: np.ndarray, surroundings: int | None) -> None:
         for name, array in (("parents", parents), ("heights", heights), ("sizes", sizes)):
             object.__setattr__(self, name, array)
+        object.__setattr__(self, "surroundings", surroundings)
 
     def __repr__(self) -> str:
         return f"Tree(leaves={self.num_leaves}, height={self.heights[-1]:.4g})"
@@ -197,3 +206,5 @@ def check_tree(tree: Tree) -> None:
         ValueError: The first promise that is broken.
     """
     check_tree_arrays(tree.parents, tree.heights, tree.sizes)
+    if tree.surroundings is not None and tree.surroundings not in children(tree, len(tree.parents) - 1):
+        raise ValueError(f"surroundings: expected a child of the root, got {tree.surroundings}")

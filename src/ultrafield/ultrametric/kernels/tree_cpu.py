@@ -12,10 +12,15 @@ from ...kernels.compile import compiled
 
 def leaf_counts(parents: np.ndarray, num_leaves: int) -> np.ndarray:
     """Leaves below each node [2n − 1], int64; roots are their own parent or have none (-1)."""
-    counts = np.zeros(len(parents), np.int64)
-    counts[:num_leaves] = 1
-    _add_to_parents(parents, counts)
-    return counts
+    return sums_below(parents, np.ones(num_leaves, np.int64))
+
+
+def sums_below(parents: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Sum over the leaves below each node of whole numbers that they have [n]; [2n − 1], int64."""
+    sums = np.zeros(len(parents), np.int64)
+    sums[: len(values)] = values
+    _add_to_parents(parents, sums)
+    return sums
 
 
 @compiled()
