@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,24 @@ def test_nothing_is_far_without_a_box_or_where_next_to_nothing_or_nearly_all_is(
     assert far_points(place.surface, tree).any()
     for inner in (np.inf, 10.0, 0.01):
         assert not far_points(replace(place.surface, inner=inner), tree).any()
+
+
+def test_a_heap_of_nearly_all_beside_crumbs_is_opened_before_it_is_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    near, far, crumbs = np.arange(400), np.arange(400, 800), np.arange(800, 840)
+    points = np.zeros((840, 3), np.float32)
+    points[far, 0] = 1.0
+    ends = [*pairwise(near), *pairwise(far), *crumbs.reshape(-1, 2), (0, 400)]
+    heights = [0.1] * (2 * 399 + 20) + [0.5]
+    ends += [(0, crumb) for crumb in crumbs[::2]]  # pairs of points, which join the heap one after the other
+    heights += np.linspace(0.6, 0.9, 20).tolist()
+    graph = uf.AffinityGraph(840, np.array(ends), heights, np.ones(len(ends)), bound=1.0)
+    surface = Surface(points, np.zeros_like(points), np.zeros((840, 3), np.uint8), np.zeros((0, 105), np.uint8), 0.01,
+                      inner=0.5)  # fmt: skip
+    tree = build_tree(graph, linkage="single")
+    heap = cut(tree, 0.55)
+    assert (len(np.unique(heap)), np.bincount(heap).max()) == (21, 800)
+    monkeypatch.setattr("ultrafield.lift.surroundings.levels", lambda tree: np.array([0.05, 0.3, 0.55, 0.9]))
+    assert np.array_equal(np.flatnonzero(far_points(surface, tree)), far)
 
 
 def test_the_library_call_names_the_node_and_stores_it(place: Place, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from ..ultrametric.substantial import substantial_size
 
 _FAR = 1.5  # of the inner box's half edge: from here on a point is nearer to the next box, of twice the size
 _THINGS = 16  # segments of a level at which they are things
+_HEAP = 0.5  # part of all points: a larger segment is no thing
 _FEWEST, _MOST = 0.05, 0.75  # part of all points that surroundings are
 
 
@@ -60,9 +61,10 @@ def far_points(surface: Surface, tree: Tree) -> np.ndarray:
 
 
 def _height_of_things(tree: Tree) -> float:
-    """Height of the coarsest automatic level with at least `_THINGS` substantial segments, else of the finest one."""
+    """Height of the coarsest automatic level with enough substantial segments, none too large; else of the finest."""
     least, heights = substantial_size(tree), levels(tree)
     for height in heights[::-1].tolist():
-        if (np.bincount(cut(tree, height)) >= least).sum() >= _THINGS:
+        sizes = np.bincount(cut(tree, height))
+        if (sizes >= least).sum() >= _THINGS and sizes.max() <= _HEAP * tree.num_leaves:
             return float(height)
     return float(heights[0])
