@@ -151,6 +151,17 @@ def test_levels_are_those_of_the_rest(case):
     far = set_apart(tree, apart)
     (rest,) = set(far.children(2 * far.num_leaves - 2).tolist()) - {far.surroundings}
     alone, _ = far.subtree(rest)
-    assert np.array_equal(far.levels(min_size=2), alone.levels(min_size=2))
-    if tree.heights[-1] > 0 and alone.num_leaves > 1:
-        assert set(far.cut(far.levels(min_size=2)[-1])) == {rest, far.surroundings}
+    levels = far.levels(min_size=2)
+    assert np.array_equal(levels[:-1], alone.levels(min_size=2)[:-1])
+    assert levels[-1] == max(alone.heights[-1], far.heights[far.surroundings])
+    if tree.heights[-1] > 0:
+        assert set(far.cut(levels[-1])) == {rest, far.surroundings}
+
+
+def test_surroundings_that_the_user_split_leave_the_levels_of_the_rest():
+    tree, apart = both_sides(5)
+    far = set_apart(tree, apart)
+    edited = EditedTree(far)
+    edited.split(far.surroundings)
+    assert np.array_equal(edited.tree.levels(min_size=2), far.levels(min_size=2))
+    assert len(np.unique(edited.cut(far.levels(min_size=2)[-1]))) == 3

@@ -47,8 +47,7 @@ def levels(tree: Tree, *, min_size: int | None = None) -> NDArray[np.float32]:
     """
     least = substantial_size(tree, min_size)
     if tree.surroundings is not None:
-        (rest,) = set(children(tree, len(tree.parents) - 1).tolist()) - {tree.surroundings}
-        return levels(subtree(tree, rest)[0], min_size=least)
+        return _levels_beside(tree, tree.surroundings, least)
     clusters = condense(tree, least)
     gaps = _gaps(tree, clusters, least)
     candidates = _candidates(gaps)
@@ -57,6 +56,18 @@ def levels(tree: Tree, *, min_size: int | None = None) -> NDArray[np.float32]:
         return heights
     coverings = _coverings(tree, clusters, heights)
     return heights[_best(*coverings, _weights(clusters, gaps), _persistence(gaps, candidates))]
+
+
+def _levels_beside(tree: Tree, surroundings: int, min_size: int) -> NDArray[np.float32]:
+    """Levels of what is left of a tree beside one of the root's children, the coarsest of which shows that child whole.
+
+    A child that an edit has split right below the root has no such level.
+    """
+    (rest,) = set(children(tree, len(tree.parents) - 1).tolist()) - {surroundings}
+    heights = levels(subtree(tree, rest)[0], min_size=min_size)
+    if tree.heights[surroundings] < tree.heights[-1]:
+        heights[-1] = max(heights[-1], tree.heights[surroundings])
+    return heights
 
 
 def spread_cuts(tree: Tree, count: int, levels: np.ndarray, *, min_size: int | None = None) -> np.ndarray:
