@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from ultrafield import cli
+from ultrafield.commands.evaluate import print_metrics
 from ultrafield.config import Config
 from ultrafield.io import write_image
 from ultrafield.masks import read_masks, write_masks
@@ -317,6 +318,30 @@ def test_pictures_equal_to_eight_bits_count_with_the_highest_psnr(tiny_scene: Pa
     assert found["per_view"]["r_0"] == found["limit"] == pytest.approx(limit)
     assert found["mean"] == pytest.approx((limit + other) / 2)
     assert found["capped"] == ["r_0"]
+
+
+def test_pictures_are_also_compared_at_their_exposure_where_it_is_learned(
+    tiny_scene: Path, copied_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunFolder(copied_run)
+    image = load_scene(tiny_scene, progress=False).splits["val"].views[0].image
+    seen = image / 255.0 * [0.9, 0.7, 0.8]
+    run.write_render("val", "r_0", replace(run.read_render("val", "r_0"), color=seen))
+    job = reopen_job(run, device="cpu", report=Report())
+    plain = evaluate(job)
+    assert "psnr_exposure" not in plain
+    learned = replace(job.config, geometry=replace(job.config.geometry, exposure=True))
+    found = evaluate(replace(job, config=learned))
+    assert found["psnr"] == plain["psnr"]
+    assert found["psnr"]["per_view"]["r_0"] < 20
+    assert 40 < found["psnr_exposure"]["per_view"]["r_0"] <= found["psnr"]["limit"]
+    assert found["psnr_exposure"]["per_view"]["r_1"] >= found["psnr"]["per_view"]["r_1"]
+    capsys.readouterr()
+    for metrics, lines in ((plain, 1), (found, 2)):
+        print_metrics(metrics, Report())
+        printed = "".join(capsys.readouterr())
+        assert printed.count("PSNR") == lines
+    assert f"{found['psnr_exposure']['mean']:.2f}" in printed
 
 
 def test_a_rendering_that_was_replaced_is_not_evaluated(

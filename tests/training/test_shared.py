@@ -87,6 +87,28 @@ def test_the_gradient_is_that_of_all_processes(pair: Team, balls: Scene, short: 
         assert not torch.allclose(one, other)
 
 
+def test_processes_share_the_gains_of_their_views(pair: Team, balls: Scene, short: Config) -> None:
+    config = replace(short, geometry=replace(short.geometry, density_weight=0.0, exposure=True))
+    prepare_geometry(pair, balls, config)
+    trainer = geometry_trainer(balls, config, CPU, pair.group)
+    pair.finish()
+    trainer.draw_apart(pair.group, 1)
+    start_steps(pair, trainer, 1, 2, fresh=True)  # a step without a refresh
+    trainer.step(1)
+    assert pair.finish() == [checksum(trainer.field)]
+    assert trainer.exposure is not None
+    gradient = trainer.exposure.log_gains.grad
+    assert gradient is not None
+    for rank in range(2):
+        part = replace(config, geometry=geometry_part(config.geometry, Group(rank, 2)))
+        alone = HostGeometryTrainer(own_views(balls, rank, 2), part, CPU)
+        alone.draw_apart(Group(rank, 2), 1)
+        alone.step(1)
+        mine, expected = gradient[rank::2], alone.exposure.log_gains.grad
+        assert bool((expected.abs() > 0).all())
+        torch.testing.assert_close(mine - mine.mean(0), expected / 2, rtol=1e-3, atol=1e-8)  # up to a common factor
+
+
 def test_two_processes_train_as_well_as_one(pair: Team, balls: Scene, short: Config, tmp_path: Path) -> None:
     said: list[str] = []
     out = tmp_path / "run"

@@ -64,6 +64,8 @@ def print_metrics(metrics: dict[str, Any], report: Report) -> None:
     """Print the means as tables, and why something is missing."""
     pictures = [[name.upper(), figure(_mean(metrics[name]), digits)] for name, digits in (("psnr", 2), ("ssim", 4))]
     if metrics["psnr"] is not None:
+        if metrics.get("psnr_exposure") is not None:
+            pictures.insert(1, ["PSNR at their exposure", figure(_mean(metrics["psnr_exposure"]), 2)])
         report.table("Held-out pictures", ["", "mean"], pictures)
     depth = metrics.get("depth")
     if depth is not None:

@@ -102,6 +102,8 @@ class GeometryConfig:
             not with depth smoothness, which needs the masks' pixels.
         ray_sampling: Rays of a step from all pictures, or from one picture at a time.
         refine_poses: Whether camera poses are optimised too.
+        exposure: Whether photographs may differ in exposure: a gain for each of them and each colour channel is learned
+            with the field, which has their mean exposure.
     """
 
     grid: HashGridConfig = field(default_factory=HashGridConfig)
@@ -145,6 +147,7 @@ class GeometryConfig:
     full_size: bool = True
     ray_sampling: RaySampling = "all_images"
     refine_poses: bool = False
+    exposure: bool = False
 
     @property
     def uses_masks(self) -> bool:

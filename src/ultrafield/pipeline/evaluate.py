@@ -54,6 +54,7 @@ def evaluate(job: Job, *, sampling: int | None = None, seed: int = 0, published:
 
     Returns:
         What metrics.json holds: `psnr` (mean, per view, and which views are capped at the limit that 8 bits set),
+        `psnr_exposure` (the same after one factor for each picture and channel; only with `geometry.exposure`),
         `ssim` (mean, per view), `depth` (share of the foreground pixels off by more than 1, 2 and 5 footprints, median
         signed error in footprints, share that is transparent), `nc`, `nc_dense`, `vc` and `vc_truth` (mean,
         levels, per view), each None where it cannot be computed, and `missing` with the reasons.
@@ -65,7 +66,7 @@ def evaluate(job: Job, *, sampling: int | None = None, seed: int = 0, published:
     run, scene = job.run, job.scene
     metrics: dict[str, Any] = {"settings": {"sampling": sampling, "seed": seed, "published": published}, "missing": {}}
     with job.report.stage("eval"):
-        metrics |= _pictures(run, scene, metrics["missing"])
+        metrics |= _pictures(run, scene, metrics["missing"], exposure=job.config.geometry.exposure)
         truth = load_ground_truth(scene, "val") if can_evaluate(scene) else None
         metrics |= _depth(job, truth, metrics["missing"])
         metrics |= _segmentation(
@@ -83,37 +84,47 @@ def can_evaluate(scene: Scene) -> bool:
     return "val" in scene.splits and len(scene.splits["val"]) > 0
 
 
-def _pictures(run: RunFolder, scene: Scene, missing: dict[str, str]) -> dict[str, Any]:
+def _pictures(run: RunFolder, scene: Scene, missing: dict[str, str], *, exposure: bool) -> dict[str, Any]:
     from ..metrics import psnr, ssim
 
     views = scene.splits["val"] if can_evaluate(scene) else ()
     photographs = {view.name: view for view in views if view.shape is not None}
     if not photographs:
         missing["psnr"] = missing["ssim"] = "the scene has no held-out pictures"
-        return {"psnr": None, "ssim": None}
+        return {"psnr": None, "ssim": None} | ({"psnr_exposure": None} if exposure else {})
 
-    def measure(name: str) -> tuple[float, float]:
+    def measure(name: str) -> tuple[float, float, float]:
         picture, view = run.read_render("val", name).color, photographs[name]
         image = view.image
         assert image is not None
-        if view.valid is None:
-            return psnr(picture, image), ssim(picture, image)
-        equal = np.where(view.valid[..., None], picture, image.astype(np.float32) / 255.0)
-        return psnr(picture[view.valid], image[view.valid]), ssim(equal, image)
+        used = slice(None) if view.valid is None else view.valid
+        equal = picture
+        if view.valid is not None:
+            equal = np.where(view.valid[..., None], picture, image.astype(np.float32) / 255.0)
+        seen, wanted = picture[used], image[used]
+        at_its_exposure = min(psnr(_exposed_like(seen, wanted), wanted), PSNR_LIMIT)
+        return psnr(seen, wanted), ssim(equal, image), at_its_exposure
 
     pixels = max(3 * view.shape[0] * view.shape[1] for view in photographs.values() if view.shape is not None)
     names = list(photographs)
     values = list(in_threads(measure, names, workers=workers_for(_BYTES_PER_VALUE * pixels)))
     measured = {
         metric: dict(zip(names, column, strict=True))
-        for metric, column in zip(("psnr", "ssim"), zip(*values, strict=True), strict=True)
+        for metric, column in zip(("psnr", "ssim", "psnr_exposure"), zip(*values, strict=True), strict=True)
     }
     capped = [name for name, value in measured["psnr"].items() if value > PSNR_LIMIT]
     measured["psnr"] |= dict.fromkeys(capped, PSNR_LIMIT)
     return {
         "psnr": _mean_and_views(measured["psnr"]) | {"limit": PSNR_LIMIT, "capped": capped},
         "ssim": _mean_and_views(measured["ssim"]),
-    }
+    } | ({"psnr_exposure": _mean_and_views(measured["psnr_exposure"])} if exposure else {})
+
+
+def _exposed_like(picture: np.ndarray, photograph: np.ndarray) -> np.ndarray:
+    """A rendered picture [..., 3] times the factor of each channel that brings it nearest to a photograph, clipped."""
+    seen, wanted = picture.reshape(-1, 3).astype(np.float64), photograph.reshape(-1, 3) / 255.0
+    factors = (seen * wanted).sum(0) / np.maximum((seen * seen).sum(0), 1e-12)
+    return np.asarray((picture * factors).clip(0.0, 1.0))
 
 
 def _mean_and_views(values: dict[str, float]) -> dict[str, Any]:

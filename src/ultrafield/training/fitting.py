@@ -192,6 +192,8 @@ def _fit_geometry(
         trainer, first = begin(make, steps, journal)
         losses = _steps(trainer, first, steps, journal, team, fresh=initial is None)
         field = trainer.finished()
+    if trainer.exposure is not None:
+        journal.note(f"geometry: {trainer.exposure.said()}")
     if not bool(field.occupancy.occupied.any()):
         raise TrainingError("geometry: the density field is empty; are poses and scale of the scene right?")
     _check_learned(scene, losses, journal)

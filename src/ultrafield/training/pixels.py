@@ -43,7 +43,9 @@ class PixelPool:
         views = torch.searchsorted(self.starts, pixels, right=True) - 1
         return views, pixels - self.starts[views]
 
-    def target(self, pixels: Tensor, background: Tensor | None, drawn: Tensor | None) -> tuple[Tensor, Tensor]:
+    def target(
+        self, pixels: Tensor, background: Tensor | None, drawn: Tensor | None, *, brightest: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Colours that rendered pixels are compared with, and the background behind the rendering.
 
         Args:
@@ -51,6 +53,8 @@ class PixelPool:
             background: Background colour of the pictures [3]; None for a real capture, which has none.
             drawn: Random background colours [R, 3], which force surfaces to be opaque, or None to render over
                 `background`; required where that is None.
+            brightest: What a field can show of a photograph at most [R, 3]: brighter colours count as this, unless they
+                may be the background's.
 
         Returns:
             Colours [R, 3] in [0, 1], and backgrounds, [R, 3] or [3].
@@ -60,8 +64,12 @@ class PixelPool:
             assert background is not None
             return colors, background
         if background is None or self.alpha is None:
+            if background is None and brightest is not None:
+                colors = torch.minimum(colors, brightest)
             return colors, drawn
         clear = 1.0 - self.alpha[pixels].float()[:, None] / 255.0
+        if brightest is not None:
+            colors = torch.minimum(colors, torch.lerp(brightest, background, clear))
         return colors + clear * (drawn - background), drawn
 
     def draw(self, count: int, generator: torch.Generator, *, same_image: bool = False) -> Tensor:

@@ -217,32 +217,40 @@ def test_recorded_steps_draw_other_triples_each_time(build, monkeypatch):
     assert len(set(losses)) > 10
 
 
-@pytest.mark.parametrize("surroundings", [False, True])
-def test_losses_and_gradients_are_those_of_the_cpu(build, balls, config, surroundings):
+@pytest.mark.parametrize(("surroundings", "exposure"), [(False, False), (False, True), (True, True)])
+def test_losses_and_gradients_are_those_of_the_cpu(build, balls, config, surroundings, exposure):
     scene = replace(balls, background=None, half_extent=1.0) if surroundings else balls
-    trainer = build(scene)
+    trainer = build(scene, exposure=exposure)
     assert weakens_near(trainer.field) == surroundings
     if surroundings:
         trainer.live_rays.fill_(8)  # twice as long in the fog
+    if exposure:
+        with torch.no_grad():
+            trainer.exposure.log_gains.copy_(torch.linspace(-0.4, 0.4, 24).view(8, 3))
     rays = trainer.draw()
     jitter = torch.rand(len(rays.pixels), generator=torch.Generator().manual_seed(2)).to(rays.pixels.device)
     live = int(trainer.live_rays)
     samples = trainer.visible_samples(rays, jitter)
     assert samples.complete[:live].all()
     assert not samples.complete[live:].any()
-    target, background = trainer.target(rays.pixels)
-    losses = trainer.losses(rays, samples, target, background)
+    gains = trainer.gains(rays.pixels)
+    target, background = trainer.target(rays.pixels, gains)
+    losses = trainer.losses(rays, samples, target, background, gains)
     torch.stack(list(losses.values())).sum().backward()
 
     other = HostGeometryTrainer(scene, replace(config, geometry=trainer.settings), torch.device("cpu"))
     other.field.load_state_dict(trainer.field.state_dict())
+    if exposure:
+        other.exposure.load_state_dict(trainer.exposure.state_dict())
     origins, directions = rays.origins[:live].cpu(), rays.directions[:live].cpu()
     rendered = render_rays(other.field, RayBatch(origins, directions, torch.ones(live)), jitter[:live].cpu())
     assert len(rendered.samples) == int(samples.offsets[-1])
     background = background.cpu() if background.ndim == 1 else background[:live].cpu()
-    expected = other.losses(rendered, target[:live].cpu(), background, 1)
-    shown = rendered.color + (1 - rendered.opacity)[:, None] * background
-    torch.testing.assert_close(expected["color"], (shown - target[:live].cpu()).square().mean())
+    gains = other.gains(rays.pixels[:live].cpu())
+    expected = other.losses(rendered, target[:live].cpu(), background, 1, gains)
+    if not exposure:
+        shown = rendered.color + (1 - rendered.opacity)[:, None] * background
+        torch.testing.assert_close(expected["color"], (shown - target[:live].cpu()).square().mean())
     torch.stack(list(expected.values())).sum().backward()
     assert losses.keys() == expected.keys()
     for name, value in expected.items():
@@ -251,9 +259,10 @@ def test_losses_and_gradients_are_those_of_the_cpu(build, balls, config, surroun
     tolerance = 2e-2 if rays.pixels.is_cuda else 1e-4
     gradient = other.field.grid.table.grad
     assert (trainer.table_grad.cpu() - gradient).norm() < tolerance * gradient.norm()
-    pairs = zip(trainer.field.named_parameters(), other.field.named_parameters(), strict=True)
+    pairs = zip(trainer.learned.named_parameters(), other.learned.named_parameters(), strict=True)
     for (name, one), (_, two) in pairs:
-        if name != "grid.table":
+        if not name.endswith("grid.table"):
+            assert two.grad.norm() > 0
             assert (one.grad.cpu() - two.grad).norm() < tolerance * two.grad.norm(), name
 
 
@@ -269,6 +278,25 @@ def test_steps_train_and_a_state_goes_on(trainer, balls, config):
     one, other = ({name: float(value) for name, value in this.step(1).items()} for this in (trainer, again))
     # Atomic additions come in any order on a GPU.
     assert one == pytest.approx(other, rel=1e-3, abs=1e-7)
+
+
+def test_steps_learn_gains_which_a_state_keeps(build):
+    trainer = build(exposure=True)
+    trainer.step(0)
+    gains = trainer.exposure.log_gains
+    assert float(gains.detach().abs().max()) == pytest.approx(1e-2, rel=0.5)  # a step of Adam
+    again = build(exposure=True)
+    again.restore(trainer.state(1))
+    assert torch.equal(again.exposure.log_gains, gains)
+
+
+@pytest.mark.gpu
+def test_recorded_steps_learn_gains(build):
+    trainer = build(exposure=True)
+    seen = [trainer.step(step) and trainer.exposure.gains().detach().clone() for step in range(60)]
+    assert trainer._steps[False, False, True]._graph is not None
+    assert len({float(gains[0, 0]) for gains in seen[10:]}) > 40
+    torch.testing.assert_close(seen[-1].log().mean(0).cpu(), torch.zeros(3), atol=1e-5, rtol=0)
 
 
 def test_rays_of_one_picture(trainer):

@@ -94,6 +94,7 @@ def test_a_field_that_becomes_empty_is_an_error(balls, config, monkeypatch):
         {"alpha_evidence": False},
         {"ray_sampling": "same_image"},
         {"refine_poses": True},
+        {"exposure": True},
         {"samples": 0},
     ],
 )

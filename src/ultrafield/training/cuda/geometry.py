@@ -82,7 +82,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
     def __init__(self, scene: Scene, config: Config, device: torch.device, group: Group = ALONE) -> None:
         super().__init__(scene, config, device, group)
         settings = self.settings
-        self.optimizer = FusedAdam(self.field, lr=settings.lr, beta2=settings.beta2, sparse=True)
+        self.optimizer = FusedAdam(self.learned, lr=settings.lr, beta2=settings.beta2, sparse=True)
         self.optimizer.set_schedule(settings.steps, settings.lr_floor)
         self.capacity = int(_ROOM * self.aim)
         self.marched = _MARCHED_PER_SAMPLE * self.aim
@@ -90,7 +90,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
         self.live_rays = torch.full((1,), self._first_rays(), dtype=torch.int64, device=device)
         self.bits = pack_bits(self.field.occupancy.occupied)
         table = self.field.grid.table
-        self.update = Update(self.field, table, self.optimizer, group, weight=self.weight, generator=self.generator)
+        self.update = Update(self.learned, table, self.optimizer, group, weight=self.weight, generator=self.generator)
         self.table_grad = self.update.table_gradient
         capture = partial(CapturedStep, generator=self.generator, pool=graph_pool(device))
         self._steps = {
@@ -208,7 +208,14 @@ class DeviceGeometryTrainer(GeometryTrainer):
         opacity, distance = accumulate_gpu(weights, values, samples.offsets).unbind(1)
         return distance, opacity, samples.complete
 
-    def losses(self, rays: DeviceRays, samples: FixedSamples, target: Tensor, background: Tensor) -> dict[str, Tensor]:
+    def losses(
+        self,
+        rays: DeviceRays,
+        samples: FixedSamples,
+        target: Tensor,
+        background: Tensor,
+        gains: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         """Render rays and compare them with the pictures.
 
         Differentiating the losses adds the gradient with respect to the table to `table_grad`.
@@ -218,6 +225,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
             samples: Their visible samples; rays that lack samples do not count.
             target: Colours of the picture [R, 3].
             background: Colours behind the rendering, [R, 3] or [3].
+            gains: By how much the photographs are brighter than the field [R, 3]; None for no such gains.
 
         Returns:
             Weighted losses by name.
@@ -235,9 +243,11 @@ class DeviceGeometryTrainer(GeometryTrainer):
         if settings.distortion_weight > 0:
             t, delta = spread_axis(samples.t, samples.delta, bounded=field.bounded)
             spread = distortion_gpu(weights, t, delta, samples.offsets)
-        return ray_losses(
-            sums[:, :3], sums[:, 3], target, background, settings, spread=spread, counted=samples.complete
-        )
+        color, opacity, counted = sums[:, :3], sums[:, 3], samples.complete
+        losses = ray_losses(color, opacity, target, background, settings, spread=spread, counted=counted, gains=gains)
+        if self.exposure is not None:
+            losses["exposure"] = self.exposure.pull()
+        return losses
 
     @torch.no_grad()
     def _visible(
@@ -264,7 +274,8 @@ class DeviceGeometryTrainer(GeometryTrainer):
     def _train(self, *, probe: bool, smooth: bool, flat: bool) -> dict[str, Tensor]:
         rays = self.draw()
         samples = self.visible_samples(rays, self.uniform(len(rays.pixels)))
-        losses = self.losses(rays, samples, *self.target(rays.pixels))
+        gains = self.gains(rays.pixels)
+        losses = self.losses(rays, samples, *self.target(rays.pixels, gains), gains)
         if probe:
             positions = to_unit_cube(self.probes(), bounded=self.field.bounded)
             density, _ = self.field.decode(self._encode(positions, None, learn=True))
@@ -332,11 +343,12 @@ class DeviceGeometryTrainer(GeometryTrainer):
         return torch.cat([uniform, torch.where(reached[-1] > 0, picks, uniform)])
 
     def own_state(self) -> dict[str, Any]:
-        """Number of rays of all processes."""
-        return {"rays": int(self.live_rays) * self.group.size}
+        """Gains, and number of rays of all processes."""
+        return super().own_state() | {"rays": int(self.live_rays) * self.group.size}
 
     def restore_own(self, state: dict[str, Any]) -> None:
-        """Take the number of rays from a saved state, and the occupancy from the field."""
+        """Take gains and number of rays from a saved state, and the occupancy from the field."""
+        super().restore_own(state)
         self.live_rays.fill_(min(self.group.part(state["rays"]), self.most_rays))
         self.bits.copy_(pack_bits(self.field.occupancy.occupied))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...config import Config, GeometryConfig
 from ...field.model import RadianceField
@@ -15,6 +16,7 @@ from ...sharing import ALONE, Group
 from ..checkpoint import new_geometry, settings_text
 from ..loop import Trainer
 from ..pixels import pixel_pool
+from .exposure import Exposure
 from .limits import PLANAR_REACH, PROBED_NEAR, PROBES, SAMPLES_PER_TRIPLE
 from .near import weakens_near
 from .planes import MaskedPixels, Triples
@@ -36,12 +38,15 @@ class GeometryTrainer(Trainer[RadianceField]):
         settings: `config.geometry`, with what this process takes of a step.
         weight: Part of all training pixels that this process has; its losses count so much.
         pool: The training pixels of its views.
+        exposure: Gains of the training photographs; None if they count as exposed alike.
+        learned: Everything that the optimiser changes: the field, and gains if there are any.
         quadruples: Pixels between which depth is smoothed; None without depth smoothness.
         masked: Masks that pixels lie in, for planes; None if depth is not made planar, or without masks.
     """
 
     stage = "geometry"
     generator: torch.Generator
+    learned: nn.Module
 
     def __init__(self, scene: Scene, config: Config, device: torch.device, group: Group = ALONE) -> None:
         self.settings, self.device, self.group = geometry_part(config.geometry, group), device, group
@@ -52,6 +57,9 @@ class GeometryTrainer(Trainer[RadianceField]):
         self.pool = pixel_pool(own, device, full_size=full_size)
         pixels = self.pool.colors if self.pool.valid is None else self.pool.valid
         self.weight = group.share(len(pixels), device)
+        views = len(scene.train)
+        self.exposure = Exposure(views, group).to(device) if config.geometry.exposure else None
+        self.learned = self.field if self.exposure is None else nn.ModuleList([self.field, self.exposure])
         self.generator = torch.Generator(device=device).manual_seed(config.seed)
         self.quadruples = find_quadruples(own.train, device) if config.geometry.depth_smooth else None
         planar = config.geometry.planar_weight > 0 and own.has_some_masks
@@ -103,17 +111,31 @@ class GeometryTrainer(Trainer[RadianceField]):
         drawn = cameras[(self.uniform(PROBES) * len(cameras)).long()]
         return torch.cat([anywhere, drawn + (self.uniform(PROBES, 3) * 2 - 1) * PROBED_NEAR])
 
-    def target(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Colours of pool pixels [R, 3], and the background behind their rendering, [R, 3] or [3]."""
+    def gains(self, pixels: Tensor) -> Tensor | None:
+        """By how much the photographs of pool pixels [R] are brighter than the field [R, 3]; None for no such gains."""
+        return None if self.exposure is None else self.exposure(self.pool.locate(pixels)[0])
+
+    def target(self, pixels: Tensor, gains: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Colours of pool pixels [R, 3] with their gains, and the background behind their rendering, [R, 3] or [3]."""
         background = self.field.background if self._has_background else None
         seen_through = self.settings.alpha_evidence and self.pool.alpha is not None
         random = self.settings.random_background or seen_through
         drawn = self.uniform(len(pixels), 3) if background is None or random else None
-        return self.pool.target(pixels, background, drawn)
+        brightest = None if gains is None else gains.detach()
+        return self.pool.target(pixels, background, drawn, brightest=brightest)
 
     def uniform(self, *shape: int) -> Tensor:
         """Random numbers in [0, 1), float32."""
         return torch.rand(shape, generator=self.generator, device=self.device)
+
+    def own_state(self) -> dict[str, Any]:
+        """Gains of the photographs."""
+        return {"exposure": None if self.exposure is None else self.exposure.state_dict()}
+
+    def restore_own(self, state: dict[str, Any]) -> None:
+        """Take gains from a saved state."""
+        if self.exposure is not None:
+            self.exposure.load_state_dict(state["exposure"])
 
 
 def geometry_part(settings: GeometryConfig, group: Group) -> GeometryConfig:

@@ -25,6 +25,7 @@ def ray_losses(
     *,
     spread: Tensor | None,
     counted: Tensor | None = None,
+    gains: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """The losses that every ray contributes to.
 
@@ -36,11 +37,14 @@ def ray_losses(
         settings: The weights.
         spread: Distortion of each ray [R]; None leaves that loss out.
         counted: Rays that count [R], bool; all if None.
+        gains: By how much the photographs are brighter than what is rendered [R, 3]; all alike if None.
 
     Returns:
         "color", "opacity" and "distortion", weighted scalars, differentiable in what was rendered.
     """
-    shown = color + (1 - opacity)[:, None] * background
+    shown = (color if gains is None else gains * color) + (1 - opacity)[:, None] * background
+    if gains is not None:
+        shown = torch.where(target < 1, shown, shown.clamp(max=1.0))  # a photograph shows nothing brighter than white
     losses = {"color": _mean((shown - target).square(), counted)}
     certain = opacity.clamp(_LEAST_OPACITY, 1.0)
     losses["opacity"] = settings.opacity_weight * _mean(-(certain * certain.log()), counted)

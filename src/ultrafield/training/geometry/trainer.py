@@ -102,7 +102,7 @@ class HostGeometryTrainer(GeometryTrainer):
         super().__init__(scene, config, device, group)
         settings = self.settings
         self.rays = settings.rays
-        self.optimizer = adam(self.field, lr=settings.lr, beta2=settings.beta2)
+        self.optimizer = adam(self.learned, lr=settings.lr, beta2=settings.beta2)
         rate = PUBLISHED_LR if settings.samples is None else LR  # only the preset "paper" has no aim for samples
         self.poses = PoseRefinement(self.pool.rays.c2w, rate) if settings.refine_poses else None
 
@@ -120,14 +120,15 @@ class HostGeometryTrainer(GeometryTrainer):
             self._refresh_occupancy(step)
         pixels = self.pool.draw(self.rays, self.generator, same_image=settings.ray_sampling == "same_image")
         rendered = render_rays(self.field, self._batch(*self.pool.locate(pixels)), self.uniform(len(pixels)))
-        losses = self.losses(rendered, *self.target(pixels), step)
+        gains = self.gains(pixels)
+        losses = self.losses(rendered, *self.target(pixels, gains), step, gains)
         total = torch.stack(list(losses.values())).sum()
         cosine_lr(self.optimizer, step, settings.steps, floor=settings.lr_floor)
         self.optimizer.zero_grad(set_to_none=True)
         if self.poses is not None:
             self.poses.zero_grad()
         (total if self.group.alone else self.weight * total).backward()
-        add_up_gradients(self.field, self.group)
+        add_up_gradients(self.learned, self.group)
         self.optimizer.step()
         shrink_fine_levels(self.field.grid, settings.grid_decay)
         if self.poses is not None:
@@ -135,7 +136,9 @@ class HostGeometryTrainer(GeometryTrainer):
         self._adapt_rays(len(rendered.samples))
         return losses
 
-    def losses(self, rendered: Rendered, target: Tensor, background: Tensor, step: int) -> dict[str, Tensor]:
+    def losses(
+        self, rendered: Rendered, target: Tensor, background: Tensor, step: int, gains: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """Every loss of a step, weighted.
 
         Args:
@@ -143,10 +146,13 @@ class HostGeometryTrainer(GeometryTrainer):
             target: Colours of the picture [R, 3].
             background: Colours behind the rendering, [R, 3] or [3].
             step: Steps done before this one.
+            gains: By how much the photographs are brighter than the field [R, 3]; None for no such gains.
         """
         settings = self.settings
         spread = self._distortion(rendered) if settings.distortion_weight > 0 else None
-        losses = ray_losses(rendered.color, rendered.opacity, target, background, settings, spread=spread)
+        losses = ray_losses(rendered.color, rendered.opacity, target, background, settings, spread=spread, gains=gains)
+        if self.exposure is not None:
+            losses["exposure"] = self.exposure.pull()
         if self.presses_density(step):
             density = self.field.density(self.probes())
             losses["density"] = settings.density_weight * density.mean()
@@ -210,11 +216,13 @@ class HostGeometryTrainer(GeometryTrainer):
             self.rays = int(min(max(FEWEST_RAYS, 0.5 * (self.rays + needed)), MOST_RAYS))
 
     def own_state(self) -> dict[str, Any]:
-        """Number of rays of all processes, and corrections of the poses."""
-        return {"rays": self.rays * self.group.size, "poses": None if self.poses is None else self.poses.state_dict()}
+        """Gains, number of rays of all processes, and corrections of the poses."""
+        poses = None if self.poses is None else self.poses.state_dict()
+        return super().own_state() | {"rays": self.rays * self.group.size, "poses": poses}
 
     def restore_own(self, state: dict[str, Any]) -> None:
-        """Take number of rays and corrections from a saved state."""
+        """Take gains, number of rays and corrections from a saved state."""
+        super().restore_own(state)
         self.rays = self.group.part(state["rays"])
         if self.poses is not None and state["poses"] is not None:
             self.poses.load_state_dict(state["poses"])
