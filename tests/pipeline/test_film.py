@@ -73,9 +73,7 @@ def test_points_alone_make_a_film_of_colours_and_segments(
         assert agree[labels[0] >= 0].mean() > 0.8  # borders are darker
 
 
-def test_a_node_is_shown_alone_and_transparent_around(
-    toy: Toy, segmentation: uf.Segmentation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_node_is_shown_alone_and_transparent_around(toy: Toy, segmentation: uf.Segmentation, tmp_path: Path) -> None:
     box = toy.ids[0] == 2
     (maps,) = segmentation.label(toy.scene.train.cameras[[0]], depths=[toy.views[0].depth * 2])
     nodes = np.unique(maps[maps >= 0])
@@ -88,8 +86,7 @@ def test_a_node_is_shown_alone_and_transparent_around(
     np.testing.assert_array_equal(first, second)  # a single camera stands still
     assert first.shape == (48, 48, 4)
     alpha = first[..., 3] > 127
-    monkeypatch.setattr(toy_scene, "BOXES", toy_scene.BOXES[1:2])
-    alone = toy_scene.cast(toy.cameras, 0)[1] > 0  # also what another box hides
+    alone = toy_scene.cast(toy.cameras, 0, toy_scene.BOXES[1:2])[1] > 0  # also what another box hides
     assert alone.sum() > 1.2 * box.sum()
     assert alpha[alone].mean() > 0.95
     assert not alpha[~binary_dilation(alone, iterations=2)].any()  # discs at the rim stand over it
