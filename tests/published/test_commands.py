@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ultrafield.config import Config
+from ultrafield.config import Config, preset
 from ultrafield.errors import RunError
 from ultrafield.io import write_image, write_npy
 from ultrafield.masks import build_mask_set, read_masks
@@ -322,6 +322,18 @@ def test_checkpoints_come_back_whole_or_halved(tmp_path: Path) -> None:
         assert torch.allclose(found.geometry["grid.table"].float(), state["grid.table"], atol=1e-3 if half else 0)
     with pytest.raises(RunError, match="no such checkpoint"):
         read_checkpoint(tmp_path / "none")
+
+
+def test_a_checkpoint_whose_settings_do_not_say_is_of_the_preset_paper_as_it_was(tmp_path: Path) -> None:
+    import torch
+
+    written = Checkpoint(0, preset("paper"), {}, None)
+    write_checkpoint(tmp_path / "now", written)
+    content = torch.load(tmp_path / "now", weights_only=True)
+    for later in ("representation", "near_reach", "exposure"):
+        del content["config"]["geometry"][later]
+    torch.save(content, tmp_path / "before")
+    assert read_checkpoint(tmp_path / "before").config.geometry == written.config.geometry
 
 
 def test_a_checkpoint_of_another_size_is_refused(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from ultrafield.config import preset
 from ultrafield.errors import RunError, SceneError
@@ -54,6 +57,19 @@ def test_finished_features_are_kept_too(balls, short, tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "fit_features", lambda *a, **k: pytest.fail("trained features again"))
     second = fit(balls, short, device="cpu", out=tmp_path, progress=False)
     assert all(torch.equal(a, b) for a, b in zip(states(first).values(), states(second).values(), strict=True))
+
+
+def test_a_field_whose_settings_do_not_say_was_a_density_with_whole_gradients_near_cameras(balls, short, tmp_path):
+    lift = replace(short, engine="lift", geometry=replace(short.geometry, representation="density", near_reach=0.0))
+    fit(balls, lift, device="cpu", out=tmp_path, progress=False)
+    file = tmp_path / FIELD_FILE
+    with safe_open(file, framework="pt") as archive:
+        meta = json.loads(archive.metadata()["ultrafield"])
+        tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118, no dictionary
+    for later in ("representation", "near_reach", "exposure"):
+        del meta["geometry"][later]
+    save_file(tensors, file, metadata={"ultrafield": json.dumps(meta)})
+    assert stored_settings(file).geometry == lift.geometry
 
 
 def test_a_folder_without_field_says_what_to_do(tmp_path):

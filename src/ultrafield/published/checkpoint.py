@@ -62,13 +62,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         RunError: The file is missing, or no checkpoint of ours.
     """
-    from ..training.checkpoint import BEFORE_SURFACES, load_archive
+    from ..training.checkpoint import UNSAID, load_archive
 
     if not path.is_file():
         raise RunError(f"{path}: no such checkpoint")
     try:
         content = load_archive(path)
-        settings = content["config"] | {"geometry": BEFORE_SURFACES | content["config"]["geometry"]}
+        settings = content["config"] | {"geometry": UNSAID | content["config"]["geometry"]}
         config = from_dict(Config, settings, where=str(path))
         features = None if content["features"] is None else _state(content["features"])
         return Checkpoint(int(content["epoch"]), config, _state(content["geometry"]), features)

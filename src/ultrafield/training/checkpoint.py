@@ -24,7 +24,7 @@ from ..scene import Scene
 FIELD_FILE = "field.safetensors"
 STATE_FILE = "state.pt"
 _MOST_STRUCTURE = 1 << 24  # bytes of names, numbers and shapes in a file of torch's
-BEFORE_SURFACES = {"representation": "density"}  # what geometry was whose settings do not say
+UNSAID: dict[str, Any] = {"representation": "density", "near_reach": 0.0}  # what geometry was whose settings do not say
 _SHOWN = 100  # characters of a reader's complaint in a message
 
 
@@ -189,7 +189,7 @@ def _read(path: Path, *, parameters: bool = True) -> tuple[StoredSettings, dict[
             tensors = {name: archive.get_tensor(name) for name in names}
         features = meta["features"]
         stored = StoredSettings(
-            from_dict(GeometryConfig, BEFORE_SURFACES | meta["geometry"], where=str(path)),
+            from_dict(GeometryConfig, UNSAID | meta["geometry"], where=str(path)),
             None if features is None else from_dict(FeatureConfig, features, where=str(path)),
             int(meta["seed"]),
             int(meta["cascades"]),
