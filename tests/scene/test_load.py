@@ -20,7 +20,9 @@ from ultrafield.reading import read_image
 from ultrafield.scene import Scene, images, load_scene, views
 from ultrafield.scene.digest import digest_scene
 from ultrafield.scene.frames import ListingOptions, print_warning
+from ultrafield.scene.images import read_picture
 from ultrafield.scene.layout import find_scene
+from ultrafield.scene.preview import contact_sheet
 from ultrafield.training.pixels import pixel_pool
 
 Make = Callable[..., Path]
@@ -205,6 +207,28 @@ def test_pictures_that_do_not_fit_into_memory_are_read_anew_and_are_the_same(
     view.file.unlink()
     with pytest.raises(SceneError, match="No such file"):
         _ = view.image
+
+
+def test_pictures_are_read_anew_after_the_process_went_to_another_folder(
+    make_blender: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_blender()
+    kept = load_scene(root)
+    monkeypatch.setattr(views, "pictures_fit", lambda sizes: False)
+    monkeypatch.chdir(root.parent)
+    scene = load_scene(Path(root.name))
+    monkeypatch.chdir("/")
+    np.testing.assert_array_equal(scene.train.views[0].image, kept.train.views[0].image)
+
+
+def test_a_picture_is_read_once_for_what_is_drawn_of_it(make_blender: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = make_blender()
+    monkeypatch.setattr(views, "pictures_fit", lambda sizes: False)
+    scene = load_scene(root)
+    read: list[Path] = []
+    monkeypatch.setattr(images, "read_picture", lambda file: read.append(file) or read_picture(file))
+    assert contact_sheet(scene.train.views, count=2) is not None
+    assert len(read) == len(set(read)) == 2
 
 
 def test_an_eighth_of_the_memory_is_for_pictures(monkeypatch: pytest.MonkeyPatch) -> None:

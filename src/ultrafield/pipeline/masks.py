@@ -218,5 +218,6 @@ def attach_masks(scene: Scene, root: Path) -> Scene:
 
 def picture_of(view: View) -> np.ndarray:
     """The picture of a training view [H, W, 3] uint8."""
-    assert view.image is not None  # a training view
-    return view.image
+    image = view.image
+    assert image is not None  # a training view
+    return image

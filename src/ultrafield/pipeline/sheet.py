@@ -27,7 +27,8 @@ def write_contact_sheet(run: RunFolder, scene: Scene, colors: np.ndarray) -> Non
     rows, heights = [], np.zeros(0)
     for view in (views[index] for index in chosen):
         rendered, labelled = color_picture(run.read_render(split, view.name)), run.read_labels(split, view.name)
-        photo, heights = view.image if view.image is not None else rendered, labelled.heights[labelled.is_level]
+        image, heights = view.image, labelled.heights[labelled.is_level]
+        photo = rendered if image is None else image
         levelled = labelled.levels
         maps = [levelled.map(level) for level in range(len(heights))]
         levels = [label_picture(labels, colors) for labels in maps]

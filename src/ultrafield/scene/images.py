@@ -29,7 +29,7 @@ class PictureFile:
     """A picture that is read from its file whenever it is asked for.
 
     Attributes:
-        file: Where it is.
+        file: Where it is, whatever folder the process works in later.
         size: Width and height to bring it to.
         behind: Colour behind transparent pixels.
         stamp: Bytes of the file and the time of its last change, in nanoseconds.
@@ -43,7 +43,7 @@ class PictureFile:
     @classmethod
     def of(cls, file: Path, size: tuple[int, int], behind: Color) -> Self:
         """A file as it is now."""
-        return cls(file, size, behind, _stamp(file))
+        return cls(file.absolute(), size, behind, _stamp(file))
 
     @property
     def shape(self) -> tuple[int, int, int]:

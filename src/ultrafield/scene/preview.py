@@ -39,9 +39,10 @@ def _thumbnail(view: View, height: int) -> np.ndarray:
     """The view's picture scaled to `height`, tinted by the smallest mask at each pixel."""
     import cv2
 
-    assert view.image is not None
-    size = (height, max(1, round(view.image.shape[1] * height / view.image.shape[0])))
-    picture = cv2.resize(view.image, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
+    image = view.image
+    assert image is not None
+    size = (height, max(1, round(image.shape[1] * height / image.shape[0])))
+    picture = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
     if view.masks is not None:
         for index in np.argsort(-view.masks.areas, kind="stable").tolist():  # small masks on top
             inside = resize_nearest(view.masks.mask(index), size)

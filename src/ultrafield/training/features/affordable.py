@@ -44,10 +44,9 @@ def affordable(scene: Scene, note: Callable[[str], None]) -> Scene:
 
 
 def _shrunk(view: View, width: int, height: int) -> View:
-    size = (height, width)
-    return replace(
-        view,
-        image=None if view.image is None else resize(view.image, width, height),
+    image, size = view.image, (height, width)
+    return view.changed(
+        image=None if image is None else resize(image, width, height),
         masks=None if view.masks is None else resized_mask_set(view.masks, size),
         alpha=None if view.alpha is None else resize(view.alpha, width, height),
         valid=None if view.valid is None else resize_nearest(view.valid, size),
