@@ -16,7 +16,9 @@ from ultrafield import cli
 from ultrafield.errors import RunError
 from ultrafield.owner import LOCK_NAME, BusyError, owned
 from ultrafield.pipeline.folder import RunFolder
+from ultrafield.scene import images, views
 from ultrafield.viewer.storage import open_for_viewing
+from ultrafield.viewer.views import ViewBook
 
 
 @pytest.fixture
@@ -109,6 +111,16 @@ def test_a_folder_where_a_file_belongs_is_shown(run: Path) -> None:
     opened = open_for_viewing(run)
     assert opened.locked is not None
     assert "edits.json" in opened.locked
+
+
+def test_a_photograph_that_changed_while_it_is_looked_at_gives_way_to_its_rendering(
+    tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "pictures_fit", lambda sizes: False)
+    book = ViewBook(open_for_viewing(tiny_run))
+    assert book.see(0).source == "photograph"
+    monkeypatch.setattr(images, "_stamp", lambda file: (0, 0))
+    assert book.see(1).source == "radiance field"
 
 
 def test_what_holds_no_tree_is_refused(run: Path, tmp_path: Path, segmented_toy: uf.Segmentation) -> None:

@@ -156,11 +156,14 @@ class ViewBook:
         return self.seen(small, depth, _reduced_picture(photo, width, height), source)
 
     def _photograph(self, split: str, name: str) -> np.ndarray | None:
-        """The photograph of a view; None where the scene is not on this machine."""
+        """The photograph of a view; None where the scene is not on this machine, or no longer what it was."""
         scene = self._scene
         if scene is None or split not in scene.splits:
             return None
-        return next((view.image for view in scene.splits[split] if view.name == name), None)
+        try:
+            return next((view.image for view in scene.splits[split] if view.name == name), None)
+        except UltrafieldError:  # a picture that is read anew and was changed
+            return None
 
     @cached_property
     def _scene(self) -> Scene | None:
