@@ -102,8 +102,8 @@ def _pictures(run: RunFolder, scene: Scene, missing: dict[str, str], *, exposure
         if view.valid is not None:
             equal = np.where(view.valid[..., None], picture, image.astype(np.float32) / 255.0)
         seen, wanted = picture[used], image[used]
-        at_its_exposure = min(psnr(_exposed_like(seen, wanted), wanted), PSNR_LIMIT)
-        return psnr(seen, wanted), ssim(equal, image), at_its_exposure
+        exposed = min(psnr(_exposed_like(seen, wanted), wanted), PSNR_LIMIT) if exposure else np.nan
+        return psnr(seen, wanted), ssim(equal, image), exposed
 
     pixels = max(3 * view.shape[0] * view.shape[1] for view in photographs.values() if view.shape is not None)
     names = list(photographs)

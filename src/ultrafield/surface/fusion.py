@@ -57,7 +57,7 @@ def fuse_depth_maps(
     as others do.
 
     Args:
-        maps: V depth maps in normalised units; each is asked for six times, in any of several threads.
+        maps: V depth maps in normalised units; each is asked for up to six times, in any of several threads.
         cameras: V cameras, normalised frame.
         to_user: From the normalised to the user's frame; the surface keeps it.
         voxel: Edge of the voxels, normalised units; None chooses one from the pixels' footprint, large enough for at
