@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,10 +11,11 @@ import numpy as np
 from ..errors import ConfigError, RunError
 from ..io import write_json
 from ..labels.stack import LabelStack
+from ..lazy import OnDemand
 from ..parallel import in_threads, workers_for
 from ..reading import read_json
 from ..scene import GroundTruth, Scene
-from .folder import RunFolder, Stored
+from .folder import RunFolder
 from .job import Job
 
 if TYPE_CHECKING:
@@ -175,11 +177,11 @@ def _segmentation(
     return {name: _scores_to_json(scores, name) for name in nothing}
 
 
-def _labels(run: RunFolder, split: str, scene: Scene) -> Stored[LabelStack]:
+def _labels(run: RunFolder, split: str, scene: Scene) -> Sequence[LabelStack]:
     if not (run.root / "labels" / split).is_dir():
         raise RunError(f"{run.root}: no label maps of {split}; make them with: ultrafield segment {run.root}")
     names = tuple(view.name for view in scene.splits[split])
-    return Stored(lambda split, name: run.read_labels(split, name).labels, split, names)
+    return OnDemand(lambda name: run.read_labels(split, name).labels, names)
 
 
 def _scores_to_json(all_scores: SegmentationScores, name: str) -> dict[str, Any] | None:

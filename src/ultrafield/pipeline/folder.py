@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -39,8 +39,6 @@ from ..scene.options import SceneOptions
 from ..surface import Surface
 from ..ultrametric import Tree
 from .records import NOTHING, StageRecords
-
-_Artefact = TypeVar("_Artefact")
 
 # Files in the folders of a run that a stage may empty.
 _PATTERNS = {
@@ -102,21 +100,6 @@ class ViewLabels:
     def levels(self) -> LabelStack:
         """The labels at the automatic levels."""
         return self.labels.at(self.is_level)
-
-
-@dataclass(frozen=True)
-class Stored(Sequence[_Artefact]):
-    """One artefact of each view of a split, read from the run folder when it is needed."""
-
-    read: Callable[[str, str], _Artefact]
-    split: str
-    names: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> _Artefact:  # type: ignore[override]
-        return self.read(self.split, self.names[index])
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from ..cameras.projection import back_project
 from ..errors import RunError
 from ..export.renderings import FeatureColors, color_picture, depth_picture, normal_picture
 from ..io import write_image
+from ..lazy import OnDemand
 from ..parallel import in_threads
 from ..scene import Scene
 from ..surface.samples import normal_map
-from .folder import Stored
 from .job import Job
 from .train import made_from_geometry
 
@@ -149,7 +149,7 @@ def view_features(
 
 def _feature_colors(job: Job, field: FeatureField) -> FeatureColors | None:
     """Colours fitted to a few training views; None if these show nothing."""
-    views = Stored(job.run.read_render, "train", tuple(view.name for view in job.scene.train))
+    views = OnDemand(partial(job.run.read_render, "train"), tuple(view.name for view in job.scene.train))
     chosen = np.unique(np.linspace(0, len(views) - 1, _FITTED_VIEWS).astype(int))
     features = [view_features(field, job.scene, "train", index, views[index])[1] for index in chosen]
     return FeatureColors.fitted(features) if sum(map(len, features)) > 0 else None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,14 +16,14 @@ from ..errors import RunError, SceneError
 from ..export.colors import node_colors
 from ..io import write_json
 from ..labels.stack import LabelStack
+from ..lazy import OnDemand
 from ..parallel import in_background, in_threads, workers_for
 from ..scene import Scene
-from ..scene.view import Images
 from ..surface import Surface
 from ..ultrametric import AffinityGraph, EditedTree, Tree
 from .cameras import write_cameras
 from .edits import by_id, match_edits, read_edits, structure_of
-from .folder import Stored, ViewLabels
+from .folder import ViewLabels
 from .job import Job
 from .render import render_views
 from .sheet import write_contact_sheet
@@ -139,13 +141,13 @@ def _surface(job: Job) -> Surface:
     from ..surface.rendered import inner_box
 
     scene = job.scene
-    views = Stored(job.run.read_render, "train", tuple(view.name for view in scene.train))
+    views = OnDemand(partial(job.run.read_render, "train"), tuple(view.name for view in scene.train))
     return surface_from_views(
         views,
         scene.train.normalised_cameras,
         to_user=scene.to_user,
         config=job.config.segment,
-        images=Images(scene.train.views),
+        images=OnDemand(attrgetter("image"), scene.train.views),
         valid=[view.valid for view in scene.train],
         inner=inner_box(scene),
     )

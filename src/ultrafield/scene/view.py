@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -113,19 +113,6 @@ class View:
 
 # In the class body it would be a default value.
 View.image = _Image()  # type: ignore[assignment]
-
-
-@dataclass(frozen=True)
-class Images(Sequence["np.ndarray | None"]):
-    """The pictures of some views, each as it is asked for."""
-
-    views: tuple[View, ...]
-
-    def __len__(self) -> int:
-        return len(self.views)
-
-    def __getitem__(self, index: int) -> np.ndarray | None:  # type: ignore[override]
-        return self.views[index].image
 
 
 @dataclass(frozen=True, eq=False)

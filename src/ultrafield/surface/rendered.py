@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +12,7 @@ from ..cameras import Cameras, RenderedView, Similarity
 from ..cameras.pixels import resize_nearest
 from ..config import SegmentConfig
 from ..errors import RunError
+from ..lazy import OnDemand
 from ..parallel import in_threads, workers_for
 from ..scene import Scene
 from .fusion import DepthMap, NoSurface, fuse_depth_maps
@@ -22,20 +22,6 @@ if TYPE_CHECKING:
     from ..field import RadianceField
 
 _BYTES_PER_PIXEL, _SHARE = 4, 0.125  # of depth maps that are kept, and of the memory
-
-
-@dataclass(frozen=True)
-class _DepthMaps(Sequence[DepthMap]):
-    """Depth maps that are made whenever they are asked for."""
-
-    length: int
-    make: Callable[[int], DepthMap]
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> DepthMap:  # type: ignore[override]
-        return self.make(index)
 
 
 def surface_from_field(geometry: RadianceField, scene: Scene, config: SegmentConfig | None = None) -> Surface:
@@ -101,8 +87,8 @@ def surface_from_views(
         raise ValueError(
             f"views: got {len(views)} for {len(cameras)} cameras, {len(pictures)} images and {len(used)} valid"
         )
-    maps: Sequence[DepthMap] = _DepthMaps(
-        len(views), lambda index: _depth_map(views[index], pictures[index], used[index], config.min_opacity)
+    maps: Sequence[DepthMap] = OnDemand(
+        lambda index: _depth_map(views[index], pictures[index], used[index], config.min_opacity), range(len(views))
     )
     if _BYTES_PER_PIXEL * int(cameras.sizes.prod(axis=1).sum()) <= _SHARE * memory():
         maps = list(in_threads(maps.__getitem__, range(len(maps)), workers=workers_for(0)))
