@@ -95,7 +95,7 @@ def _pictures(run: RunFolder, scene: Scene, missing: dict[str, str], *, exposure
         missing["psnr"] = missing["ssim"] = "the scene has no held-out pictures"
         return {"psnr": None, "ssim": None} | ({"psnr_exposure": None} if exposure else {})
 
-    def measure(name: str) -> tuple[float, float, float]:
+    def measure(name: str) -> dict[str, float]:
         picture, view = run.read_render("val", name).color, photographs[name]
         image = view.image
         assert image is not None
@@ -104,22 +104,21 @@ def _pictures(run: RunFolder, scene: Scene, missing: dict[str, str], *, exposure
         if view.valid is not None:
             equal = np.where(view.valid[..., None], picture, image.astype(np.float32) / 255.0)
         seen, wanted = picture[used], image[used]
-        exposed = min(psnr(_exposed_like(seen, wanted), wanted), PSNR_LIMIT) if exposure else np.nan
-        return psnr(seen, wanted), ssim(equal, image), exposed
+        found = {"psnr": psnr(seen, wanted), "ssim": ssim(equal, image)}
+        if exposure:
+            found["psnr_exposure"] = min(psnr(_exposed_like(seen, wanted), wanted), PSNR_LIMIT)
+        return found
 
     pixels = max(3 * view.shape[0] * view.shape[1] for view in photographs.values() if view.shape is not None)
-    names = list(photographs)
-    values = list(in_threads(measure, names, workers=workers_for(_BYTES_PER_VALUE * pixels)))
+    found = list(in_threads(measure, photographs, workers=workers_for(_BYTES_PER_VALUE * pixels)))
     measured = {
-        metric: dict(zip(names, column, strict=True))
-        for metric, column in zip(("psnr", "ssim", "psnr_exposure"), zip(*values, strict=True), strict=True)
+        metric: {name: values[metric] for name, values in zip(photographs, found, strict=True)} for metric in found[0]
     }
     capped = [name for name, value in measured["psnr"].items() if value > PSNR_LIMIT]
     measured["psnr"] |= dict.fromkeys(capped, PSNR_LIMIT)
-    return {
-        "psnr": _mean_and_views(measured["psnr"]) | {"limit": PSNR_LIMIT, "capped": capped},
-        "ssim": _mean_and_views(measured["ssim"]),
-    } | ({"psnr_exposure": _mean_and_views(measured["psnr_exposure"])} if exposure else {})
+    metrics = {metric: _mean_and_views(values) for metric, values in measured.items()}
+    metrics["psnr"] |= {"limit": PSNR_LIMIT, "capped": capped}
+    return metrics
 
 
 def _exposed_like(picture: np.ndarray, photograph: np.ndarray) -> np.ndarray:
