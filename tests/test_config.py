@@ -47,6 +47,7 @@ def test_the_paper_preset_has_the_published_numbers():
     assert geometry.depth_smooth_from == pytest.approx(2 / 20)  # from the third of twenty epochs
     assert (features.hidden, features.layers, features.bottleneck, features.dim) == (128, 2, 128, 256)
     assert (features.temperature, features.neighbors, features.vote_voxel) == (0.1, 10, None)
+    assert (features.euclidean_weight, features.ultrametric_weight) == (1.0, 1.0)
     assert (features.border_weighting, features.border_factor, features.border_penalty) == ("any", 0.0, 10.0)
     assert (features.pairs_per_mask, features.negatives, features.min_pixels, features.min_uncovered) == (64, 1, 5, 10)
     assert 0.5 * segment.voxel == pytest.approx(2e-3)

@@ -484,14 +484,19 @@ def test_geometry_learns_nothing_from_masks_that_the_run_makes(
 ) -> None:
     bare = _without_masks(tiny_scene, tmp_path / "bare")
     run = RunFolder(tmp_path / "run")
-    arguments = ["run", str(bare), "--out", str(run.root), *tiny, "--geometry.planar-weight", "3e-4"]
+    arguments = ["run", str(bare), "--out", str(run.root), *tiny]
+    arguments += ["--geometry.planar-weight", "3e-4", "--geometry.outline-share", "0.25"]
     assert cli.main(arguments) == 0
-    assert run.read_config().config.geometry.planar_weight == 0.0
+    assert run.read_config().config.geometry.regions == "pictures"
     made = load_fields(run.root).geometry.state_dict()
     (run.root / "field.safetensors").unlink()  # trained anew, now that there are masks
     assert cli.main(arguments) == 0
     again = load_fields(run.root).geometry.state_dict()
     assert all(torch.equal(again[name], value) for name, value in made.items())
+    arguments[-1] = "0"
+    assert cli.main(arguments) == 0
+    other = load_fields(run.root).geometry.state_dict()
+    assert not all(torch.equal(other[name], value) for name, value in made.items())
 
 
 def test_masks_are_made_for_the_views_that_have_none(

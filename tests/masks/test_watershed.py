@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ultrafield.masks.watershed import watershed_cut, watershed_masks
+from ultrafield.masks.watershed import watershed_cut, watershed_masks, watershed_regions
 from ultrafield.reading import read_image
 
 
@@ -154,3 +154,15 @@ def test_masks_one_by_one_are_those_all_at_once() -> None:
     # What is kept of a picture does not depend on the number of masks.
     assert nested.ranks.nbytes == 4 * 300 * 420
     assert (nested.first.shape, nested.last.shape) == ((len(masks),), (len(masks),))
+
+
+def test_regions_are_the_finest_that_masks_tell_apart() -> None:
+    image, _ = card()
+    regions, masks = watershed_regions(image), watershed_masks(image)
+    assert regions.shape == image.shape[:2]
+    sets = np.unique(masks.reshape(len(masks), -1), axis=1, return_inverse=True)[1].reshape(regions.shape)
+    pairs = np.unique(np.stack([regions.ravel(), sets.ravel()]), axis=1)
+    assert pairs.shape[1] == len(np.unique(regions)) == len(np.unique(sets)) > 3
+    small = watershed_regions(image, working_pixels=2000)
+    assert small.shape == (40, 50)
+    assert 2 <= len(np.unique(small)) < 2000

@@ -57,6 +57,7 @@ GEOMETRY: Ranges = {
     "depth_smooth_opacity": FRACTION,
     "depth_smooth_tolerance": _WEIGHT,
     "planar_weight": _WEIGHT,
+    "outline_share": FRACTION,
     "grid_decay": FRACTION,
     "near_reach": Range(0, 1e3),
 }

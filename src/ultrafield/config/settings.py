@@ -19,6 +19,7 @@ Linkage = Literal["single", "average"]
 Surroundings = Literal["own", "joined"]
 Preset = Literal["draft", "standard", "paper"]
 RaySampling = Literal["all_images", "same_image"]
+Regions = Literal["masks", "pictures"]
 Representation = Literal["auto", "surface", "density"]
 
 
@@ -88,8 +89,10 @@ class GeometryConfig:
         depth_smooth_pixels: Quadruples drawn in each leaf mask, along rows and along columns.
         depth_smooth_opacity: Quadruples count if all their pixels are more opaque than this.
         depth_smooth_tolerance: Third difference that costs nothing.
-        planar_weight: Weight of the loss that makes depth planar where masks tell nothing apart; none where training
-            views of a run lack masks.
+        planar_weight: Weight of the loss that makes depth planar where masks tell nothing apart.
+        outline_share: Share of a step's rays that are drawn along the outlines of masks instead of anywhere.
+        regions: What tells pixels apart for these two: the "masks", or regions of the "pictures", of the kind from
+            which a run makes masks. Where training views of a run lack masks it is the pictures.
         grid_decay: Share that entries of the grid's fine levels lose in each step.
         near_reach: Distance from a camera up to which gradients are weakened by its square (Philip and Deschaintre
             2023), normalised units; 0 for none. Only in captures with surroundings, where cameras stand among what
@@ -140,6 +143,8 @@ class GeometryConfig:
     depth_smooth_opacity: float = 0.9
     depth_smooth_tolerance: float = 0.1
     planar_weight: float = 0.0
+    outline_share: float = 0.0
+    regions: Regions = "masks"
     grid_decay: float = 1e-3
     near_reach: float = 2.0
     random_background: bool = False
@@ -152,7 +157,12 @@ class GeometryConfig:
     @property
     def uses_masks(self) -> bool:
         """Whether masks say what depth shall be inside them."""
-        return self.depth_smooth or self.planar_weight > 0
+        return self.depth_smooth or (self.regions == "masks" and self.uses_regions)
+
+    @property
+    def uses_regions(self) -> bool:
+        """Whether it counts which pixels belong together."""
+        return self.planar_weight > 0 or self.outline_share > 0
 
     def __post_init__(self) -> None:
         none_for_zero(self, "samples")
@@ -211,9 +221,9 @@ class FeatureConfig:
     border_negatives: bool = True
     negatives: int = 4
     euclidean_weight: float = 1.0
-    ultrametric_weight: float = 1.0
+    ultrametric_weight: float = 0.25
     hierarchical: bool = True
-    temperature: float = 0.1
+    temperature: float = 0.2
     neighbors: int = 10
     border_weighting: BorderWeighting = "any"
     border_factor: float = 10.0

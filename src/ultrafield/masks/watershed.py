@@ -28,6 +28,7 @@ from .relief import ViewDepth
 SAME_IOU = 0.9  # masks that overlap more are one
 METHOD = "watershed-2"  # to be renamed when the same picture gives other masks
 METHOD_WITH_DEPTH = "watershed-relief-1"  # likewise
+_WORKING_PIXELS = 150_000
 _BYTES_FIXED, _BYTES_PER_PIXEL = 100_000_000, 30
 
 
@@ -39,7 +40,7 @@ def watershed_masks(
     max_masks: int = 192,
     levels: Sequence[int] = (3, 6, 12, 24, 48, 96),
     fine_regions: int = 500,
-    working_pixels: int = 150_000,
+    working_pixels: int = _WORKING_PIXELS,
 ) -> np.ndarray:
     """Segment one picture into a nested family of masks.
 
@@ -105,7 +106,7 @@ def watershed_cut(
     max_masks: int = 192,
     levels: Sequence[int] = (3, 6, 12, 24, 48, 96),
     fine_regions: int = 500,
-    working_pixels: int = 150_000,
+    working_pixels: int = _WORKING_PIXELS,
 ) -> NestedMasks:
     """The masks of `watershed_masks`, arguments and errors as there, without holding all of them in memory."""
     _check(image, min_area_fraction, max_masks, levels)
@@ -122,9 +123,30 @@ def watershed_cut(
     return NestedMasks(ranks, first[chosen], last[chosen])
 
 
-def cut_bytes(image: np.ndarray) -> int:
-    """Working memory of `watershed_cut` and of writing its masks, bytes: about what was measured, rounded up."""
-    height, width = image.shape[:2]
+def watershed_regions(image: np.ndarray, *, working_pixels: int = _WORKING_PIXELS) -> np.ndarray:
+    """Number of each pixel's region; regions are the finest that the masks of a picture tell apart.
+
+    Args:
+        image: Picture [H, W, 3], uint8 sRGB.
+        working_pixels: Larger pictures are segmented at about this many pixels.
+
+    Returns:
+        Numbers from 0 [H', W'], int64; of a larger picture at the size at which it was segmented.
+
+    Raises:
+        BackendError: Higra is not installed (extra `masks`).
+    """
+    masks = watershed_cut(_reduced(image, working_pixels), working_pixels=working_pixels)
+    return np.searchsorted(np.union1d(masks.first, masks.last), masks.ranks, side="right")
+
+
+def cut_bytes(shape: tuple[int, ...]) -> int:
+    """Working memory of `watershed_cut` and of writing its masks, bytes: about what was measured, rounded up.
+
+    Args:
+        shape: Of the picture: its height, its width, and what else it has.
+    """
+    height, width = shape[:2]
     return _BYTES_FIXED + _BYTES_PER_PIXEL * height * width
 
 

@@ -90,10 +90,10 @@ def reopen_job(run: RunFolder, *, device: str, report: Report, config: Config | 
 
 
 def _suited(config: Config, scene: Scene) -> Config:
-    """The settings without planes where training views lack masks, as a run makes these from its geometry."""
+    """The settings with regions of pictures where training views lack masks, as a run makes these from its geometry."""
     if scene.has_masks:
         return config
-    return replace(config, geometry=replace(config.geometry, planar_weight=0.0))
+    return replace(config, geometry=replace(config.geometry, regions="pictures"))
 
 
 def stored_scene(run: RunFolder, report: Report) -> Scene:

@@ -128,7 +128,7 @@ def make_masks(
         return watershed_cut(picture_of(view), None if depth_of is None else depth_of(view))
 
     count = 0
-    workers = workers_for(max((cut_bytes(picture_of(view)) for view in views), default=0), most=4)
+    workers = workers_for(max((cut_bytes(picture_of(view).shape) for view in views), default=0), most=4)
     with report.stage("masks"):
         masks_of_views = in_threads(cut, views, workers=workers)
         for view, masks in report.track(zip(views, masks_of_views, strict=True), len(views), "masks"):

@@ -23,7 +23,6 @@ def build(balls, config, kernel_device, monkeypatch):
 
     # Triton's interpreter walks through all the room there is; in fog, a ray has some 20 samples.
     monkeypatch.setattr(geometry_device, "_SMOOTHED_PER_RAY", 24)
-    monkeypatch.setattr(geometry_device, "_PLANAR_PER_RAY", 32)
     monkeypatch.setattr(geometry_base, "PROBES", 256)
     monkeypatch.setattr(geometry_device, "FEWEST_RAYS", 16)
     rays = 32 if kernel_device == "cuda" else 16
@@ -58,10 +57,10 @@ def with_masks(scene, masks):
     return replace(scene, splits={"train": Split(views, scene.train.normalised_cameras)})
 
 
-def expected_smoothness(field, settings, rays, cosine, jitter, count):
+def expected_smoothness(field, settings, rays, jitter, count):
     """The loss of the first so many rays as the steps of the CPU compute it."""
     origins, directions, cosine, jitter = (
-        part[:count].cpu() for part in (rays.origins, rays.directions, cosine, jitter)
+        part[:count].cpu() for part in (rays.origins, rays.directions, rays.cosine, jitter)
     )
     rendered = render_rays(field, RayBatch(origins, directions, cosine), jitter)
     depth = (rendered.depth / rendered.opacity.clamp(min=1e-6)).view(-1, 4)
@@ -87,26 +86,26 @@ def rounding(tensor):
 def test_smoothness_and_its_gradients_are_those_of_the_cpu(build, balls, config):
     trainer = build(**SMOOTH)
     wavy(trainer.field)
-    rays, cosine, live = trainer.draw_smoothed()
+    rays, live = trainer.draw_smoothed()
     real = int(live)
     assert real % (2 * 4) == 0
-    assert 0 < real <= len(cosine) == 2 * 2 * 2 * 4  # at most both balls, both directions
+    assert 0 < real <= len(rays.pixels) == 2 * 2 * 2 * 4  # at most both balls, both directions
     views, pixels = trainer.pool.locate(rays.pixels)
     assert len(views.unique()) == 1
     assert bool(trainer.pool.colors[rays.pixels].min(1).values.lt(255).all())  # on a ball
     steps = pixels.view(-1, 4).diff(dim=1)
     assert set(steps.flatten().tolist()) == {1, 24}
-    jitter = torch.rand(len(cosine), generator=torch.Generator().manual_seed(0)).to(cosine.device)
-    loss = trainer.smoothness(rays, cosine, live, jitter)
+    jitter = torch.rand(len(rays.pixels), generator=torch.Generator().manual_seed(0)).to(rays.cosine.device)
+    loss = trainer.smoothness(rays, live, jitter)
     loss.backward()
 
     other = HostGeometryTrainer(balls, replace(config, geometry=trainer.settings), torch.device("cpu"))
     other.field.load_state_dict(trainer.field.state_dict())
-    expected = expected_smoothness(other.field, trainer.settings, rays, cosine, jitter, real)
+    expected = expected_smoothness(other.field, trainer.settings, rays, jitter, real)
     expected.backward()
     assert float(expected.detach()) > 1e-3
-    torch.testing.assert_close(loss.detach().cpu(), expected.detach(), rtol=rounding(cosine), atol=1e-6)
-    tolerance = 2e-2 if cosine.is_cuda else 1e-3
+    torch.testing.assert_close(loss.detach().cpu(), expected.detach(), rtol=rounding(jitter), atol=1e-6)
+    tolerance = 2e-2 if jitter.is_cuda else 1e-3
     gradient = other.field.grid.table.grad
     assert (trainer.table_grad.cpu() - gradient).norm() < tolerance * gradient.norm()
     for one, two in zip(trainer.field.density_mlp.parameters(), other.field.density_mlp.parameters(), strict=True):
@@ -118,37 +117,37 @@ def test_quadruples_without_all_their_samples_do_not_count(build, monkeypatch):
 
     trainer = build(**SMOOTH)
     wavy(trainer.field)
-    rays, cosine, live = trainer.draw_smoothed()
-    jitter = torch.rand(len(cosine), generator=torch.Generator().manual_seed(1)).to(cosine.device)
+    rays, live = trainer.draw_smoothed()
+    jitter = torch.rand(len(rays.pixels), generator=torch.Generator().manual_seed(1)).to(rays.cosine.device)
     _, samples = trainer._visible(rays, jitter, live, 2048, 1024)
     assert samples.complete[: int(live)].all()
     assert int(live) > 12
     monkeypatch.setattr(module, "_MOST_SMOOTHED", int(samples.offsets[14]))  # three quadruples and a half
-    loss = trainer.smoothness(rays, cosine, live, jitter)
-    expected = expected_smoothness(trainer.field.cpu(), trainer.settings, rays, cosine, jitter, 12)
+    loss = trainer.smoothness(rays, live, jitter)
+    expected = expected_smoothness(trainer.field.cpu(), trainer.settings, rays, jitter, 12)
     assert float(expected.detach()) > 1e-3
-    torch.testing.assert_close(loss.detach().cpu(), expected.detach(), rtol=rounding(cosine), atol=1e-6)
+    torch.testing.assert_close(loss.detach().cpu(), expected.detach(), rtol=rounding(jitter), atol=1e-6)
 
 
 def test_pixels_without_a_ray_make_no_quadruple(build):
     trainer = build(**SMOOTH)
     wavy(trainer.field)
     trainer.pool.rays.directions[:] = torch.nan
-    rays, cosine, live = trainer.draw_smoothed()
+    rays, live = trainer.draw_smoothed()
     assert bool(rays.origins.isfinite().all())
-    assert float(trainer.smoothness(rays, cosine, live, torch.rand_like(cosine)).detach()) == 0
+    assert float(trainer.smoothness(rays, live, torch.rand_like(rays.cosine)).detach()) == 0
 
 
 def test_views_without_leaf_masks_are_not_smoothed(build, balls):
     none = build_mask_set(np.zeros((0, 24, 24), bool))
     trainer = build(with_masks(balls, [none] * 8), **SMOOTH)
-    rays, cosine, live = trainer.draw_smoothed()
-    assert len(cosine) == int(live) == 0
-    assert float(trainer.smoothness(rays, cosine, live, torch.rand_like(cosine))) == 0
+    rays, live = trainer.draw_smoothed()
+    assert len(rays.pixels) == int(live) == 0
+    assert float(trainer.smoothness(rays, live, torch.rand_like(rays.cosine))) == 0
     trainer = build(with_masks(balls, [none] * 7 + [balls.train.views[7].masks]), **SMOOTH)
     drawn = [trainer.draw_smoothed() for _ in range(40)]
-    assert {int(live) > 0 for _, _, live in drawn} == {False, True}
-    for rays, _, live in drawn:
+    assert {int(live) > 0 for _, live in drawn} == {False, True}
+    for rays, live in drawn:
         views, pixels = trainer.pool.locate(rays.pixels)
         assert len(views.unique()) == 1
         assert (int(views[0]) == 7) == (int(live) > 0)
@@ -163,14 +162,18 @@ def test_smoothness_begins_when_it_should(build):
 
 
 def test_planarity_and_its_gradients_are_those_of_the_cpu(build, balls, config):
-    trainer = build()
+    trainer = build(samples=2048)
     wavy(trainer.field)
     triples = trainer.masked.draw(1024, 2, trainer.generator)
     triples = triples[triples.counted.long().argsort(descending=True)[:24]]
     triples.counted[20:] = False
     assert int(triples.counted.sum()) == 20
+    rays = trainer.rays_of((trainer.pool.starts[triples.views][:, None] + triples.pixels).view(-1))
     jitter = torch.rand(3 * 24, generator=torch.Generator().manual_seed(0)).to(trainer.device)
-    loss = trainer.planarity(triples, jitter)
+    trainer.live_rays.fill_(3 * 24)
+    samples = trainer.visible_samples(rays, jitter)
+    assert samples.complete.all()
+    loss = trainer.losses(rays, samples, *trainer.target(rays.pixels), triples=triples)["planes"]
     loss.backward()
 
     other = HostGeometryTrainer(balls, replace(config, geometry=trainer.settings), torch.device("cpu"))
@@ -192,9 +195,28 @@ def test_planarity_and_its_gradients_are_those_of_the_cpu(build, balls, config):
     assert (trainer.table_grad.cpu() - gradient).norm() < tolerance * gradient.norm()
 
 
+def test_triples_that_lack_samples_do_not_count(build):
+    trainer = build(samples=2048)
+    wavy(trainer.field)
+    triples = trainer.masked.draw(1024, 2, trainer.generator)
+    triples = triples[triples.counted.nonzero()[:16, 0]]
+    rays = trainer.rays_of((trainer.pool.starts[triples.views][:, None] + triples.pixels).view(-1))
+    jitter = torch.rand(48, generator=torch.Generator().manual_seed(0)).to(trainer.device)
+
+    def loss(live, counted):
+        trainer.live_rays.fill_(live)  # the others have no samples
+        samples = trainer.visible_samples(rays, jitter)
+        chosen = replace(triples, counted=torch.arange(16, device=trainer.device) < counted)
+        return float(trainer.losses(rays, samples, *trainer.target(rays.pixels), triples=chosen)["planes"].detach())
+
+    assert loss(31, 16) == pytest.approx(loss(48, 10), rel=1e-4)
+    assert loss(31, 16) != pytest.approx(loss(48, 16), rel=1e-4)
+    assert loss(2, 16) == 0
+
+
 def test_a_fixed_number_of_rays_is_used_from_the_first_step_on(build):
     trainer = build(samples=None, rays=300)  # of fog, there would be room for fewer
-    assert int(trainer.live_rays) == len(trainer.draw().pixels) == 300
+    assert int(trainer.live_rays) == len(trainer.draw()) == 300
 
 
 @pytest.mark.gpu
@@ -227,7 +249,7 @@ def test_losses_and_gradients_are_those_of_the_cpu(build, balls, config, surroun
     if exposure:
         with torch.no_grad():
             trainer.exposure.log_gains.copy_(torch.linspace(-0.4, 0.4, 24).view(8, 3))
-    rays = trainer.draw()
+    rays = trainer.rays_of(trainer.draw())
     jitter = torch.rand(len(rays.pixels), generator=torch.Generator().manual_seed(2)).to(rays.pixels.device)
     live = int(trainer.live_rays)
     samples = trainer.visible_samples(rays, jitter)
@@ -301,7 +323,7 @@ def test_recorded_steps_learn_gains(build):
 
 def test_rays_of_one_picture(trainer):
     trainer.settings = replace(trainer.settings, ray_sampling="same_image")
-    views, _ = trainer.pool.locate(trainer.draw().pixels)
+    views, _ = trainer.pool.locate(trainer.draw())
     assert len(views.unique()) == 1
 
 

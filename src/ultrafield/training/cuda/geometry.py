@@ -27,7 +27,7 @@ from ...scene import Scene
 from ...sharing import ALONE, Group
 from ..geometry.base import GeometryTrainer
 from ..geometry.limits import FEWEST_RAYS, MOST_RAYS, REFERENCE_STEP
-from ..geometry.losses import depth_smoothness, planarity, ray_losses, spread_axis
+from ..geometry.losses import depth_smoothness, ray_losses, spread_axis
 from ..geometry.near import weaken_near
 from ..geometry.planes import Triples
 from ..geometry.shrinkage import shrink_fine_levels
@@ -40,7 +40,6 @@ _ROOM = 1.25  # capacity for visible samples, as a multiple of the number aimed 
 _CELLS_AT_ONCE = 1 << 20
 _SMOOTHED_PER_RAY = 64  # capacity for visible samples of a quadruple's ray, many more than a surface needs
 _MOST_SMOOTHED = 1 << 20  # capacity for those of all quadruples; each takes about a kilobyte
-_PLANAR_PER_RAY = 16  # capacity for visible samples of a triple's ray
 _NOWHERE = 1e6  # a coordinate beyond every box
 
 
@@ -52,11 +51,13 @@ class DeviceRays:
         pixels: Pool index of each [R], int64.
         origins: [R, 3].
         directions: [R, 3], unit length.
+        cosine: z-depth of a point at unit distance along each ray [R].
     """
 
     pixels: Tensor
     origins: Tensor
     directions: Tensor
+    cosine: Tensor
 
 
 class DeviceGeometryTrainer(GeometryTrainer):
@@ -124,8 +125,8 @@ class DeviceGeometryTrainer(GeometryTrainer):
         shrink_fine_levels(self.field.grid, settings.grid_decay)
         return losses
 
-    def draw(self) -> DeviceRays:
-        """Draw random rays, as many as a step has at most."""
+    def draw(self) -> Tensor:
+        """Draw random pixels, as many as a step has rays at most: pool indices [R]."""
         pool, count = self.pool, self.most_rays
         first, last = pool.starts[:1], pool.starts[-1:]
         if self.settings.ray_sampling == "same_image":
@@ -136,17 +137,19 @@ class DeviceGeometryTrainer(GeometryTrainer):
         # The 24 bits of a float32 would leave out pixels of large captures.
         chance = torch.rand(count, generator=self.generator, device=self.device, dtype=torch.float64)
         pixels = first + torch.minimum((chance * (last - first)).long(), last - first - 1)
-        if pool.valid is not None:
-            pixels = pool.valid[pixels]
-        origins, directions, _ = pool.rays.rays(*pool.locate(pixels))
-        return DeviceRays(pixels, origins.contiguous(), directions.contiguous())
+        return self.along_outlines(pixels if pool.valid is None else pool.valid[pixels])
 
-    def draw_smoothed(self) -> tuple[DeviceRays, Tensor, Tensor]:
+    def rays_of(self, pixels: Tensor) -> DeviceRays:
+        """Rays of pool pixels [R]."""
+        origins, directions, cosine = self.pool.rays.rays(*self.pool.locate(pixels))
+        return DeviceRays(pixels, origins.contiguous(), directions.contiguous(), cosine)
+
+    def draw_smoothed(self) -> tuple[DeviceRays, Tensor]:
         """Draw quadruples of a random picture, as many as the picture with most leaf masks has.
 
         Returns:
-            Their rays, those of a quadruple side by side; the z-depth of a point at unit distance along each ray [R];
-            and the number of real rays [1], int64: the first ones, the others are padding.
+            Their rays, those of a quadruple side by side, and the number of real rays [1], int64: the first ones, the
+            others are padding.
         """
         assert self.quadruples is not None
         pool, table = self.pool, self.pool.rays
@@ -157,16 +160,11 @@ class DeviceGeometryTrainer(GeometryTrainer):
         origins, directions, cosine = table.rays(view.expand(len(inside)), inside)
         # A pixel without a ray gets one that meets nothing, so that its quadruple is not opaque.
         exists = directions.isfinite().all(1)
-        rays = _rays_that(exists, pool.starts[view] + inside, origins, directions)
-        return rays, torch.where(exists, cosine, 0.0), live * 4
-
-    def triples_rays(self, triples: Triples) -> tuple[DeviceRays, Tensor]:
-        """Rays of triples, those of each side by side, and z-depths as in `draw_smoothed`."""
-        views, inside = triples.views.repeat_interleave(3), triples.pixels.view(-1)
-        origins, directions, cosine = self.pool.rays.rays(views, inside)
-        counted = triples.counted.repeat_interleave(3)
-        rays = _rays_that(counted, self.pool.starts[views] + inside, origins, directions)
-        return rays, torch.where(counted, cosine, 0.0)
+        origins = torch.where(exists[:, None], origins, _NOWHERE)
+        directions = torch.where(exists[:, None], directions, 1.0)
+        cosine = torch.where(exists, cosine, 0.0)
+        rays = DeviceRays(pool.starts[view] + inside, origins.contiguous(), directions.contiguous(), cosine)
+        return rays, live * 4
 
     @torch.no_grad()
     def visible_samples(self, rays: DeviceRays, jitter: Tensor) -> FixedSamples:
@@ -176,29 +174,14 @@ class DeviceGeometryTrainer(GeometryTrainer):
             self._adapt_rays(marched, samples)
         return samples
 
-    def smoothness(self, rays: DeviceRays, cosine: Tensor, live: Tensor, jitter: Tensor) -> Tensor:
+    def smoothness(self, rays: DeviceRays, live: Tensor, jitter: Tensor) -> Tensor:
         """Weighted depth smoothness of quadruples from `draw_smoothed`; those that lack samples do not count.
 
         Only depth is rendered. The gradient with respect to the table is added to `table_grad`.
         """
-        if len(cosine) == 0:
+        if len(rays.pixels) == 0:
             return torch.zeros((), device=self.device)
-        room = min(_SMOOTHED_PER_RAY * len(cosine), _MOST_SMOOTHED)
-        distance, opacity, complete = self._distances(rays, live, jitter, room)
-        return depth_smoothness(distance * cosine, opacity, self.settings, counted=complete)
-
-    def planarity(self, triples: Triples, jitter: Tensor) -> Tensor:
-        """Weighted deviation from planes of T triples, with jitter [3 T]; like `smoothness` otherwise."""
-        assert self.masked is not None
-        rays, cosine = self.triples_rays(triples)
-        live = torch.full_like(self.live_rays, len(cosine))
-        distance, opacity, complete = self._distances(rays, live, jitter, _PLANAR_PER_RAY * len(cosine))
-        counted = triples.counted & complete.view(-1, 3).all(1)
-        focal = self.masked.focal[triples.views]
-        return planarity(distance * cosine, opacity, triples.part, focal, self.settings, counted=counted)
-
-    def _distances(self, rays: DeviceRays, live: Tensor, jitter: Tensor, room: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Σ weight · distance and opacity of rays [R], and which of them have all of their samples."""
+        room = min(_SMOOTHED_PER_RAY * len(rays.pixels), _MOST_SMOOTHED)
         _, samples = self._visible(rays, jitter, live, _MARCHED_PER_SAMPLE * room, room)
         number = samples.offsets[-1:]
         decoded = self.field.decode(self._encode(self._points(rays, samples), number, learn=True), number)
@@ -206,7 +189,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
         weights = render_weights_gpu(sigma, samples.delta, samples.offsets)
         values = torch.stack([torch.ones_like(samples.t), samples.t], dim=1)
         opacity, distance = accumulate_gpu(weights, values, samples.offsets).unbind(1)
-        return distance, opacity, samples.complete
+        return depth_smoothness(distance * rays.cosine, opacity, self.settings, counted=samples.complete)
 
     def losses(
         self,
@@ -215,6 +198,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
         target: Tensor,
         background: Tensor,
         gains: Tensor | None = None,
+        triples: Triples | None = None,
     ) -> dict[str, Tensor]:
         """Render rays and compare them with the pictures.
 
@@ -226,6 +210,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
             target: Colours of the picture [R, 3].
             background: Colours behind the rendering, [R, 3] or [3].
             gains: By how much the photographs are brighter than the field [R, 3]; None for no such gains.
+            triples: T triples, whose rays are the first 3 T, for planes; None for no such loss.
 
         Returns:
             Weighted losses by name.
@@ -237,8 +222,8 @@ class DeviceGeometryTrainer(GeometryTrainer):
         weights = render_weights_gpu(sigma, samples.delta, samples.offsets)
         seen = join_rows_gpu(geometry, field.harmonics(rays.directions), samples.rays)
         colors = weaken_near(torch.sigmoid(field.color_mlp(seen, live)), samples.t, field)
-        values = torch.cat([colors, torch.ones_like(colors[:, :1])], dim=1)
-        sums = accumulate_gpu(weights, values, samples.offsets)  # [R, 4]
+        values = torch.cat([colors, torch.ones_like(colors[:, :1]), samples.t[:, None]], dim=1)
+        sums = accumulate_gpu(weights, values, samples.offsets)  # [R, 5]
         spread = None
         if settings.distortion_weight > 0:
             t, delta = spread_axis(samples.t, samples.delta, bounded=field.bounded)
@@ -247,6 +232,9 @@ class DeviceGeometryTrainer(GeometryTrainer):
         losses = ray_losses(color, opacity, target, background, settings, spread=spread, counted=counted, gains=gains)
         if self.exposure is not None:
             losses["exposure"] = self.exposure.pull()
+        if triples is not None:
+            complete = counted[: 3 * len(triples.views)].view(-1, 3).all(1)
+            losses["planes"] = self.planarity(triples, sums[:, 4] * rays.cosine, opacity, triples.counted & complete)
         return losses
 
     @torch.no_grad()
@@ -272,20 +260,20 @@ class DeviceGeometryTrainer(GeometryTrainer):
         return occupied, visible_fixed(sigma, occupied, -math.log(self.settings.min_transmittance), capacity)
 
     def _train(self, *, probe: bool, smooth: bool, flat: bool) -> dict[str, Tensor]:
-        rays = self.draw()
-        samples = self.visible_samples(rays, self.uniform(len(rays.pixels)))
-        gains = self.gains(rays.pixels)
-        losses = self.losses(rays, samples, *self.target(rays.pixels, gains), gains)
+        pixels, triples = self.draw(), None
+        if flat:
+            pixels, triples = self.with_triples(pixels, self.live_rays)
+        rays = self.rays_of(pixels)
+        samples = self.visible_samples(rays, self.uniform(len(pixels)))
+        gains = self.gains(pixels)
+        losses = self.losses(rays, samples, *self.target(pixels, gains), gains, triples)
         if probe:
             positions = to_unit_cube(self.probes(), bounded=self.field.bounded)
             density, _ = self.field.decode(self._encode(positions, None, learn=True))
             losses["density"] = self.settings.density_weight * density.mean()
         if smooth:
-            quadruples, cosine, live = self.draw_smoothed()
-            losses["smoothness"] = self.smoothness(quadruples, cosine, live, self.uniform(len(cosine)))
-        if flat:
-            triples = self.draw_triples()
-            losses["planes"] = self.planarity(triples, self.uniform(3 * len(triples.views)))
+            quadruples, live = self.draw_smoothed()
+            losses["smoothness"] = self.smoothness(quadruples, live, self.uniform(len(quadruples.pixels)))
         self.update.backward(losses)
         return {name: value.detach() for name, value in losses.items()}
 
@@ -351,10 +339,3 @@ class DeviceGeometryTrainer(GeometryTrainer):
         super().restore_own(state)
         self.live_rays.fill_(min(self.group.part(state["rays"]), self.most_rays))
         self.bits.copy_(pack_bits(self.field.occupancy.occupied))
-
-
-def _rays_that(exist: Tensor, pixels: Tensor, origins: Tensor, directions: Tensor) -> DeviceRays:
-    """Rays, of which those that do not exist meet nothing."""
-    origins = torch.where(exist[:, None], origins, _NOWHERE)
-    directions = torch.where(exist[:, None], directions, 1.0)
-    return DeviceRays(pixels, origins.contiguous(), directions.contiguous())

@@ -18,7 +18,9 @@ from ..loop import Trainer
 from ..pixels import pixel_pool
 from .exposure import Exposure
 from .limits import PLANAR_REACH, PROBED_NEAR, PROBES, SAMPLES_PER_TRIPLE
+from .losses import planarity
 from .near import weakens_near
+from .outlines import Outlines
 from .planes import MaskedPixels, Triples
 from .quadruples import find_quadruples
 
@@ -41,7 +43,8 @@ class GeometryTrainer(Trainer[RadianceField]):
         exposure: Gains of the training photographs; None if they count as exposed alike.
         learned: Everything that the optimiser changes: the field, and gains if there are any.
         quadruples: Pixels between which depth is smoothed; None without depth smoothness.
-        masked: Masks that pixels lie in, for planes; None if depth is not made planar, or without masks.
+        masked: Masks, or regions, that pixels lie in; None if that does not count, or without masks.
+        outlines: Pixels along the outlines of these; None if they are drawn like others.
     """
 
     stage = "geometry"
@@ -62,8 +65,11 @@ class GeometryTrainer(Trainer[RadianceField]):
         self.learned = self.field if self.exposure is None else nn.ModuleList([self.field, self.exposure])
         self.generator = torch.Generator(device=device).manual_seed(config.seed)
         self.quadruples = find_quadruples(own.train, device) if config.geometry.depth_smooth else None
-        planar = config.geometry.planar_weight > 0 and own.has_some_masks
-        self.masked = MaskedPixels.of(own.train, self.pool) if planar else None
+        regions = config.geometry.regions
+        known = config.geometry.uses_regions and (regions == "pictures" or own.has_some_masks)
+        self.masked = MaskedPixels.of(own.train, self.pool, regions=regions) if known else None
+        outlined = self.masked is not None and config.geometry.outline_share > 0
+        self.outlines = Outlines.of(self.masked) if self.masked is not None and outlined else None
         self._has_background = scene.background is not None
         self._smooth_from = int(config.geometry.depth_smooth_from * config.geometry.steps)
 
@@ -86,17 +92,52 @@ class GeometryTrainer(Trainer[RadianceField]):
 
     def makes_planes(self, step: int) -> bool:
         """Whether a step has the loss that makes depth planar where masks tell nothing apart."""
-        return self.masked is not None and step >= _PLANES_FROM * self.settings.steps
+        planar = self.masked is not None and self.settings.planar_weight > 0
+        return planar and step >= _PLANES_FROM * self.settings.steps
 
     @property
     def aim(self) -> int:
         """Visible samples of a step to aim for."""
         return 64 * self.settings.rays if self.settings.samples is None else self.settings.samples
 
-    def draw_triples(self) -> Triples:
-        """Draw the triples of a step."""
+    def along_outlines(self, pixels: Tensor) -> Tensor:
+        """Random pool indices [R], of which a share is replaced by random ones along outlines."""
+        if self.outlines is None or len(self.outlines) == 0:
+            return pixels
+        drawn = self.outlines.draw(len(pixels), self.generator)
+        return torch.where(self.uniform(len(pixels)) < self.settings.outline_share, drawn, pixels)
+
+    def with_triples(self, pixels: Tensor, rays: Tensor | int) -> tuple[Tensor, Triples]:
+        """Random pixels of a step, the first of them replaced by triples for planes.
+
+        Args:
+            pixels: Pool indices [R].
+            rays: How many of them the step has rays for, an integer or [1]; at most half of these become triples.
+
+        Returns:
+            Pool indices [R], and T triples: where `Triples.counted` is set their pixels are the first 3 T.
+        """
         assert self.masked is not None
-        return self.masked.draw(max(1, self.aim // SAMPLES_PER_TRIPLE), PLANAR_REACH, self.generator)
+        count = min(max(1, self.aim // SAMPLES_PER_TRIPLE), len(pixels) // 6)
+        triples = self.masked.draw(count, PLANAR_REACH, self.generator)
+        fits = 6 * torch.arange(1, count + 1, device=self.device) <= rays
+        triples = replace(triples, counted=triples.counted & fits)
+        placed = self.pool.starts[triples.views][:, None] + triples.pixels
+        first = torch.where(triples.counted[:, None], placed, pixels[: 3 * count].view(-1, 3))
+        return torch.cat([first.view(-1), pixels[3 * count :]]), triples
+
+    def planarity(self, triples: Triples, depth: Tensor, opacity: Tensor, counted: Tensor) -> Tensor:
+        """Weighted deviation from planes of T triples.
+
+        Args:
+            triples: The triples, whose rays are the first 3 T.
+            depth: Σ weight · z-depth of rays [R], not divided by the opacity.
+            opacity: [R].
+            counted: Triples that count [T], bool.
+        """
+        assert self.masked is not None
+        rays, focal = slice(3 * len(triples.views)), self.masked.focal[triples.views]
+        return planarity(depth[rays], opacity[rays], triples.part, focal, self.settings, counted=counted)
 
     def probes(self) -> Tensor:
         """Random positions whose density is pressed down [N, 3], normalised frame.

@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...config.settings import Regions
+from ...parallel import in_threads, workers_for
 from ...scene import Split, View
 from ..pixels import PixelPool
 
@@ -71,10 +73,19 @@ class MaskedPixels:
     lines: Tensor
 
     @classmethod
-    def of(cls, split: Split, pool: PixelPool) -> Self:
-        """Those of a split whose pixels are in `pool`; a view without masks has none."""
+    def of(cls, split: Split, pool: PixelPool, *, regions: Regions = "masks") -> Self:
+        """Those of a split whose pixels are in `pool`.
+
+        Args:
+            split: The training views.
+            pool: Their pixels.
+            regions: Whether the views' masks are meant, of which a view may have none, or regions of their "pictures".
+
+        Raises:
+            BackendError: Regions of pictures are asked for, and what makes them is not installed.
+        """
         device = pool.colors.device
-        numbers = [_numbers(view) for view in split]
+        numbers = [_numbers(view) for view in split] if regions == "masks" else _regions(split)
         counts = [number.size for number in numbers]
         kind = np.result_type(np.int16, *(number.dtype for number in numbers))
         sizes = pool.rays.sizes
@@ -100,10 +111,10 @@ class MaskedPixels:
         pool = self.pool
         chance = torch.rand((3, count), dtype=torch.float64, generator=generator, device=self.numbers.device)
         number = len(pool.colors) if pool.valid is None else len(pool.valid)
-        middle = _picked(chance[0], number)
+        middle = picked(chance[0], number)
         views, inside = pool.locate(middle if pool.valid is None else pool.valid[middle])
-        distance = torch.exp2(_picked(chance[1], 1 + int(math.log2(reach))))
-        step = self.lines[_picked(chance[2], len(_LINES))] * distance[:, None].long()
+        distance = torch.exp2(picked(chance[1], 1 + int(math.log2(reach))))
+        step = self.lines[picked(chance[2], len(_LINES))] * distance[:, None].long()
         sizes = self.sizes[views]
         width = sizes[:, :1]
         place = torch.stack([inside % sizes[:, 0], inside // sizes[:, 0]], dim=1)
@@ -155,6 +166,19 @@ def planes_loss(
     return torch.where(counted, cost, 0.0).sum() / counted.sum().clamp(min=1)
 
 
+def _regions(split: Split) -> list[np.ndarray]:
+    """Number of the region of each pixel of each view's picture [H, W], perhaps smaller than the picture."""
+    from ...masks.watershed import cut_bytes, watershed_regions
+
+    def found(view: View) -> np.ndarray:
+        image = view.image
+        assert image is not None  # a training view
+        return watershed_regions(image).astype(np.int16)
+
+    bytes_each = max((cut_bytes(view.shape) for view in split if view.shape is not None), default=0)
+    return list(in_threads(found, split, workers=workers_for(bytes_each)))
+
+
 def _numbers(view: View) -> np.ndarray:
     """Number of the set of masks of each pixel [H, W]; −1 where that is empty or the pixel is not to be used."""
     masks = view.masks
@@ -168,6 +192,6 @@ def _numbers(view: View) -> np.ndarray:
     return numbers
 
 
-def _picked(chance: Tensor, count: int) -> Tensor:
+def picked(chance: Tensor, count: int) -> Tensor:
     """Indices below `count` from random numbers in [0, 1)."""
     return (chance * count).long().clamp(max=count - 1)

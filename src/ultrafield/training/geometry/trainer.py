@@ -22,8 +22,9 @@ from ..reduction import add_up_gradients
 from ..schedule import adam, cosine_lr
 from .base import GeometryTrainer
 from .limits import FEWEST_RAYS, MOST_RAYS, REFERENCE_STEP
-from .losses import depth_smoothness, planarity, ray_losses, spread_axis
+from .losses import depth_smoothness, ray_losses, spread_axis
 from .near import weaken_near
+from .planes import Triples
 from .poses import LR, PUBLISHED_LR, PoseRefinement
 from .shrinkage import shrink_fine_levels
 
@@ -118,10 +119,13 @@ class HostGeometryTrainer(GeometryTrainer):
         self.set_progress(step)
         if step % settings.occupancy_every == 0:
             self._refresh_occupancy(step)
-        pixels = self.pool.draw(self.rays, self.generator, same_image=settings.ray_sampling == "same_image")
+        drawn = self.pool.draw(self.rays, self.generator, same_image=settings.ray_sampling == "same_image")
+        pixels, triples = self.along_outlines(drawn), None
+        if self.makes_planes(step):
+            pixels, triples = self.with_triples(pixels, len(pixels))
         rendered = render_rays(self.field, self._batch(*self.pool.locate(pixels)), self.uniform(len(pixels)))
         gains = self.gains(pixels)
-        losses = self.losses(rendered, *self.target(pixels, gains), step, gains)
+        losses = self.losses(rendered, *self.target(pixels, gains), step, gains, triples)
         total = torch.stack(list(losses.values())).sum()
         cosine_lr(self.optimizer, step, settings.steps, floor=settings.lr_floor)
         self.optimizer.zero_grad(set_to_none=True)
@@ -137,7 +141,13 @@ class HostGeometryTrainer(GeometryTrainer):
         return losses
 
     def losses(
-        self, rendered: Rendered, target: Tensor, background: Tensor, step: int, gains: Tensor | None = None
+        self,
+        rendered: Rendered,
+        target: Tensor,
+        background: Tensor,
+        step: int,
+        gains: Tensor | None = None,
+        triples: Triples | None = None,
     ) -> dict[str, Tensor]:
         """Every loss of a step, weighted.
 
@@ -147,6 +157,7 @@ class HostGeometryTrainer(GeometryTrainer):
             background: Colours behind the rendering, [R, 3] or [3].
             step: Steps done before this one.
             gains: By how much the photographs are brighter than the field [R, 3]; None for no such gains.
+            triples: T triples, whose rays are the first 3 T, for planes; None for no such loss.
         """
         settings = self.settings
         spread = self._distortion(rendered) if settings.distortion_weight > 0 else None
@@ -158,8 +169,8 @@ class HostGeometryTrainer(GeometryTrainer):
             losses["density"] = settings.density_weight * density.mean()
         if self.smooths_depth(step):
             losses["smoothness"] = self._smoothness()
-        if self.makes_planes(step):
-            losses["planes"] = self._planarity()
+        if triples is not None:
+            losses["planes"] = self.planarity(triples, rendered.depth, rendered.opacity, triples.counted)
         return losses
 
     def _refresh_occupancy(self, step: int) -> None:
@@ -193,18 +204,6 @@ class HostGeometryTrainer(GeometryTrainer):
         pixels = quadruples.reshape(-1)
         rendered = render_rays(self.field, self._batch(view.expand(len(pixels)), pixels), self.uniform(len(pixels)))
         return depth_smoothness(rendered.depth, rendered.opacity, self.settings)
-
-    def _planarity(self) -> Tensor:
-        """Weighted deviation from planes where masks tell nothing apart."""
-        assert self.masked is not None
-        triples = self.draw_triples()
-        triples = triples[triples.counted.nonzero()[:, 0]]
-        if len(triples.views) == 0:
-            return torch.zeros((), device=self.device)
-        views = triples.views.repeat_interleave(3)
-        rendered = render_rays(self.field, self._batch(views, triples.pixels.view(-1)), self.uniform(len(views)))
-        focal = self.masked.focal[triples.views]
-        return planarity(rendered.depth, rendered.opacity, triples.part, focal, self.settings, counted=triples.counted)
 
     def _batch(self, views: Tensor, pixels: Tensor) -> RayBatch:
         return RayBatch(*self.pool.rays.rays(views, pixels, None if self.poses is None else self.poses.poses()))
