@@ -56,7 +56,7 @@ class LevelSet(nn.Module):
         return torch.where(function > 0, half, 1.0 - half) / self.width
 
     def ray_density(
-        self, density: Tensor, raw: Tensor, samples: Samples | FixedSamples, rays: Tensor, before: Tensor | None = None
+        self, density: Tensor, raw: Tensor, samples: Samples, rays: Tensor, before: Tensor | None = None
     ) -> Tensor:
         """Densities with which samples stop the light of their rays [S].
 
@@ -88,6 +88,22 @@ class LevelSet(nn.Module):
         stopped = torch.relu(passed - torch.where(joined, front, torch.zeros_like(front)))
         section = torch.where(density > 0, stopped / delta.clamp(min=1e-9), torch.zeros_like(stopped))
         return torch.lerp(density, section, self.sections)
+
+    def along(self, raw: Tensor, samples: FixedSamples) -> tuple[Tensor, Tensor]:
+        """`ray_density` of samples in arrays of a fixed size, which only Triton makes.
+
+        Args:
+            raw: The network's output [C, N].
+            samples: Samples along rays.
+
+        Returns:
+            Densities [C], zeros behind the last sample, and `raw` for whatever else is made of it; both differentiable.
+        """
+        from .kernels.level_set_gpu import level_set_gpu  # Triton exists only beside CUDA builds
+
+        return level_set_gpu(
+            raw, samples, self.width, self.sections, scale=_SCALE, outside=_OUTSIDE, adjoining=_ADJOINING
+        )
 
     def last_of_each(self, raw: Tensor, samples: Samples, before: Tensor | None) -> Tensor:
         """What `ray_density` must know of each ray's last sample to go on behind it [R, 3].

@@ -101,7 +101,16 @@ class RadianceField(nn.Module):
         density = truncated_exp(raw[:, 0]) if self.level_set is None else self.level_set.density(raw[:, 0])
         return density, raw
 
-    def ray_density(self, density: Tensor, vectors: Tensor, samples: Samples | FixedSamples, rays: Tensor) -> Tensor:
+    def decode_along(self, encoded: Tensor, samples: FixedSamples) -> tuple[Tensor, Tensor]:
+        """Densities [C] with which samples stop the light of their rays, and vectors [C, 16].
+
+        The same as `decode` and then `ray_density`, from the grid's encoding [C, L · F] at samples in arrays of a fixed
+        size; what stands behind the last one does not count.
+        """
+        raw = self.density_mlp(encoded, live=samples.offsets[-1:])
+        return (truncated_exp(raw[:, 0]), raw) if self.level_set is None else self.level_set.along(raw, samples)
+
+    def ray_density(self, density: Tensor, vectors: Tensor, samples: Samples, rays: Tensor) -> Tensor:
         """Densities [S] with which samples stop the light of their rays, from what `geometry` gives there.
 
         The same as the densities of their places, unless geometry is a surface; see `LevelSet.ray_density`.

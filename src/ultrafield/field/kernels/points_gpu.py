@@ -75,7 +75,7 @@ class _JoinRows(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return grad[:, : ctx.width].contiguous(), None, None
+        return grad[:, : ctx.width], None, None
 
 
 @triton.jit

@@ -183,9 +183,8 @@ class DeviceGeometryTrainer(GeometryTrainer):
             return torch.zeros((), device=self.device)
         room = min(_SMOOTHED_PER_RAY * len(rays.pixels), _MOST_SMOOTHED)
         _, samples = self._visible(rays, jitter, live, _MARCHED_PER_SAMPLE * room, room)
-        number = samples.offsets[-1:]
-        decoded = self.field.decode(self._encode(self._points(rays, samples), number, learn=True), number)
-        sigma = weaken_near(self.field.ray_density(*decoded, samples, samples.rays), samples.t, self.field)
+        encoded = self._encode(self._points(rays, samples), samples.offsets[-1:], learn=True)
+        sigma = weaken_near(self.field.decode_along(encoded, samples)[0], samples.t, self.field)
         weights = render_weights_gpu(sigma, samples.delta, samples.offsets)
         values = torch.stack([torch.ones_like(samples.t), samples.t], dim=1)
         opacity, distance = accumulate_gpu(weights, values, samples.offsets).unbind(1)
@@ -217,8 +216,8 @@ class DeviceGeometryTrainer(GeometryTrainer):
         """
         field, settings = self.field, self.settings
         live = samples.offsets[-1:]
-        density, geometry = field.decode(self._encode(self._points(rays, samples), live, learn=True), live)
-        sigma = weaken_near(field.ray_density(density, geometry, samples, samples.rays), samples.t, field)
+        sigma, geometry = field.decode_along(self._encode(self._points(rays, samples), live, learn=True), samples)
+        sigma = weaken_near(sigma, samples.t, field)
         weights = render_weights_gpu(sigma, samples.delta, samples.offsets)
         seen = join_rows_gpu(geometry, field.harmonics(rays.directions), samples.rays)
         colors = weaken_near(torch.sigmoid(field.color_mlp(seen, live)), samples.t, field)
@@ -254,9 +253,8 @@ class DeviceGeometryTrainer(GeometryTrainer):
             live_rays=live_rays,
             capacity=marched,
         )
-        live = occupied.offsets[-1:]
-        decoded = field.decode(self._encode(self._points(rays, occupied), live), live)
-        sigma = field.ray_density(*decoded, occupied, occupied.rays)
+        encoded = self._encode(self._points(rays, occupied), occupied.offsets[-1:])
+        sigma, _ = field.decode_along(encoded, occupied)
         return occupied, visible_fixed(sigma, occupied, -math.log(self.settings.min_transmittance), capacity)
 
     def _train(self, *, probe: bool, smooth: bool, flat: bool) -> dict[str, Tensor]:
