@@ -41,6 +41,10 @@ class RayTable:
             Origins [R, 3] and unit directions [R, 3] in the cameras' frame, and the z-depth of a point at unit distance
             [R]; float32.
         """
+        if c2w is None and pixel.is_cuda:
+            from .kernels.rays_gpu import rays_gpu  # Triton exists only beside CUDA builds
+
+            return rays_gpu(self.c2w, self.directions, self.starts, camera, pixel)
         # index_select, unlike indexing, has a gradient that is summed in the same order every time.
         pose = (self.c2w if c2w is None else c2w).index_select(0, camera)  # [R, 3, 4]
         local = self.directions[self.starts[camera] + pixel]  # [R, 3]

@@ -40,6 +40,10 @@ class PixelPool:
 
     def locate(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Views [R], and row-major indices within them [R], of pool indices [R]."""
+        if pixels.is_cuda:
+            from ..field.kernels.rays_gpu import locate_gpu  # Triton exists only beside CUDA builds
+
+            return locate_gpu(self.starts, pixels)
         views = torch.searchsorted(self.starts, pixels, right=True) - 1
         return views, pixels - self.starts[views]
 
