@@ -50,6 +50,10 @@ class Mlp(nn.Module):
 
 def spherical_harmonics(directions: Tensor) -> Tensor:
     """Real spherical harmonics up to degree 3 of unit directions [R, 3]: [R, 16], orthonormal on the sphere."""
+    if directions.is_cuda and not directions.requires_grad:  # only the refinement of poses has gradients of them
+        from .kernels.harmonics_gpu import harmonics_gpu  # Triton exists only beside CUDA builds
+
+        return harmonics_gpu(directions)
     x, y, z = directions.unbind(-1)
     xx, yy, zz = x * x, y * y, z * z
     return torch.stack(
