@@ -66,8 +66,16 @@ def _locate_kernel(starts, pixels, runs, inside, bounds, count, BLOCK: tl.conste
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     real = place < count
     pixel = tl.load(pixels + place, mask=real, other=0)
+    run = find_run(starts, bounds, pixel)
+    tl.store(runs + place, run, mask=real)
+    tl.store(inside + place, pixel - tl.load(starts + run, mask=real, other=0), mask=real)
+
+
+@triton.jit
+def find_run(starts, bounds, pixel):
+    """The run that holds each pixel, int64, from the runs' first pixels and their end, `bounds` numbers in all."""
     # The first start beyond the pixel lies neither in front of `low` nor behind `high`.
-    low = tl.zeros([BLOCK], tl.int32)
+    low = tl.zeros_like(pixel)
     high = low + bounds
     left = bounds
     while left > 0:
@@ -76,8 +84,7 @@ def _locate_kernel(starts, pixels, runs, inside, bounds, count, BLOCK: tl.conste
         low = tl.where(below, middle + 1, low)
         high = tl.where(below, high, middle)
         left //= 2
-    tl.store(runs + place, low.to(tl.int64) - 1, mask=real)
-    tl.store(inside + place, pixel - tl.load(starts + low - 1, mask=real, other=0), mask=real)
+    return low - 1
 
 
 @triton.jit(do_not_specialize=["count"])

@@ -111,9 +111,15 @@ class MaskedPixels:
         pool = self.pool
         chance = torch.rand((3, count), dtype=torch.float64, generator=generator, device=self.numbers.device)
         number = len(pool.colors) if pool.valid is None else len(pool.valid)
+        distances = 1 + int(math.log2(reach))
+        if chance.is_cuda:
+            from .kernels.triples_gpu import triples_gpu  # Triton exists only beside CUDA builds
+
+            masks = (self.numbers, self.firsts, self.sizes, self.mask_sizes)
+            return Triples(*triples_gpu(chance, pool, number, *masks, self.lines, distances))
         middle = picked(chance[0], number)
         views, inside = pool.locate(middle if pool.valid is None else pool.valid[middle])
-        distance = torch.exp2(picked(chance[1], 1 + int(math.log2(reach))))
+        distance = torch.exp2(picked(chance[1], distances))
         step = self.lines[picked(chance[2], len(_LINES))] * distance[:, None].long()
         sizes = self.sizes[views]
         width = sizes[:, :1]
