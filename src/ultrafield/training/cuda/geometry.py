@@ -227,13 +227,15 @@ class DeviceGeometryTrainer(GeometryTrainer):
         if settings.distortion_weight > 0:
             t, delta = spread_axis(samples.t, samples.delta, bounded=field.bounded)
             spread = distortion_gpu(weights, t, delta, samples.offsets)
-        color, opacity, counted = sums[:, :3], sums[:, 3], samples.complete
+        color, opacity, distance = sums.split([3, 1, 1], dim=1)
+        opacity, counted = opacity.squeeze(1), samples.complete
         losses = ray_losses(color, opacity, target, background, settings, spread=spread, counted=counted, gains=gains)
         if self.exposure is not None:
             losses["exposure"] = self.exposure.pull()
         if triples is not None:
             complete = counted[: 3 * len(triples.views)].view(-1, 3).all(1)
-            losses["planes"] = self.planarity(triples, sums[:, 4] * rays.cosine, opacity, triples.counted & complete)
+            depth = distance.squeeze(1) * rays.cosine
+            losses["planes"] = self.planarity(triples, depth, opacity, triples.counted & complete)
         return losses
 
     @torch.no_grad()

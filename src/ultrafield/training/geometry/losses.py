@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...config import GeometryConfig
-from .planes import planes_loss
+from .planes import MIN_OPACITY, planes_loss
 from .smoothness import smoothness_loss
 
 _LEAST_OPACITY = 1e-6
@@ -42,6 +42,14 @@ def ray_losses(
     Returns:
         "color", "opacity" and "distortion", weighted scalars, differentiable in what was rendered.
     """
+    if color.is_cuda and counted is not None:
+        from .kernels.losses_gpu import ray_losses_gpu  # Triton exists only beside CUDA builds
+
+        weights, tensors = (settings.opacity_weight, settings.distortion_weight), (color, opacity, target, background)
+        means = ray_losses_gpu(
+            *tensors, spread=spread, counted=counted, gains=gains, least=_LEAST_OPACITY, weights=weights
+        )
+        return dict(zip(("color", "opacity", "distortion")[: 2 if spread is None else 3], means, strict=False))
     shown = (color if gains is None else gains * color) + (1 - opacity)[:, None] * background
     if gains is not None:
         shown = torch.where(target < 1, shown, shown.clamp(max=1.0))  # a photograph shows nothing brighter than white
@@ -102,6 +110,11 @@ def planarity(
         settings: The weight.
         counted: Triples that count [T], bool.
     """
+    if depth.is_cuda:
+        from .kernels.planes_gpu import planarity_gpu  # Triton exists only beside CUDA builds
+
+        columns = (depth, opacity, part, focal, counted)
+        return settings.planar_weight * planarity_gpu(*columns, opaque=MIN_OPACITY, tolerance=_PLANAR_TOLERANCE)
     expected = depth / opacity.clamp(min=_LEAST_OPACITY)
     loss = planes_loss(expected.view(-1, 3), opacity.view(-1, 3), part, focal, counted, tolerance=_PLANAR_TOLERANCE)
     return settings.planar_weight * loss

@@ -23,8 +23,8 @@ from ...parallel import in_threads, workers_for
 from ...scene import Split, View
 from ..pixels import PixelPool
 
+MIN_OPACITY = 0.5  # of the rays of a triple that counts
 _NOTHING = -1  # number of a pixel that is in no mask or not to be used
-_MIN_OPACITY = 0.5
 _LINES = ((1, 0), (0, 1), (1, 1), (1, -1))  # steps right and down
 
 
@@ -165,7 +165,7 @@ def planes_loss(
     Returns:
         Scalar, differentiable in `depth`.
     """
-    counted = counted & (opacity.detach() > _MIN_OPACITY).all(1)
+    counted = counted & (opacity.detach() > MIN_OPACITY).all(1)
     first, middle, last = torch.where(counted[:, None], depth, 1.0).unbind(1)
     off = focal * (middle * ((1.0 - part) / first + part / last) - 1.0).abs()
     cost = off / (1.0 + off / tolerance)
