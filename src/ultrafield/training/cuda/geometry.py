@@ -33,6 +33,7 @@ from ..geometry.planes import Triples
 from ..geometry.shrinkage import shrink_fine_levels
 from .adam import FusedAdam
 from .capture import CapturedStep, graph_pool
+from .kernels.adapt_gpu import adapt_rays_gpu
 from .update import Update
 
 _MARCHED_PER_SAMPLE = 4  # capacity for samples in occupied cells, as a multiple of the visible samples aimed for
@@ -171,7 +172,8 @@ class DeviceGeometryTrainer(GeometryTrainer):
         """Samples that light reaches along R rays; also adapts the number of rays of the next step."""
         marched, samples = self._visible(rays, jitter, self.live_rays, self.marched, self.capacity)
         if self.settings.samples is not None:
-            self._adapt_rays(marched, samples)
+            limits = {"room": self.marched, "aim": self.aim, "fewest": FEWEST_RAYS, "most": self.most_rays}
+            adapt_rays_gpu(self.live_rays, marched, samples, **limits)
         return samples
 
     def smoothness(self, rays: DeviceRays, live: Tensor, jitter: Tensor) -> Tensor:
@@ -286,14 +288,6 @@ class DeviceGeometryTrainer(GeometryTrainer):
 
     def _points(self, rays: DeviceRays, samples: FixedSamples) -> Tensor:
         return sample_points_gpu(rays.origins, rays.directions, samples, bounded=self.field.bounded)
-
-    def _adapt_rays(self, marched: FixedSamples, samples: FixedSamples) -> None:
-        """Move half of the way to the number of rays that fills both capacities, to damp swings."""
-        rays = self.live_rays.double()
-        per_ray = samples.offsets[-1:] / samples.complete.sum().clamp(min=1)
-        marched_per_ray = marched.offsets[-1:] / marched.complete.sum().clamp(min=1)
-        needed = torch.minimum(self.aim / per_ray.clamp(min=1e-3), 0.9 * self.marched / marched_per_ray.clamp(min=1e-3))
-        self.live_rays.copy_((0.5 * (rays + needed)).clamp(FEWEST_RAYS, self.most_rays).long())
 
     @torch.no_grad()
     def _refresh(self, *, everywhere: bool) -> None:
