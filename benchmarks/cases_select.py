@@ -1,21 +1,24 @@
-"""Choosing among the samples of rays, and what samples take over from their rays."""
+"""Choosing among the samples of rays, what samples take over from their rays, densities of surfaces, and rays."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import torch
-from lib.case import Case, Check, Op, Outputs, Setup, compare
+from lib.case import SECTOR, Case, Check, Op, Outputs, Setup, compare
 from lib.runs import packed_runs, weighted
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ultrafield.config import GeometryConfig
+from ultrafield.field.level_set import LevelSet
 from ultrafield.field.model import to_unit_cube
-from ultrafield.field.samples import NEGLIGIBLE, FixedSamples
+from ultrafield.field.samples import NEGLIGIBLE, FixedSamples, Samples
 from ultrafield.field.volrend import ray_indices, run_offsets
 
 _LIMIT = 4.5  # optical depth behind which a sample counts as hidden
 _TABLE = 8  # heaviest samples kept per ray
+_VIEWS, _PIXELS = 100, 4096  # of each view
 
 
 def cases(setup: Setup) -> Iterator[Case]:
@@ -28,6 +31,10 @@ def cases(setup: Setup) -> Iterator[Case]:
     yield Case("median_distance", size, lambda: _median(setup))
     yield Case("sample_points", size, lambda: _points(setup))
     yield Case("join_rows 16 + 16", size, lambda: _join(setup))
+    yield Case("level_set", size, lambda: _level_set(setup, backward=False))
+    yield Case("level_set, backward", size, lambda: _level_set(setup, backward=True))
+    rays = 64 if setup.quick else 1 << 16
+    yield Case("rays of pixels", f"{rays:,} rays of {_VIEWS} pictures", lambda: _rays(setup, rays))
 
 
 def _visible(setup: Setup) -> Op:
@@ -148,4 +155,66 @@ def _join(setup: Setup) -> Op:
         lambda: (join_rows_gpu(rows, table, owner),),
         compare(lambda: (torch.cat([rows, table[owner.long()]], dim=1),), 0.0),
         bytes=runs.count * (64 + 4 + 128) + table.numel() * 4,
+    )
+
+
+def _level_set(setup: Setup, *, backward: bool) -> Op:
+    runs = packed_runs(setup)
+    owner = ray_indices(runs.offsets, runs.count)
+    complete = torch.ones(len(runs.offsets) - 1, dtype=torch.bool, device=setup.device)
+    samples = FixedSamples(runs.offsets, runs.t, runs.delta, owner.int(), complete)
+    raw = (setup.normal(runs.count, 16, seed=2) * 0.6 - 1).requires_grad_()
+    upstream, others = setup.normal(runs.count, seed=3), setup.normal(runs.count, 16, seed=4)
+    made = _half_way(setup)
+    sigma, vectors = made.along(raw, samples)
+
+    def density(values: Tensor) -> Tensor:
+        exact, along = _half_way(setup).double(), Samples(runs.offsets, runs.t.double(), runs.delta.double())
+        return exact.ray_density(exact.density(values[:, 0]), values[:, 0], along, owner)
+
+    def wanted_gradient() -> Outputs:
+        exact = raw.detach().double().requires_grad_()
+        (gradient,) = torch.autograd.grad(density(exact), exact, upstream.double())
+        return (gradient + others,)
+
+    if not backward:
+        columns = 12 + SECTOR + 4  # a column of the network's output is read in whole sectors
+        return Op(
+            lambda: made.along(raw, samples)[:1],
+            compare(lambda: (density(raw.detach().double()),), 1e-4),
+            bytes=columns * runs.count,
+        )
+    # Both outputs have gradients, as in training, where colours are made of the second one.
+    return Op(
+        lambda: torch.autograd.grad((sigma, vectors), raw, (upstream, others), retain_graph=True),
+        compare(wanted_gradient, 1e-4),
+        bytes=(12 + SECTOR + 4 + 128) * runs.count,
+    )
+
+
+def _half_way(setup: Setup) -> LevelSet:
+    """A surface of some width, whose density is half that of places and half that of sections."""
+    made = LevelSet(GeometryConfig()).to(setup.device)
+    made.width.fill_(0.02)
+    made.sections.fill_(0.5)
+    return made
+
+
+def _rays(setup: Setup, count: int) -> Op:
+    from ultrafield.field.kernels.rays_gpu import rays_gpu
+
+    directions = torch.cat([setup.normal(_PIXELS, 2, seed=1), torch.ones(_PIXELS, 1, device=setup.device)], dim=1)
+    starts = torch.zeros(_VIEWS, dtype=torch.int64, device=setup.device)
+    poses = setup.normal(_VIEWS, 3, 4, seed=2)
+    camera, pixel = setup.indices(_VIEWS, count, seed=3), setup.indices(_PIXELS, count, seed=4)
+
+    def wanted() -> Outputs:
+        local = directions.double()[pixel]
+        pose, cosine = poses.double()[camera], 1 / local.norm(dim=1)
+        return pose[:, :, 3], (pose[:, :, :3] @ (local * cosine[:, None])[..., None])[..., 0], cosine
+
+    return Op(
+        lambda: rays_gpu(poses, directions, starts, camera, pixel),
+        compare(wanted, 1e-5),
+        bytes=(16 + 28 + SECTOR) * count,
     )

@@ -298,6 +298,8 @@ def test_kernels_of_the_gpu_pass_their_checks(ops, kernel_device):
         "select_heaviest 8",
         "median_distance",
         "sample_points",
+        "level_set, backward",
+        "rays of pixels",
         "pack_bits",
         "bottlenecks",
         "Adam on the table",
