@@ -99,7 +99,7 @@ class LevelSet(nn.Module):
         Returns:
             Densities [C], zeros behind the last sample, and `raw` for whatever else is made of it; both differentiable.
         """
-        from .kernels.level_set_gpu import level_set_gpu  # Triton exists only beside CUDA builds
+        from .kernels.density_gpu import level_set_gpu  # Triton exists only beside CUDA builds
 
         return level_set_gpu(
             raw, samples, self.width, self.sections, scale=_SCALE, outside=_OUTSIDE, adjoining=_ADJOINING

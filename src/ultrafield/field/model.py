@@ -108,7 +108,11 @@ class RadianceField(nn.Module):
         size; what stands behind the last one does not count.
         """
         raw = self.density_mlp(encoded, live=samples.offsets[-1:])
-        return (truncated_exp(raw[:, 0]), raw) if self.level_set is None else self.level_set.along(raw, samples)
+        if self.level_set is not None:
+            return self.level_set.along(raw, samples)
+        from .kernels.density_gpu import exponential_gpu  # Triton exists only beside CUDA builds
+
+        return exponential_gpu(raw, samples)
 
     def ray_density(self, density: Tensor, vectors: Tensor, samples: Samples, rays: Tensor) -> Tensor:
         """Densities [S] with which samples stop the light of their rays, from what `geometry` gives there.

@@ -1,4 +1,4 @@
-"""The kernel of a level set's densities against plain PyTorch in float64."""
+"""The kernels of densities along rays against plain PyTorch in float64."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ultrafield.config import GeometryConfig
 from ultrafield.field.level_set import LevelSet
+from ultrafield.field.mlp import truncated_exp
 from ultrafield.field.samples import FixedSamples, Samples
 from ultrafield.field.volrend import ray_indices
 
@@ -20,6 +21,12 @@ COUNTS = [[1], [0, 1], [5, 0, 1, 30], [0, 0, 70, 128, 3, 55, 0]]
 def poisoned_results(monkeypatch):
     """Fill what kernels are to write with nonsense."""
     monkeypatch.setattr(torch, "empty_like", lambda tensor: torch.full_like(tensor, torch.nan))
+
+
+def exponential(raw: Tensor, samples: FixedSamples) -> tuple[Tensor, Tensor]:
+    from ultrafield.field.kernels.density_gpu import exponential_gpu
+
+    return exponential_gpu(raw, samples)
 
 
 def level_set(width: float, sections: float) -> LevelSet:
@@ -90,12 +97,33 @@ def test_densities_where_hardly_any_light_is_stopped(kernel_device):
     torch.testing.assert_close(sigma[:5].cpu().double(), wanted, rtol=1e-4, atol=0)
 
 
+@pytest.mark.parametrize("room", [0, 300])
+@pytest.mark.parametrize("counts", COUNTS)
+def test_exponentials_and_their_gradient(kernel_device, counts, room):
+    raw, samples = random_surface(counts, 16)
+    raw[:, 0] *= 12  # some of them beyond 15 and -15
+    number = len(raw)
+    padded = torch.cat([raw, torch.full((room, 16), torch.nan)]).to(kernel_device).requires_grad_()
+    sigma, _ = exponential(padded, fixed(samples, room, kernel_device))
+    exact = raw.double().requires_grad_()
+    wanted = truncated_exp(exact[:, 0])
+    torch.testing.assert_close(sigma[:number].cpu().double(), wanted, rtol=1e-5, atol=0)  # exponents are rounded
+    assert not bool(sigma[number:].any())
+    upstream = torch.randn(number, generator=torch.Generator().manual_seed(1))
+    (wanted_gradient,) = torch.autograd.grad(wanted, exact, upstream.double())
+    with_room = torch.cat([upstream, torch.full((room,), torch.nan)]).to(kernel_device)
+    (gradient,) = torch.autograd.grad(sigma, padded, with_room)
+    torch.testing.assert_close(gradient[:number].cpu().double(), wanted_gradient, rtol=1e-5, atol=0)
+    assert not bool(gradient[number:].any())
+
+
+@pytest.mark.parametrize("surface", [False, True])
 @pytest.mark.parametrize("channels", [1, 3, 16])
-def test_gradients_of_whatever_else_is_made_of_the_output_are_added(kernel_device, channels):
+def test_gradients_of_whatever_else_is_made_of_the_output_are_added(kernel_device, channels, surface):
     raw, samples = random_surface([5, 0, 1, 30], channels)
-    there, along = level_set(0.02, 0.6).to(kernel_device), fixed(samples, 0, kernel_device)
+    made = level_set(0.02, 0.6).to(kernel_device).along if surface else exponential
     inputs = raw.to(kernel_device).requires_grad_()
-    sigma, vectors = there.along(inputs, along)
+    sigma, vectors = made(inputs, fixed(samples, 0, kernel_device))
     assert torch.equal(vectors, inputs)
     upstream = torch.randn(len(raw), 2 * channels + 1, generator=torch.Generator().manual_seed(1)).to(kernel_device)
     asked = (upstream[:, -1], upstream[:, :channels])
@@ -108,11 +136,13 @@ def test_gradients_of_whatever_else_is_made_of_the_output_are_added(kernel_devic
     assert torch.equal(second, asked[1])
 
 
+@pytest.mark.parametrize("surface", [False, True])
 @pytest.mark.parametrize(("counts", "room"), [([], 0), ([0, 0], 0), ([0], 8)])
-def test_no_samples_have_no_densities(kernel_device, counts, room):
+def test_no_samples_have_no_densities(kernel_device, counts, room, surface):
     raw, samples = random_surface(counts, 16)
     padded = torch.cat([raw, torch.ones(room, 16)]).to(kernel_device).requires_grad_()
-    sigma, _ = level_set(0.02, 0.6).to(kernel_device).along(padded, fixed(samples, room, kernel_device))
+    made = level_set(0.02, 0.6).to(kernel_device).along if surface else exponential
+    sigma, _ = made(padded, fixed(samples, room, kernel_device))
     assert len(sigma) == room
     assert not bool(sigma.any())
     (gradient,) = torch.autograd.grad(sigma.sum(), padded)

@@ -1,4 +1,8 @@
-"""Densities of a level set along rays in Triton: a sample needs to know of none but the one in front of it."""
+"""Densities along rays in Triton: exponentials, or those of a level set, where a sample must know the one in front.
+
+Both come with what they are made of, the network's output, as whatever else is made of it has a gradient too: that the
+gradients meet in one kernel saves the room of one and some ways through memory.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ from torch.autograd.function import once_differentiable
 from ..samples import FixedSamples
 
 _BLOCK = 128
+_LARGEST = 15.0  # of what has an exponential, as in `truncated_exp`
 
 
 def level_set_gpu(
@@ -37,16 +42,26 @@ def level_set_gpu(
         adjoining: Samples adjoin if they are no farther apart than so many times their mean length.
 
     Returns:
-        Densities [C], float32, zeros behind the last sample, and `raw` for whatever else is made of it; both
-        differentiable in `raw`. That both gradients meet here saves the room of one and two ways through memory.
+        Densities [C], float32, zeros behind the last sample, and `raw`; both differentiable in `raw`.
     """
-    return _LevelSet.apply(raw, samples, width, sections, {"SCALE": scale, "OUTSIDE": outside, "ADJOINING": adjoining})
+    constants = {"SCALE": scale, "OUTSIDE": outside, "ADJOINING": adjoining}
+    return _Density.apply(raw, samples, width, sections, constants)
 
 
-class _LevelSet(torch.autograd.Function):
+def exponential_gpu(raw: Tensor, samples: FixedSamples) -> tuple[Tensor, Tensor]:
+    """`truncated_exp` of the first column of `raw` [C, N], else like `level_set_gpu`."""
+    return _Density.apply(raw, samples, None, None, {"SCALE": 0.0, "OUTSIDE": 0.0, "ADJOINING": 0.0})
+
+
+class _Density(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, raw: Tensor, samples: FixedSamples, width: Tensor, sections: Tensor, constants: dict[str, float]
+        ctx: Any,
+        raw: Tensor,
+        samples: FixedSamples,
+        width: Tensor | None,
+        sections: Tensor | None,
+        constants: dict[str, float],
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         ctx.samples, ctx.constants = samples, constants
@@ -78,8 +93,8 @@ def _launch(
     kernel: Any,
     raw: Tensor,
     samples: FixedSamples,
-    width: Tensor,
-    sections: Tensor,
+    width: Tensor | None,
+    sections: Tensor | None,
     passed: tuple[Tensor | int | None, ...],
     constants: dict[str, float],
     **options: int,
@@ -89,7 +104,7 @@ def _launch(
     if count:
         inputs = (raw, samples.t, samples.delta, samples.rays, samples.offsets, width, sections)
         kernel[(triton.cdiv(count, _BLOCK),)](
-            *inputs, *passed, rays, count, CHANNELS=raw.shape[1], BLOCK=_BLOCK, **constants, **options
+            *inputs, *passed, rays, count, CHANNELS=raw.shape[1], LARGEST=_LARGEST, BLOCK=_BLOCK, **constants, **options
         )
 
 
@@ -109,18 +124,23 @@ def _forward_kernel(
     SCALE: tl.constexpr,
     OUTSIDE: tl.constexpr,
     ADJOINING: tl.constexpr,
+    LARGEST: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
     sample = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     real = sample < tl.load(offsets + num_rays)
-    sharpness = 1 / tl.load(width)
-    share = tl.load(sections)
-    steps = _steps(raw, sample, real, sharpness, CHANNELS, SCALE, OUTSIDE)
-    in_front = _steps(raw, sample - 1, real & (sample > 0), sharpness, CHANNELS, SCALE, OUTSIDE)
-    stopped, length, _ = _section(steps, in_front, t, delta, rays, sample, real, ADJOINING)
-    half = 0.5 * tl.exp(-tl.abs(steps))
-    place = tl.where(steps > 0, half, 1 - half) * sharpness
-    tl.store(sigma + sample, tl.where(real, (1 - share) * place + share * stopped / length, 0.0), mask=sample < count)
+    if width is None:
+        value = tl.exp(tl.minimum(tl.load(raw + sample * CHANNELS, mask=real, other=0.0), LARGEST))
+    else:
+        sharpness = 1 / tl.load(width)
+        share = tl.load(sections)
+        steps = _steps(raw, sample, real, sharpness, CHANNELS, SCALE, OUTSIDE)
+        in_front = _steps(raw, sample - 1, real & (sample > 0), sharpness, CHANNELS, SCALE, OUTSIDE)
+        stopped, length, _ = _section(steps, in_front, t, delta, rays, sample, real, ADJOINING)
+        half = 0.5 * tl.exp(-tl.abs(steps))
+        place = tl.where(steps > 0, half, 1 - half) * sharpness
+        value = (1 - share) * place + share * stopped / length
+    tl.store(sigma + sample, tl.where(real, value, 0.0), mask=sample < count)
 
 
 @triton.jit(do_not_specialize=["num_rays", "count"])
@@ -142,6 +162,7 @@ def _backward_kernel(
     SCALE: tl.constexpr,
     OUTSIDE: tl.constexpr,
     ADJOINING: tl.constexpr,
+    LARGEST: tl.constexpr,
     COLUMNS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -149,22 +170,26 @@ def _backward_kernel(
     end = tl.load(offsets + num_rays)
     real = sample < end
     follows = sample + 1 < end
-    sharpness = 1 / tl.load(width)
-    share = tl.load(sections)
-    in_front = _steps(raw, sample - 1, real & (sample > 0), sharpness, CHANNELS, SCALE, OUTSIDE)
-    steps = _steps(raw, sample, real, sharpness, CHANNELS, SCALE, OUTSIDE)
-    behind = _steps(raw, sample + 1, follows, sharpness, CHANNELS, SCALE, OUTSIDE)
-    stopped, length, _ = _section(steps, in_front, t, delta, rays, sample, real, ADJOINING)
-    next_stopped, next_length, joined = _section(behind, steps, t, delta, rays, sample + 1, follows, ADJOINING)
     upstream = tl.load(grad + sample, mask=real, other=0.0)
-    next_upstream = tl.load(grad + sample + 1, mask=follows, other=0.0)
-    # What a ray has passed counts for the sample's own section, and less for the next one if that begins here.
-    gain = tl.where(stopped > 0, upstream / length, 0.0)
-    gain -= tl.where(joined & (next_stopped > 0), next_upstream / next_length, 0.0)
-    least = tl.exp(-tl.abs(steps))
-    place_slope = -0.5 * least * sharpness
-    passed_slope = -tl.where(steps > 0, least, 1.0) / (1 + least)
-    slope = SCALE * sharpness * ((1 - share) * place_slope * upstream + share * passed_slope * gain)
+    if width is None:
+        first = tl.load(raw + sample * CHANNELS, mask=real, other=0.0)
+        slope = upstream * tl.exp(tl.minimum(tl.maximum(first, -LARGEST), LARGEST))
+    else:
+        sharpness = 1 / tl.load(width)
+        share = tl.load(sections)
+        in_front = _steps(raw, sample - 1, real & (sample > 0), sharpness, CHANNELS, SCALE, OUTSIDE)
+        steps = _steps(raw, sample, real, sharpness, CHANNELS, SCALE, OUTSIDE)
+        behind = _steps(raw, sample + 1, follows, sharpness, CHANNELS, SCALE, OUTSIDE)
+        stopped, length, _ = _section(steps, in_front, t, delta, rays, sample, real, ADJOINING)
+        next_stopped, next_length, joined = _section(behind, steps, t, delta, rays, sample + 1, follows, ADJOINING)
+        next_upstream = tl.load(grad + sample + 1, mask=follows, other=0.0)
+        # What a ray has passed counts for the sample's own section, and less for the next one if that begins here.
+        gain = tl.where(stopped > 0, upstream / length, 0.0)
+        gain -= tl.where(joined & (next_stopped > 0), next_upstream / next_length, 0.0)
+        least = tl.exp(-tl.abs(steps))
+        place_slope = -0.5 * least * sharpness
+        passed_slope = -tl.where(steps > 0, least, 1.0) / (1 + least)
+        slope = SCALE * sharpness * ((1 - share) * place_slope * upstream + share * passed_slope * gain)
     column = tl.arange(0, COLUMNS)[None, :]
     here = tl.where(column == 0, slope[:, None], 0.0)
     inside = column < CHANNELS
