@@ -31,8 +31,7 @@ def weaken_near(values: Tensor, distance: Tensor, field: RadianceField) -> Tenso
     """
     if not weakens_near(field):
         return values
-    reach = field.config.near_reach
-    return _Weakened.apply(values, (distance / reach).square().clamp(max=1.0))
+    return _Weakened.apply(values, distance, field.config.near_reach)
 
 
 def weakens_near(field: RadianceField) -> bool:
@@ -42,11 +41,17 @@ def weakens_near(field: RadianceField) -> bool:
 
 class _Weakened(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, shares: Tensor) -> Tensor:
-        ctx.save_for_backward(shares)
+    def forward(ctx: Any, values: Tensor, distance: Tensor, reach: float) -> Tensor:
+        ctx.reach = reach
+        ctx.save_for_backward(distance)
         return values.view_as(values)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (shares,) = ctx.saved_tensors
-        return gradient * (shares if gradient.ndim == 1 else shares[:, None]), None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (distance,) = ctx.saved_tensors
+        if gradient.is_cuda:
+            from .kernels.near_gpu import weaken_gpu  # Triton exists only beside CUDA builds
+
+            return weaken_gpu(gradient, distance, ctx.reach), None, None
+        shares = (distance / ctx.reach).square().clamp(max=1.0)
+        return gradient * (shares if gradient.ndim == 1 else shares[:, None]), None, None
