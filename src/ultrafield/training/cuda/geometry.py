@@ -26,6 +26,7 @@ from ...field.samples import FixedSamples
 from ...scene import Scene
 from ...sharing import ALONE, Group
 from ..geometry.base import GeometryTrainer
+from ..geometry.kernels.drawing_gpu import pixels_between_gpu
 from ..geometry.limits import FEWEST_RAYS, MOST_RAYS, REFERENCE_STEP
 from ..geometry.losses import depth_smoothness, ray_losses, spread_axis
 from ..geometry.near import weaken_near
@@ -137,8 +138,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
             first, last = torch.searchsorted(pool.valid, torch.stack([first, last])).unbind(0)
         # The 24 bits of a float32 would leave out pixels of large captures.
         chance = torch.rand(count, generator=self.generator, device=self.device, dtype=torch.float64)
-        pixels = first + torch.minimum((chance * (last - first)).long(), last - first - 1)
-        return self.along_outlines(pixels if pool.valid is None else pool.valid[pixels])
+        return self.along_outlines(pixels_between_gpu(chance, first, last, pool.valid))
 
     def rays_of(self, pixels: Tensor) -> DeviceRays:
         """Rays of pool pixels [R]."""

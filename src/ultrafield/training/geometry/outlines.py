@@ -45,6 +45,10 @@ class Outlines:
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """Pool indices of random pixels [count], without a wait for the device."""
         chance = torch.rand(count, dtype=torch.float64, generator=generator, device=self.inside.device)
+        if chance.is_cuda:
+            from .kernels.drawing_gpu import pixels_along_gpu  # Triton exists only beside CUDA builds
+
+            return pixels_along_gpu(chance, self.inside, self.starts, self.pool.starts)
         rows = picked(chance, len(self.inside))
         views = torch.searchsorted(self.starts, rows, right=True) - 1
         return self.pool.starts[views] + self.inside[rows]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ....field.kernels.rays_gpu import find_run
 from ...pixels import PixelPool
+from .drawing_gpu import picked
 
 _BLOCK = 128
 
@@ -96,13 +97,13 @@ def _triples_kernel(
 ):
     triple = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     real = triple < count
-    drawn = _picked(chance + triple, number, real)
+    drawn = picked(chance + triple, number, real)
     if valid is not None:
         drawn = tl.load(valid + drawn, mask=real, other=0)
     view = find_run(starts, bounds, drawn)
     inside = drawn - tl.load(starts + view, mask=real, other=0)
-    distance = (tl.zeros_like(view) + 1) << _picked(chance + count + triple, distances, real)
-    line = lines + 2 * _picked(chance + 2 * count + triple, num_lines, real)
+    distance = (tl.zeros_like(view) + 1) << picked(chance + count + triple, distances, real)
+    line = lines + 2 * picked(chance + 2 * count + triple, num_lines, real)
     right = tl.load(line, mask=real, other=0) * distance
     down = tl.load(line + 1, mask=real, other=0) * distance
     width = tl.load(sizes + 2 * view, mask=real, other=1)
@@ -122,13 +123,6 @@ def _triples_kernel(
     tl.store(pixels + 3 * triple + 2, last, mask=real)
     tl.store(parts + triple, tl.where(seen, part, 0.5), mask=real)
     tl.store(counted + triple, there_a & there_b & there_c & together & seen, mask=real)
-
-
-@triton.jit
-def _picked(chance, count, real):
-    """Numbers below `count` from random ones in [0, 1)."""
-    picked = (tl.load(chance, mask=real, other=0.0) * count).to(tl.int64)
-    return tl.minimum(picked, count - 1)
 
 
 @triton.jit
