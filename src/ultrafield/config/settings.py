@@ -90,7 +90,8 @@ class GeometryConfig:
         depth_smooth_opacity: Quadruples count if all their pixels are more opaque than this.
         depth_smooth_tolerance: Third difference that costs nothing.
         planar_weight: Weight of the loss that makes depth planar where masks tell nothing apart.
-        outline_share: Share of a step's rays that are drawn along the outlines of masks instead of anywhere.
+        outline_share: Share of a step's rays that are drawn along the outlines of masks instead of anywhere; none where
+            training views of a run lack masks.
         regions: What tells pixels apart for these two: the "masks", or regions of the "pictures", of the kind from
             which a run makes masks. Where training views of a run lack masks it is the pictures.
         grid_decay: Share that entries of the grid's fine levels lose in each step.
@@ -143,7 +144,7 @@ class GeometryConfig:
     depth_smooth_opacity: float = 0.9
     depth_smooth_tolerance: float = 0.1
     planar_weight: float = 0.0
-    outline_share: float = 0.0
+    outline_share: float = 0.25
     regions: Regions = "masks"
     grid_decay: float = 1e-3
     near_reach: float = 2.0
@@ -223,7 +224,7 @@ class FeatureConfig:
     euclidean_weight: float = 1.0
     ultrametric_weight: float = 0.25
     hierarchical: bool = True
-    temperature: float = 0.2
+    temperature: float = 0.3
     neighbors: int = 10
     border_weighting: BorderWeighting = "any"
     border_factor: float = 10.0

@@ -90,10 +90,13 @@ def reopen_job(run: RunFolder, *, device: str, report: Report, config: Config | 
 
 
 def _suited(config: Config, scene: Scene) -> Config:
-    """The settings with regions of pictures where training views lack masks, as a run makes these from its geometry."""
+    """The settings without a part for masks where training views lack them, as a run makes these from its geometry.
+
+    Regions of pictures are flat like things, but their outlines are those of colours.
+    """
     if scene.has_masks:
         return config
-    return replace(config, geometry=replace(config.geometry, regions="pictures"))
+    return replace(config, geometry=replace(config.geometry, regions="pictures", outline_share=0.0))
 
 
 def stored_scene(run: RunFolder, report: Report) -> Scene:

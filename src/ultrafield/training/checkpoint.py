@@ -24,7 +24,8 @@ from ..scene import Scene
 FIELD_FILE = "field.safetensors"
 STATE_FILE = "state.pt"
 _MOST_STRUCTURE = 1 << 24  # bytes of names, numbers and shapes in a file of torch's
-UNSAID: dict[str, Any] = {"representation": "density", "near_reach": 0.0}  # what geometry was whose settings do not say
+# What geometry was whose settings do not say:
+UNSAID: dict[str, Any] = {"representation": "density", "near_reach": 0.0, "outline_share": 0.0}
 _SHOWN = 100  # characters of a reader's complaint in a message
 
 

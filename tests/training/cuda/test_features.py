@@ -93,8 +93,9 @@ def test_losses_and_gradients_are_those_of_the_cpu(trainers):
     crossings = border_evidence(edges, batch.bits.cpu().numpy().view(np.uint64), settings.border_weighting)
     expected = {
         "norm": settings.norm_weight * (rendered.norm(dim=1) - 1.0).square().mean(),
-        "euclidean": euclidean_loss(features, pairs, temperature=settings.temperature),
-        "ultrametric": ultrametric_loss(
+        "euclidean": settings.euclidean_weight * euclidean_loss(features, pairs, temperature=settings.temperature),
+        "ultrametric": settings.ultrametric_weight
+        * ultrametric_loss(
             features,
             pairs,
             edges,

@@ -232,7 +232,7 @@ def test_smoothed_steps_are_recorded_and_train(build):
 def test_recorded_steps_draw_other_triples_each_time(build, monkeypatch):
     monkeypatch.setattr(geometry_base, "SAMPLES_PER_TRIPLE", 4)  # few triples of a small picture lie in one mask
     monkeypatch.setattr(geometry_base, "PLANAR_REACH", 2)
-    trainer = build(representation="density", lr=1e-6)
+    trainer = build(representation="density", lr=1e-6, rays=2048, samples=24 * 2048)
     wavy(trainer.field)  # and stays so: triples count where the field is opaque
     losses = [float(trainer.step(step)["planes"]) for step in range(10, 70)]
     assert trainer._steps[False, False, True]._graph is not None
