@@ -17,6 +17,7 @@ from ultrafield import budget
 from ultrafield.errors import ConfigError, RunError, SceneError
 from ultrafield.io import write_image, write_npy, write_npz
 from ultrafield.reading import (
+    _read_whole,
     npy_header,
     picture_size,
     read_bytes,
@@ -28,15 +29,19 @@ from ultrafield.reading import (
 )
 
 
-def png(file: Path, width: int, height: int) -> Path:
-    """A PNG file that declares a size and holds hardly any data."""
+def png_file(*chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file of chunks, given as kind and data, with their checksums."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in chunks)
+
+
+def png(file: Path, width: int, height: int) -> Path:
+    """A PNG file that declares a size and holds hardly any data."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 99)), (b"IEND", b"")]
-    file.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts))
+    file.write_bytes(png_file((b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 99)), (b"IEND", b"")))
     return file
 
 
@@ -187,6 +192,41 @@ def test_the_size_of_a_picture_is_read_from_its_header(tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", np.zeros((3, 5, 3), np.uint8))
     assert picture_size(tmp_path / "a.png") == (5, 3)
     assert picture_size(png(tmp_path / "b.png", 7000, 6000)) == (7000, 6000)
+
+
+@pytest.mark.parametrize(
+    ("size", "kind", "after"),
+    [((5, 3), (8, 2), b"IDAT"), ((5, 3), (8, 2), b"tEXt"), ((5, 3), (8, 3), b"PLTE"), ((0, 3), (8, 2), b"IDAT"),
+     ((5, 3), (3, 2), b"IDAT"), ((5, 3), (8, 7), b"IDAT")],
+)  # fmt: skip
+@pytest.mark.parametrize("damage", [None, 8, 17, 30])
+def test_sizes_of_png_files_are_those_that_pillow_says(
+    tmp_path: Path, size: tuple[int, int], kind: tuple[int, int], after: bytes, damage: int | None
+) -> None:
+    from ultrafield.decoding import declared_size
+
+    header = struct.pack(">IIBBBBB", *size, *kind, 0, 0, 0)
+    data = bytearray(png_file((b"IHDR", header), (after, b"\0" * 9), (b"IDAT", b""), (b"IEND", b"")))
+    if damage is not None:
+        data[damage] ^= 1
+    (tmp_path / "a.png").write_bytes(data)
+    found = []
+    for read in (lambda: picture_size(tmp_path / "a.png"), lambda: declared_size(bytes(data))):
+        try:
+            found.append(str(read()))
+        except (SceneError, ValueError) as failure:
+            found.append(str(failure).removeprefix(f"{tmp_path / 'a.png'}: "))
+    assert found[0] == found[1]
+
+
+def test_a_file_that_gives_few_bytes_at_a_time() -> None:
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(min(3, size or 0))
+
+    assert _read_whole(Slow(b"0123456789"), 8) == b"01234567"
+    assert _read_whole(Slow(b"0123456789"), 20) == b"0123456789"
+    assert _read_whole(Slow(b""), 8) == b""
 
 
 def test_pictures_that_cannot_be_read(tmp_path: Path) -> None:
@@ -360,6 +400,21 @@ def test_small_png_files_of_any_kind_are_read_as_opencv_reads_them() -> None:
         assert found.dtype == expected.dtype
         assert found.flags.writeable
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("width", [1, 7, 8, 9, 33])
+def test_every_filter_of_black_and_white_png_files_is_undone(width: int) -> None:
+    from ultrafield.decoding import _by_opencv, _plain_pixels, decode
+
+    rows = np.random.default_rng(0).integers(0, 256, (10, 1 + -(-width // 8)), np.uint8)
+    header = struct.pack(">IIBBBBB", width, 10, 1, 0, 0, 0, 0)
+    for first in range(5):
+        rows[:, 0] = (np.arange(10) * 2 + first) % 5
+        data = png_file((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
+        assert _plain_pixels(data, header) is not None
+        np.testing.assert_array_equal(decode(data), _by_opencv(data))
+    rows[4, 0] = 5
+    assert decode(png_file((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))) is None
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

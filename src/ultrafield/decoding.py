@@ -11,7 +11,6 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
@@ -31,6 +30,9 @@ _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by colour type
 _MOST_GROWTH = 1032  # bytes that a byte of deflated data becomes at most
 _PLAIN = ((1, 0), (8, 0), (8, 2), (8, 6))  # bits and colour types of pictures that need but their filters undone
 _AS_OPENCV = {"1": "L", "LA": "RGBA", "P": "RGB"}  # Pillow's modes, and those of what OpenCV makes of such files
+_ORDINARY = [b"IHDR", b"IDAT", b"IEND"]  # the chunks of most files
+_HEAD = 41  # bytes of a file up to the kind of the chunk that follows the header
+_CHUNK, _HEADER = struct.Struct(">I4s"), struct.Struct(">IIBBBBB")
 
 
 def declared_size(source: bytes | BinaryIO) -> PixelSize:
@@ -39,6 +41,11 @@ def declared_size(source: bytes | BinaryIO) -> PixelSize:
     Raises:
         ValueError: No picture, or one of more pixels than the limit.
     """
+    if not isinstance(source, bytes):
+        size = _size_of_png(source.read(_HEAD))
+        if size is not None and pixel_fault(*size) is None:
+            return size
+        source.seek(0)
     from PIL import Image
 
     most = Image.MAX_IMAGE_PIXELS
@@ -58,6 +65,21 @@ def declared_size(source: bytes | BinaryIO) -> PixelSize:
     if fault is not None:
         raise ValueError(fault)
     return width, height
+
+
+def _size_of_png(head: bytes) -> PixelSize | None:
+    """Width and height by the first bytes of a PNG file that begins as most do; None if it does not.
+
+    Pixels follow the header at once there, so that Pillow, which takes much longer, would look no further either.
+    """
+    begin, end = len(_PNG), _HEAD - 8
+    if head[: begin + 8] != _PNG + b"\0\0\0\rIHDR" or head[-4:] != b"IDAT":
+        return None
+    if zlib.crc32(head[begin + 4 : end - 4]) != int.from_bytes(head[end - 4 : end], "big"):
+        return None
+    width, height, bits, color, *_ = _HEADER.unpack(head[begin + 8 : end - 4])
+    usual = bits in _BITS.get(color, ()) and color != _INDEXED and head[end - 7 : end - 4] in _METHODS
+    return (width, height) if usual and width > 0 and height > 0 else None
 
 
 def decode(data: bytes) -> np.ndarray | None:
@@ -88,7 +110,7 @@ def _is_small(header: bytes) -> bool:
 
 def _decode_png(bare: bytes, header: bytes) -> np.ndarray | None:
     """The pixels of a PNG file that holds nothing else, None if it is broken."""
-    width, height, bits, color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    width, height, bits, color, _, _, interlaced = _HEADER.unpack(header)
     if (height * width * bits * _CHANNELS[color]) // 8 > _MOST_GROWTH * len(bare):
         return None  # less data than pixels
     if width * height <= _SMALL and (pixels := _plain_pixels(bare, header)) is not None:
@@ -103,39 +125,45 @@ def _decode_png(bare: bytes, header: bytes) -> np.ndarray | None:
 
 def _bare_png(data: bytes) -> tuple[bytes, bytes]:
     """A PNG file with nothing but the chunks that its pixels depend on, and its header; `ValueError` if broken."""
-    chunks = [(kind, chunk) for kind, chunk in _chunks(data) if kind in _PIXELS]
-    kind, first = chunks[0]
-    header, palette = first[8:-4], 0
+    chunks = _chunks(data)
+    kind, begin, end = chunks[0]
+    header, palette = data[begin + 8 : end - 4], 0
     if kind != b"IHDR" or len(header) != 13 or header[8] not in _BITS.get(header[9], ()) or header[10:] not in _METHODS:
         raise ValueError("no header")
-    parts = [_PNG, first]
-    for kind, chunk in chunks[1:]:
-        size, color = len(chunk) - 12, header[9]
+    parts, kept = [_PNG, data[begin:end]], [kind]
+    for kind, begin, end in chunks[1:]:
+        size, color = end - begin - 12, header[9]
         if kind == b"PLTE" and color == _INDEXED:
             palette = size // 3
         elif kind == b"PLTE" or (kind == b"tRNS" and size != _TRANSPARENT.get(color, min(size, palette) or -1)):
             continue  # a suggestion for poorer screens, or one that does not fit
-        parts.append(chunk)
-    kept = [chunk[4:8] for chunk in parts[1:]]
-    if kept != sorted(kept, key=_PIXELS.index) or any(kept.count(kind) > 1 for kind in _PIXELS if kind != b"IDAT"):
-        raise ValueError("chunks out of order")
+        parts.append(data[begin:end])
+        kept.append(kind)
+    if kept != _ORDINARY:
+        alone = [kind for kind in kept if kind != b"IDAT"]
+        if kept != sorted(kept, key=_PIXELS.index) or len(set(alone)) < len(alone):
+            raise ValueError("chunks out of order")
     if header[9] == _INDEXED and palette == 0:
         raise ValueError("no palette")
     return b"".join(parts), header
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks of a PNG file with their kinds; `ValueError` if one is cut short or has another checksum."""
-    place, kind = len(_PNG), b""
+def _chunks(data: bytes) -> list[tuple[bytes, int, int]]:
+    """Kind, beginning and end of the chunks that pixels depend on; `ValueError` if one is cut short or has another
+    checksum.
+    """
+    chunks, place, kind = [], len(_PNG), b""
     while kind != b"IEND":
         if place + 12 > len(data):
             raise ValueError("cut short")
-        size, kind = struct.unpack_from(">I4s", data, place)
-        chunk = data[place : place + 12 + size]
-        if kind in _PIXELS and (len(chunk) < 12 + size or zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big")):
-            raise ValueError("damaged")
-        yield kind, chunk
-        place += 12 + size
+        size, kind = _CHUNK.unpack_from(data, place)
+        end = place + 12 + size
+        if kind in _PIXELS:
+            if end > len(data) or zlib.crc32(data[place + 4 : end - 4]) != int.from_bytes(data[end - 4 : end], "big"):
+                raise ValueError("damaged")
+            chunks.append((kind, place, end))
+        place = end
+    return chunks
 
 
 def _plain_pixels(bare: bytes, header: bytes) -> np.ndarray | None:
@@ -144,32 +172,34 @@ def _plain_pixels(bare: bytes, header: bytes) -> np.ndarray | None:
     Scenes have thousands of such files, and threads that read them would wait for one another: Pillow keeps the
     interpreter's lock while it decodes.
     """
-    from .kernels.png_cpu import undo_filters
+    from .kernels.png_cpu import undo_filters, undo_filters_of_bits
 
-    width, height, bits, color, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    width, height, bits, color, _, _, interlaced = _HEADER.unpack(header)
     if interlaced or (bits, color) not in _PLAIN or b"tRNS" in bare:
         return None
-    stride, inflate = 1 + (width * bits * _CHANNELS[color] + 7) // 8, zlib.decompressobj()
+    channels = _CHANNELS[color]
+    stride, inflate = 1 + (width * bits * channels + 7) // 8, zlib.decompressobj()
     try:
-        octets = bytearray(inflate.decompress(_deflated(bare), height * stride + 1))
+        octets = inflate.decompress(_deflated(bare), height * stride + 1)
     except zlib.error:
         return None
     if len(octets) != height * stride or not inflate.eof:
         return None
-    rows = np.frombuffer(octets, np.uint8).reshape(height, stride)
-    if not undo_filters(rows, _CHANNELS[color]):
-        return None
+    filtered = np.frombuffer(octets, np.uint8).reshape(height, stride)
     if bits == 1:
-        return np.unpackbits(rows[:, 1:], axis=1, count=width) * np.uint8(255)
-    pixels = np.ascontiguousarray(rows[:, 1:])
-    return pixels if color == 0 else pixels.reshape(height, width, _CHANNELS[color])
+        pixels = np.empty((height, width), np.uint8)
+        return pixels if undo_filters_of_bits(filtered, pixels) else None
+    rows = np.empty((height, width * channels), np.uint8)
+    if not undo_filters(filtered, channels, rows):
+        return None
+    return rows if color == 0 else rows.reshape(height, width, channels)
 
 
 def _deflated(bare: bytes) -> bytes:
     """The data of all pixels in a PNG file that has been checked."""
     parts, place, kind = [], len(_PNG), b""
     while kind != b"IEND":
-        size, kind = struct.unpack_from(">I4s", bare, place)
+        size, kind = _CHUNK.unpack_from(bare, place)
         if kind == b"IDAT":
             parts.append(bare[place + 8 : place + 8 + size])
         place += 12 + size

@@ -41,13 +41,12 @@ def read_bytes(path: str | Path, *, error: type[UltrafieldError] = SceneError, m
     Raises:
         UltrafieldError: The file is missing, cannot be opened, is a folder, FIFO or device, or is too large.
     """
-    path = Path(path)
     try:
-        with _open(path, error) as file:
+        with _open(path, error, buffering=0) as file:
             size, limit = os.fstat(file.fileno()).st_size, array_limit() if most is None else most
             if size > limit:
                 raise error(f"{path}: {_too_large(size, limit)}")
-            return file.read(size or _SIZELESS)
+            return _read_whole(file, size or _SIZELESS)
     except OSError as failure:
         raise error(f"{path}: {_reason(failure)}") from None
 
@@ -151,7 +150,6 @@ def read_image(path: str | Path, *, error: type[UltrafieldError] = SceneError) -
     Raises:
         UltrafieldError: `error`, if the file is missing, is no picture, or declares more pixels than the limit.
     """
-    path = Path(path)
     data = read_bytes(path, error=error)
     try:
         image = decode(data)
@@ -164,7 +162,6 @@ def read_image(path: str | Path, *, error: type[UltrafieldError] = SceneError) -
 
 def picture_size(path: str | Path, *, error: type[UltrafieldError] = SceneError) -> PixelSize:
     """Width and height that a picture file declares; its pixels are not decoded. Errors are those of `read_image`."""
-    path = Path(path)
     try:
         with _open(path, error) as file:
             return declared_size(file)
@@ -174,16 +171,24 @@ def picture_size(path: str | Path, *, error: type[UltrafieldError] = SceneError)
         raise error(f"{path}: {failure}") from None
 
 
-def _open(path: Path, error: type[UltrafieldError]) -> BinaryIO:
+def _read_whole(file: BinaryIO, size: int) -> bytes:
+    """The next `size` bytes of a file without buffer, fewer only at its end; such a file may give a few at a time."""
+    data = file.read(size)
+    while 0 < len(data) < size and (more := file.read(size - len(data))):
+        data += more
+    return data
+
+
+def _open(path: str | Path, error: type[UltrafieldError], *, buffering: int = -1) -> BinaryIO:
     """Open a regular file; opening a FIFO or a device could block for ever."""
     try:
-        mode = path.stat().st_mode
+        mode = os.stat(path).st_mode
     except ValueError as failure:  # a null character
         raise error(f"{str(path)!r}: {failure}") from None
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "neither a file nor a folder (a FIFO, a socket or a device)"
         raise error(f"{path}: expected a file, but it is {kind}")
-    return open(path, "rb")
+    return open(path, "rb", buffering=buffering)
 
 
 def _reason(failure: OSError) -> str:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ultrafield.errors import SceneError
 from ultrafield.masks import read_masks
-from ultrafield.masks.files import inside, masks_in, read_masks_of
+from ultrafield.masks.files import _above_half, inside, masks_in, read_masks_of
 
 SIZE = (40, 60)
 
@@ -106,6 +106,20 @@ def test_soft_and_noisy_borders_leave_no_stray_pixels(tmp_path: Path, how: str) 
 def test_one_half_decides_except_between_two_values(values: list[list[int]], expected: list[list[int]]) -> None:
     mask = inside(Path("a.png"), np.array(values, np.uint8))
     np.testing.assert_array_equal(mask, np.array(expected, bool))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+@pytest.mark.parametrize(
+    "kinds", [[0], [7], [255], [0, 1], [3, 100], [127, 128], [130, 200], [0, 60, 127], [140, 200, 9]]
+)
+def test_masks_of_8_bits_are_as_those_of_any_number(name: str, kinds: list[int]) -> None:
+    values = np.random.default_rng(0).choice(np.array(kinds, np.uint8), (9, 21))
+    fixed = values.copy()
+    fixed.flags.writeable = False
+    for form in (values, fixed, values[:, ::2], values[:1, :1]):
+        found = inside(Path(name), form)
+        np.testing.assert_array_equal(found, _above_half(form, lossy=name == "a.jpg"))
+        assert found.dtype == bool
 
 
 @pytest.mark.parametrize("values", [[[0, 1, 0]], [[2, 2, 2]]])

@@ -39,12 +39,20 @@ def rounded(image: np.ndarray) -> np.ndarray:
     return np.clip(np.round(image), 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("rows", [1, 7, 1000])
-def test_blocks_of_rows_change_no_bit(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+@pytest.mark.parametrize("size", [(0, 4), (1, 1), (7, 13), (50, 30)])
+def test_pictures_are_blended_as_all_at_once(size: tuple[int, int]) -> None:
+    picture = rgba(*size)
+    fixed, turned = picture.copy(), np.asfortranarray(picture)
+    fixed.flags.writeable = False
+    for form in (picture, fixed, turned, picture.astype(np.float32), picture.astype(np.float32) - np.float32(0.25)):
+        blended = blend(form, COLOR)
+        np.testing.assert_array_equal(blended, whole(form))
+        assert blended.dtype == np.float32
+        np.testing.assert_array_equal(blend(form, COLOR, np.uint8), rounded(whole(form)))
+
+
+def test_reducing_changes_no_bit() -> None:
     picture = rgba(50, 30)
-    monkeypatch.setattr(module, "_BLOCK", 30 * rows)
-    np.testing.assert_array_equal(blend(picture, COLOR), whole(picture))
-    np.testing.assert_array_equal(blend(picture.astype(np.float32), COLOR), whole(picture))
     image, alpha = reduced(picture, COLOR, (30, 50))
     np.testing.assert_array_equal(image, rounded(whole(picture)))
     np.testing.assert_array_equal(alpha, picture[..., 3])

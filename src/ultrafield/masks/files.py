@@ -85,7 +85,12 @@ def inside(file: Path, values: np.ndarray) -> np.ndarray:
         raise SceneError(f"{file}: expected flags or numbers, found {values.dtype}")
     if values.dtype.kind != "u" and not (np.isfinite(values).all() and values.min() >= 0):
         raise SceneError(f"{file}: a mask holds a value that is negative or not finite; expected 0 to 1, or 0 to 255")
-    return _above_half(_one_channel(values), lossy=is_lossy(file))
+    channel, lossy = _one_channel(values), is_lossy(file)
+    if channel.dtype != np.uint8:
+        return _above_half(channel, lossy=lossy)
+    from .kernels.flags_cpu import above_half_cpu
+
+    return np.asarray(above_half_cpu(channel if channel.flags.carray else channel.copy(), lossy))
 
 
 def says_something(alpha: np.ndarray) -> bool:

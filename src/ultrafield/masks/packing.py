@@ -21,7 +21,10 @@ class MaskPacker:
     """
 
     def __init__(self, most: int, size: Size) -> None:
+        from .kernels.flags_cpu import add_flags_cpu
+
         self.size = size
+        self._add = add_flags_cpu
         self._areas: list[int] = []
         self._bits = np.zeros((*size, -(-most // 64)), "<u8")
         # The 64 masks that are being collected, an octet for eight; if there are no more, they are in place.
@@ -31,12 +34,12 @@ class MaskPacker:
     def add(self, mask: np.ndarray) -> bool:
         """Add a mask [H, W] bool; one that holds no pixel is left out, and the answer is False."""
         mask = np.ascontiguousarray(resize_nearest(mask, self.size), bool)
-        area = int(np.count_nonzero(mask))
+        index = len(self._areas)
+        flags = (mask if mask.flags.writeable else mask.copy()).view(np.uint8)
+        area = int(self._add(flags, index % 8, self._octet))
         if area == 0:
             return False
-        index = len(self._areas)
         self._areas.append(area)
-        self._octet |= mask.view(np.uint8) << np.uint8(index % 8)
         if index % 8 == 7:
             self._close_octet(index)
         return True

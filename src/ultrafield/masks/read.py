@@ -179,9 +179,9 @@ def _from_files(folder: MaskFolder, source: MaskSource, size: Size | None) -> Ma
         check_aspect(source.files[0], masks_in(source.files[0])[1], size)
     empty: list[bool] = []
 
-    def note(file: Path, mask: np.ndarray) -> None:
-        empty.append(not mask.any())
-        if empty[-1]:
+    def note(file: Path, is_empty: bool) -> None:
+        empty.append(is_empty)
+        if is_empty:
             folder.skipped.append((file, "no pixel inside"))
 
     packer, kept = _packed(source.files, source.place, size, note)
@@ -198,7 +198,7 @@ def _packed(
     files: tuple[Path, ...],
     place: Path,
     size: Size | None,
-    note: Callable[[Path, np.ndarray], None] = lambda file, mask: None,
+    note: Callable[[Path, bool], None] = lambda file, is_empty: None,
 ) -> tuple[MaskPacker, list[tuple[Path, bool]]]:
     """The masks in files, each packed as soon as it is read.
 
@@ -206,7 +206,7 @@ def _packed(
         files: At least one file.
         place: Names them all in messages.
         size: Height and width to pack; those of the first mask if None.
-        note: Told about every mask, at its own size.
+        note: Told about every mask whether it holds no pixel at its own size.
 
     Returns:
         The masks, and of each its file and whether it holds a pixel at the size.
@@ -218,8 +218,8 @@ def _packed(
     for file in files:
         for mask in read_masks_of(file):
             _check_size(file, mask.shape, on_disk, files[0])
-            note(file, mask)
             kept.append((file, packer.add(mask)))
+            note(file, not kept[-1][1] and not mask.any())
     return packer, kept
 
 

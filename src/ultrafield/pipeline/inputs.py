@@ -43,11 +43,19 @@ def _files(folder: Path, run: Path, visited: set[str]) -> Iterator[str]:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            path = Path(entry.path)  # unlike an entry, it does not stumble over a link that leads to itself
-            if path.is_dir():
+            is_folder, is_file = _kind(entry)
+            if is_folder:
+                path = Path(entry.path)
                 output = path == run or (path / "stages.json").is_file()
                 if not output and os.path.realpath(path) not in visited:
                     yield from _files(path, run, visited)
-            elif entry.name.lower().endswith(_ENDINGS) and path.is_file():
-                status = path.stat()
+            elif is_file and entry.name.lower().endswith(_ENDINGS):
+                status = os.stat(entry.path)
                 yield f"{entry.path}\0{status.st_size}\0{status.st_mtime_ns}\n"
+
+
+def _kind(entry: os.DirEntry[str]) -> tuple[bool, bool]:
+    """Whether an entry is, or leads to, a folder or a regular file."""
+    if entry.is_symlink():  # asked itself, an entry stumbles over a link that leads to itself
+        return os.path.isdir(entry.path), os.path.isfile(entry.path)
+    return entry.is_dir(), entry.is_file()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..config import Config, to_dict
+from ..parallel import in_background
 from ..scene import Scene
 from ..scene.digest import SceneDigest, digest_scene
 from ..scene.options import SceneOptions
@@ -43,8 +44,10 @@ class Source:
     def of(cls, path: Path, data: SceneOptions, scene: Scene, *, run: Path) -> Self:
         """Digest a scene and the folder that it was read from; the folder `run` is no input, even inside the scene."""
         folder = scene.root or path
-        files = digest_inputs(folder, run=run) if folder.is_dir() else ""
-        return cls(path, data, digest_scene(scene), files)
+        with in_background() as submit:
+            content = submit(digest_scene, scene)
+            files = digest_inputs(folder, run=run) if folder.is_dir() else ""
+        return cls(path, data, content.result(), files)
 
     @classmethod
     def in_memory(cls, scene: Scene) -> Self:

@@ -33,7 +33,7 @@ class SceneDigest:
 
 def digest_scene(scene: Scene) -> SceneDigest:
     """Digest a scene as it was read, whatever folder it lies in."""
-    return SceneDigest(_digest_pictures(scene), _digest_masks(scene))
+    return SceneDigest(*in_threads(lambda digest: digest(scene), (_digest_pictures, _digest_masks), workers=2))
 
 
 def _digest_pictures(scene: Scene) -> str:

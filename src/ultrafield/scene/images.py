@@ -161,14 +161,11 @@ def blend(picture: np.ndarray, background: Color, dtype: type = np.float32) -> n
     Returns:
         [H, W, 3].
     """
-    blended = np.empty((*picture.shape[:2], 3), dtype)
+    from .kernels.blend_cpu import blend_cpu
+
     color = np.float32(255.0) * np.array(background, np.float32)
-    for rows in _blocks(picture):
-        alpha = picture[rows, :, 3] / np.float32(255.0)
-        through = np.float32(1.0) - alpha
-        for channel in range(3):  # one after the other: NumPy is slow on last axes as short as that of colours
-            mixed = picture[rows, :, channel] * alpha + color[channel] * through
-            blended[rows, :, channel] = mixed if dtype is np.float32 else _rounded(mixed)
+    blended = np.empty((*picture.shape[:2], 3), dtype)
+    blend_cpu(picture if picture.flags.carray else picture.copy(), color, blended, dtype is not np.float32)
     return blended
 
 
