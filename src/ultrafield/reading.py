@@ -5,12 +5,15 @@ Sizes are checked from headers against the limits of `budget`; no file is unpick
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import stat
+import struct
 import zlib
 from collections.abc import Collection
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -27,6 +30,7 @@ _ZIP = b"PK\x03\x04"
 _PIECE = 1 << 24  # bytes of an array that are read at a time
 _SIZELESS = 1 << 20  # bytes read of a file whose size is given as 0, as that of files of the system is
 _JSON_SHARE = 8  # bytes of Python objects that a byte of JSON may become
+_LENGTHS = {(1, 0): struct.Struct("<H"), (2, 0): struct.Struct("<I")}  # of the headers of arrays, by their version
 _BROKEN = (ValueError, KeyError, EOFError, BadZipFile, NotImplementedError, RuntimeError, MemoryError, zlib.error)
 
 
@@ -245,12 +249,14 @@ def _array_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
         raise ValueError("an .npz archive, expected a single array")
     if magic[: len(_NPY)] != _NPY or len(magic) < len(_NPY) + 2:
         raise ValueError("it does not begin as an .npy file does")
-    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     version = (magic[-2], magic[-1])
-    if version not in readers:
+    if version not in _LENGTHS:
         raise ValueError(f"format version {version[0]}.{version[1]} is not supported")
+    header = file.read(_LENGTHS[version].size)
+    if len(header) == _LENGTHS[version].size:
+        header += file.read(_LENGTHS[version].unpack(header)[0])
     try:
-        shape, fortran, dtype = readers[version](file)
+        shape, fortran, dtype = _described(version, header)
     except (OSError, EOFError):
         raise
     except Exception as failure:  # NumPy's parser raises many kinds, some with text of several lines
@@ -263,3 +269,10 @@ def _array_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     if dtype.hasobject:
         raise ValueError("it holds Python objects, which are never loaded")
     return shape, fortran, dtype
+
+
+@lru_cache(maxsize=64)
+def _described(version: tuple[int, int], header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and dtype by the header of an array and its length; NumPy takes long for what many files share."""
+    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return reader(io.BytesIO(header))

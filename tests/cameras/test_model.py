@@ -97,6 +97,7 @@ def test_resized() -> None:
     cameras = three().resized([4, 3])
     assert cameras.sizes.tolist() == [[4, 3]] * 3
     assert cameras.intrinsics[2].tolist() == [5, 6, 2, 1.5]
+    assert cameras.resized((4, 3)) is cameras
 
 
 def test_bad_cameras_are_named() -> None:

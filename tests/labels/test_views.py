@@ -98,6 +98,20 @@ def test_nearest_points_within_the_radius_vote() -> None:
     assert labeller(points).tolist() == [[[5, 4, -1, -1]]]  # 0.15: {0, 1} is node 5, 3 and 4 are still leaves
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (4, 3), (4096, 16)])
+def test_a_table_of_cuts_is_filled_in_parts(monkeypatch: pytest.MonkeyPatch, rows: int, columns: int) -> None:
+    monkeypatch.setattr("ultrafield.labels.views._ROWS_AT_ONCE", rows)
+    monkeypatch.setattr("ultrafield.labels.views._CUTS_AT_ONCE", columns)
+    _, tree = line(13)
+    for count in (0, 1, 7, 18):
+        heights = np.linspace(0.0, 1.0, count)
+        table = cut_table(tree, heights)
+        assert table.dtype == np.int32
+        assert table.shape == (13, count)
+        for column, height in enumerate(heights):
+            np.testing.assert_array_equal(table[:, column], cut(tree, height))
+
+
 def test_cuts_share_ids_and_are_nested() -> None:
     surface, tree = line(9)
     heights = np.array([0.0, 0.15, 0.9, 1.0])

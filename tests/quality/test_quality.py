@@ -130,6 +130,7 @@ def test_nesting_is_checked_and_not_believed() -> None:
     fine, coarse = np.array([7, 7, 5, 5, 9]), np.array([70, 70, 70, 90, 90])
     assert broken_segments([fine, coarse]) == 1  # only 5 is divided
     assert broken_segments([fine, coarse, np.zeros(5, int)]) == 1
+    assert broken_segments(iter([coarse, fine, coarse, fine]), workers=3) == 2 + 1 + 2
     assert broken_segments([fine]) == broken_segments([]) == 0
 
 

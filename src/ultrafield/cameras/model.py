@@ -146,6 +146,8 @@ class Cameras:
     def resized(self, sizes: ArrayLike) -> Cameras:
         """The same cameras taking pictures of other sizes (width, height) [2] or [N, 2]."""
         sizes = np.broadcast_to(np.asarray(sizes), (len(self), 2))
+        if np.array_equal(sizes, self.sizes):
+            return self
         factor = sizes / self.sizes  # [N, 2]
         return replace(self, intrinsics=self.intrinsics * np.concatenate([factor, factor], axis=1), sizes=sizes)
 

@@ -12,6 +12,7 @@ from ..cameras import Cameras, RenderedView
 from ..cameras.projection import back_project
 from ..config import SegmentConfig
 from ..errors import check_shape
+from ..parallel import in_threads
 from ..surface import Surface, check_depths
 from ..ultrametric import Tree
 from ..ultrametric.levels import levels
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..field import RadianceField
 
 _AT_ONCE = 1 << 18  # pixels whose neighbours are looked up together
+_CUTS_AT_ONCE, _ROWS_AT_ONCE = 16, 1 << 12  # of a table of cuts: as many as fill the lines of a cache, and fit in it
 
 
 class ViewLabeller:
@@ -204,8 +206,12 @@ def cut_table(tree: Tree, heights: np.ndarray) -> np.ndarray:
     from ..ultrametric import cut
 
     table = np.empty((tree.num_leaves, len(heights)), np.int32)
-    for column, height in enumerate(heights):
-        table[:, column] = cut(tree, float(height))
+    for first in range(0, len(heights), _CUTS_AT_ONCE):
+        some = heights[first : first + _CUTS_AT_ONCE]
+        columns = list(in_threads(lambda height: cut(tree, float(height)).astype(np.int32), some))
+        for row in range(0, len(table), _ROWS_AT_ONCE):
+            rows = slice(row, row + _ROWS_AT_ONCE)
+            table[rows, first : first + len(some)] = np.stack([column[rows] for column in columns], axis=1)
     return table
 
 

@@ -20,7 +20,7 @@ from ..export.report.pictures import EDGE
 from ..export.segments import make_segments
 from ..io import atomic_write
 from ..labels.stack import LabelStack
-from ..parallel import in_threads
+from ..parallel import in_background, in_threads
 from ..reading import read_bytes, read_json
 from .edits import read_edits
 from .figures import headline, trust_figures
@@ -61,10 +61,12 @@ def report_content(job: Job) -> ReportContent:
     from ..ultrametric import levels
 
     run, scene = job.run, job.scene
-    surface, edits = run.read_surface(), read_edits(run, run.read_tree())
-    segments = make_segments(
-        surface, edits.tree, automatic_levels(levels(edits.tree)), ids=edits.ids, names=edits.names
-    )
+    with in_background() as submit:
+        views = submit(_views, job)
+        surface, edits = run.read_surface(), read_edits(run, run.read_tree())
+        segments = make_segments(
+            surface, edits.tree, automatic_levels(levels(edits.tree)), ids=edits.ids, names=edits.names
+        )
     quality = stored_json(run, "quality.json")
     metrics = stored_json(run, "metrics.json")
     counts = ", ".join(f"{len(split)} {name}" for name, split in scene.splits.items())
@@ -74,7 +76,7 @@ def report_content(job: Job) -> ReportContent:
         headline=headline(quality, metrics, segments),
         summary=f"{quality['summary'][:1].upper()}{quality['summary'][1:]}." if "summary" in quality else "",
         segments=segments,
-        views=_views(job),
+        views=views.result(),
         shown=_SHOWN,
         figures=trust_figures(quality, metrics),
         curves=training_curves(run),

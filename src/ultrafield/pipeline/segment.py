@@ -91,9 +91,10 @@ def segment(job: Job, fields: Fields) -> None:
         apart = "" if tree.surroundings is None else f" ({tree.sizes[tree.surroundings]} of them surroundings)"
         report.note(f"{len(surface)} surface points{apart}, levels at {', '.join(f'{h:.3f}' for h in cuts.levels)}")
         with report.stage("labels"):
-            _label(job, cuts)
+            colors = by_id(node_colors(cuts.tree), cuts.ids)
+            _label(job, cuts, colors)
         with report.stage("sheet"):
-            write_contact_sheet(run, job.scene, by_id(node_colors(cuts.tree), cuts.ids))
+            write_contact_sheet(run, job.scene, colors)
         with report.stage("quality"):
             quality = _quality(job, cuts)
             write_json(run.root / "quality.json", quality.to_json())
@@ -210,11 +211,17 @@ def _export(job: Job, cuts: CutTree) -> None:
     write_tree_json(run.root / "tree.json", surface, cuts.tree, names, heights=heights, pictures=pictures, ids=cuts.ids)
 
 
-def _label(job: Job, cuts: CutTree) -> None:
-    """Label maps and pictures of every view, each one found and written by a thread of its own."""
+def _label(job: Job, cuts: CutTree, colors: np.ndarray) -> None:
+    """Label maps and pictures of every view, each one found and written by a thread of its own.
+
+    Args:
+        job: The job.
+        cuts: The tree and its cuts.
+        colors: Colour of every node by lasting id [K, 3], uint8.
+    """
     from ..labels import ViewLabeller, view_points
 
-    run, scene, colors = job.run, job.scene, by_id(node_colors(cuts.tree), cuts.ids)
+    run, scene = job.run, job.scene
     labeller = ViewLabeller(cuts.surface, cuts.tree, cuts.heights, job.config.segment, workers=1)
 
     def label(view: tuple[str, int]) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
+from ..parallel import in_threads
 from .views import ViewMaps, chosen_views
 
 
@@ -26,25 +28,26 @@ class Nesting:
     pixels: float
 
 
-def broken_segments(partitions: Iterable[np.ndarray]) -> int:
+def broken_segments(partitions: Iterable[np.ndarray], *, workers: int = 1) -> int:
     """Segments of a partition that do not lie in one segment of the next coarser one, counted over all of them.
 
     Args:
         partitions: Segment of each of N points, [N] each, non-negative and without large gaps, finest first.
+        workers: Threads that compare two of them each.
 
     >>> broken_segments([np.array([0, 1, 1]), np.array([2, 2, 3])])
     1
     """
-    broken, fine = 0, None
-    for coarse in partitions:
-        if fine is not None:
-            segments = int(fine.max(initial=-1)) + 1
-            member, divided = np.zeros(segments, np.int64), np.zeros(segments, bool)
-            member[fine] = np.arange(len(fine))  # a point of each segment
-            divided[fine[coarse[member[fine]] != coarse]] = True
-            broken += int(divided.sum())
-        fine = coarse
-    return broken
+    return sum(in_threads(lambda pair: _broken(*pair), pairwise(partitions), workers=workers))
+
+
+def _broken(fine: np.ndarray, coarse: np.ndarray) -> int:
+    """Segments of a partition [N] that do not lie in one segment of another one [N]."""
+    segments = int(fine.max(initial=-1)) + 1
+    member, divided = np.zeros(segments, np.int64), np.zeros(segments, bool)
+    member[fine] = np.arange(len(fine))  # a point of each segment
+    divided[fine[coarse[member[fine]] != coarse]] = True
+    return int(divided.sum())
 
 
 @dataclass(frozen=True)
@@ -66,17 +69,19 @@ class PixelCounts:
 
 def count_pixels(table: list[np.ndarray], maps: ViewMaps, split: str) -> PixelCounts:
     """Count missing labels and broken steps in a few views of a split; `table` as for `mask_agreement`."""
-    counts = np.zeros(4, np.int64)
-    member = np.zeros(2 * len(table[0]), np.int64)
-    views = [(maps.labels[split, index], maps.depth[split, index] > 0) for index in chosen_views(maps.scene, split)]
-    for labels, solid in views:
-        pixels = np.bincount(labels.index.ravel(), minlength=len(labels.columns))  # of each column
+    solid, unlabelled, steps, broken, kept = 0, 0, 0, 0, []
+    for index in chosen_views(maps.scene, split):
+        labels, shows = maps.labels[split, index], maps.depth[split, index] > 0
         labelled = labels.columns[:, 0] >= 0
-        columns, weights, broken = labels.columns[labelled], pixels[labelled], 0
-        for level in range(columns.shape[1] - 1):
-            member[table[level]] = np.arange(len(table[level]))  # a point of each segment
+        pixels = np.bincount(labels.index.ravel(), minlength=len(labels.columns))[labelled]  # of each column
+        kept.append((labels.columns[labelled], pixels))
+        solid += int(shows.sum())
+        unlabelled += int((shows & ~labelled[labels.index]).sum())
+        steps += int(pixels.sum()) * (labels.columns.shape[1] - 1)
+    member = np.zeros(2 * len(table[0]), np.int64)
+    for level in range(len(table) - 1):
+        member[table[level]] = np.arange(len(table[level]))  # a point of each segment
+        for columns, pixels in kept:
             expected = table[level + 1][member[columns[:, level]]]
-            broken += int(weights[expected != columns[:, level + 1]].sum())
-        unlabelled = (solid & ~labelled[labels.index]).sum()
-        counts += solid.sum(), unlabelled, weights.sum() * (columns.shape[1] - 1), broken
-    return PixelCounts(*counts.tolist())
+            broken += int(pixels[expected != columns[:, level + 1]].sum())
+    return PixelCounts(solid, unlabelled, steps, broken)

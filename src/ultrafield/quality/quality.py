@@ -10,6 +10,7 @@ import numpy as np
 
 from ..cameras import RenderedView
 from ..labels.stack import LabelStack
+from ..parallel import in_threads, workers_for
 from ..scene import Scene
 from ..surface import Surface
 from ..ultrametric import Tree, condense, cut
@@ -19,6 +20,7 @@ from .masks import MaskAgreement, mask_agreement
 from .nesting import Nesting, broken_segments, count_pixels
 from .views import ViewAgreement, read_maps, view_agreement
 
+_BYTES_PER_POINT = 128  # of cuts that are compared at a time, for each thread
 _MATCHED = 0.5  # IoU from which on a mask counts as matched
 
 
@@ -150,7 +152,7 @@ def assess(
     maps = read_maps(scene, rendered, labels, is_level)
     pixels = {split: count_pixels(table, maps, split) for split in scene.splits}
     broken, steps = (sum(getattr(count, name) for count in pixels.values()) for name in ("broken", "steps"))
-    clusters = condense(tree, least)
+    clusters, workers = condense(tree, least), workers_for(_BYTES_PER_POINT * len(surface), most=4)
     return Quality(
         heights=automatic,
         segments=np.array([len(counts) for counts in sizes], np.int64),
@@ -162,7 +164,9 @@ def assess(
         depth=depth_agreement(scene, rendered),
         nesting=Nesting(
             cuts=len(heights),
-            broken=broken_segments(cut(tree, float(height)) for height in heights),
+            broken=broken_segments(
+                in_threads(lambda height: cut(tree, float(height)), heights, workers=workers), workers=workers
+            ),
             pixels=broken / max(steps, 1),
         ),
         unlabelled={split: count.unlabelled / max(count.solid, 1) for split, count in pixels.items()},

@@ -12,6 +12,7 @@ from ..cameras.model import FARTHEST
 from ..cameras.projection import PUBLISHED_DEPTH_RANGE
 from ..errors import SceneError, reason_of
 from ..masks.read import size_text
+from ..parallel import in_threads
 from ..reading import read_image, read_npz
 from .blender import split_file
 from .nerfstudio import frame_names, read_transforms
@@ -172,8 +173,7 @@ def _read_stack(files: Sequence[Path]) -> np.ndarray | None:
     if not any(os.path.lexists(file) for file in files):
         return None
     layers: list[np.ndarray] = []
-    for file in files:
-        picture = read_image(file)
+    for file, picture in zip(files, in_threads(read_image, files), strict=True):
         layer = picture if picture.ndim == 2 else picture[..., 0]
         if layer.dtype.kind not in "iu":
             raise SceneError(f"{file}: expected integers, found {layer.dtype}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...parallel import in_threads
 from .charts import curve_chart, dendrogram
 from .content import Figure, Period, ReportContent, ViewMaps
 from .document import headline_item, html_document, page_section
@@ -70,7 +71,7 @@ def _views(content: ReportContent) -> str:
         "</div></div>"
         f'<p id="level-facts" class="level-facts" role="status">{escape(facts[start])}</p>'
     )
-    pictures = "".join(_view(content, view, start) for view in content.views[: content.shown])
+    pictures = "".join(in_threads(lambda view: _view(content, view, start), content.views[: content.shown]))
     lists = "".join(_level_list(content, level, level == start) for level in range(len(levels)))
     lead = "A segment has one colour in every view and at every level; parts are shades of their object."
     return page_section("views", "Segments in the views", lead, f'{slider}<div class="views">{pictures}</div>{lists}')

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...cameras.pixels import resize_nearest
 from ...io import encode_image
+from ...parallel import in_threads
 from ..pictures import scaled_to_height
 from ..segments import Segments
 from .content import ViewMaps
@@ -55,15 +56,20 @@ def thumbnails(segments: Segments, views: Sequence[ViewMaps], most: int) -> dict
         Data URIs by index of the node; nodes that no view shows are left out.
     """
     best: dict[int, tuple[int, int, int]] = {}  # pixels, view, level
-    for number, view in enumerate(views):
-        for level in range(len(segments.levels)):
-            ids, counts = np.unique(view.labels[level], return_counts=True)
+    for number, (view, found) in enumerate(zip(views, in_threads(_shown, views), strict=True)):
+        for level, (ids, counts) in enumerate(found[: len(segments.levels)]):
             share = counts * (1_000_000 // max(1, view.labels[level].size))
             for index, pixels in zip(segments.index_of_known(ids).tolist(), share.tolist(), strict=True):
                 if index >= 0 and pixels > best.get(index, (0, 0, 0))[0]:
                     best[index] = (pixels, number, level)
     wanted = sorted(best, key=lambda index: (-segments.sizes[index], index))[:most]
-    return {index: _thumbnail(segments, index, views[best[index][1]], best[index][2]) for index in wanted}
+    made = in_threads(lambda index: _thumbnail(segments, index, views[best[index][1]], best[index][2]), wanted)
+    return dict(zip(wanted, made, strict=True))
+
+
+def _shown(view: ViewMaps) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The ids in each label map of a view, and how many pixels have them."""
+    return [np.unique(labels, return_counts=True) for labels in view.labels]
 
 
 def _thumbnail(segments: Segments, index: int, view: ViewMaps, level: int) -> str:
