@@ -456,25 +456,25 @@ def test_masks_are_made_from_geometry_that_is_trained_once(
     assert (run / "field.safetensors").read_bytes() == field
 
 
-@pytest.mark.parametrize("planar", ["0", "3e-4"])
+@pytest.mark.parametrize(("planar", "outlines"), [("0", "0"), ("3e-4", "0"), ("0", "0.25")])
 def test_other_masks_leave_the_geometry_that_learns_nothing_from_them(
-    planar: str, tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    planar: str, outlines: str, tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scene, run = tmp_path / "scene", tmp_path / "run"
+    scene, run, kept = tmp_path / "scene", tmp_path / "run", planar == outlines == "0"
     shutil.copytree(tiny_scene, scene)
-    for engine in ("lift", "field") if planar == "0" else ("lift",):
+    for engine in ("lift", "field") if kept else ("lift",):
         arguments = ["run", str(scene), "--out", str(run), "--engine", engine, *tiny]
-        arguments += ["--geometry.planar-weight", planar]
+        arguments += ["--geometry.planar-weight", planar, "--geometry.outline-share", outlines]
         assert cli.main(arguments) == 0
         before = load_fields(run).geometry.state_dict()
         write_masks(scene, "train", "r_2", np.ones((1, 32, 32), bool))
         capsys.readouterr()
         assert cli.main(arguments) == 0
         said = capsys.readouterr().err
-        assert ("render: done before, kept" in said) == (planar == "0")
-        assert ("train …" in said) == (engine == "field" or planar != "0")
+        assert ("render: done before, kept" in said) == kept
+        assert ("train …" in said) == (engine == "field" or not kept)
         after = load_fields(run).geometry.state_dict()
-        assert all(torch.equal(after[name], value) for name, value in before.items()) == (planar == "0")
+        assert all(torch.equal(after[name], value) for name, value in before.items()) == kept
         shutil.rmtree(scene)
         shutil.copytree(tiny_scene, scene)
 
@@ -484,10 +484,10 @@ def test_geometry_learns_nothing_from_masks_that_the_run_makes(
 ) -> None:
     bare = _without_masks(tiny_scene, tmp_path / "bare")
     run = RunFolder(tmp_path / "run")
-    arguments = ["run", str(bare), "--out", str(run.root), *tiny]
-    arguments += ["--geometry.planar-weight", "3e-4", "--geometry.outline-share", "0.25"]
+    arguments = ["run", str(bare), "--out", str(run.root), *tiny, "--geometry.planar-weight", "3e-4"]
     assert cli.main(arguments) == 0
-    assert run.read_config().config.geometry.regions == "pictures"
+    geometry = run.read_config().config.geometry
+    assert (geometry.regions, geometry.outline_share) == ("pictures", 0.0)
     made = load_fields(run.root).geometry.state_dict()
     (run.root / "field.safetensors").unlink()  # trained anew, now that there are masks
     assert cli.main(arguments) == 0
