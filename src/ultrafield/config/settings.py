@@ -91,7 +91,7 @@ class GeometryConfig:
         depth_smooth_tolerance: Third difference that costs nothing.
         planar_weight: Weight of the loss that makes depth planar where masks tell nothing apart.
         outline_share: Share of a step's rays that are drawn along the outlines of masks instead of anywhere; none where
-            training views of a run lack masks.
+            training views of a run lack masks, nor with rays from one picture at a time.
         regions: What tells pixels apart for these two: the "masks", or regions of the "pictures", of the kind from
             which a run makes masks. Where training views of a run lack masks it is the pictures.
         grid_decay: Share that entries of the grid's fine levels lose in each step.

@@ -68,7 +68,7 @@ class GeometryTrainer(Trainer[RadianceField]):
         regions = config.geometry.regions
         known = config.geometry.uses_regions and (regions == "pictures" or own.has_some_masks)
         self.masked = MaskedPixels.of(own.train, self.pool, regions=regions) if known else None
-        outlined = self.masked is not None and config.geometry.outline_share > 0
+        outlined = config.geometry.outline_share > 0
         self.outlines = Outlines.of(self.masked) if self.masked is not None and outlined else None
         self._has_background = scene.background is not None
         self._smooth_from = int(config.geometry.depth_smooth_from * config.geometry.steps)
@@ -101,8 +101,11 @@ class GeometryTrainer(Trainer[RadianceField]):
         return 64 * self.settings.rays if self.settings.samples is None else self.settings.samples
 
     def along_outlines(self, pixels: Tensor) -> Tensor:
-        """Random pool indices [R], of which a share is replaced by random ones along outlines."""
-        if self.outlines is None or len(self.outlines) == 0:
+        """Random pool indices [R], of which a share is replaced by random ones along outlines.
+
+        Those of one picture stay, as outlines are drawn from all of them.
+        """
+        if self.outlines is None or len(self.outlines) == 0 or self.settings.ray_sampling == "same_image":
             return pixels
         drawn = self.outlines.draw(len(pixels), self.generator)
         return torch.where(self.uniform(len(pixels)) < self.settings.outline_share, drawn, pixels)
