@@ -209,14 +209,15 @@ def test_sizes_of_png_files_are_those_that_pillow_says(
     data = bytearray(png_file((b"IHDR", header), (after, b"\0" * 9), (b"IDAT", b""), (b"IEND", b"")))
     if damage is not None:
         data[damage] ^= 1
-    (tmp_path / "a.png").write_bytes(data)
-    found = []
-    for read in (lambda: picture_size(tmp_path / "a.png"), lambda: declared_size(bytes(data))):
-        try:
-            found.append(str(read()))
-        except (SceneError, ValueError) as failure:
-            found.append(str(failure).removeprefix(f"{tmp_path / 'a.png'}: "))
-    assert found[0] == found[1]
+    for content in (bytes(data), *(bytes(data[:length]) for length in (8, 24, 33, 37, 40))):
+        (tmp_path / "a.png").write_bytes(content)
+        answers = []
+        for read in (lambda: picture_size(tmp_path / "a.png"), lambda content=content: declared_size(content)):
+            try:
+                answers.append(str(read()))
+            except (SceneError, ValueError) as failure:
+                answers.append(str(failure).removeprefix(f"{tmp_path / 'a.png'}: "))
+        assert answers[0] == answers[1]
 
 
 def test_a_file_that_gives_few_bytes_at_a_time() -> None:

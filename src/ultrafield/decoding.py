@@ -73,7 +73,7 @@ def _size_of_png(head: bytes) -> PixelSize | None:
     Pixels follow the header at once there, so that Pillow, which takes much longer, would look no further either.
     """
     begin, end = len(_PNG), _HEAD - 8
-    if head[: begin + 8] != _PNG + b"\0\0\0\rIHDR" or head[-4:] != b"IDAT":
+    if len(head) < _HEAD or head[: begin + 8] != _PNG + b"\0\0\0\rIHDR" or head[-4:] != b"IDAT":
         return None
     if zlib.crc32(head[begin + 4 : end - 4]) != int.from_bytes(head[end - 4 : end], "big"):
         return None

@@ -13,7 +13,6 @@ import stat
 import struct
 import zlib
 from collections.abc import Collection
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 from zipfile import BadZipFile, ZipFile, ZipInfo
@@ -271,8 +270,7 @@ def _array_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     return shape, fortran, dtype
 
 
-@lru_cache(maxsize=64)
 def _described(version: tuple[int, int], header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, order and dtype by the header of an array and its length; NumPy takes long for what many files share."""
+    """Shape, order and dtype by the header of an array, its length in front."""
     reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     return reader(io.BytesIO(header))

@@ -479,8 +479,24 @@ def test_other_masks_leave_the_geometry_that_learns_nothing_from_them(
         shutil.copytree(tiny_scene, scene)
 
 
+def test_without_higra_no_regions_stand_in_for_masks(
+    tiny: list[str],
+    tiny_scene: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bare, run = _without_masks(tiny_scene, tmp_path / "bare"), RunFolder(tmp_path / "run")
+    monkeypatch.setattr("ultrafield.pipeline.job.find_spec", lambda name: None)
+    arguments = ["train", str(bare), "--out", str(run.root), "--engine", "lift", *tiny]
+    assert cli.main([*arguments, "--geometry.planar-weight", "3e-4"]) == 0
+    geometry = run.read_config().config.geometry
+    assert (geometry.planar_weight, geometry.regions) == (0.0, "masks")
+    assert "depth is not made planar" in capsys.readouterr().err
+
+
 def test_geometry_learns_nothing_from_masks_that_the_run_makes(
-    tiny: list[str], tiny_scene: Path, tmp_path: Path
+    tiny: list[str], tiny_scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bare = _without_masks(tiny_scene, tmp_path / "bare")
     run = RunFolder(tmp_path / "run")
@@ -488,6 +504,7 @@ def test_geometry_learns_nothing_from_masks_that_the_run_makes(
     assert cli.main(arguments) == 0
     geometry = run.read_config().config.geometry
     assert (geometry.regions, geometry.outline_share) == ("pictures", 0.0)
+    assert "regions of 6 pictures stand in for masks" in capsys.readouterr().err
     made = load_fields(run.root).geometry.state_dict()
     (run.root / "field.safetensors").unlink()  # trained anew, now that there are masks
     assert cli.main(arguments) == 0

@@ -89,11 +89,12 @@ class GeometryConfig:
         depth_smooth_pixels: Quadruples drawn in each leaf mask, along rows and along columns.
         depth_smooth_opacity: Quadruples count if all their pixels are more opaque than this.
         depth_smooth_tolerance: Third difference that costs nothing.
-        planar_weight: Weight of the loss that makes depth planar where masks tell nothing apart.
-        outline_share: Share of a step's rays that are drawn along the outlines of masks instead of anywhere; none where
-            training views of a run lack masks, nor with rays from one picture at a time.
-        regions: What tells pixels apart for these two: the "masks", or regions of the "pictures", of the kind from
-            which a run makes masks. Where training views of a run lack masks it is the pictures.
+        planar_weight: Weight of the loss that makes depth planar where masks tell nothing apart; its rays come from
+            all pictures.
+        outline_share: Share of a step's random rays that are drawn along the outlines of masks instead of anywhere;
+            none where training views of a run lack masks, nor with rays from one picture at a time.
+        regions: What tells pixels apart for planes and outlines: the "masks", or regions of the "pictures", of the kind
+            from which a run makes masks. A run takes pictures for planes where training views lack masks.
         grid_decay: Share that entries of the grid's fine levels lose in each step.
         near_reach: Distance from a camera up to which gradients are weakened by its square (Philip and Deschaintre
             2023), normalised units; 0 for none. Only in captures with surroundings, where cameras stand among what
@@ -157,13 +158,18 @@ class GeometryConfig:
 
     @property
     def uses_masks(self) -> bool:
-        """Whether masks say what depth shall be inside them."""
+        """Whether training learns from masks: about depth inside them, or where their outlines are."""
         return self.depth_smooth or (self.regions == "masks" and self.uses_regions)
 
     @property
     def uses_regions(self) -> bool:
-        """Whether it counts which pixels belong together."""
-        return self.planar_weight > 0 or self.outline_share > 0
+        """Whether training must know which pixels belong together."""
+        return self.planar_weight > 0 or self.draws_outlines
+
+    @property
+    def draws_outlines(self) -> bool:
+        """Whether pixels along outlines are drawn more often than others."""
+        return self.outline_share > 0 and self.ray_sampling == "all_images"
 
     def __post_init__(self) -> None:
         none_for_zero(self, "samples")

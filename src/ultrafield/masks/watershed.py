@@ -140,11 +140,15 @@ def watershed_regions(image: np.ndarray, *, working_pixels: int = _WORKING_PIXEL
     return np.searchsorted(np.union1d(masks.first, masks.last), masks.ranks, side="right")
 
 
-def cut_bytes(shape: tuple[int, ...]) -> int:
-    """Working memory of `watershed_cut` and of writing its masks, bytes: about what was measured, rounded up.
+def regions_bytes(shape: tuple[int, ...]) -> int:
+    """Working memory of `watershed_regions` of a picture [H, W, 3], bytes, rounded up."""
+    pixels = shape[0] * shape[1]
+    return cut_bytes((1, min(pixels, _WORKING_PIXELS))) + 3 * pixels
 
-    Args:
-        shape: Of the picture: its height, its width, and what else it has.
+
+def cut_bytes(shape: tuple[int, ...]) -> int:
+    """Working memory of `watershed_cut` of a picture [H, W, …] and of writing its masks, bytes: about what was
+    measured, rounded up.
     """
     height, width = shape[:2]
     return _BYTES_FIXED + _BYTES_PER_PIXEL * height * width

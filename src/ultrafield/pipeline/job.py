@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -71,13 +72,13 @@ def open_job(
     """A job on a scene folder, or on a scene in memory; nothing is written yet."""
     if isinstance(scene, Scene):
         run.claim(None)
-        source, config = Source.in_memory(scene), _suited(config, scene)
+        source, config = Source.in_memory(scene), _suited(config, scene, report)
         return Job(run, scene, source, config, Stages.of(source, config), device, report, team)
     root = scene_root(scene, data.layout)
     run.claim(root)
     run.tidy()
     loaded = open_scene(root, data, report)
-    source, config = Source.of(root, data, loaded, run=run.root), _suited(config, loaded)
+    source, config = Source.of(root, data, loaded, run=run.root), _suited(config, loaded, report)
     return Job(run, loaded, source, config, Stages.of(source, config), device, report, team)
 
 
@@ -89,14 +90,23 @@ def reopen_job(run: RunFolder, *, device: str, report: Report, config: Config | 
     return open_job(stored.scene, stored.data, run, config or stored.config, device=device, report=report)
 
 
-def _suited(config: Config, scene: Scene) -> Config:
+def _suited(config: Config, scene: Scene, report: Report) -> Config:
     """The settings without a part for masks where training views lack them, as a run makes these from its geometry.
 
-    Regions of pictures are flat like things, but their outlines are those of colours.
+    Regions of pictures are flat as things are, but their outlines are those of colours.
     """
     if scene.has_masks:
         return config
-    return replace(config, geometry=replace(config.geometry, regions="pictures", outline_share=0.0))
+    geometry = replace(config.geometry, outline_share=0.0)
+    if geometry.planar_weight > 0 and find_spec("higra") is None:
+        report.note(
+            "geometry: depth is not made planar, as views lack masks and higra, which finds regions of their pictures "
+            'instead, is not installed (pip install "ultrafield[masks]")'
+        )
+        geometry = replace(geometry, planar_weight=0.0)
+    elif geometry.planar_weight > 0:
+        geometry = replace(geometry, regions="pictures")
+    return replace(config, geometry=geometry)
 
 
 def stored_scene(run: RunFolder, report: Report) -> Scene:

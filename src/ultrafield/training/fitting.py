@@ -73,7 +73,8 @@ def fit(
         SceneError: Features, or depth smoothness, need masks that a training view lacks.
         TrainingError: A loss or a parameter is not finite, or the field became empty.
         RunError: `initial` does not fit the scene or the settings, or a file in `out` cannot be read.
-        BackendError: CUDA was asked for by name and cannot run here.
+        BackendError: CUDA was asked for by name and cannot run here; or regions of pictures are asked for
+            (`config.geometry.regions`), and higra, which finds them, is not installed.
         ConfigError: A training that the team's GPUs cannot share.
     """
     target = resolve_device(device)
@@ -119,7 +120,7 @@ def fit_geometry(
     """Train a radiance field on the training views.
 
     Args:
-        scene: Pictures and cameras; masks only for what depth shall be inside them.
+        scene: Pictures and cameras; masks for depth inside them and for where rays go.
         config: `config.geometry` and the seed.
         device: Where to train, as `resolve_device` takes it.
         out: Run folder for log.jsonl and the state from which an interrupted training continues.
@@ -131,6 +132,7 @@ def fit_geometry(
 
     Raises:
         SceneError: Depth smoothness is wanted and a training view has no masks.
+        BackendError: Regions of pictures are asked for, and higra, which finds them, is not installed.
         TrainingError: A loss or a parameter is not finite, or the field became empty.
         RunError: `initial` has other sizes.
     """
@@ -188,6 +190,8 @@ def _fit_geometry(
         return trainer
 
     steps = config.geometry.steps
+    if config.geometry.uses_regions and config.geometry.regions == "pictures":
+        journal.note(f"geometry: regions of {len(scene.train)} pictures stand in for masks")
     with current_device(device):
         trainer, first = begin(make, steps, journal)
         losses = _steps(trainer, first, steps, journal, team, fresh=initial is None)

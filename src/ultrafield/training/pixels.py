@@ -47,6 +47,13 @@ class PixelPool:
         views = torch.searchsorted(self.starts, pixels, right=True) - 1
         return views, pixels - self.starts[views]
 
+    def uses(self, pixels: Tensor) -> Tensor:
+        """Whether pool pixels are trained on, bool, of the shape of `pixels`."""
+        if self.valid is None:
+            return torch.ones_like(pixels, dtype=torch.bool)
+        places = torch.searchsorted(self.valid, pixels).clamp(max=len(self.valid) - 1)
+        return self.valid[places] == pixels
+
     def target(
         self, pixels: Tensor, background: Tensor | None, drawn: Tensor | None, *, brightest: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
@@ -89,6 +96,7 @@ class PixelPool:
             int(bound)
             for bound in torch.searchsorted(self.valid, torch.tensor([first, last], device=self.valid.device))
         )
+        low = min(low, len(self.valid) - 1)  # of a picture without any, the next one's
         picks = torch.randint(low, max(high, low + 1), (count,), generator=generator, device=generator.device)
         return self.valid[picks]
 

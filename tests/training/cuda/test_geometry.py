@@ -15,6 +15,8 @@ from ultrafield.training.geometry.near import weakens_near
 from ultrafield.training.geometry.smoothness import smoothness_loss
 from ultrafield.training.geometry.trainer import HostGeometryTrainer, RayBatch, render_rays
 
+from ..geometry.test_planes import chosen
+
 
 @pytest.fixture
 def build(balls, config, kernel_device, monkeypatch):
@@ -165,7 +167,7 @@ def test_planarity_and_its_gradients_are_those_of_the_cpu(build, balls, config):
     trainer = build(samples=2048)
     wavy(trainer.field)
     triples = trainer.masked.draw(1024, 2, trainer.generator)
-    triples = triples[triples.counted.long().argsort(descending=True)[:24]]
+    triples = chosen(triples, triples.counted.long().argsort(descending=True)[:24])
     triples.counted[20:] = False
     assert int(triples.counted.sum()) == 20
     rays = trainer.rays_of((trainer.pool.starts[triples.views][:, None] + triples.pixels).view(-1))
@@ -199,15 +201,15 @@ def test_triples_that_lack_samples_do_not_count(build):
     trainer = build(samples=2048)
     wavy(trainer.field)
     triples = trainer.masked.draw(1024, 2, trainer.generator)
-    triples = triples[triples.counted.nonzero()[:16, 0]]
+    triples = chosen(triples, triples.counted.nonzero()[:16, 0])
     rays = trainer.rays_of((trainer.pool.starts[triples.views][:, None] + triples.pixels).view(-1))
     jitter = torch.rand(48, generator=torch.Generator().manual_seed(0)).to(trainer.device)
 
     def loss(live, counted):
         trainer.live_rays.fill_(live)  # the others have no samples
         samples = trainer.visible_samples(rays, jitter)
-        chosen = replace(triples, counted=torch.arange(16, device=trainer.device) < counted)
-        return float(trainer.losses(rays, samples, *trainer.target(rays.pixels), triples=chosen)["planes"].detach())
+        some = replace(triples, counted=torch.arange(16, device=trainer.device) < counted)
+        return float(trainer.losses(rays, samples, *trainer.target(rays.pixels), triples=some)["planes"].detach())
 
     assert loss(31, 16) == pytest.approx(loss(48, 10), rel=1e-4)
     assert loss(31, 16) != pytest.approx(loss(48, 16), rel=1e-4)
@@ -325,6 +327,17 @@ def test_rays_of_one_picture(trainer):
     trainer.settings = replace(trainer.settings, ray_sampling="same_image")
     views, _ = trainer.pool.locate(trainer.draw())
     assert len(views.unique()) == 1
+
+
+def test_a_picture_of_which_no_pixel_is_used_gives_way_to_another(trainer):
+    trainer.settings = replace(trainer.settings, ray_sampling="same_image")
+    size, last = 24 * 24, trainer.pool.num_views - 1
+    used = torch.arange(size, size * last, device=trainer.device)  # all but the first picture's and the last one's
+    trainer.pool = replace(trainer.pool, valid=used)
+    drawn = [trainer.draw() for _ in range(40)]
+    assert all(bool(torch.isin(pixels, used).all()) for pixels in drawn)
+    views = [int(trainer.pool.locate(pixels)[0][0]) for pixels in drawn]
+    assert set(views) == set(range(1, last))
 
 
 def test_refreshed_cells_hold_the_denser_of_old_and_new(trainer):

@@ -15,7 +15,7 @@ from ultrafield.masks import build_mask_set
 from ultrafield.scene import Split, View
 from ultrafield.training import fit_geometry
 from ultrafield.training.geometry import base
-from ultrafield.training.geometry.planes import MaskedPixels, planes_loss
+from ultrafield.training.geometry.planes import MaskedPixels, Triples, planes_loss
 from ultrafield.training.geometry.trainer import HostGeometryTrainer, render_rays
 from ultrafield.training.pixels import PixelPool
 
@@ -35,6 +35,11 @@ def masked_pixels(
 def cameras(count: int, *, size: tuple[int, int] = (WIDTH, HEIGHT), scale: int = 1) -> Cameras:
     lens = np.array([20.0, 20.0, 7.5, 6.0]) * scale
     return Cameras.pinhole(np.tile(np.eye(4)[:3], (count, 1, 1)), lens, np.array(size) * scale)
+
+
+def chosen(triples: Triples, rows: torch.Tensor) -> Triples:
+    """Some of the triples."""
+    return Triples(triples.views[rows], triples.pixels[rows], triples.part[rows], triples.counted[rows])
 
 
 def random() -> torch.Generator:
@@ -84,16 +89,19 @@ def test_sets_of_masks_are_told_apart_however_many(sets, kind):
     assert (pixels.numbers == -1).sum() == (ids == 0).sum()
 
 
-def test_pixels_that_are_not_used_make_no_triple():
-    used = np.ones((HEIGHT, WIDTH), bool)
-    used[5] = False
-    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-    view = View("a", image, build_mask_set(some_masks()), valid=used)
-    pixels = masked_pixels(cameras(1), view, valid=torch.from_numpy(used.ravel()).nonzero()[:, 0])
+@pytest.mark.parametrize(("scale", "regions"), [(1, "masks"), (2, "masks"), (1, "pictures")])
+def test_pixels_that_are_not_used_make_no_triple(scale, regions):
+    height, width = scale * HEIGHT, scale * WIDTH
+    used = np.ones((height, width), bool)
+    used[5:7, :9] = False
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8) if regions == "pictures" else None
+    view = View("a", image, build_mask_set(some_masks()))
+    valid = torch.from_numpy(used.ravel()).nonzero()[:, 0]
+    pixels = masked_pixels(cameras(1, scale=scale), view, valid=valid, regions=regions)
     drawn = pixels.draw(4000, 4, random())
     assert drawn.counted.sum() > 100
-    assert not (drawn.pixels[drawn.counted] // WIDTH == 5).any()
-    assert not (drawn.pixels[:, 1] // WIDTH == 5).any()
+    assert torch.from_numpy(used.ravel())[drawn.pixels[drawn.counted]].all()
+    assert torch.from_numpy(used.ravel())[drawn.pixels[:, 1]].all()
 
 
 def test_pixels_without_a_ray_make_no_triple():
@@ -114,7 +122,7 @@ def test_a_plane_costs_nothing_and_a_step_as_much_as_it_is_high(lens):
     )
     pixels = masked_pixels(distorted, View("a", None, build_mask_set(np.ones((1, HEIGHT, WIDTH), bool))))
     triples = pixels.draw(4000, 4, random())
-    triples = triples[triples.counted.nonzero()[:, 0]]
+    triples = chosen(triples, triples.counted.nonzero()[:, 0])
     directions = pixels.pool.rays.directions[triples.pixels].double()
     normal = torch.tensor([0.3, -0.4, 1.0], dtype=torch.float64)
     depth = 2.0 / (directions @ normal)
@@ -200,6 +208,6 @@ def test_planes_are_trained_for(balls, config, monkeypatch):
         pixels, triples = trainer.with_triples(torch.zeros(6 * 2000, dtype=torch.int64), 6 * 2000)
         assert triples.counted.sum() > 80
         rendered = render_rays(trainer.field, trainer._batch(*trainer.pool.locate(pixels)), trainer.uniform(6 * 2000))
-        return float(trainer.planarity(triples, rendered.depth, rendered.opacity, triples.counted).detach())
+        return float(trainer.planarity(triples, rendered.depth, rendered.opacity).detach())
 
     assert bent(1e-1) < 0.7 * bent(1e-9)

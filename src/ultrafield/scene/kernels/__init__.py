@@ -1,1 +1,1 @@
-"""Compiled loops of quality reports."""
+"""Compiled loops over pictures."""

@@ -7,7 +7,7 @@ rays follows the number of samples that they turn out to have, on the device too
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -66,7 +66,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
     """Geometry training with steps of fixed shape.
 
     Args:
-        scene: Pictures and cameras; masks only for what depth shall be inside them.
+        scene: Pictures and cameras; masks for depth inside them and for where rays go.
         config: `config.geometry` and the seed.
         device: A CUDA device; a CPU runs the same steps through Triton's interpreter, for tests.
         group: The processes that share the training.
@@ -136,6 +136,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
             first, last = pool.starts[view], pool.starts[view + 1]
         if pool.valid is not None:
             first, last = torch.searchsorted(pool.valid, torch.stack([first, last])).unbind(0)
+            first = first.clamp(max=len(pool.valid) - 1)  # of a picture without any, the next one's
         # The 24 bits of a float32 would leave out pixels of large captures.
         chance = torch.rand(count, generator=self.generator, device=self.device, dtype=torch.float64)
         return self.along_outlines(pixels_between_gpu(chance, first, last, pool.valid))
@@ -236,8 +237,8 @@ class DeviceGeometryTrainer(GeometryTrainer):
             losses["exposure"] = self.exposure.pull()
         if triples is not None:
             complete = counted[: 3 * len(triples.views)].view(-1, 3).all(1)
-            depth = distance.squeeze(1) * rays.cosine
-            losses["planes"] = self.planarity(triples, depth, opacity, triples.counted & complete)
+            whole = replace(triples, counted=triples.counted & complete)
+            losses["planes"] = self.planarity(whole, distance.squeeze(1) * rays.cosine, opacity)
         return losses
 
     @torch.no_grad()

@@ -31,7 +31,7 @@ class GeometryTrainer(Trainer[RadianceField]):
     """A radiance field, the pixels it is trained on, and the schedule of its losses.
 
     Args:
-        scene: Pictures and cameras; masks only for what depth shall be inside them.
+        scene: Pictures and cameras; masks for depth inside them and for where rays go.
         config: `config.geometry` and the seed.
         device: Where to train.
         group: The processes that share the training; each takes its part of the views and of a step's samples.
@@ -43,13 +43,15 @@ class GeometryTrainer(Trainer[RadianceField]):
         exposure: Gains of the training photographs; None if they count as exposed alike.
         learned: Everything that the optimiser changes: the field, and gains if there are any.
         quadruples: Pixels between which depth is smoothed; None without depth smoothness.
-        masked: Masks, or regions, that pixels lie in; None if that does not count, or without masks.
-        outlines: Pixels along the outlines of these; None if they are drawn like others.
+        masked: Masks, or regions, that pixels lie in; None if training does not use them, or without masks.
+        outlines: Pixels along the outlines of these; None if they are drawn no more often than others.
     """
 
     stage = "geometry"
     generator: torch.Generator
     learned: nn.Module
+    masked: MaskedPixels | None
+    outlines: Outlines | None
 
     def __init__(self, scene: Scene, config: Config, device: torch.device, group: Group = ALONE) -> None:
         self.settings, self.device, self.group = geometry_part(config.geometry, group), device, group
@@ -65,11 +67,10 @@ class GeometryTrainer(Trainer[RadianceField]):
         self.learned = self.field if self.exposure is None else nn.ModuleList([self.field, self.exposure])
         self.generator = torch.Generator(device=device).manual_seed(config.seed)
         self.quadruples = find_quadruples(own.train, device) if config.geometry.depth_smooth else None
-        regions = config.geometry.regions
-        known = config.geometry.uses_regions and (regions == "pictures" or own.has_some_masks)
-        self.masked = MaskedPixels.of(own.train, self.pool, regions=regions) if known else None
-        outlined = config.geometry.outline_share > 0
-        self.outlines = Outlines.of(self.masked) if self.masked is not None and outlined else None
+        self.masked = self.outlines = None
+        if config.geometry.uses_regions and (config.geometry.regions == "pictures" or own.has_some_masks):
+            self.masked = MaskedPixels.of(own.train, self.pool, regions=config.geometry.regions)
+            self.outlines = Outlines.of(self.masked) if config.geometry.draws_outlines else None
         self._has_background = scene.background is not None
         self._smooth_from = int(config.geometry.depth_smooth_from * config.geometry.steps)
 
@@ -105,7 +106,7 @@ class GeometryTrainer(Trainer[RadianceField]):
 
         Those of one picture stay, as outlines are drawn from all of them.
         """
-        if self.outlines is None or len(self.outlines) == 0 or self.settings.ray_sampling == "same_image":
+        if self.outlines is None or len(self.outlines) == 0 or not self.settings.draws_outlines:
             return pixels
         drawn = self.outlines.draw(len(pixels), self.generator)
         return torch.where(self.uniform(len(pixels)) < self.settings.outline_share, drawn, pixels)
@@ -129,18 +130,18 @@ class GeometryTrainer(Trainer[RadianceField]):
         first = torch.where(triples.counted[:, None], placed, pixels[: 3 * count].view(-1, 3))
         return torch.cat([first.view(-1), pixels[3 * count :]]), triples
 
-    def planarity(self, triples: Triples, depth: Tensor, opacity: Tensor, counted: Tensor) -> Tensor:
+    def planarity(self, triples: Triples, depth: Tensor, opacity: Tensor) -> Tensor:
         """Weighted deviation from planes of T triples.
 
         Args:
             triples: The triples, whose rays are the first 3 T.
             depth: Σ weight · z-depth of rays [R], not divided by the opacity.
             opacity: [R].
-            counted: Triples that count [T], bool.
         """
         assert self.masked is not None
-        rays, focal = slice(3 * len(triples.views)), self.masked.focal[triples.views]
-        return planarity(depth[rays], opacity[rays], triples.part, focal, self.settings, counted=counted)
+        count, focal = 3 * len(triples.views), self.masked.focal[triples.views]
+        columns = (depth[:count], opacity[:count], triples.part, focal)
+        return planarity(*columns, self.settings, counted=triples.counted)
 
     def probes(self) -> Tensor:
         """Random positions whose density is pressed down [N, 3], normalised frame.

@@ -35,9 +35,9 @@ class Outlines:
     @classmethod
     def of(cls, masked: MaskedPixels) -> Self:
         """Those of pictures whose masks are known; pixels that are not trained on are none."""
-        found = [_inside(masked, view) for view in range(masked.pool.num_views)]
-        counts = torch.tensor([0, *map(len, found)], device=masked.numbers.device)
-        return cls(masked.pool, torch.cat(found), counts.cumsum(0))
+        inside = [_inside(masked, view) for view in range(masked.pool.num_views)]
+        counts = torch.tensor([0, *map(len, inside)], device=masked.numbers.device)
+        return cls(masked.pool, torch.cat(inside), counts.cumsum(0))
 
     def __len__(self) -> int:
         return len(self.inside)
@@ -65,9 +65,5 @@ def _inside(masked: MaskedPixels, view: int) -> Tensor:
     largest, least = (sign * max_pool2d(sign * values, 2 * reach + 1, 1, reach)[0] for sign in (1, -1))
     rows = torch.arange(height, device=device) * mask_height // height
     columns = torch.arange(width, device=device) * mask_width // width
-    along = (largest != least)[rows][:, columns].reshape(-1)
-    if pool.valid is not None:
-        first, last = pool.starts[view : view + 2]
-        used = pool.valid[(pool.valid >= first) & (pool.valid < last)] - first
-        along &= torch.zeros_like(along).index_fill_(0, used, True)
-    return along.nonzero()[:, 0].int()
+    inside = (largest != least)[rows][:, columns].reshape(-1).nonzero()[:, 0]
+    return inside[pool.uses(pool.starts[view] + inside)].int()

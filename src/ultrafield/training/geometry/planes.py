@@ -11,7 +11,7 @@ can pay).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -24,7 +24,7 @@ from ...scene import Split, View
 from ..pixels import PixelPool
 
 MIN_OPACITY = 0.5  # of the rays of a triple that counts
-_NOTHING = -1  # number of a pixel that is in no mask or not to be used
+_NOTHING = -1  # number of a pixel that is in no mask
 _LINES = ((1, 0), (0, 1), (1, 1), (1, -1))  # steps right and down
 
 
@@ -37,16 +37,13 @@ class Triples:
         pixels: Row-major indices in the view's picture [T, 3], int64; of some picture even where it does not count.
         part: How far from the first pixel's ray to the last one's the middle ray is, at unit depth [T]; 0.5 without
             distortion.
-        counted: Whether the three exist, have rays and lie in the same masks, at least one [T], bool.
+        counted: Whether the three exist, are trained on and lie in the same masks, at least one [T], bool.
     """
 
     views: Tensor
     pixels: Tensor
     part: Tensor
     counted: Tensor
-
-    def __getitem__(self, rows: Tensor) -> Triples:
-        return Triples(self.views[rows], self.pixels[rows], self.part[rows], self.counted[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +105,14 @@ class MaskedPixels:
             reach: Largest distance of neighbours in a triple, in pixels: 1, 2, 4, … up to that are equally likely.
             generator: Source of randomness, on the device of the tables.
         """
+        triples = self._drawn(count, reach, generator)
+        if self.pool.valid is None:
+            return triples
+        used = self.pool.uses(self.pool.starts[triples.views][:, None] + triples.pixels).all(1)
+        return replace(triples, counted=triples.counted & used)
+
+    def _drawn(self, count: int, reach: int, generator: torch.Generator) -> Triples:
+        """The triples, of pixels that may be excluded."""
         pool = self.pool
         chance = torch.rand((3, count), dtype=torch.float64, generator=generator, device=self.numbers.device)
         number = len(pool.colors) if pool.valid is None else len(pool.valid)
@@ -174,28 +179,25 @@ def planes_loss(
 
 def _regions(split: Split) -> list[np.ndarray]:
     """Number of the region of each pixel of each view's picture [H, W], perhaps smaller than the picture."""
-    from ...masks.watershed import cut_bytes, watershed_regions
+    from ...masks.watershed import regions_bytes, watershed_regions
 
-    def found(view: View) -> np.ndarray:
+    def regions(view: View) -> np.ndarray:
         image = view.image
         assert image is not None  # a training view
         return watershed_regions(image).astype(np.int16)
 
-    bytes_each = max((cut_bytes(view.shape) for view in split if view.shape is not None), default=0)
-    return list(in_threads(found, split, workers=workers_for(bytes_each)))
+    bytes_each = max((regions_bytes(view.shape) for view in split if view.shape is not None), default=0)
+    return list(in_threads(regions, split, workers=workers_for(bytes_each)))
 
 
 def _numbers(view: View) -> np.ndarray:
-    """Number of the set of masks of each pixel [H, W]; −1 where that is empty or the pixel is not to be used."""
+    """Number of the set of masks of each pixel [H, W]; −1 where that is empty."""
     masks = view.masks
     if masks is None or len(masks) == 0:
         return np.full((1, 1), _NOTHING, np.int16)
     sets = len(masks.rows)
     named = np.where(masks.rows.any(axis=1), np.arange(sets), _NOTHING).astype(np.min_scalar_type(-sets - 1))
-    numbers = named[masks.numbers]
-    if view.valid is not None and view.valid.shape == numbers.shape:
-        numbers[~view.valid] = _NOTHING
-    return numbers
+    return named[masks.numbers]
 
 
 def picked(chance: Tensor, count: int) -> Tensor:

@@ -87,7 +87,7 @@ class HostGeometryTrainer(GeometryTrainer):
     Only these steps have gradients with respect to rays, which refined poses need.
 
     Args:
-        scene: Pictures and cameras; masks only for what depth shall be inside them.
+        scene: Pictures and cameras; masks for depth inside them and for where rays go.
         config: `config.geometry` and the seed.
         device: Where to train.
         group: The processes that share the training; poses are not refined by several.
@@ -170,7 +170,7 @@ class HostGeometryTrainer(GeometryTrainer):
         if self.smooths_depth(step):
             losses["smoothness"] = self._smoothness()
         if triples is not None:
-            losses["planes"] = self.planarity(triples, rendered.depth, rendered.opacity, triples.counted)
+            losses["planes"] = self.planarity(triples, rendered.depth, rendered.opacity)
         return losses
 
     def _refresh_occupancy(self, step: int) -> None:

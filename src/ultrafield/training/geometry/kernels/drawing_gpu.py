@@ -54,9 +54,9 @@ def pixels_along_gpu(chance: Tensor, inside: Tensor, starts: Tensor, pool_starts
 
 @triton.jit
 def picked(chance, count, real):
-    """Numbers below `count`, int64, from random ones in [0, 1), float64."""
+    """Numbers below `count`, int64, from random ones in [0, 1), float64; 0 if there are none."""
     number = (tl.load(chance, mask=real, other=0.0) * count).to(tl.int64)
-    return tl.minimum(number, count - 1)
+    return tl.maximum(tl.minimum(number, count - 1), 0)
 
 
 @triton.jit(do_not_specialize=["count"])

@@ -195,7 +195,7 @@ def _backward_kernel(
 
 @triton.jit
 def _compare(color, target, background, gains, ray, channel, covered, counts, color_step, background_step):
-    """What is rendered in a channel, what is behind it, the gain, how far both are off, and the slope of that."""
+    """What is rendered in a channel, what is behind it, the gain, shown less wanted, and the slope of that."""
     rendered = tl.load(color + ray * color_step + channel, mask=counts, other=0.0)
     behind = tl.load(background + ray * background_step + channel, mask=counts, other=0.0)
     wanted = tl.load(target + 3 * ray + channel, mask=counts, other=0.0)
