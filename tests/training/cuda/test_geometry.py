@@ -323,14 +323,14 @@ def test_recorded_steps_learn_gains(build):
     torch.testing.assert_close(seen[-1].log().mean(0).cpu(), torch.zeros(3), atol=1e-5, rtol=0)
 
 
-def test_rays_of_one_picture(trainer):
-    trainer.settings = replace(trainer.settings, ray_sampling="same_image")
+def test_rays_of_one_picture(build):
+    trainer = build(ray_sampling="same_image")
     views, _ = trainer.pool.locate(trainer.draw())
     assert len(views.unique()) == 1
 
 
-def test_a_picture_of_which_no_pixel_is_used_gives_way_to_another(trainer):
-    trainer.settings = replace(trainer.settings, ray_sampling="same_image")
+def test_a_picture_of_which_no_pixel_is_used_gives_way_to_another(build):
+    trainer = build(ray_sampling="same_image")
     size, last = 24 * 24, trainer.pool.num_views - 1
     used = torch.arange(size, size * last, device=trainer.device)  # all but the first picture's and the last one's
     trainer.pool = replace(trainer.pool, valid=used)

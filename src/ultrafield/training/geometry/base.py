@@ -102,11 +102,8 @@ class GeometryTrainer(Trainer[RadianceField]):
         return 64 * self.settings.rays if self.settings.samples is None else self.settings.samples
 
     def along_outlines(self, pixels: Tensor) -> Tensor:
-        """Random pool indices [R], of which a share is replaced by random ones along outlines.
-
-        Those of one picture stay, as outlines are drawn from all of them.
-        """
-        if self.outlines is None or len(self.outlines) == 0 or not self.settings.draws_outlines:
+        """Random pool indices [R], of which a share is replaced by random ones along outlines."""
+        if self.outlines is None or len(self.outlines) == 0:
             return pixels
         drawn = self.outlines.draw(len(pixels), self.generator)
         return torch.where(self.uniform(len(pixels)) < self.settings.outline_share, drawn, pixels)
