@@ -54,7 +54,7 @@ def slow_labels(table: np.ndarray, neighbors: np.ndarray) -> np.ndarray:
 
 
 @settings(deadline=None)
-@given(st.integers(0, 500), st.integers(1, 6), st.integers(1, 4))
+@given(st.integers(0, 500), st.integers(1, 17), st.integers(1, 9))
 def test_labels_by_counting(seed: int, voters: int, cuts: int) -> None:
     rng = np.random.default_rng(seed)
     table = rng.integers(0, 4, (9, cuts)).astype(np.int32)

@@ -9,19 +9,17 @@ from .rows_cpu import number_row_cpu
 
 
 @compiled(inline="always")
-def _majority(table, voters, cut):
-    """The most frequent segment of the voters; on a tie, the one whose first voter comes first."""
-    winner, winner_votes = table[voters[0], cut], 0
-    for first in range(len(voters)):
-        if winner_votes >= len(voters) - first:
-            break  # those that are left are too few
-        candidate = table[voters[first], cut]
-        votes = 1
-        for other in range(first + 1, len(voters)):
-            votes += table[voters[other], cut] == candidate
-        # A later occurrence of the same candidate counts fewer votes, so it cannot win by mistake.
-        if votes > winner_votes:
-            winner, winner_votes = candidate, votes
+def _majority(segments, votes, voters, all_votes):
+    """The one of the first segments with most votes; on a tie, the one whose first voter comes first."""
+    winner, most = segments[0], 0
+    for first in range(voters):
+        candidate, total = segments[first], 0
+        for other in range(voters):  # those before `first` too: all without branches
+            total += votes[other] * (segments[other] == candidate)
+        if total > most:
+            winner, most = candidate, total
+        if 2 * most >= all_votes:
+            break  # the others together have no more
     return winner
 
 
@@ -44,14 +42,11 @@ def vote_cpu(point_columns: np.ndarray, table: np.ndarray, neighbors: np.ndarray
     cuts, most = table.shape[1], neighbors.shape[1]
     columns, slots, count = np.empty((64, cuts), np.int32), np.full(256, -1, np.int32), 0
     own = np.full(len(table) + 1, -1, np.int32)  # column of pixels that a column of points, or none, is
-    voted, row, voting = np.empty(cuts, np.int32), np.empty(cuts, np.int32), np.empty(most, np.int32)
+    differences, row = np.empty(cuts, np.int32), np.empty(cuts, np.int32)
+    voting, votes, segments = np.empty(most, np.int32), np.empty(most, np.int32), np.empty(most, np.int32)
     for pixel in range(len(neighbors)):
-        voters, united = 0, True
-        while voters < most and neighbors[pixel, voters] >= 0:
-            voting[voters] = point_columns[neighbors[pixel, voters]]
-            united &= voting[voters] == voting[0]
-            voters += 1
-        first = voting[0] if voters > 0 else len(table)
+        voters = _distinct(point_columns, neighbors[pixel], voting, votes)
+        united, first = voters <= 1, voting[0] if voters > 0 else len(table)
         if united and own[first] >= 0:
             index[pixel] = own[first]
             continue
@@ -60,7 +55,7 @@ def vote_cpu(point_columns: np.ndarray, table: np.ndarray, neighbors: np.ndarray
         elif united:
             row[:] = table[first]
         else:
-            _vote_row(table, voting[:voters], voted, row)
+            _vote_row(table, voting, votes, voters, segments, differences, row)
         index[pixel], columns, count, slots = number_row_cpu(row, columns, count, slots)
         if united:
             own[first] = index[pixel]
@@ -68,14 +63,37 @@ def vote_cpu(point_columns: np.ndarray, table: np.ndarray, neighbors: np.ndarray
 
 
 @compiled(inline="always")
-def _vote_row(table, voters, differences, row):
-    """Fill `row` [L] with the majority at every cut; `differences` [L] is overwritten."""
-    nearest = table[voters[0]]
+def _distinct(point_columns, neighbors, voting, votes):
+    """The columns of a pixel's neighbours, each once, in the order of the nearest; and how many vote for each."""
+    count, nearest = 0, 0
+    while nearest < len(neighbors) and neighbors[nearest] >= 0:
+        column, at = point_columns[neighbors[nearest]], 0
+        while at < count and voting[at] != column:
+            at += 1
+        if at == count:
+            voting[at], votes[at] = column, 0
+            count += 1
+        votes[at] += 1
+        nearest += 1
+    return count
+
+
+@compiled(inline="always")
+def _vote_row(table, columns, votes, voters, segments, differences, row):
+    """Fill `row` [L] with the majority of the first voters at every cut; `segments` and `differences` are scratch."""
+    nearest, all_votes = columns[0], votes[0]
     # Most voters agree at most cuts: first find where they do not, in loops that become vector instructions.
-    differences[:] = 0
-    for voter in range(1, len(voters)):
-        other = table[voters[voter]]
-        for cut in range(len(row)):
-            differences[cut] |= other[cut] ^ nearest[cut]
     for cut in range(len(row)):
-        row[cut] = nearest[cut] if differences[cut] == 0 else _majority(table, voters, cut)
+        differences[cut] = 0
+        row[cut] = table[nearest, cut]
+    for voter in range(1, voters):
+        column = columns[voter]
+        all_votes += votes[voter]
+        for cut in range(len(row)):
+            differences[cut] |= table[column, cut] ^ row[cut]
+    for cut in range(len(row)):
+        if differences[cut] == 0:
+            continue
+        for voter in range(voters):
+            segments[voter] = table[columns[voter], cut]
+        row[cut] = _majority(segments, votes, voters, all_votes)
