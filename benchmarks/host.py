@@ -71,7 +71,7 @@ def once(run: RunFolder, clock: Clock) -> None:
     surface, tree = run.read_surface(), run.read_tree()
     cuts = clock("cuts", lambda: _cuts(surface, read_edits(run, tree), job.config))
     colors = clock("colours", lambda: by_id(node_colors(cuts.tree), cuts.ids))
-    clock("labels", lambda: _label(job, cuts, colors))
+    clock("labels", lambda: _label(job, cuts, colors, device="cpu"))
     clock("contact sheet", lambda: write_contact_sheet(run, job.scene, colors))
     clock("quality report", lambda: _quality(job, cuts))
     if can_evaluate(job.scene):

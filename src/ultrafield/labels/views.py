@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,10 @@ from ..ultrametric.levels import levels
 from .stack import LabelStack
 
 if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
+
     from ..field import RadianceField
+    from .on_device import DeviceLabeller
 
 _AT_ONCE = 1 << 18  # pixels whose neighbours are looked up together
 _CUTS_AT_ONCE, _ROWS_AT_ONCE = 16, 1 << 12  # of a table of cuts: as many as fill the lines of a cache, and fit in it
@@ -35,6 +39,7 @@ class ViewLabeller:
         config: Settings (`label_neighbors`, `label_radius`); the defaults if None.
         workers: Threads that look for neighbours, −1 for one per CPU. Several views may also be labelled at once, each
             in a thread of the caller's: take one worker then.
+        device: Where views are labelled: "cpu", or a CUDA device, which is used if the points lie equally far apart.
         table: In place of the cuts of the tree, the label of every point at L levels [N, L], int32; −1 for none.
 
     Raises:
@@ -49,20 +54,21 @@ class ViewLabeller:
         config: SegmentConfig | None = None,
         *,
         workers: int = -1,
+        device: str = "cpu",
         table: np.ndarray | None = None,
     ) -> None:
-        from scipy.spatial import cKDTree
-
         if tree.num_leaves != len(surface):
             raise ValueError(f"tree: expected {len(surface)} leaves, one per surface point, got {tree.num_leaves}")
         config = config or SegmentConfig()
-        self._points = cKDTree(surface.points)
-        self._voters = config.label_neighbors
+        self._surface, self._voters = surface, config.label_neighbors
         self._reach = config.label_radius * surface.spacings  # of each point
         self._radius = float(self._reach.max(initial=config.label_radius * surface.voxel))
         self._uniform = bool(np.isinf(surface.inner))
         self._workers = workers
         self._points_at = LabelStack.of((cut_table(tree, heights) if table is None else table).T[:, :, None])
+        self._on_device = None if device == "cpu" else self._labeller_on(device)
+        if self._on_device is None:
+            self._points  # noqa: B018 - made here once, before threads ask for it
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Node ids [L, H, W], int32, −1 for none, of pixels that see `points` [H, W, 3]; see `nearest`."""
@@ -70,7 +76,23 @@ class ViewLabeller:
 
     def stack(self, points: np.ndarray) -> LabelStack:
         """The same node ids as a stack, in which pixels that are alike at all cuts share one column."""
+        if self._on_device is not None:
+            check_shape("points", points, (None, None, 3))
+            return self._on_device.stack(points)
         return vote(self._points_at, self.nearest(points))
+
+    def _labeller_on(self, device: str) -> DeviceLabeller | None:
+        from .on_device import DeviceLabeller
+
+        if not DeviceLabeller.suits(self._surface, self._radius):
+            return None
+        return DeviceLabeller(self._surface, self._points_at, self._voters, self._radius, device)
+
+    @cached_property
+    def _points(self) -> cKDTree:
+        from scipy.spatial import cKDTree
+
+        return cKDTree(self._surface.points)
 
     def nearest(self, points: np.ndarray) -> np.ndarray:
         """The surface points that vote on each pixel.

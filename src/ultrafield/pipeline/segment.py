@@ -92,7 +92,7 @@ def segment(job: Job, fields: Fields) -> None:
         report.note(f"{len(surface)} surface points{apart}, levels at {', '.join(f'{h:.3f}' for h in cuts.levels)}")
         with report.stage("labels"):
             colors = by_id(node_colors(cuts.tree), cuts.ids)
-            _label(job, cuts, colors)
+            _label(job, cuts, colors, device=str(fields.geometry.device))
         with report.stage("sheet"):
             write_contact_sheet(run, job.scene, colors)
         with report.stage("quality"):
@@ -211,18 +211,19 @@ def _export(job: Job, cuts: CutTree) -> None:
     write_tree_json(run.root / "tree.json", surface, cuts.tree, names, heights=heights, pictures=pictures, ids=cuts.ids)
 
 
-def _label(job: Job, cuts: CutTree, colors: np.ndarray) -> None:
+def _label(job: Job, cuts: CutTree, colors: np.ndarray, *, device: str) -> None:
     """Label maps and pictures of every view, each one found and written by a thread of its own.
 
     Args:
         job: The job.
         cuts: The tree and its cuts.
         colors: Colour of every node by lasting id [K, 3], uint8.
+        device: Where pixels find their labels.
     """
     from ..labels import ViewLabeller, view_points
 
     run, scene = job.run, job.scene
-    labeller = ViewLabeller(cuts.surface, cuts.tree, cuts.heights, job.config.segment, workers=1)
+    labeller = ViewLabeller(cuts.surface, cuts.tree, cuts.heights, job.config.segment, workers=1, device=device)
 
     def label(view: tuple[str, int]) -> None:
         split, index = view
