@@ -94,7 +94,10 @@ def test_large_pictures_go_in_parts(kernel_device: str, monkeypatch: pytest.Monk
     labels = LabelStack.of(cut_table(tree, heights).T[:, :, None])
     found = on_device.DeviceLabeller(surface, labels, 5, 4 * VOXEL, kernel_device).stack(points)
     config = SegmentConfig(label_neighbors=5, label_radius=4.0)
-    equal(found, ViewLabeller(surface, tree, heights, config).stack(points))
+    labeller = ViewLabeller(surface, tree, heights, config)
+    equal(found, labeller.stack(points))
+    empty = np.zeros((0, 4, 3), np.float32)
+    equal(on_device.DeviceLabeller(surface, labels, 5, 4 * VOXEL, kernel_device).stack(empty), labeller.stack(empty))
 
 
 def test_only_points_that_lie_equally_far_apart_in_cells_that_can_be_numbered() -> None:

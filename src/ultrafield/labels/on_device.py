@@ -55,7 +55,7 @@ class DeviceLabeller:
         """Node ids at all cuts of pixels that see `points` [H, W, 3], NaN for nothing."""
         height, width, _ = points.shape
         flat = points.reshape(-1, 3)
-        parts = [self._part(flat[first : first + _AT_ONCE]) for first in range(0, len(flat), _AT_ONCE)]
+        parts = [self._part(flat[first : first + _AT_ONCE]) for first in range(0, max(1, len(flat)), _AT_ONCE)]
         whole = parts[0] if len(parts) == 1 else LabelStack.joined(parts)
         return LabelStack(whole.index.reshape(height, width), whole.columns)
 
