@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from ultrafield.config import preset
 from ultrafield.errors import RunError, SceneError
 from ultrafield.scene import Split
-from ultrafield.training import FIELD_FILE, STATE_FILE, fit, fitting, load_fields, posed
+from ultrafield.training import FIELD_FILE, STATE_FILE, fit, fitting, load_fields, loop, posed
 from ultrafield.training.checkpoint import load_state, stored_settings
 
 
@@ -50,6 +50,23 @@ def test_geometry_is_kept_when_features_are_added(balls, short, tmp_path, monkey
         fit(balls, replace(short, seed=9), device="cpu", out=tmp_path, progress=False)
     with pytest.raises(pytest.fail.Exception):
         fit(balls, short, device="cpu", out=tmp_path, resume=False, progress=False)
+
+
+@pytest.mark.parametrize("new", ["seed", "scene"])
+def test_the_state_of_another_training_is_named(balls, short, tmp_path, monkeypatch, states_every, new):
+    states_every(2)
+    monkeypatch.setattr(loop.TrainingLog, "log", lambda self, step, losses: 1 / (3 - step))
+    with pytest.raises(ZeroDivisionError):
+        fit(balls, short, device="cpu", out=tmp_path, progress=False)
+    monkeypatch.undo()
+    assert load_state(tmp_path) is not None
+    said = []
+    settings = replace(short, engine="lift", seed=short.seed + (new == "seed"))
+    scene = replace(balls, half_extent=2 * balls.half_extent) if new == "scene" else balls
+    fit(scene, settings, device="cpu", out=tmp_path, progress=False, note=said.append)
+    file = tmp_path / STATE_FILE
+    assert f"{file}: of other settings, another scene or another version; geometry starts anew" in said
+    assert not file.exists()
 
 
 def test_finished_features_are_kept_too(balls, short, tmp_path, monkeypatch):

@@ -140,7 +140,10 @@ def begin(make: Callable[[], TrainerT], steps: int, journal: Journal) -> tuple[T
         raise RunError(f"{file}: expected a file, but it is a folder; move it elsewhere")
     try:
         state = load_state(journal.out)
-        if state is None or not _is_of(state, trainer, journal.source):
+        if state is None:
+            return trainer, 0
+        if not _is_of(state, trainer, journal.source):
+            journal.note(f"{file}: of other settings, another scene or another version; {trainer.stage} starts anew")
             return trainer, 0
         check_state(state, trainer, steps)
         trainer.restore(state)
