@@ -158,10 +158,11 @@ def encode_image(ending: str, image: np.ndarray, *, quality: int | None = None) 
     """A picture file as bytes; `ending` (".png" or ".jpg") chooses the format, the rest is as for `write_image`."""
     import cv2
 
-    if image.ndim == 3:
-        image = np.concatenate([image[..., 2::-1], image[..., 3:]], axis=-1)  # OpenCV stores BGR(A)
+    image = np.ascontiguousarray(image)
+    if image.ndim == 3:  # OpenCV stores BGR(A)
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     options = [] if quality is None or ending == ".png" else [cv2.IMWRITE_JPEG_QUALITY, quality]
-    done, encoded = cv2.imencode(ending, np.ascontiguousarray(image), options)
+    done, encoded = cv2.imencode(ending, image, options)
     if not done:
         raise ValueError(f"cannot encode an array of shape {list(image.shape)}, {image.dtype}")
     return encoded.tobytes()
