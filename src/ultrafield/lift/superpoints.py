@@ -32,14 +32,14 @@ def superpoints(graph: AffinityGraph, count: int) -> np.ndarray:
         count: How many patches; N if there are fewer points.
 
     Returns:
-        Patch of every point [N], int64, 0 … R − 1.
+        Patch of every point [N], int64, 0 … R − 1, in the order of their first points: neighbours have near numbers.
     """
     from ..ultrametric import build_tree, cut_into
 
-    nodes = cut_into(build_tree(graph, linkage="average"), count)
-    patches = np.zeros(2 * graph.num_nodes - 1, np.int64)
-    patches[nodes] = 1
-    return (np.cumsum(patches) - 1)[nodes]
+    nodes, points = cut_into(build_tree(graph, linkage="average"), count), np.arange(graph.num_nodes)
+    first = np.empty(2 * graph.num_nodes - 1, np.int64)
+    first[nodes[::-1]] = points[::-1]  # of several points the last one written stays
+    return (np.cumsum(first[nodes] == points) - 1)[first[nodes]]
 
 
 def join_superpoints(surface: Surface, scene: Scene, graph: AffinityGraph, labels: np.ndarray) -> AffinityGraph:
