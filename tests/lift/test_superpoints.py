@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,8 +17,9 @@ from toy_scene import Toy
 from ultrafield.cameras import Cameras, Similarity
 from ultrafield.config import SegmentConfig
 from ultrafield.lift import build_graph
+from ultrafield.lift.kernels import regions_cpu
 from ultrafield.lift.kernels.regions_cpu import join_heights
-from ultrafield.lift.memberships import memberships
+from ultrafield.lift.memberships import Memberships, memberships
 from ultrafield.lift.superpoints import join_superpoints, superpoints
 from ultrafield.lift.view_votes import view_votes
 from ultrafield.lift.vote_graph import vote_graph
@@ -28,65 +31,92 @@ from ultrafield.ultrametric import AffinityGraph, build_tree, cut_into, lowest_c
 from .test_votes import random_masks, with_masks
 
 
-def slow_heights(graph: AffinityGraph, labels: np.ndarray, surface: Surface, scene: Scene) -> np.ndarray:
-    """The definition: all pairs of points of two regions that touch, over all views, compared mask by mask."""
-    both, either = np.zeros((2, len(surface), len(surface)))
-    for view in view_votes(surface, scene):
-        octets = np.unpackbits(view.codes.view(np.uint8), axis=1, bitorder="little")
-        holds = (octets.astype(bool) & view.seen[:, None]).astype(float)  # [N, 64 W]
-        total = holds @ view.weights
-        shared = (holds * view.weights) @ holds.T
-        seen = view.seen[:, None] & view.seen[None]
-        both += shared
-        either += np.where(seen, total[:, None] + total[None] - shared, 0.0)
-    region = labels.copy()
-    ends = region[graph.edges]
-    guesses = {}
-    for (a, b), value in zip(ends.tolist(), graph.dissimilarity.tolist(), strict=True):
-        if a != b:
-            guesses.setdefault((min(a, b), max(a, b)), []).append(value)
-    heights, height = np.zeros(len(graph.edges)), 0.0
-    while guesses:
+class Slow:
+    """The definition: all pairs of points of two regions that touch, over all views, compared mask by mask.
+
+    Examples in which the order of two dissimilarities is open to rounding are left out.
+    """
+
+    def __init__(self, graph: AffinityGraph, labels: np.ndarray, surface: Surface, scene: Scene) -> None:
+        self.both, self.either = np.zeros((2, len(surface), len(surface)))
+        for view in view_votes(surface, scene):
+            octets = np.unpackbits(view.codes.view(np.uint8), axis=1, bitorder="little")
+            holds = (octets.astype(bool) & view.seen[:, None]).astype(float)  # [N, 64 W]
+            total = holds @ view.weights
+            shared = (holds * view.weights) @ holds.T
+            seen = view.seen[:, None] & view.seen[None]
+            self.both += shared
+            self.either += np.where(seen, total[:, None] + total[None] - shared, 0.0)
+        self.labels, self.region, self.edges = labels, labels.copy(), graph.edges
+        self.dissimilarity = graph.dissimilarity
+        self.heights, self.height_of = np.zeros(len(graph.edges)), dict.fromkeys(labels.tolist(), 0.0)
+
+    def values(self) -> dict[tuple[int, int], float]:
+        """Dissimilarity of every two regions that touch."""
+        ends = np.sort(self.region[self.edges], axis=1)
         values = {}
-        for (a, b), border in guesses.items():
-            pairs = np.ix_(region == a, region == b)
-            seen = either[pairs].sum()
-            values[a, b] = 1 - both[pairs].sum() / seen if seen > 0 else np.mean(border)
+        for a, b in {(a, b) for a, b in ends.tolist() if a != b}:
+            pairs = np.ix_(self.region == a, self.region == b)
+            seen = self.either[pairs].sum()
+            guess = self.dissimilarity[(ends == [a, b]).all(axis=1)].astype(float).mean()
+            values[a, b] = 1 - self.both[pairs].sum() / seen if seen > 0 else guess
+        return values
+
+    def join(self, kept: int, gone: int, height: float) -> None:
+        ends = np.sort(self.region[self.edges], axis=1)
+        self.heights[(ends == sorted([kept, gone])).all(axis=1)] = height
+        self.region[self.region == gone] = kept
+        self.height_of[kept] = height
+
+
+def slow_greedy(slow: Slow) -> np.ndarray:
+    """Heights of all edges if the two nearest regions of all merge first."""
+    height = 0.0
+    while values := slow.values():
         (kept, gone), value = min(values.items(), key=lambda item: item[1])
         equal = [pair for pair, other in values.items() if abs(other - value) < 1e-9]
         assume(len(equal) == 1 or value > 1 - 1e-9)  # of equally near pairs either may join first
         height = max(height, value)
-        ends = region[graph.edges]
-        joining = (ends == [kept, gone]).all(1) | (ends == [gone, kept]).all(1)
-        heights[joining] = height
-        region[region == gone] = kept
-        merged = {}
-        for (a, b), border in guesses.items():
-            a, b = (kept if end == gone else end for end in (a, b))
-            if a != b:
-                merged.setdefault((min(a, b), max(a, b)), []).extend(border)
-        guesses = merged
-    return heights
+        slow.join(kept, gone, height)
+    return slow.heights
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.filter_too_much])
-@given(st.integers(0, 10_000))
-def test_regions_join_by_the_mean_of_all_their_pairs(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    surface, scene = flat_scene(seed, points=int(rng.integers(8, 40)), views=int(rng.integers(1, 5)))
-    count = len(surface)
-    edges = np.unique(np.sort(rng.integers(0, count, (4 * count, 2)), axis=1), axis=0)
-    edges = edges[edges[:, 0] != edges[:, 1]]
-    graph = vote_graph(surface, edges, scene)
-    labels = np.unique(rng.integers(0, rng.integers(1, count // 3 + 1), count), return_inverse=True)[1]
-    rows = memberships(surface, scene, labels, int(labels.max()) + 1)
-    ends = np.sort(labels[edges], axis=1)
+def slow_rounds(slow: Slow, slack: float) -> np.ndarray:
+    """Heights of all edges if regions that are each other's nearest merge in rounds; see `join_heights`."""
+    while values := slow.values():
+        lists: dict[int, list[tuple[float, int]]] = {}  # neighbours of each region, the nearest first
+        for (a, b), value in values.items():
+            lists.setdefault(a, []).append((value, b))
+            lists.setdefault(b, []).append((value, a))
+        for near in lists.values():
+            near.sort()
+            assume(all(after[0] - before[0] > 1e-9 for before, after in pairwise(near)))
+        nearest = {region: near[0][1] for region, near in lists.items()}
+        sizes = {region: int((slow.region == region).sum()) for region in lists}
+        mutual = [region for region, other in nearest.items() if nearest[other] == region]
+        for hub in mutual:
+            if (sizes[hub], -hub) < (sizes[nearest[hub]], -nearest[hub]):
+                continue
+            grown = 0
+            for at, (value, other) in enumerate(lists[hub]):
+                grown += sizes[other]
+                if nearest[other] != hub or (at > 0 and grown > slack * sizes[hub]):
+                    break
+                slow.join(hub, other, max(value, slow.height_of[hub], slow.height_of[other]))
+    return slow.heights
+
+
+def heights_of(
+    graph: AffinityGraph, labels: np.ndarray, rows: Memberships, slack: float, threads: int | None = None
+) -> np.ndarray:
+    """Heights of all edges, 0 within regions."""
+    ends = np.sort(labels[graph.edges], axis=1)
     across = ends[:, 0] != ends[:, 1]
     pairs, pair = np.unique(ends[across], axis=0, return_inverse=True)
     borders = np.bincount(pair.reshape(-1), minlength=len(pairs)).astype(float)
     guesses = np.bincount(pair.reshape(-1), graph.dissimilarity[across].astype(float), len(pairs)) / borders
-    found = np.zeros(len(edges))
-    found[across] = join_heights(
+    heights = np.zeros(len(graph.edges))
+    heights[across] = join_heights(
         pairs,
         guesses,
         borders,
@@ -97,9 +127,100 @@ def test_regions_join_by_the_mean_of_all_their_pairs(seed: int) -> None:
         rows.seen,
         rows.weighted,
         rows.sizes,
-        0.0,
+        slack,
+        threads=threads,
     )[pair.reshape(-1)]
-    np.testing.assert_allclose(found, slow_heights(graph, labels, surface, scene), atol=1e-9)
+    return heights
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
+@given(st.integers(0, 10_000), st.sampled_from([0.0, 0.5, 2.0]))
+def test_regions_join_by_the_mean_of_all_their_pairs(seed: int, slack: float) -> None:
+    rng = np.random.default_rng(seed)
+    surface, scene = flat_scene(seed, points=int(rng.integers(8, 40)), views=int(rng.integers(1, 5)))
+    count = len(surface)
+    edges = np.unique(np.sort(rng.integers(0, count, (4 * count, 2)), axis=1), axis=0)
+    graph = vote_graph(surface, edges[edges[:, 0] != edges[:, 1]], scene)
+    labels = np.unique(rng.integers(0, rng.integers(1, count // 3 + 1), count), return_inverse=True)[1]
+    rows = memberships(surface, scene, labels, int(labels.max()) + 1)
+    expected = slow_rounds(Slow(graph, labels, surface, scene), slack)
+    for threads in (None, 3):
+        np.testing.assert_allclose(heights_of(graph, labels, rows, slack, threads), expected, atol=1e-9)
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.filter_too_much])
+@given(st.integers(0, 10_000))
+def test_where_all_regions_touch_the_nearest_of_all_join_first(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    surface, scene = flat_scene(seed, points=int(rng.integers(8, 40)), views=int(rng.integers(1, 5)))
+    graph = vote_graph(surface, np.argwhere(np.triu(np.ones((len(surface),) * 2, bool), 1)), scene)
+    labels = np.unique(rng.integers(0, rng.integers(1, 14), len(surface)), return_inverse=True)[1]
+    rows = memberships(surface, scene, labels, int(labels.max()) + 1)
+    expected = slow_greedy(Slow(graph, labels, surface, scene))
+    np.testing.assert_allclose(heights_of(graph, labels, rows, 0.0), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("slack", [0.0, 0.02])
+def test_heights_do_not_depend_on_the_number_of_threads(slack: float) -> None:
+    rng = np.random.default_rng(1)
+    surface, scene = flat_scene(1, points=3000, views=6)
+    edges = np.unique(np.sort(rng.integers(0, 3000, (20_000, 2)), axis=1), axis=0)
+    graph = vote_graph(surface, edges[edges[:, 0] != edges[:, 1]], scene)
+    labels = np.unique(rng.integers(0, 1500, 3000), return_inverse=True)[1]
+    rows = memberships(surface, scene, labels, int(labels.max()) + 1)
+    alone = heights_of(graph, labels, rows, slack, threads=1)
+    for threads in (2, 7, None):
+        np.testing.assert_array_equal(heights_of(graph, labels, rows, slack, threads=threads), alone)
+
+
+def count_rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A list that grows by one with every round."""
+    rounds: list[int] = []
+
+    def counted(pairs: Any, *arguments: Any) -> Any:
+        rounds.append(len(pairs))
+        return matches(pairs, *arguments)
+
+    matches = regions_cpu._matches
+    monkeypatch.setattr(regions_cpu, "_matches", counted)
+    return rounds
+
+
+def unseen(count: int, edges: np.ndarray, guess: float) -> tuple[AffinityGraph, Memberships]:
+    """Points that no view sees, each a region, with one guess for all edges."""
+    graph = AffinityGraph(count, edges, np.full(len(edges), guess, np.float32), np.zeros(len(edges), np.float32), 1.0)
+    nothing = np.zeros(count + 1, np.int64), np.zeros(0, np.int32), np.zeros(0), np.zeros(1)
+    return graph, Memberships(*nothing, *np.zeros((2, count, 1)), np.ones(count))
+
+
+def test_equally_near_regions_join_everywhere_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = count_rounds(monkeypatch)
+    graph, rows = unseen(4000, np.stack([np.arange(3999), np.arange(1, 4000)], axis=1), 0.25)
+    np.testing.assert_array_equal(heights_of(graph, np.arange(4000), rows, 0.0), 0.25)
+    assert len(rounds) < 40
+
+
+def test_a_large_region_takes_up_many_crumbs_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 2000
+    hub, rest = np.zeros(count, np.int64), np.arange(1, count + 1)
+    graph, rows = unseen(count + 1, np.stack([hub, rest], axis=1), 0.5)
+    graph = replace(graph, dissimilarity=np.random.default_rng(0).random(count, np.float32))
+    rows.sizes[0] = 1000
+    rounds = count_rounds(monkeypatch)
+    heights = heights_of(graph, np.arange(count + 1), rows, 0.02)
+    assert len(rounds) < 80
+    np.testing.assert_array_equal(heights, graph.dissimilarity.astype(float))
+    np.testing.assert_array_equal(heights_of(graph, np.arange(count + 1), rows, 0.0), heights)
+    assert len(rounds) > count
+
+
+def test_parts_that_do_not_touch_stay_apart() -> None:
+    edges = np.array([[0, 1], [1, 2], [4, 5]])
+    graph, rows = unseen(7, edges, 0.0)
+    graph = replace(graph, dissimilarity=np.float32([0.5, 0.25, 0.75]))
+    np.testing.assert_array_equal(heights_of(graph, np.arange(7), rows, 0.02), [0.5, 0.25, 0.75])
+    graph, rows = unseen(1, np.zeros((0, 2), np.int64), 0.0)
+    assert heights_of(graph, np.zeros(1, np.int64), rows, 0.02).shape == (0,)
 
 
 def flat_scene(seed: int, *, points: int, views: int, size: int = 16) -> tuple[Surface, Scene]:

@@ -8,7 +8,8 @@ view v, the weights of the masks that hold both points of a pair, and either poi
     both(A, B) = Σ_m w(m) A(m) B(m)        either(A, B) = Σ_v [w·A](v) B(v) + A(v) [w·B](v) − both(A, B)
 
 where [w·A](v) = Σ w(m) A(m) over the masks of view v. Both sums add when patches merge, so average linkage over all
-pairs of points costs no more than rows of counts. Only patches that touch are merged.
+pairs of points costs no more than rows of counts. Only patches that touch are merged, in rounds: all that are each
+other's nearest at once.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ..surface import Surface
 from ..ultrametric import AffinityGraph
 from .memberships import Memberships, memberships
 
-# A region that grew by less than this keeps the dissimilarities it has: the mean over its points hardly moved.
+# Neighbours that together make a region larger by no more than this are taken up at once: its means hardly move.
 _SLACK = 0.02
 
 

@@ -1,7 +1,8 @@
-"""Agglomeration of regions by what the masks say about all their pairs of points, compiled.
+"""Agglomeration of regions by what the masks say about all their pairs of points, on the CPU.
 
-Rows of neighbours lie all over the memory, so most of the time would go in waiting for them: the rows of the next
-neighbours are asked for while one is compared. NumPy makes the large arrays, which the system then keeps in huge pages.
+A merge may bring a neighbour nearer that touched only one of the two, as all pairs of points count then. Which regions
+are each other's nearest thus depends on what has merged before: rounds, in which all such pairs merge at once, are part
+of the definition. Where all regions touch they find what merging the nearest two of all, one after the other, would.
 """
 
 from __future__ import annotations
@@ -11,60 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ...kernels.compile import compiled
-from ...kernels.heap_cpu import heapify, remove, sift_down, sift_up
-from ...kernels.prefetch import prefetch_row
-
-_ROUNDING = 1e-12  # regions that lie in the same masks everywhere are equal, whatever the order of the sums
-_AHEAD = 2
-_LINE = 8  # numbers of 8 bytes in a line of memory
-_MOST_LINES = 32  # of one row that are asked for; the processor foresees what follows them
-
-
-class _Regions(NamedTuple):
-    """R regions: which one each is part of now, and sums over its points; those of parts are out of date."""
-
-    leader: np.ndarray  # [R]
-    sums: np.ndarray  # seen points, then weighted ones [R, 2 V]
-    sizes: np.ndarray  # [R]
-    computed: np.ndarray  # sizes when a region's pairs were last computed [R]
-
-
-class _Rows(NamedTuple):
-    """Where the row of each region lies in the arrays of columns and counts, which grow."""
-
-    first: np.ndarray  # [R]
-    length: np.ndarray  # [R]
-    room: np.ndarray  # what the row may grow to [R]
-    weights: np.ndarray  # of the masks [K]
-    slots: np.ndarray  # scratch, -1 [K]
-    spread: np.ndarray  # scratch, 0 [K]
-
-
-class _Network(NamedTuple):
-    """E pairs of regions, each region's as a linked list of half-edges: half 2e + s is pair e seen from its end s."""
-
-    edges: np.ndarray  # [E, 2]
-    guesses: np.ndarray  # [E]
-    borders: np.ndarray  # [E]
-    heads: np.ndarray  # [R]
-    tails: np.ndarray  # [R]
-    links: np.ndarray  # [2 E]
-    into: np.ndarray  # the pair that each one was pooled into, itself if it was not [E]
-    heights: np.ndarray  # [E]
-    marks: np.ndarray  # the last merge that met a region [R]
-    places: np.ndarray  # and in which pair [R]
-    halves: np.ndarray  # scratch: half-edges to compute [R]
-    others: np.ndarray  # scratch: the regions that they lead to [R]
-    found: np.ndarray  # scratch: what was computed [R]
-
-
-class _Queue(NamedTuple):
-    """The pairs that wait, by (dissimilarity, regions); see `heap_cpu`."""
-
-    heap: np.ndarray  # [E]
-    place: np.ndarray  # [E]
-    values: np.ndarray  # [E]
-    keys: np.ndarray  # [E]
+from ...ultrametric.kernels.matching_cpu import Borders, nearest_borders, pool, shuffled
+from ...ultrametric.kernels.spans import even_spans, on_threads, thread_count
+from ...ultrametric.kernels.tree_cpu import chain_heads, common_ancestors, leaf_counts
+from .rows_cpu import Rows
 
 
 def join_heights(
@@ -79,16 +30,20 @@ def join_heights(
     weighted: np.ndarray,
     sizes: np.ndarray,
     slack: float,
+    *,
+    threads: int | None = None,
 ) -> np.ndarray:
-    """Merge neighbouring regions by the mean dissimilarity of all their pairs of points, nearest first.
+    """Merge neighbouring regions by the mean dissimilarity of all their pairs of points, in rounds.
 
-    A region's row says how many of its points each mask holds; the sums over all pairs of points of two regions are
-    products of their rows, and rows of merged regions add. Pairs of regions wait in a heap. A region that has grown by
-    no more than `slack` since its pairs were computed keeps them: a crumb hardly moves the mean of a large region,
-    which may have thousands of neighbours.
+    In every round all regions that are each other's nearest neighbours merge. A region's row says how many of its
+    points each mask holds; the sums over all pairs of points of two regions are products of their rows, and rows of
+    merged regions add. Equal dissimilarities are in a fixed shuffled order of the pairs.
+
+    A large region may have thousands of crumbs around it, each with no nearer neighbour. Of these it takes up the next
+    ones in the same round, as long as all together make it larger by no more than `slack`: they hardly move its means.
 
     Args:
-        pairs: Neighbouring regions [E, 2], int64, each pair once.
+        pairs: Neighbouring regions [E, 2], int64, each pair once, the smaller region first.
         guesses: Dissimilarity of each pair [E], float64, for regions of which no view and mask says anything.
         borders: What each guess weighs when pairs are pooled [E], float64, positive.
         starts: Where each region's row begins [R + 1], int64.
@@ -98,294 +53,161 @@ def join_heights(
         seen: Points of each region that each view sees [R, V], float64.
         weighted: The same points, each with the summed weights of the masks that hold it [R, V], float64.
         sizes: Points per region [R], float64.
-        slack: Growth up to which a region's pairs are kept, as a fraction; 0 computes every pair anew.
+        slack: Growth of a region in one round, as a fraction, up to which it takes up several; 0 for one.
+        threads: How many to use; by default as many as pay.
 
     Returns:
-        Height at which the two regions of each pair become one [E], float64. Heights do not fall towards the root.
+        Height at which the two regions of each pair become one [E], float64: the dissimilarity of the two that merge
+        then, or the height of a merge below if that is larger.
     """
-    count, num = len(pairs), len(sizes)
-    index = np.int32 if 2 * count < 2**31 else np.int64
-    pairs = pairs.astype(index)
-    regions = _Regions(
-        np.arange(num, dtype=index), np.concatenate([seen, weighted], axis=1), sizes.copy(), sizes.copy()
-    )
-    masks = np.full(len(weights), -1, np.int64), np.zeros(len(weights))
-    rows = _Rows(starts[:-1].copy(), np.diff(starts), np.diff(starts), weights, *masks)
-    lists = tuple(np.full(length, -1, index) for length in (num, num, 2 * count))
-    _list_halves(pairs, *lists)
-    met, scratch = np.full((2, num), -1, index), np.empty((2, num), index)
-    pooled = np.arange(count, dtype=index), np.zeros(count)
-    network = _Network(pairs, guesses.copy(), borders.copy(), *lists, *pooled, *met, *scratch, np.empty(num))
-    queue = _Queue(*np.tile(np.arange(count, dtype=index), (2, 1)), np.empty(count), np.empty(count, np.int64))
-    _merge(queue, network, regions, rows, *_with_room(columns, counts), len(columns), slack)
-    _spread_heights(network.into, network.heights)
-    return network.heights
+    num = len(sizes)
+    rows = Rows(starts, columns, counts, weights, np.concatenate([seen, weighted], axis=1), threads)
+    index = np.int32 if max(num, len(pairs)) < 2**31 else np.int64
+    # Guesses are pooled; the first number, by which regions are near, is written anew wherever a region has changed.
+    sums = np.stack([np.empty(len(pairs)), guesses * borders, borders, shuffled(len(pairs))], axis=1)
+    waiting = Borders(*np.ascontiguousarray(pairs.T.astype(index)), sums)
+    # Tree nodes are regions, merges, and a last one above all that is apart in the end.
+    parents, heights = np.full(2 * num, 2 * num - 1), np.zeros(2 * num)
+    # Of each region that is left: its tree node, its row, its points.
+    top, row, sizes, following = np.arange(num), np.arange(num), sizes.copy(), num
+    rows.compare(waiting, row, np.ones(num, bool))
+    while len(waiting):
+        merges = _matches(waiting, sizes, slack, threads)
+        into = np.arange(len(top))
+        into[merges.gone] = merges.kept
+        _grow_tree(*merges, waiting.sums, following, top, sizes, parents, heights)
+        rows.add(row[merges.kept], row[merges.gone])
+        stays = into == np.arange(len(top))
+        number = (np.cumsum(stays) - 1)[into].astype(index)
+        changed = np.zeros(len(top), bool)
+        changed[merges.kept] = True
+        following += len(merges.gone)
+        waiting = pool(int(stays.sum()), waiting, number, threads=threads)
+        top, row, sizes = top[stays], row[stays], sizes[stays]
+        rows.compare(waiting, row, changed[stays])
+    heads = chain_heads(parents, leaf_counts(parents, num))
+    spans = even_spans(len(pairs), threads or thread_count(len(pairs)))
+    meets = on_threads(lambda begin, end: common_ancestors(parents, heads, pairs[begin:end]), spans)
+    return heights[np.concatenate(meets)]
 
 
-def _with_room(columns: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Copies in arrays twice as long: rows that grow are moved to the end."""
-    longer, larger = np.empty(2 * len(columns), columns.dtype), np.empty(2 * len(counts), counts.dtype)
-    longer[: len(columns)], larger[: len(counts)] = columns, counts
-    return longer, larger
+class _Merges(NamedTuple):
+    """M merges; those of one region stand in succession, in the order in which it takes up others."""
+
+    kept: np.ndarray  # the region that takes up another [M]
+    gone: np.ndarray  # the other [M]
+    pair: np.ndarray  # [M]
+
+
+def _matches(pairs: Borders, sizes: np.ndarray, slack: float, threads: int | None) -> _Merges:
+    """The merges of one round.
+
+    Of two regions that are each other's nearest the larger one takes up the other. It may take up more: the next in its
+    order that have no nearer neighbour than it, up to the first one that has or is too large.
+    """
+    nearest = nearest_borders(len(sizes), pairs, threads=threads)
+    taken, follows = np.empty(len(sizes), nearest.dtype), np.empty(len(sizes), nearest.dtype)
+    mutual, more = _match(nearest, pairs.left, pairs.right, sizes, slack, taken, follows)
+    follows = follows[:more]
+    hub = _other(pairs, nearest[follows], follows)
+    barrier = np.full(len(sizes), -1, nearest.dtype)
+    barrier[hub] = -2
+    _find_barriers(nearest, pairs.left, pairs.right, pairs.sums, sizes, slack, barrier)
+    near = _in_reach(nearest, follows, hub, barrier, pairs.sums)
+    gone = np.append(taken[:mutual], follows[near])
+    kept, pair = _other(pairs, nearest[gone], gone), nearest[gone]
+    order = np.lexsort((pairs.sums[pair, 3], pairs.sums[pair, 0], kept))
+    kept, gone, pair = kept[order], gone[order], pair[order]
+    few = _within_slack(kept, gone, sizes, slack)
+    return _Merges(kept[few], gone[few], pair[few])
+
+
+def _other(pairs: Borders, pair: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """The region at the other end of a pair."""
+    return pairs.left[pair] + pairs.right[pair] - region
 
 
 @compiled()
-def _merge(queue, network, regions, rows, columns, counts, used, slack):
-    """Merge the two nearest regions until no pair is left."""
-    heap, place, values, keys, edges = queue.heap, queue.place, queue.values, queue.keys, network.edges
-    leader, length = regions.leader, rows.length
-    height, merge, waiting = 0.0, 0, len(edges)
-    _compute_all(queue, network, regions, rows, columns, counts)
-    while waiting > 0:
-        edge = heap[0]
-        height, merge = max(height, values[edge]), merge + 1
-        one, other = _find(leader, edges[edge, 0]), _find(leader, edges[edge, 1])
-        kept, gone = min(one, other), max(one, other)
-        if length[kept] < length[gone]:
-            kept, gone = gone, kept
-        columns, counts, used = _add_row(columns, counts, used, rows, kept, gone)
-        renewed = _unite(regions, kept, gone, slack)
-        last_own, waiting = _pool(network, heap, place, values, keys, waiting, leader, kept, gone, merge, height)
-        first = network.heads[kept] if renewed or last_own < 0 else network.links[last_own]
-        _compute_from(first, queue, waiting, network, regions, rows, columns, counts, kept)
-
-
-@compiled()
-def _unite(regions, kept, gone, slack):
-    """Add one region's sums to another's; whether that has grown so much that its pairs are computed anew."""
-    sums, sizes, computed = regions.sums, regions.sizes, regions.computed
-    regions.leader[gone] = kept
-    for at in range(sums.shape[1]):
-        sums[kept, at] += sums[gone, at]
-    sizes[kept] += sizes[gone]
-    renewed = sizes[kept] > (1.0 + slack) * computed[kept]
-    if renewed:
-        computed[kept] = sizes[kept]
-    return renewed
-
-
-@compiled()
-def _pool(network, heap, place, values, keys, waiting, leader, kept, gone, merge, height):
-    """Join the lists of two regions' half-edges, those of the kept one first; what is one or double now leaves.
-
-    Pairs between the two get `height`. Where both had a pair with a third region, the later pair is pooled into the
-    earlier one.
+def _match(nearest, left, right, sizes, slack, taken, follows):
+    """Write the smaller of every two regions that are each other's nearest, and small ones that are near the larger.
 
     Returns:
-        The last half-edge that stays of those that the kept region had before, -1 if none does; and how many pairs
-        wait now.
+        How many of either there are.
     """
-    # Fields of a tuple are counted references: taken once here, not in the loop.
-    edges, heads, tails, links, into = network.edges, network.heads, network.tails, network.links, network.into
-    heights, marks, places = network.heights, network.marks, network.places
-    last = tails[kept]
-    links[last] = heads[gone]
-    before, half, last_own = -1, heads[kept], -1
-    while half >= 0:
-        edge, after = half >> 1, links[half]
-        other = _find(leader, edges[edge, 1 - (half & 1)])
-        stays = into[edge] == edge and other != kept and marks[other] != merge
-        if stays:
-            marks[other], places[other] = merge, edge
-            before = half
-        else:
-            if before < 0:
-                heads[kept] = after
-            else:
-                links[before] = after
-            if place[edge] >= 0:
-                waiting = remove(heap, place, values, keys, edge, waiting)
-                if other == kept:
-                    heights[edge] = height
-                else:
-                    into[edge] = places[other]
-                    _pool_guess(network.guesses, network.borders, edge, places[other])
-        if half == last:
-            last_own = before
-        half = after
-    tails[kept] = before
-    return last_own, waiting
+    mutual = more = 0
+    for region in range(len(nearest)):
+        pair = nearest[region]
+        if pair < 0:
+            continue
+        other = left[pair] + right[pair] - region
+        if nearest[other] == pair:
+            if _larger(sizes, other, region):
+                taken[mutual] = region
+                mutual += 1
+        elif sizes[region] <= slack * sizes[other]:
+            beyond = left[nearest[other]] + right[nearest[other]] - other
+            if nearest[beyond] == nearest[other] and _larger(sizes, other, beyond):
+                follows[more] = region
+                more += 1
+    return mutual, more
 
 
 @compiled()
-def _pool_guess(guesses, borders, edge, pooled):
-    """Add a pair's guess to that of the pair that it is pooled into, both weighed by their borders."""
-    total = borders[pooled] + borders[edge]
-    guesses[pooled] = (guesses[pooled] * borders[pooled] + guesses[edge] * borders[edge]) / total
-    borders[pooled] = total
+def _larger(sizes, one, other):
+    return sizes[one] > sizes[other] or (sizes[one] == sizes[other] and one < other)
 
 
 @compiled()
-def _compute_all(queue, network, regions, rows, columns, counts):
-    """Compute every pair once, from its first region, and bring all into the order of the heap."""
-    heads, links, halves, others, edges = network.heads, network.links, network.halves, network.others, network.edges
-    found, values, keys = network.found, queue.values, queue.keys
-    for region in range(len(heads)):
-        count, half = 0, heads[region]
-        while half >= 0:
-            if half & 1 == 0:
-                halves[count], others[count] = half, edges[half >> 1, 1]
-                count += 1
-            half = links[half]
-        _compute(count, network, regions, rows, columns, counts, region)
-        for at in range(count):
-            edge = halves[at] >> 1
-            values[edge], keys[edge] = found[at], _key(region, others[at], len(heads))
-    heapify(queue.heap, queue.place, queue.values, queue.keys)
+def _precedes(one, other, sums):
+    return sums[one, 0] < sums[other, 0] or (sums[one, 0] == sums[other, 0] and sums[one, 3] < sums[other, 3])
 
 
 @compiled()
-def _compute_from(half, queue, waiting, network, regions, rows, columns, counts, kept):
-    """Compute a region's pairs anew, from one half-edge of its list on, and move them to where they belong."""
-    links, halves, others, edges, leader = network.links, network.halves, network.others, network.edges, regions.leader
-    heap, place, values, keys, found = queue.heap, queue.place, queue.values, queue.keys, network.found
-    count = 0
-    while half >= 0:
-        halves[count], others[count] = half, _find(leader, edges[half >> 1, 1 - (half & 1)])
-        count += 1
-        half = links[half]
-    _compute(count, network, regions, rows, columns, counts, kept)
-    for at in range(count):
-        edge = halves[at] >> 1
-        values[edge], keys[edge] = found[at], _key(kept, others[at], len(leader))
-        sift_up(heap, place, values, keys, place[edge])
-        sift_down(heap, place, values, keys, place[edge], waiting)
+def _find_barriers(nearest, left, right, sums, sizes, slack, barrier):
+    """The first pair of each region whose other end has a nearer neighbour or is too large; below 0 where all may join.
 
-
-@compiled()
-def _compute(count, network, regions, rows, columns, counts, one):
-    """Dissimilarities of the first `count` pairs in the scratch of the network, all of one region."""
-    first, length, sums, row = rows.first, rows.length, regions.sums, rows.spread
-    flat, width = sums.reshape(-1), sums.shape[1]
-    halves, others, guesses, found = network.halves, network.others, network.guesses, network.found
-    if count == 0:
-        return
-    _spread(row, columns, counts, rows, one)
-    for at in range(min(_AHEAD, count)):
-        _ask_for(columns, counts, first[others[at]], length[others[at]], flat, np.int64(others[at]) * width, width)
-    for at in range(count):
-        if at + _AHEAD < count:
-            later = others[at + _AHEAD]
-            _ask_for(columns, counts, first[later], length[later], flat, np.int64(later) * width, width)
-        other = others[at]
-        value = _dissimilarity(row, columns, counts, first[other], length[other], sums, one, other)
-        found[at] = guesses[halves[at] >> 1] if value < 0 else value
-    _clear(row, columns, rows, one)
-
-
-@compiled()
-def _key(one, other, num):
-    """Orders pairs of equal dissimilarity by the smaller region, then by the larger one."""
-    return np.int64(min(one, other)) * num + max(one, other)
-
-
-@compiled()
-def _ask_for(columns, counts, first, length, sums, begin, width):
-    """Tell the processor that a region's row, and its `width` sums from `begin` on, are needed soon."""
-    for line in range(min(_MOST_LINES, (width + _LINE - 1) // _LINE)):
-        prefetch_row(sums, begin + _LINE * line)
-    for line in range(min(_MOST_LINES, (length + _LINE - 1) // _LINE)):
-        prefetch_row(counts, first + _LINE * line)
-        if line & 1 == 0:  # half as many bytes
-            prefetch_row(columns, first + _LINE * line)
-
-
-@compiled()
-def _dissimilarity(row, columns, counts, first, length, sums, one, other):
-    """1 - the weight of masks holding both points over those holding either, over all pairs; -1 where there is none."""
-    both, either, views = 0.0, 0.0, sums.shape[1] // 2
-    for at in range(first, first + length):
-        both += row[columns[at]] * counts[at]
-    for view in range(views):
-        either += sums[one, views + view] * sums[other, view] + sums[one, view] * sums[other, views + view]
-    either -= both
-    if either <= 0:
-        return -1.0
-    value = 1.0 - both / either
-    return value if value > _ROUNDING else 0.0
-
-
-@compiled()
-def _spread_heights(into, heights):
-    """Give each pair that was pooled the height of the pair that it went into, in place."""
-    for edge in range(len(into)):
-        pooled = edge
-        while into[pooled] != pooled:
-            pooled = into[pooled]
-        heights[edge] = heights[pooled]
-
-
-@compiled()
-def _list_halves(edges, heads, tails, links):
-    """Each region's pairs as a linked list of half-edges, in their order; all arrays come filled with -1."""
-    for half in range(2 * len(edges)):
-        region = edges[half >> 1, half & 1]
-        if heads[region] < 0:
-            heads[region] = half
-        else:
-            links[tails[region]] = half
-        tails[region] = half
-
-
-@compiled()
-def _find(leader, region):
-    """The region that a region is part of now; paths are halved."""
-    while leader[region] != region:
-        leader[region] = leader[leader[region]]
-        region = leader[region]
-    return region
-
-
-@compiled()
-def _spread(row, columns, counts, rows, region):
-    """Write a region's weighted counts to the places of its masks."""
-    weights, first = rows.weights, rows.first[region]
-    for at in range(first, first + rows.length[region]):
-        row[columns[at]] = weights[columns[at]] * counts[at]
-
-
-@compiled()
-def _clear(row, columns, rows, region):
-    first = rows.first[region]
-    for at in range(first, first + rows.length[region]):
-        row[columns[at]] = 0.0
-
-
-@compiled()
-def _add_row(columns, counts, used, rows, kept, gone):
-    """Add one region's row to another's, which moves to the end of the arrays when its room is used up.
-
-    Room grows by a quarter and the arrays by half at least, so that all moves together cost no more than the rows.
+    `barrier` comes with -2 at the regions of which it is to be found, and with -1 at all others.
     """
-    first, length, room, slots = rows.first, rows.length, rows.room, rows.slots
-    begin, end = first[kept], first[kept] + length[kept]
-    for at in range(begin, end):
-        slots[columns[at]] = at - begin
-    total = length[kept]
-    for at in range(first[gone], first[gone] + length[gone]):
-        if slots[columns[at]] < 0:
-            total += 1
-    if total > room[kept]:
-        room[kept] = total + total // 4
-        if used + room[kept] > len(columns):
-            capacity = used + max(room[kept], used // 2)
-            longer, larger = np.empty(capacity, columns.dtype), np.empty(capacity, counts.dtype)
-            for at in range(used):
-                longer[at], larger[at] = columns[at], counts[at]
-            columns, counts = longer, larger
-        for at in range(length[kept]):
-            columns[used + at], counts[used + at] = columns[begin + at], counts[begin + at]
-        first[kept] = used
-        used += room[kept]
-    begin, end = first[kept], first[kept] + length[kept]
-    for at in range(first[gone], first[gone] + length[gone]):
-        slot = slots[columns[at]]
-        if slot >= 0:
-            counts[begin + slot] += counts[at]
+    for pair in range(len(left)):
+        for region in (left[pair], right[pair]):
+            first, other = barrier[region], left[pair] + right[pair] - region
+            if first == -1 or nearest[region] == pair:
+                continue
+            if nearest[other] == pair and sizes[other] <= slack * sizes[region]:
+                continue
+            if first < 0 or _precedes(pair, first, sums):
+                barrier[region] = pair
+
+
+@compiled()
+def _in_reach(nearest, follows, hub, barrier, sums):
+    """Whether the pair of each region that follows a larger one comes before that one's barrier."""
+    near = np.empty(len(follows), np.bool_)
+    for at in range(len(follows)):
+        first = barrier[hub[at]]
+        near[at] = first < 0 or _precedes(nearest[follows[at]], first, sums)
+    return near
+
+
+@compiled()
+def _within_slack(kept, gone, sizes, slack):
+    """Which merges of each region are its first one, or leave its growth within `slack`."""
+    few, grown = np.ones(len(kept), np.bool_), 0.0
+    for merge in range(len(kept)):
+        if merge == 0 or kept[merge] != kept[merge - 1]:
+            grown = sizes[gone[merge]]
         else:
-            columns[end], counts[end] = columns[at], counts[at]
-            end += 1
-    length[kept] = end - begin
-    for at in range(begin, end):
-        slots[columns[at]] = -1
-    return columns, counts, used
+            grown += sizes[gone[merge]]
+            few[merge] = grown <= slack * sizes[kept[merge]]
+    return few
+
+
+@compiled()
+def _grow_tree(kept, gone, pair, sums, following, top, sizes, parents, heights):
+    """Number merges from `following` on: write parents and heights, and the nodes and sizes of the kept regions."""
+    for merge in range(len(kept)):
+        one, other, node = kept[merge], gone[merge], following + merge
+        heights[node] = max(sums[pair[merge], 0], heights[top[one]], heights[top[other]])
+        parents[top[one]] = parents[top[other]] = node
+        top[one] = node
+        sizes[one] += sizes[other]

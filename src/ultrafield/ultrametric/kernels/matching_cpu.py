@@ -49,6 +49,21 @@ class Borders:
         return f"Borders({len(self)})"
 
 
+def shuffled(count: int) -> np.ndarray:
+    """A fixed permutation of a power of two, cut to `count` distinct numbers [count], int64.
+
+    In index order, a plateau of equal means would grow from its corner one region at a time; in this one it grows
+    everywhere at once.
+    """
+    bits = max(int(count).bit_length(), 2)
+    mask, shift = np.uint64((1 << bits) - 1), np.uint64((bits + 1) // 2)
+    mixed = np.arange(count, dtype=np.uint64)
+    for factor in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9):  # odd, so that each step is invertible
+        mixed = (mixed * np.uint64(factor)) & mask
+        mixed ^= mixed >> shift
+    return mixed.astype(np.int64)
+
+
 def pool(num_regions: int, borders: Borders, number: np.ndarray, *, threads: int | None = None) -> Borders:
     """Rename regions by `number` [regions before], drop what is inside one, and pool borders of the same two."""
     threads = threads or thread_count(len(borders))
@@ -73,6 +88,27 @@ def _closed(array: np.ndarray, starts: np.ndarray, counts: list[int]) -> np.ndar
     return array[:at]
 
 
+def nearest_borders(num_regions: int, borders: Borders, *, threads: int | None = None) -> np.ndarray:
+    """Place of each region's first border in the order (mean, key) [R], -1 where it has none.
+
+    Args:
+        num_regions: Number of regions R.
+        borders: Distinct borders between them.
+        threads: How many to use; by default as many as pay.
+    """
+    spans = even_spans(len(borders), threads or thread_count(len(borders)))
+
+    def nearest(begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        table = np.full(num_regions, np.inf), np.full(num_regions, -1, borders.left.dtype)
+        _nearest(borders.left, borders.right, borders.sums, *table, begin, end)
+        return table
+
+    tables = on_threads(nearest, spans)
+    for table in tables[1:]:
+        _fold(*tables[0], *table, borders.sums)
+    return tables[0][1]
+
+
 def merge_mutual(
     top: np.ndarray, borders: Borders, following: int, *, threads: int | None = None
 ) -> tuple[np.ndarray, Borders, tuple[np.ndarray, ...]]:
@@ -88,19 +124,10 @@ def merge_mutual(
         The tree nodes of the regions that are left, the borders between those, and the merges: the nodes that each one
         joins [M, 2], int64, and the mean [M] and key [M] of their border.
     """
-    spans = even_spans(len(borders), threads or thread_count(len(borders)))
-
-    def nearest(begin: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-        table = np.full(len(top), np.inf), np.full(len(top), -1, borders.left.dtype)
-        _nearest(borders.left, borders.right, borders.sums, *table, begin, end)
-        return table
-
-    tables = on_threads(nearest, spans)
-    for table in tables[1:]:
-        _fold(*tables[0], *table, borders.sums)
+    nearest = nearest_borders(len(top), borders, threads=threads)
     number, tops = np.empty(len(top), borders.left.dtype), np.empty(len(top), np.int64)
     joined, merged = np.empty((len(top) // 2, 2), np.int64), np.empty(len(top) // 2, np.int64)
-    regions, merges = _match(tables[0][1], borders.left, borders.right, top, following, number, tops, joined, merged)
+    regions, merges = _match(nearest, borders.left, borders.right, top, following, number, tops, joined, merged)
     tops, joined, merged = tops[:regions].copy(), joined[:merges].copy(), merged[:merges]
     left_over = pool(regions, borders, number, threads=threads) if merges else borders
     return tops, left_over, (joined, borders.sums[merged, 0], borders.sums[merged, 3])
