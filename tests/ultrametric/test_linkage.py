@@ -18,7 +18,8 @@ from ultrafield.ultrametric import AffinityGraph, build_tree, check_tree, cut, l
 from ultrafield.ultrametric.kernels import spans
 from ultrafield.ultrametric.kernels.edges_cpu import sort_edges
 from ultrafield.ultrametric.kernels.linkage_cpu import average_linkage
-from ultrafield.ultrametric.kernels.matching_cpu import Borders, shuffled
+from ultrafield.ultrametric.kernels.matching_cpu import Borders
+from ultrafield.ultrametric.linkage import _shuffled
 
 LINKAGES = ("single", "average")
 
@@ -333,7 +334,7 @@ def test_guesses_decide_only_where_nothing_was_seen():
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 1000, 4096])
 def test_the_shuffle_that_breaks_ties_has_no_ties(count):
-    assert len(np.unique(shuffled(count))) == count
+    assert len(np.unique(_shuffled(count))) == count
 
 
 def test_minus_zero_is_zero():

@@ -100,7 +100,7 @@ def _forest_on_device(graph: AffinityGraph, device: str) -> tuple[np.ndarray, np
 def _average(graph: AffinityGraph, weights: str) -> tuple[np.ndarray, np.ndarray]:
     """Parents and heights of the merges by mean dissimilarity along borders."""
     from .kernels.linkage_cpu import average_linkage
-    from .kernels.matching_cpu import Borders, pool, shuffled
+    from .kernels.matching_cpu import Borders, pool
 
     left, right = _ends(graph)
     weight = np.ones(len(left))
@@ -114,7 +114,7 @@ def _average(graph: AffinityGraph, weights: str) -> tuple[np.ndarray, np.ndarray
     del means, weight
     borders = pool(graph.num_nodes, pieces, np.arange(graph.num_nodes, dtype=left.dtype))
     del left, right, pieces
-    borders.sums[:, 3] = shuffled(len(borders))
+    borders.sums[:, 3] = _shuffled(len(borders))
     return average_linkage(graph.num_nodes, borders)
 
 
@@ -134,6 +134,21 @@ def _ascending(values: np.ndarray) -> np.ndarray:
     packed = (bits.astype(np.uint64) << np.uint64(32)) | np.arange(len(values), dtype=np.uint64)
     packed.sort()
     return (packed & np.uint64(0xFFFFFFFF)).astype(np.int64)
+
+
+def _shuffled(count: int) -> np.ndarray:
+    """A fixed permutation of a power of two, cut to `count` distinct numbers [count], int64.
+
+    In index order, a plateau of equal means would grow from its corner one region at a time; in this one it grows
+    everywhere at once.
+    """
+    bits = max(int(count).bit_length(), 2)
+    mask, shift = np.uint64((1 << bits) - 1), np.uint64((bits + 1) // 2)
+    mixed = np.arange(count, dtype=np.uint64)
+    for factor in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9):  # odd, so that each step is invertible
+        mixed = (mixed * np.uint64(factor)) & mask
+        mixed ^= mixed >> shift
+    return mixed.astype(np.int64)
 
 
 def _close(num_nodes: int, parents: np.ndarray, heights: np.ndarray, bound: float) -> Tree:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...kernels.compile import compiled
-from ...ultrametric.kernels.matching_cpu import Borders, nearest_borders, pool, shuffled
+from ...ultrametric.kernels.matching_cpu import Borders, nearest_borders, pool
 from ...ultrametric.kernels.spans import even_spans, on_threads, thread_count
 from ...ultrametric.kernels.tree_cpu import chain_heads, common_ancestors, leaf_counts
 from .rows_cpu import Rows
@@ -64,7 +64,9 @@ def join_heights(
     rows = Rows(starts, columns, counts, weights, np.concatenate([seen, weighted], axis=1), threads)
     index = np.int32 if max(num, len(pairs)) < 2**31 else np.int64
     # Guesses are pooled; the first number, by which regions are near, is written anew wherever a region has changed.
-    sums = np.stack([np.empty(len(pairs)), guesses * borders, borders, shuffled(len(pairs))], axis=1)
+    # In the order of the pairs a plateau would grow from its corner; the same shuffle each time gives the same tree.
+    keys = np.random.default_rng(0).permutation(len(pairs))
+    sums = np.stack([np.empty(len(pairs)), guesses * borders, borders, keys], axis=1)
     waiting = Borders(*np.ascontiguousarray(pairs.T.astype(index)), sums)
     # Tree nodes are regions, merges, and a last one above all that is apart in the end.
     parents, heights = np.full(2 * num, 2 * num - 1), np.zeros(2 * num)

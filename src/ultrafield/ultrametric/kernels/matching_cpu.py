@@ -49,21 +49,6 @@ class Borders:
         return f"Borders({len(self)})"
 
 
-def shuffled(count: int) -> np.ndarray:
-    """A fixed permutation of a power of two, cut to `count` distinct numbers [count], int64.
-
-    In index order, a plateau of equal means would grow from its corner one region at a time; in this one it grows
-    everywhere at once.
-    """
-    bits = max(int(count).bit_length(), 2)
-    mask, shift = np.uint64((1 << bits) - 1), np.uint64((bits + 1) // 2)
-    mixed = np.arange(count, dtype=np.uint64)
-    for factor in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9):  # odd, so that each step is invertible
-        mixed = (mixed * np.uint64(factor)) & mask
-        mixed ^= mixed >> shift
-    return mixed.astype(np.int64)
-
-
 def pool(num_regions: int, borders: Borders, number: np.ndarray, *, threads: int | None = None) -> Borders:
     """Rename regions by `number` [regions before], drop what is inside one, and pool borders of the same two."""
     threads = threads or thread_count(len(borders))
