@@ -29,6 +29,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of selenium's sockets
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
+UNDRAWN = "WebGL2RenderingContext.prototype.drawArrays = () => {};"
 EVIL = "<img src=x onerror=\"document.title='run'\">"
 
 
@@ -95,9 +96,17 @@ class Page:
 def page(tiny_run: Path, tmp_path: Path, browser: Any) -> Iterator[Page]:
     run = shutil.copytree(tiny_run, tmp_path / "run")
     viewer = Viewer(open_for_viewing(run), "127.0.0.1", 0, min_size=20)
-    browser.set_window_size(1100, 760)
+    browser.set_window_size(800, 560)
     yield Page(browser, viewer)
     leave(browser, viewer)
+
+
+@pytest.fixture
+def undrawn(browser: Any) -> Iterator[None]:
+    """Pages do not draw their points, which takes most of the time where no GPU does it."""
+    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": UNDRAWN})
+    yield
+    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
 
 
 def leave(browser: Any, viewer: Viewer) -> None:
@@ -178,6 +187,7 @@ def test_a_user_looks_selects_names_and_takes_away(page: Page, browser: Any, tmp
         leave(browser, again)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_pictures_of_a_camera_are_shown_and_clicked(page: Page, browser: Any) -> None:
     viewer = page.viewer
     page.tab("Views")
@@ -207,6 +217,7 @@ def test_pictures_of_a_camera_are_shown_and_clicked(page: Page, browser: Any) ->
     assert complaints(browser) == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_hidden_isolated_merged_split_and_small_windows(page: Page, browser: Any) -> None:
     viewer = page.viewer
     children = viewer.session.hierarchy.children(0)[:2]
@@ -280,9 +291,6 @@ WebGL2RenderingContext.prototype.linkProgram = function (program) {
   link.call(this, program);
 };
 """
-
-
-UNDRAWN = "WebGL2RenderingContext.prototype.drawArrays = () => {};"
 
 
 def test_new_colours_of_many_points_are_all_that_is_handed_to_webgl(browser: Any, tmp_path: Path) -> None:
@@ -373,6 +381,7 @@ return [...document.querySelectorAll("#root input, #root button, #root [role=sli
 """
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_screen_readers_are_told_what_everything_is(page: Page, browser: Any) -> None:
     viewer = page.viewer
     viewer.act("select", node=int(viewer.session.ids[-2]))
