@@ -1,9 +1,10 @@
 """Triton's interpreter without work that comes to nothing.
 
 Most of the time that a kernel takes in the interpreter goes into bookkeeping: the functions of `triton.language` are
-replaced anew whenever a kernel calls another function, types are built anew for every value, sums are checked for an
-overflow that nobody is told of, and scans walk through Python one element at a time. What kernels compute stays the
-same, bit for bit; only a scan may add in another order, as it does on a GPU.
+replaced anew whenever a kernel calls another function, types are built anew for every value, values of one type and
+shape are brought to a common type and shape, sums are checked for an overflow that nobody is told of, and scans walk
+through Python one element at a time. What kernels compute stays the same, bit for bit; only a scan may add in another
+order, as it does on a GPU.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from typing import Any
 
 import numpy as np
 
+# Types that stay what they are in every operation on two values of them; halves are divided as floats.
+KEPT = frozenset(("int1", "fp32", "fp64", *(f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64))))
 REPLACED: list[tuple[Any, str, Any]] = []  # what `make_quick` has replaced: object, attribute, what it was
 
 
 def make_quick() -> None:
     """Replace parts of Triton's interpreter by quicker ones."""
     from triton.language import core
+    from triton.language.semantic import TritonSemantic
     from triton.runtime import interpreter
 
     options = interpreter.interpreter_builder.options
@@ -30,6 +34,9 @@ def make_quick() -> None:
     _replace(interpreter.ScanOps, "generic_scan", _scan_by_doubling)
     _replace(core.tensor, "__init__", _tensor_of_known_shape(core.tensor.__init__, core.tensor))
     _replace(core.block_type, "__init__", _block_of_known_shape(core.block_type.__init__, core.block_type))
+    _replace(TritonSemantic, "broadcast_impl_value", _of_one_shape(TritonSemantic.broadcast_impl_value))
+    checked = _of_one_type(TritonSemantic.binary_op_type_checking_impl, core.tensor)
+    _replace(TritonSemantic, "binary_op_type_checking_impl", checked)
 
 
 def _replace(target: Any, name: str, value: Any) -> None:
@@ -127,3 +134,23 @@ def _block_of_known_shape(build: Callable[..., None], block: type[Any]) -> Calla
         self.shape, self.numel, self.name = example.shape, example.numel, example.name
 
     return initialise
+
+
+def _of_one_shape(broadcast: Callable[..., Any]) -> Callable[..., Any]:
+    """`broadcast_impl_value` that leaves values of the same shape alone (they share it: `_tensor_of_known_shape`)."""
+
+    def broadcast_both(self: Any, lhs: Any, rhs: Any) -> Any:
+        return (lhs, rhs) if lhs.shape is rhs.shape else broadcast(self, lhs, rhs)
+
+    return broadcast_both
+
+
+def _of_one_type(check: Callable[..., Any], tensor: type[Any]) -> Callable[..., Any]:
+    """`binary_op_type_checking_impl` that looks for no common type of values of the same type."""
+
+    def checked(self: Any, lhs: Any, rhs: Any, *flags: bool, **more: bool) -> Any:
+        if type(lhs) is tensor and type(rhs) is tensor and lhs.dtype.name == rhs.dtype.name in KEPT:
+            return self.broadcast_impl_value(lhs, rhs)
+        return check(self, lhs, rhs, *flags, **more)
+
+    return checked
