@@ -200,7 +200,7 @@ def test_planes_are_trained_for(balls, config, monkeypatch):
     monkeypatch.setattr(base, "SAMPLES_PER_TRIPLE", 32)
 
     def bent(weight: float) -> float:
-        settings = replace(config, geometry=replace(config.geometry, planar_weight=weight, steps=200))
+        settings = replace(config, geometry=replace(config.geometry, planar_weight=weight, steps=140))
         trainer = HostGeometryTrainer(balls, settings, torch.device("cpu"))
         trainer.field = fit_geometry(balls, settings, progress=False)
         trainer.generator.manual_seed(1)

@@ -24,7 +24,7 @@ def same_parameters(one: torch.nn.Module, other: torch.nn.Module) -> bool:
 
 
 def test_pictures_are_learned(balls, config):
-    config = replace(config, geometry=replace(config.geometry, steps=250))
+    config = replace(config, geometry=replace(config.geometry, steps=150))
     field = fit_geometry(balls, config, progress=False)
     view = render_view(field, balls.train.normalised_cameras, 0)
     assert psnr(view.color, balls.train.views[0].image) > 22
