@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -57,6 +58,7 @@ def write_room(folder: Path, count: int = 8, *, ending: str = ".jpg", **options:
     return cameras
 
 
+@cache
 def _textures() -> list[np.ndarray]:
     """Three pictures of blobs of several sizes."""
     textures = []
