@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Two test processes with as many threads as cores each would mostly wait for each other.
 ONE_THREAD := NUMBA_NUM_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
+# Where Python is told to keep no compiled modules, every process of the suite would compile them all again.
+KEEP := PYTHONDONTWRITEBYTECODE=
 
 .PHONY: help demo test check format coverage bench docs fuzz clean
 
@@ -24,7 +26,7 @@ demo: $(READY)
 	$(BIN)/ultrafield demo --out demo
 
 test: check
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal
+	$(ONE_THREAD) $(KEEP) $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(READY)
 	$(BIN)/lint-imports
@@ -37,7 +39,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 coverage: $(READY)
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-report=json
+	$(ONE_THREAD) $(KEEP) $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-report=json
 
 bench: $(READY)
 	$(ONE_THREAD) $(BIN)/python benchmarks/ops.py --quick --repeats 5 --json bench/ops.json
