@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ultrafield.cameras import Cameras, Lens
-from ultrafield.cameras.projection import back_project, pixel_directions, pixel_indices, project
+from ultrafield.cameras.projection import back_project, pixel_directions, pixel_indices, pixel_slopes, project
 
 LENSES = {
     "pinhole": (Lens.PINHOLE, [0.0] * 8),
@@ -179,6 +179,13 @@ def test_lenses_beyond_all_measure_give_exact_rays_or_none(lens: Lens, parameter
     columns, rows = np.meshgrid(np.arange(32) + 0.5, np.arange(24) + 0.5)
     error = np.abs(pixels - np.stack([columns, rows], -1).reshape(-1, 2)).max(axis=1)
     assert (np.isnan(error) | (error < 0.5)).all()
+
+
+@pytest.mark.parametrize("lens", LENSES)
+def test_slopes_are_the_directions_without_their_last_column(lens: str) -> None:
+    slopes = pixel_slopes(camera(lens), 0)
+    np.testing.assert_array_equal(np.stack(slopes, axis=-1), pixel_directions(camera(lens), 0)[..., :2])
+    assert not any(part.flags.writeable for part in slopes)
 
 
 def test_pinhole_by_hand() -> None:

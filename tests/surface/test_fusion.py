@@ -14,6 +14,7 @@ from ultrafield.config import SegmentConfig
 from ultrafield.errors import RunError
 from ultrafield.surface import Surface, rendered, surface_from_field, surface_from_views
 from ultrafield.surface import fusion as module
+from ultrafield.surface.voxels import thin
 
 
 def blank(view: RenderedView) -> RenderedView:
@@ -190,6 +191,22 @@ def test_contradicting_views_are_an_error(toy: Toy) -> None:
     views = [replace(toy.views[0], depth=depth, opacity=depth) for depth in (left, right)]
     with pytest.raises(RunError, match="contradict each other everywhere"):
         surface_from_views(views, toy.cameras[[0, 0]], to_user=TO_USER, config=SegmentConfig())
+
+
+@pytest.mark.parametrize("inner", [np.inf, 0.4])
+@pytest.mark.parametrize("footprint", [0.0, 0.05, 0.3])
+@pytest.mark.parametrize("count", [0, 1, 2, 700])
+def test_points_have_company_if_another_one_is_nearby(count: int, footprint: float, inner: float) -> None:
+    rng = np.random.default_rng(count)
+    rows = np.ones((count, 11))
+    rows[:, :3], rows[:, 9] = rng.uniform(-1, 1, (count, 3)), footprint * rng.random(count)
+    rows[: count // 2, :3] *= 0.3
+    sums = thin([rows], 0.03, inner)
+    points, near = sums.means(0, 3), 2.0 * np.maximum(sums.edges, sums.means(9, 10)[:, 0])
+    apart = np.linalg.norm(points[:, None] - points, axis=2) + np.where(np.eye(len(points)), np.inf, 0.0)
+    company = (apart <= near[:, None]).any(axis=1)
+    np.testing.assert_array_equal(module._in_company(sums), company)
+    assert count < 3 or 0.1 < company.mean() < 1.0
 
 
 def test_numbers_that_differ_are_refused(toy: Toy) -> None:

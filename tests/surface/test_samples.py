@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from slow_samples import slow_normal_map, slow_samples
 
-from ultrafield.cameras import Cameras
+from ultrafield.cameras import Cameras, Lens
 from ultrafield.cameras.projection import back_project
-from ultrafield.surface.samples import focal_length, normal_map, surface_samples
+from ultrafield.surface.kernels.patches_cpu import COLUMNS, patch_rows
+from ultrafield.surface.samples import focal_length, normal_map, surface_samples, view_arguments
 
 POSE = np.array([[0.0, 0.6, -0.8, 1.0], [-1.0, 0.0, 0.0, -2.0], [0.0, 0.8, 0.6, 0.5]])
 WIDTH, HEIGHT, FOCAL = 20, 12, 40.0
@@ -77,15 +79,43 @@ def test_lone_and_empty_pixels_are_no_surface() -> None:
     assert len(samples(depth)) == 4
 
 
+def rough(seed: int, width: int, height: int) -> np.ndarray:
+    """z-depth [H, W] of a slope with holes, jumps and noise, some of it steep."""
+    rng = np.random.default_rng(seed)
+    depth = 2.0 + 0.04 * np.arange(width) + rng.choice([0.0, 0.1, 0.2], (height, 1)) * np.arange(height)[:, None]
+    depth += 0.05 * rng.normal(size=depth.shape) * (rng.random(depth.shape) < 0.4)
+    depth[rng.random(depth.shape) < 0.1] = 0.0
+    return depth
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("lens", [Lens.PINHOLE, Lens.OPENCV])
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (1, 7), (7, 1), (2, 2), (37, 23)])
+def test_samples_and_normals_are_those_of_whole_arrays(width: int, height: int, lens: Lens, dtype: type) -> None:
+    intrinsics = np.array([[FOCAL, 1.1 * FOCAL, width / 2, height / 2 + 0.3]])
+    distortion = np.array([[-0.1, 0.02, 0.001, 0.0, 0.0, 0.0, 0.0, 0.0]]) * (lens != Lens.PINHOLE)
+    cameras = Cameras(POSE[None], intrinsics, np.array([[width, height]]), np.array([lens]), distortion)
+    for seed in range(5):
+        depth = rough(seed, width, height).astype(dtype)
+        color = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+        rows = surface_samples(depth, color, cameras, 0)
+        np.testing.assert_array_equal(rows, slow_samples(depth, color, cameras, 0))
+        np.testing.assert_array_equal(normal_map(depth, cameras, 0), slow_normal_map(depth, cameras, 0))
+    assert 100 < len(rows) < depth.size or depth.size < 100
+
+
 @pytest.mark.parametrize("rows", [1, 3, 5])
-def test_bands_of_rows_give_what_the_whole_map_gives(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
-    rng = np.random.default_rng(0)
-    depth = plane(np.array([0.5, 0.4, -0.77]), 2.0) + 0.3 * (rng.random((HEIGHT, WIDTH)) < 0.2)
-    depth[rng.random(depth.shape) < 0.1] = 0
-    whole = samples(depth)
-    monkeypatch.setattr("ultrafield.surface.samples._AT_ONCE", rows * WIDTH)
+def test_bands_of_rows_give_what_the_whole_map_gives(rows: int) -> None:
+    depth = rough(0, WIDTH, HEIGHT)
+    view = view_arguments(depth, np.zeros((*depth.shape, 3), np.uint8), camera(), 0)
+    whole, parts = samples(depth), []
+    for first in range(0, HEIGHT, rows):
+        band, places = np.full((rows * WIDTH, COLUMNS), np.nan), np.empty(rows * WIDTH, np.int64)
+        count = patch_rows(*view, False, first, min(HEIGHT, first + rows), band, places)
+        assert (depth.ravel()[places[:count]] > 0).all()
+        parts.append(band[:count])
     assert 50 < len(whole) < depth.size
-    np.testing.assert_array_equal(samples(depth), whole)
+    np.testing.assert_array_equal(np.concatenate(parts)[:, :6], whole[:, :6])
 
 
 @pytest.mark.parametrize("rows_at_once", [None, 3])

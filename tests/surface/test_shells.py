@@ -69,7 +69,8 @@ def test_boxes_are_doubled_until_they_hold_a_point(far: float, axis: int) -> Non
 def test_voxels_within_the_box_are_what_they_were_and_others_are_larger() -> None:
     points = np.random.default_rng(0).uniform(-2, 2, (40_000, 3)) * [1, 1, 0]
     inside = np.abs(points).max(axis=1) <= 0.5
-    plain, keys = voxel_keys(points, 0.03)[0], voxel_keys(points, 0.03, 0.5)[0]
+    rows = np.concatenate([points, np.ones((len(points), COLUMNS - 3))], axis=1)
+    plain, keys = voxel_keys(rows, 0.03), voxel_keys(rows, 0.03, 0.5)
     assert np.array_equal(plain[inside], keys[inside])
     outer = np.abs(points).max(axis=1) > 1.0
     for key in np.unique(keys[outer])[:200]:
@@ -80,7 +81,7 @@ def test_voxels_within_the_box_are_what_they_were_and_others_are_larger() -> Non
 def test_sums_do_not_depend_on_the_number_of_threads() -> None:
     generator = np.random.default_rng(1)
     rows = np.concatenate([generator.uniform(-3, 3, (5000, 3)), np.ones((5000, COLUMNS - 3))], axis=1)
-    one, three = thin(rows, 0.1, 0.5), thin(rows, 0.1, 0.5, workers=3)
+    one, three = thin([rows], 0.1, 0.5), thin([rows], 0.1, 0.5, workers=3)
     assert np.array_equal(one.table, three.table)
     assert one.inner == three.inner == 0.5
     assert one.table[:, -1].sum() == 5000

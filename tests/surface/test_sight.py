@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from ultrafield.cameras import Cameras
+from ultrafield.cameras import Cameras, Lens
 from ultrafield.cameras.projection import pixel_indices, project
 from ultrafield.surface.samples import STEEPEST, focal_length
 from ultrafield.surface.sight import look
@@ -73,14 +75,15 @@ def slow_look(
     return sees, (cell >= 0) & ((found == 0) | (z < found - 3.0 * tolerance))
 
 
-@pytest.mark.parametrize("count", [0, 1, 1001])
-def test_random_points_before_a_random_wall(count: int) -> None:
+@pytest.mark.parametrize("cameras", [CAMERA, replace(CAMERA, lenses=np.array([Lens.OPENCV]))])
+@pytest.mark.parametrize("count", [0, 1, 1024, 3001])
+def test_random_points_before_a_random_wall(count: int, cameras: Cameras) -> None:
     rng = np.random.default_rng(count)
     points = rng.uniform(-2, 2, (count, 3)) + np.array([0.0, 0.0, 2.0])
     normals = rng.normal(size=(count, 3)) * (rng.random((count, 1)) < 0.9)
     depth = (rng.uniform(1.5, 2.5, (20, 20)) * (rng.random((20, 20)) < 0.8)).astype(np.float32)
-    sees, passes = slow_look(points, normals, depth, CAMERA, 0.05)
-    found = look(points, normals, depth, CAMERA, 0, 0.05)
+    sees, passes = slow_look(points, normals, depth, cameras, 0.05)
+    found = look(points, normals, depth, cameras, 0, 0.05)
     np.testing.assert_array_equal(found.sees, sees)
     np.testing.assert_array_equal(found.passes, passes)
     if count > 1:

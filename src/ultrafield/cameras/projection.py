@@ -54,6 +54,21 @@ def pixel_directions(cameras: Cameras, index: int, *, stride: int = 1, rows: sli
     return np.concatenate([flat, np.ones((len(flat), 1))], axis=1).reshape(*x.shape, 3)
 
 
+def pixel_slopes(cameras: Cameras, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """x/z and y/z of the viewing direction through every pixel centre, as `pixel_directions` has them.
+
+    Returns:
+        Two arrays [H, W], float64, read-only; without distortion they take the memory of one row and one column.
+    """
+    width, height = (int(size) for size in cameras.sizes[index])
+    if cameras.lenses[index] == Lens.PINHOLE:
+        fx, fy, cx, cy = cameras.intrinsics[index]
+        row, column = (np.arange(width) + 0.5 - cx) / fx, ((np.arange(height) + 0.5 - cy) / fy)[:, None]
+    else:
+        row, column = np.moveaxis(pixel_directions(cameras, index)[..., :2], -1, 0)
+    return np.broadcast_to(row, (height, width)), np.broadcast_to(column, (height, width))
+
+
 def back_project(cameras: Cameras, index: int, depth: np.ndarray, *, stride: int = 1) -> np.ndarray:
     """Back-project a depth map to points.
 

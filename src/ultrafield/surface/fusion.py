@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -11,12 +12,12 @@ from ..cameras import Cameras, Similarity
 from ..cameras.projection import back_project
 from ..parallel import in_threads, workers_for
 from .median import median_of_parts
-from .samples import focal_length, surface_samples
+from .samples import focal_length, view_arguments
 from .shells import doublings
-from .sight import Sight, look
+from .sight import look
 from .spacing import nearest_points
 from .surface import Surface, pack_flags
-from .voxels import SPARE, VoxelSums, fuse, thin, voxel_keys
+from .voxels import SPARE, VoxelSums, fuse, voxel_keys
 
 MAX_POINTS = 250_000  # the automatic voxel grows until no more points remain
 _PIXELS_TO_ESTIMATE = 1 << 22  # pixels from which the number of occupied voxels is estimated
@@ -70,13 +71,14 @@ def fuse_depth_maps(
     Raises:
         NoSurface: No pixel is left.
     """
+    from .kernels.voxels_cpu import view_sums
+
     sizes = list(in_threads(lambda index: maps[index].depth.shape[::-1], range(len(maps))))
     cameras = cameras.resized(np.array(sizes, np.int64).reshape(-1, 2))
     edge = _automatic_voxel(maps, cameras, inner) if voxel is None else voxel
 
     def samples(index: int) -> np.ndarray:
-        item = maps[index]
-        return thin(surface_samples(item.depth, item.color, cameras, index), edge, inner).table
+        return view_sums(*view_arguments(maps[index].depth, maps[index].color, cameras, index), edge, float(inner))
 
     rows = in_threads(samples, range(len(maps)), workers=_view_workers(cameras))
     sums = fuse(rows, edge, inner, most=MAX_POINTS if voxel is None else None)
@@ -101,14 +103,22 @@ def _automatic_voxel(maps: Sequence[DepthMap], cameras: Cameras, inner: float) -
     stride = int(np.ceil(np.sqrt(cameras.sizes.prod(axis=1).sum() / _PIXELS_TO_ESTIMATE)))
     if stride == 1:
         return voxel
+    from .kernels.voxels_cpu import strided_keys
 
     def occupied(index: int) -> np.ndarray:
-        points = back_project(cameras, index, maps[index].depth, stride=stride).reshape(-1, 3)
-        return np.unique(voxel_keys(points[np.isfinite(points).all(-1)], stride * voxel, inner)[0])
+        depth, _, x, y, pose, *_ = view_arguments(maps[index].depth, maps[index].color, cameras, index)
+        keys = np.empty(depth[::stride, ::stride].size, np.int64)
+        return _distinct(keys[: strided_keys(depth, x, y, pose, stride, stride * voxel, float(inner), keys)])
 
     keys = np.concatenate(list(in_threads(occupied, range(len(maps)), workers=_view_workers(cameras))))
-    expected = stride**2 * len(np.unique(keys))
+    expected = stride**2 * len(_distinct(keys))
     return voxel * max(1.0, float(np.sqrt(expected / (SPARE * MAX_POINTS))))
+
+
+def _distinct(keys: np.ndarray) -> np.ndarray:
+    """Each key once; `np.unique` takes many times as long, and holds the interpreter's lock."""
+    keys = np.sort(keys)
+    return keys[np.diff(keys, prepend=-1) != 0]
 
 
 def _median_footprint(maps: Sequence[DepthMap], cameras: Cameras, inner: float) -> float:
@@ -131,33 +141,52 @@ def _in_company(sums: VoxelSums) -> np.ndarray:
     """Which points have another one nearby [K] bool; where pixels are larger than voxels, nearby is farther."""
     if len(sums) < 2:
         return np.zeros(len(sums), bool)
+    from .kernels.company_cpu import company_cpu
+
     points, footprint = sums.means(0, 3), sums.means(9, 10)[:, 0]
-    return nearest_points(points, 2)[0][:, 1] <= _COMPANY * np.maximum(sums.edges, footprint)
+    near, company = _COMPANY * np.maximum(sums.edges, footprint), np.full(len(sums), -1, np.int8)
+    if np.isinf(sums.inner):
+        keys, count = voxel_keys(sums.table, sums.voxel), workers_for(0)
+        ends = np.linspace(0, len(sums), count + 1).astype(int).tolist()
+        spans = [(points, keys, float(sums.voxel), near, *span, company) for span in pairwise(ends)]
+        list(in_threads(lambda span: company_cpu(*span), spans, workers=count))
+    open_ones = np.flatnonzero(company < 0)  # voxels grow, or nearby is far away
+    if len(open_ones):
+        distances, _ = nearest_points(points, 2, of=points[open_ones])
+        company[open_ones] = distances[:, 1] <= near[open_ones]
+    return company > 0
 
 
 def _seen_surface(sums: VoxelSums, maps: Sequence[DepthMap], cameras: Cameras, to_user: Similarity) -> Surface:
     """The points that clearly more views see than see through, with what each view sees."""
     points, normals, edges = sums.means(0, 3), sums.means(3, 6), sums.edges
-    balance, seen, packed = np.zeros(len(sums), np.int64), np.zeros(len(sums), bool), []
+    balance, visible = np.zeros(len(sums), np.int64), np.empty((len(maps), (len(sums) + 7) // 8), np.uint8)
 
-    def sight_of(index: int) -> Sight:
-        return look(points, normals, maps[index].depth, cameras, index, edges)
+    def sight_of(index: int) -> np.ndarray:
+        sight = look(points, normals, maps[index].depth, cameras, index, edges)
+        visible[index] = pack_flags(sight.sees)
+        return sight.says
 
-    for sight in in_threads(sight_of, range(len(maps)), workers=workers_for(_BYTES_PER_POINT * len(sums))):
-        balance += sight.sees.astype(np.int64) - _DISTRUST * sight.passes
-        seen |= sight.sees
-        packed.append(pack_flags(sight.sees))
-    keep = seen & (balance >= 0)
+    workers = workers_for(_BYTES_PER_POINT * len(sums))
+    for says in in_threads(sight_of, range(len(maps)), workers=workers):
+        balance += says
+        balance -= (_DISTRUST - 1) * (says < 0)
+    keep = _flags(np.bitwise_or.reduce(visible, axis=0), len(sums)) & (balance >= 0)
     if not keep.any():
         raise NoSurface("the depth maps contradict each other everywhere")
-    visible = [pack_flags(np.unpackbits(row, count=len(keep), bitorder="little")[keep]) for row in packed]
+    kept = in_threads(lambda row: pack_flags(_flags(row, len(sums))[keep]), visible, workers=workers)
     length = np.linalg.norm(normals, axis=1, keepdims=True)
     return Surface._trusted(
         points=points[keep].astype(np.float32),
         normals=(normals / np.maximum(length, 1e-12))[keep].astype(np.float32),
         colors=np.rint(sums.means(6, 9)[keep]).astype(np.uint8),
-        visible=np.stack(visible),
+        visible=np.stack(list(kept)),
         voxel=sums.voxel,
         to_user=to_user,
         inner=sums.inner,
     )
+
+
+def _flags(packed: np.ndarray, count: int) -> np.ndarray:
+    """Undo `pack_flags` of `count` flags."""
+    return np.unpackbits(packed, count=count, bitorder="little").astype(bool)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cameras import Cameras
+from ..cameras import Cameras, Lens
 from ..cameras.projection import project
 from .samples import STEEPEST, focal_length
 
@@ -16,12 +16,20 @@ class Sight:
     """Visibility of N points in one view.
 
     Attributes:
-        sees: The point lies on the surface that the view shows there [N] bool.
-        passes: The view looks through the point at something behind it, or at nothing [N] bool.
+        says: 1 where the view sees the point, −1 where it looks through it, 0 where neither is sure [N] int8.
     """
 
-    sees: np.ndarray
-    passes: np.ndarray
+    says: np.ndarray
+
+    @property
+    def sees(self) -> np.ndarray:
+        """The point lies on the surface that the view shows there [N] bool."""
+        return np.asarray(self.says > 0)
+
+    @property
+    def passes(self) -> np.ndarray:
+        """The view looks through the point at something behind it, or at nothing [N] bool."""
+        return np.asarray(self.says < 0)
 
 
 def look(
@@ -47,15 +55,18 @@ def look(
         spacing: Distance of neighbouring points, for instance the edge of the voxels that thinned them; for all points,
             or for each [N].
     """
-    from .kernels.sight_cpu import sight_cpu
+    from .kernels.sight_cpu import sight_cpu, sight_pinhole
 
-    sees, passes = np.zeros((2, len(points)), bool)
+    says = np.zeros(len(points), np.int8)
     if not depth.any():
-        return Sight(sees, passes)  # a view that shows nothing anywhere has failed and is no witness
-    pixels, z = project(cameras, index, points)
-    camera, focal = cameras.c2w[index, :, 3], focal_length(cameras, index)
-    room = np.empty(len(points))
-    room[:] = spacing
-    z, camera = np.ascontiguousarray(z), np.ascontiguousarray(camera)  # the kernel is compiled for each layout
-    sight_cpu(points, normals, pixels, z, depth, camera, focal, room, STEEPEST, sees, passes)
-    return Sight(sees, passes)
+        return Sight(says)  # a view that shows nothing anywhere has failed and is no witness
+    room = np.ascontiguousarray(np.broadcast_to(spacing, len(points)), np.float64)
+    # Kernels are compiled for each layout.
+    camera, intrinsics = (np.ascontiguousarray(part[index], np.float64) for part in (cameras.c2w, cameras.intrinsics))
+    rest = depth, camera, focal_length(cameras, index), room, STEEPEST, says
+    if cameras.lenses[index] == Lens.PINHOLE:
+        sight_pinhole(points, normals, intrinsics, *rest)
+    else:
+        pixels, z = project(cameras, index, points)
+        sight_cpu(points, normals, pixels, np.ascontiguousarray(z), *rest)
+    return Sight(says)

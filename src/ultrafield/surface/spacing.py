@@ -10,19 +10,21 @@ _RANK = 3
 _RANK_DISTANCE = 1.5  # voxels from a point to its third nearest one on a densely sampled surface, at most about
 
 
-def nearest_points(points: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest_points(points: np.ndarray, count: int, *, of: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The nearest points of each point, usually itself first: points may coincide.
 
     Args:
         points: [N, 3], N ≥ 1.
         count: Number of nearest points; no more than N are returned.
+        of: Places whose nearest points are asked for [M, 3]; the points themselves if None.
 
     Returns:
-        Distances, ascending, and indices [N, min(count, N)].
+        Distances, ascending, and indices [M, min(count, N)].
     """
     from scipy.spatial import cKDTree
 
-    distances, nearest = cKDTree(points).query(points, k=np.arange(1, min(count, len(points)) + 1), workers=-1)
+    tree, places = cKDTree(points), points if of is None else of
+    distances, nearest = tree.query(places, k=np.arange(1, min(count, len(points)) + 1), workers=-1)
     return np.asarray(distances), np.asarray(nearest)
 
 
