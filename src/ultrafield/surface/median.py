@@ -23,9 +23,12 @@ def median_of_parts(part: Callable[[int], np.ndarray], count: int, *, workers: i
     Returns:
         The median; NaN if there are no numbers.
     """
+    from .kernels.median_cpu import count_bits
 
     def counted(index: int) -> np.ndarray:
-        return np.bincount(_bins(part(index)), minlength=_BINS)
+        own = np.zeros(_BINS, np.int64)
+        count_bits(_single(part(index)).view(np.uint32), _DROPPED, own)
+        return own
 
     counts = np.zeros(_BINS, np.int64)
     for more in in_threads(counted, range(count), workers=workers):
@@ -35,15 +38,16 @@ def median_of_parts(part: Callable[[int], np.ndarray], count: int, *, workers: i
         return float("nan")
     middle = np.array([(ends[-1] - 1) // 2, ends[-1] // 2])
     first, last = np.searchsorted(ends, middle, side="right")
+    lowest, highest = (np.array([first, last + 1]) << _DROPPED).astype(np.uint32).view(np.float32)
 
     def near(index: int) -> np.ndarray:
         numbers = part(index)
-        bins = _bins(numbers)
-        return numbers[(bins >= first) & (bins <= last)]
+        single = _single(numbers)
+        return numbers[(single >= lowest) & ~(single >= highest)]
 
     chosen = np.sort(np.concatenate(list(in_threads(near, range(count), workers=workers))))
     return float(chosen[middle - (ends[first] - counts[first])].mean())
 
 
-def _bins(numbers: np.ndarray) -> np.ndarray:
-    return (numbers.astype(np.float32).view(np.uint32) >> np.uint32(_DROPPED)).astype(np.int64)
+def _single(numbers: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(numbers, np.float32)

@@ -68,7 +68,7 @@ def thin(parts: Sequence[np.ndarray], voxel: float, inner: float = np.inf, *, wo
         inner: Half the edge of the box outside of which they grow.
         workers: Threads.
     """
-    from .kernels.voxels_cpu import add_rows, no_sums
+    from .kernels.voxels_cpu import FIRST, add_rows, no_sums
 
     keys = list(in_threads(lambda part: voxel_keys(part, voxel, inner), parts, workers=workers))
     every = max(1, sum(map(len, parts)) // _SAMPLE)
@@ -77,7 +77,7 @@ def thin(parts: Sequence[np.ndarray], voxel: float, inner: float = np.inf, *, wo
     bounds = [0, *np.maximum(dividers, 0).tolist(), np.iinfo(np.int64).max]
 
     def summed(slab: int) -> np.ndarray:
-        state = (0, *no_sums())
+        state = (0, *no_sums(FIRST))
         for rows, own in zip(parts, keys, strict=True):
             state = add_rows(rows, own, bounds[slab], bounds[slab + 1], *state)
         count, numbers, sums, _ = state

@@ -31,10 +31,13 @@ def sight_cpu(points, normals, pixels, z, depth, camera, focal, room, steepest, 
     height, width = depth.shape
     for point in range(len(points)):
         says[point] = 0
-        column, row = pixels[point]
+        column, row = pixels[point, 0], pixels[point, 1]
         if not (column >= 0 and row >= 0 and column < width and row < height):
             continue
         surface = np.float64(depth[np.int64(row), np.int64(column)])
+        half_pixel = np.sqrt(0.5) * z[point] / focal
+        if surface > 0 and z[point] - surface > 1.001 * (room[point] + half_pixel * steepest):
+            continue  # hidden, however slanted it is
         product, normal_square, distance_square = 0.0, 0.0, 0.0
         for axis in range(3):
             towards = camera[axis, 3] - points[point, axis]
@@ -44,7 +47,6 @@ def sight_cpu(points, normals, pixels, z, depth, camera, focal, room, steepest, 
         length = np.sqrt(normal_square) * np.sqrt(distance_square)
         facing = product / length if length > 0 else 1.0
         cosine = min(max(facing, 1.0 / steepest), 1.0)
-        half_pixel = np.sqrt(0.5) * z[point] / focal
         tolerance = room[point] + half_pixel * np.sqrt(1.0 - cosine * cosine) / cosine
         if surface > 0 and facing > 0 and abs(z[point] - surface) <= tolerance:
             says[point] = 1
