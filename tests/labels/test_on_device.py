@@ -78,9 +78,12 @@ def test_votes_of_any_table(kernel_device: str) -> None:
         neighbors = rng.integers(0, 20, (5, 15, voters)).astype(np.int32)
         neighbors[np.arange(voters) >= rng.integers(0, voters + 1, (5, 15, 1))] = -1
         arrays = (labels.columns, labels.index[:, 0], neighbors.reshape(-1, voters))
-        found = vote_gpu(*(torch.from_numpy(np.ascontiguousarray(array)).to(kernel_device) for array in arrays))
+        moved = (torch.from_numpy(np.ascontiguousarray(array)).to(kernel_device) for array in arrays)
+        found, codes = (part.cpu().numpy() for part in vote_gpu(*moved))
         expected = vote(labels, neighbors).expand().reshape(cuts, -1).T
-        np.testing.assert_array_equal(found.cpu().numpy(), expected)
+        np.testing.assert_array_equal(found, expected)
+        _, same = np.unique(expected, axis=0, return_inverse=True)
+        assert len(np.unique(np.stack([codes, same.ravel()]), axis=1).T) == len(np.unique(codes)) == same.max() + 1
 
 
 def test_large_pictures_go_in_parts(kernel_device: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +101,28 @@ def test_large_pictures_go_in_parts(kernel_device: str, monkeypatch: pytest.Monk
     equal(found, labeller.stack(points))
     empty = np.zeros((0, 4, 3), np.float32)
     equal(on_device.DeviceLabeller(surface, labels, 5, 4 * VOXEL, kernel_device).stack(empty), labeller.stack(empty))
+
+
+def test_rows_that_share_a_number_by_accident_are_told_apart(
+    kernel_device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ultrafield.labels import on_device
+
+    surface = random_surface(60, seed=3)
+    tree = tree_of(surface)
+    heights = np.array([0.0, 0.1, 0.3], np.float32)
+    labels = LabelStack.of(cut_table(tree, heights).T[:, :, None])
+    points = pixels_of(surface, (7, 11), seed=1)
+    labeller = on_device.DeviceLabeller(surface, labels, 5, 4 * VOXEL, kernel_device)
+    expected = labeller.stack(points)
+    real = on_device.vote_gpu
+
+    def colliding(*given):
+        rows, codes = real(*given)
+        return rows, codes % 2
+
+    monkeypatch.setattr(on_device, "vote_gpu", colliding)
+    equal(labeller.stack(points), expected)
 
 
 def test_only_points_that_lie_equally_far_apart_in_cells_that_can_be_numbered() -> None:
