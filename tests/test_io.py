@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from ultrafield.errors import SceneError
-from ultrafield.io import fresh_folder, write_npy, write_npz
+from ultrafield.io import encode_image, fresh_folder, write_image, write_npy, write_npz
 from ultrafield.reading import read_npz
 from ultrafield.removal import kinds
 
@@ -43,6 +44,23 @@ def test_objects_are_not_pickled(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Object arrays"):
         write_npy(tmp_path / "a.npy", np.array([{}]))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1), (4, 5, 3), (4, 5, 4)])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_pictures_come_back(shape: tuple[int, ...], kind: type) -> None:
+    image = np.random.default_rng(0).integers(0, 255, shape).astype(kind)
+    for given in (image, image[::-1, ::-1]):
+        read = cv2.imdecode(np.frombuffer(encode_image(".png", given), np.uint8), cv2.IMREAD_UNCHANGED)
+        channels = [2, 1, 0, 3][: shape[2]] if len(shape) == 3 and shape[2] > 1 else slice(None)
+        np.testing.assert_array_equal(read.reshape(shape)[..., channels] if len(shape) == 3 else read, given)
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 5, 3), bool), np.zeros((4, 5, 3)), np.zeros((4, 5, 2), np.uint8)])
+def test_what_is_no_picture_is_refused(image: np.ndarray, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"a\.png: cannot encode an array of shape \[4, 5, "):
+        write_image(tmp_path / "a.png", image)
+    assert not (tmp_path / "a.png").exists()
 
 
 def test_a_full_disk_keeps_the_old_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

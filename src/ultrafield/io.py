@@ -159,7 +159,9 @@ def encode_image(ending: str, image: np.ndarray, *, quality: int | None = None) 
     import cv2
 
     image = np.ascontiguousarray(image)
-    if image.ndim == 3:  # OpenCV stores BGR(A)
+    if image.dtype not in (np.uint8, np.uint16) or image.shape[2:] not in ((), (1,), (3,), (4,)):
+        raise ValueError(f"cannot encode an array of shape {list(image.shape)}, {image.dtype}")
+    if image.shape[2:] in ((3,), (4,)):  # OpenCV stores BGR(A)
         image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
     options = [] if quality is None or ending == ".png" else [cv2.IMWRITE_JPEG_QUALITY, quality]
     done, encoded = cv2.imencode(ending, image, options)

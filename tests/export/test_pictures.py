@@ -22,6 +22,8 @@ def test_labels_become_their_colours() -> None:
     assert picture[1, 1].tolist() == [255, 255, 255]
     assert label_picture(LABELS, COLORS, none=(1, 2, 3))[1, 1].tolist() == [1, 2, 3]
     assert (label_picture(np.full((2, 3), -1), COLORS[:0]) == 255).all()
+    with pytest.raises(IndexError):
+        label_picture(np.full((2, 3), len(COLORS)), COLORS)
 
 
 def test_none_may_be_transparent(tmp_path: Path) -> None:

@@ -131,9 +131,15 @@ def test_only_points_that_lie_equally_far_apart_in_cells_that_can_be_numbered() 
     from ultrafield.labels.on_device import DeviceLabeller
 
     surface = random_surface(20, seed=0)
-    assert DeviceLabeller.suits(surface, 0.1)
-    assert not DeviceLabeller.suits(replace(surface, inner=0.5), 0.1)
-    assert not DeviceLabeller.suits(random_surface(20, seed=0, spread=1e7), 0.1)
+    assert DeviceLabeller.suits(surface, 8 * VOXEL, 32)
+    assert not DeviceLabeller.suits(surface, 9 * VOXEL, 32)
+    assert not DeviceLabeller.suits(surface, 8 * VOXEL, 33)
+    assert not DeviceLabeller.suits(replace(surface, inner=0.5), 0.1, 16)
+    assert not DeviceLabeller.suits(random_surface(20, seed=0, spread=1e7), 0.1, 16)
+    for spread in (1e30, 3e38):
+        assert not DeviceLabeller.suits(random_surface(20, seed=0, spread=spread), 0.1, 16)
+    empty = {name: getattr(surface, name)[:0] for name in ("points", "normals", "colors")}
+    assert not DeviceLabeller.suits(replace(surface, visible=surface.visible[:, :0], **empty), 0.1, 16)
 
 
 @pytest.mark.gpu

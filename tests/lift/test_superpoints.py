@@ -81,9 +81,10 @@ def slow_greedy(slow: Slow) -> np.ndarray:
     return slow.heights
 
 
-def slow_rounds(slow: Slow, slack: float) -> np.ndarray:
+def slow_rounds(slow: Slow, slack: float, most: int = 10**6) -> np.ndarray:
     """Heights of all edges if regions that are each other's nearest merge in rounds; see `join_heights`."""
-    while values := slow.values():
+    while most > 0 and (values := slow.values()):
+        most -= 1
         lists: dict[int, list[tuple[float, int]]] = {}  # neighbours of each region, the nearest first
         for (a, b), value in values.items():
             lists.setdefault(a, []).append((value, b))
@@ -104,6 +105,16 @@ def slow_rounds(slow: Slow, slack: float) -> np.ndarray:
                     break
                 slow.join(hub, other, max(value, slow.height_of[hub], slow.height_of[other]))
     return slow.heights
+
+
+def slow_round_then_greedy(slow: Slow, slack: float) -> np.ndarray:
+    """Heights of all edges if one round of merges is followed by merges of the nearest two."""
+    slow_rounds(slow, slack, most=1)
+    ends, tops = slow.region[slow.edges], [slow.height_of[region] for region in range(len(slow.height_of))]
+    apart = ends[:, 0] != ends[:, 1]
+    heights = slow_greedy(slow)
+    heights[apart] = np.maximum(heights[apart], np.array(tops)[ends[apart]].max(axis=1))
+    return heights
 
 
 def heights_of(
@@ -160,6 +171,24 @@ def test_where_all_regions_touch_the_nearest_of_all_join_first(seed: int) -> Non
     np.testing.assert_allclose(heights_of(graph, labels, rows, 0.0), expected, atol=1e-9)
 
 
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.filter_too_much])
+@given(st.integers(0, 10_000))
+def test_what_rounds_leave_joins_one_after_the_other(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    surface, scene = flat_scene(seed, points=int(rng.integers(20, 60)), views=int(rng.integers(1, 5)))
+    count = len(surface)
+    edges = np.unique(np.sort(rng.integers(0, count, (4 * count, 2)), axis=1), axis=0)
+    graph = vote_graph(surface, edges[edges[:, 0] != edges[:, 1]], scene)
+    labels = np.unique(rng.integers(0, rng.integers(2, count // 2), count), return_inverse=True)[1]
+    rows = memberships(surface, scene, labels, int(labels.max()) + 1)
+    expected = slow_round_then_greedy(Slow(graph, labels, surface, scene), 0.0)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(regions_cpu, "_FEW", 0.9)  # more than any round merges
+        rounds = count_rounds(patched)
+        np.testing.assert_allclose(heights_of(graph, labels, rows, 0.0), expected, atol=1e-9)
+        assert len(rounds) <= 1
+
+
 @pytest.mark.parametrize("slack", [0.0, 0.02])
 def test_heights_do_not_depend_on_the_number_of_threads(slack: float) -> None:
     rng = np.random.default_rng(1)
@@ -211,7 +240,16 @@ def test_a_large_region_takes_up_many_crumbs_at_once(monkeypatch: pytest.MonkeyP
     assert len(rounds) < 80
     np.testing.assert_array_equal(heights, graph.dissimilarity.astype(float))
     np.testing.assert_array_equal(heights_of(graph, np.arange(count + 1), rows, 0.0), heights)
-    assert len(rounds) > count
+
+
+def test_rounds_that_would_merge_one_pair_each_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 20_000
+    rounds = count_rounds(monkeypatch)
+    graph, rows = unseen(count, np.stack([np.arange(count - 1), np.arange(1, count)], axis=1), 0.0)
+    graph = replace(graph, dissimilarity=np.linspace(0.1, 0.9, count - 1, dtype=np.float32))
+    found = heights_of(graph, np.arange(count), rows, 0.02)
+    np.testing.assert_array_equal(found, graph.dissimilarity.astype(float))
+    assert len(rounds) == 1
 
 
 def test_parts_that_do_not_touch_stay_apart() -> None:

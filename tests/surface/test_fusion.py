@@ -209,6 +209,21 @@ def test_points_have_company_if_another_one_is_nearby(count: int, footprint: flo
     assert count < 3 or 0.1 < company.mean() < 1.0
 
 
+def test_points_on_the_border_of_voxels_keep_their_company() -> None:
+    """Means of many rows on a border round to either side of it, out of the order of voxels."""
+    rng, unsorted = np.random.default_rng(0), 0
+    for _ in range(8):
+        rows = np.ones((20_000, 11))
+        rows[:, :3], rows[:, 9] = rng.uniform(-1, 1, (20_000, 3)), 0.0
+        rows[:, 0] = 1.1
+        sums = thin([rows], 0.1, np.inf)
+        points = sums.means(0, 3)
+        unsorted += int((np.diff(module.voxel_keys(sums.table, sums.voxel)) <= 0).any())
+        company = module.nearest_points(points, 2)[0][:, 1] <= 2.0 * sums.edges
+        np.testing.assert_array_equal(module._in_company(sums), company)
+    assert unsorted
+
+
 def test_numbers_that_differ_are_refused(toy: Toy) -> None:
     with pytest.raises(ValueError, match="views: got 9 for 10 cameras, 9 images and 9 valid"):
         fused(toy, toy.views[1:])

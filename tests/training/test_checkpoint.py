@@ -65,7 +65,7 @@ def test_the_state_of_another_training_is_named(balls, short, tmp_path, monkeypa
     scene = replace(balls, half_extent=2 * balls.half_extent) if new == "scene" else balls
     fit(scene, settings, device="cpu", out=tmp_path, progress=False, note=said.append)
     file = tmp_path / STATE_FILE
-    assert f"{file}: of other settings, another scene or another version; geometry starts anew" in said
+    assert f"{file}: of another training; geometry is trained from the start" in said
     assert not file.exists()
 
 

@@ -28,8 +28,8 @@ def label_picture(
     Returns:
         [H, W, 3] uint8, or [H, W, 4] if `none` is None.
     """
-    last = np.array([NONE_COLOR if none is None else none], np.uint8)  # where −1 finds it
-    picture = np.take(np.concatenate([colors.reshape(-1, 3), last]), labels, axis=0)
+    picture = np.take(colors, labels, axis=0) if len(colors) else np.empty((*labels.shape, 3), np.uint8)
+    picture[labels < 0] = NONE_COLOR if none is None else none
     if none is not None:
         return picture
     return np.concatenate([picture, np.where(labels >= 0, 255, 0).astype(np.uint8)[..., None]], axis=2)

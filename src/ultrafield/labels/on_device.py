@@ -8,17 +8,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..devices import current_device
 from ..surface import Surface
 from .kernels.labels_gpu import nearest_gpu, vote_gpu
 from .stack import LabelStack
 
 _AT_ONCE = 1 << 19  # pixels that are labelled together
 _WIDER = 1 + 1e-6  # edge of a cell in radii: rounding must not put what is within the radius two cells away
+_FARTHEST = 8  # voxels: some six hundred points of a surface are then in the cells around a pixel
+_MOST_VOTERS = 32  # more do not fit into registers
 _MOST_CELLS = 1 << 20  # along an edge: three such numbers fit into one of 64 bits
 
 
 class DeviceLabeller:
     """What `ViewLabeller` does, on a device; for surfaces whose points lie equally far apart.
+
+    Of points that are equally far away from a pixel, others may vote than on the CPU, where any of them may too.
 
     Args:
         surface: N points.
@@ -29,7 +34,7 @@ class DeviceLabeller:
     """
 
     def __init__(self, surface: Surface, labels: LabelStack, voters: int, radius: float, device: str) -> None:
-        self._voters, edge = voters, _WIDER * radius
+        self._voters, edge, self._device = voters, _WIDER * radius, torch.device(device)
         points = torch.from_numpy(surface.points).to(device)
         low = points.amin(dim=0).double()
         cells = torch.floor((points.double() - low) / edge).long()
@@ -43,10 +48,17 @@ class DeviceLabeller:
         self._lock = Lock()  # several threads label views: one at a time is on the device
 
     @staticmethod
-    def suits(surface: Surface, radius: float) -> bool:
-        """Whether the points lie equally far apart, in no more cells than can be numbered."""
-        extent = float(np.ptp(surface.points, axis=0).max(initial=0.0))
-        return bool(np.isinf(surface.inner)) and len(surface) > 0 and extent < _MOST_CELLS * radius
+    def suits(surface: Surface, radius: float, voters: int) -> bool:
+        """Whether the points lie equally far apart, in no more cells than can be numbered, and few are near a pixel."""
+        if (
+            not len(surface)
+            or np.isfinite(surface.inner)
+            or radius > _FARTHEST * surface.voxel
+            or voters > _MOST_VOTERS
+        ):
+            return False
+        extent = surface.points.max(axis=0).astype(np.float64) - surface.points.min(axis=0)
+        return bool(extent.max() < _MOST_CELLS * radius)
 
     def stack(self, points: np.ndarray) -> LabelStack:
         """Node ids at all cuts of pixels that see `points` [H, W, 3], NaN for nothing."""
@@ -59,9 +71,9 @@ class DeviceLabeller:
     def _part(self, points: np.ndarray) -> LabelStack:
         """Node ids of pixels [P, 3], as a picture of one row."""
         pixels = torch.from_numpy(np.ascontiguousarray(points))
-        with self._lock, torch.no_grad():
+        with self._lock, current_device(self._device), torch.no_grad():
             near = self._points, self._keys, self._frame, self._size, self._voters
-            voters = nearest_gpu(pixels.to(self._points.device), *near)
+            voters = nearest_gpu(pixels.to(self._device), *near)
             rows, codes = vote_gpu(self._table, self._columns, voters)
             index, columns = _numbered(rows, codes)
             if not bool((columns[index] == rows).all()):  # two columns with the same number, once in 2⁶⁴ pairs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +29,7 @@ _CUTS_AT_ONCE, _ROWS_AT_ONCE = 16, 1 << 12  # of a table of cuts: as many as fil
 
 
 class ViewLabeller:
-    """Labels views with the cuts of a tree; holds the k-d tree of the surface and the segment of every point.
+    """Labels views with the cuts of a tree; holds the points in an order to be searched, and the segment of every one.
 
     Args:
         surface: N points, the leaves of the tree.
@@ -38,7 +37,7 @@ class ViewLabeller:
         heights: Where to cut it [L].
         config: Settings (`label_neighbors`, `label_radius`); the defaults if None.
         workers: Threads that look for neighbours, −1 for one per CPU. Several views may also be labelled at once, each
-            in a thread of the caller's: take one worker then.
+            in a thread of the caller's: take one worker then. On a device there are none.
         device: Where views are labelled: "cpu", or a CUDA device, which is used if the points lie equally far apart.
         table: In place of the cuts of the tree, the label of every point at L levels [N, L], int32; −1 for none.
 
@@ -67,8 +66,7 @@ class ViewLabeller:
         self._workers = workers
         self._points_at = LabelStack.of((cut_table(tree, heights) if table is None else table).T[:, :, None])
         self._on_device = None if device == "cpu" else self._labeller_on(device)
-        if self._on_device is None:
-            self._points  # noqa: B018 - made here once, before threads ask for it
+        self._search = None if self._on_device is not None else self._search_tree()
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Node ids [L, H, W], int32, −1 for none, of pixels that see `points` [H, W, 3]; see `nearest`."""
@@ -84,12 +82,11 @@ class ViewLabeller:
     def _labeller_on(self, device: str) -> DeviceLabeller | None:
         from .on_device import DeviceLabeller
 
-        if not DeviceLabeller.suits(self._surface, self._radius):
+        if not DeviceLabeller.suits(self._surface, self._radius, self._voters):
             return None
         return DeviceLabeller(self._surface, self._points_at, self._voters, self._radius, device)
 
-    @cached_property
-    def _points(self) -> cKDTree:
+    def _search_tree(self) -> cKDTree:
         from scipy.spatial import cKDTree
 
         return cKDTree(self._surface.points)
@@ -104,16 +101,17 @@ class ViewLabeller:
             Indices, nearest first [H, W, K], int32; −1 after the last one within the radius.
         """
         check_shape("points", points, (None, None, 3))
+        search = self._search_tree() if self._search is None else self._search
         height, width, _ = points.shape
         voters = np.full((height, width, self._voters), -1, np.int32)
         ranks, rows = np.arange(1, self._voters + 1), max(1, _AT_ONCE // max(1, width))
         for first in range(0, height, rows):
             band = points[first : first + rows]
             seen = np.isfinite(band).all(axis=2)
-            distance, index = self._points.query(
+            distance, index = search.query(
                 band[seen], k=ranks, distance_upper_bound=self._radius, workers=self._workers
             )
-            voters[first : first + rows][seen] = np.where(index < self._points.n, index, -1)
+            voters[first : first + rows][seen] = np.where(index < search.n, index, -1)
             if not self._uniform:
                 voters[first : first + rows][seen] = self._within(np.asarray(distance), np.asarray(index))
         return voters

@@ -104,8 +104,7 @@ def _suited(config: Config, scene: Scene, report: Report) -> Config:
             'instead, is not installed (pip install "ultrafield[masks]")'
         )
         geometry = replace(geometry, planar_weight=0.0)
-    elif geometry.planar_weight > 0 and geometry.regions == "masks":
-        report.note("geometry: regions of the pictures tell what may be planar, as views lack masks")
+    elif geometry.planar_weight > 0:
         geometry = replace(geometry, regions="pictures")
     return replace(config, geometry=geometry)
 

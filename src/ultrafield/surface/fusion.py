@@ -24,7 +24,7 @@ _PIXELS_TO_ESTIMATE = 1 << 22  # pixels from which the number of occupied voxels
 FOOTPRINTS_PER_VOXEL = 0.6  # many views see each spot, so points may lie denser than the pixels of one of them
 _COMPANY = 2.0  # voxels; a point without another one within that distance is noise
 _DISTRUST = 2  # a point goes unless this many times as many views see it as see through it
-_BYTES_PER_PIXEL, _BYTES_PER_POINT = 200, 150  # working memory of `surface_samples` and `look`
+_BYTES_PER_PIXEL, _BYTES_PER_POINT = 200, 150  # working memory of `view_sums`, with a voxel per pixel, and `look`
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,12 +145,13 @@ def _in_company(sums: VoxelSums) -> np.ndarray:
 
     points, footprint = sums.means(0, 3), sums.means(9, 10)[:, 0]
     near, company = _COMPANY * np.maximum(sums.edges, footprint), np.full(len(sums), -1, np.int8)
-    if np.isinf(sums.inner):
-        keys, count = voxel_keys(sums.table, sums.voxel), workers_for(0)
+    keys, count = voxel_keys(sums.table, sums.voxel), workers_for(0)
+    # A mean on the border of its voxel may round into the next one: then points are not in the order of voxels.
+    if np.isinf(sums.inner) and bool((np.diff(keys) > 0).all()):
         ends = np.linspace(0, len(sums), count + 1).astype(int).tolist()
         spans = [(points, keys, float(sums.voxel), near, *span, company) for span in pairwise(ends)]
         list(in_threads(lambda span: company_cpu(*span), spans, workers=count))
-    open_ones = np.flatnonzero(company < 0)  # voxels grow, or nearby is far away
+    open_ones = np.flatnonzero(company < 0)  # or where nearby is far away
     if len(open_ones):
         distances, _ = nearest_points(points, 2, of=points[open_ones])
         company[open_ones] = distances[:, 1] <= near[open_ones]

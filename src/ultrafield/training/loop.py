@@ -143,7 +143,7 @@ def begin(make: Callable[[], TrainerT], steps: int, journal: Journal) -> tuple[T
         if state is None:
             return trainer, 0
         if not _is_of(state, trainer, journal.source):
-            journal.note(f"{file}: of other settings, another scene or another version; {trainer.stage} starts anew")
+            journal.note(f"{file}: of another training; {trainer.stage} is trained from the start")
             return trainer, 0
         check_state(state, trainer, steps)
         trainer.restore(state)

@@ -2,7 +2,9 @@
 
 A merge may bring a neighbour nearer that touched only one of the two, as all pairs of points count then. Which regions
 are each other's nearest thus depends on what has merged before: rounds, in which all such pairs merge at once, are part
-of the definition. Where all regions touch they find what merging the nearest two of all, one after the other, would.
+of the definition. Where all regions touch they find what merging the nearest two of all, one after the other, would,
+apart from crumbs that are taken up together. A round costs as much as all that is left, so when rounds merge little the
+rest is merged one after the other.
 """
 
 from __future__ import annotations
@@ -15,7 +17,10 @@ from ...kernels.compile import compiled
 from ...ultrametric.kernels.matching_cpu import Borders, nearest_borders, pool
 from ...ultrametric.kernels.spans import even_spans, on_threads, thread_count
 from ...ultrametric.kernels.tree_cpu import chain_heads, common_ancestors, leaf_counts
+from .nearest_first_cpu import nearest_first_heights
 from .rows_cpu import Rows
+
+_FEW = 1 / 32  # share of the regions that a round must merge for another one to be worth it
 
 
 def join_heights(
@@ -35,7 +40,8 @@ def join_heights(
 ) -> np.ndarray:
     """Merge neighbouring regions by the mean dissimilarity of all their pairs of points, in rounds.
 
-    In every round all regions that are each other's nearest neighbours merge. A region's row says how many of its
+    In every round all regions that are each other's nearest neighbours merge, until a round merges few; what is left
+    merges one after the other, the nearest two first. A region's row says how many of its
     points each mask holds; the sums over all pairs of points of two regions are products of their rows, and rows of
     merged regions add. Equal dissimilarities are in a fixed shuffled order of the pairs.
 
@@ -70,10 +76,11 @@ def join_heights(
     waiting = Borders(*np.ascontiguousarray(pairs.T.astype(index)), sums)
     # Tree nodes are regions, merges, and a last one above all that is apart in the end.
     parents, heights = np.full(2 * num, 2 * num - 1), np.zeros(2 * num)
-    # Of each region that is left: its tree node, its row, its points.
+    # Of each region that is left: its tree node, its row, its points; and which one each of the first is in.
     top, row, sizes, following = np.arange(num), np.arange(num), sizes.copy(), num
+    home, merged = np.arange(num), num
     rows.compare(waiting, row, np.ones(num, bool))
-    while len(waiting):
+    while len(waiting) and merged >= _FEW * len(top):
         merges = _matches(waiting, sizes, slack, threads)
         into = np.arange(len(top))
         into[merges.gone] = merges.kept
@@ -83,14 +90,53 @@ def join_heights(
         number = (np.cumsum(stays) - 1)[into].astype(index)
         changed = np.zeros(len(top), bool)
         changed[merges.kept] = True
-        following += len(merges.gone)
+        merged = len(merges.gone)
+        following += merged
+        home = number[home]
         waiting = pool(int(stays.sum()), waiting, number, threads=threads)
         top, row, sizes = top[stays], row[stays], sizes[stays]
         rows.compare(waiting, row, changed[stays])
     heads = chain_heads(parents, leaf_counts(parents, num))
     spans = even_spans(len(pairs), threads or thread_count(len(pairs)))
     meets = on_threads(lambda begin, end: common_ancestors(parents, heads, pairs[begin:end]), spans)
-    return heights[np.concatenate(meets)]
+    found = heights[np.concatenate(meets)]
+    if len(waiting):
+        apart = home[pairs[:, 0]] != home[pairs[:, 1]]
+        found[apart] = _rest(waiting, rows, row, sizes, slack, heights[top], home[pairs[apart]])
+    return found
+
+
+def _rest(
+    waiting: Borders,
+    rows: Rows,
+    row: np.ndarray,
+    sizes: np.ndarray,
+    slack: float,
+    heights: np.ndarray,
+    wanted: np.ndarray,
+) -> np.ndarray:
+    """Heights at which regions that rounds have left become one.
+
+    Args:
+        waiting: Pairs of N regions.
+        rows: Rows of counts.
+        row: The row of each region [N], int64.
+        sizes: Its points [N], float64.
+        slack: See `join_heights`.
+        heights: Of the last merge of each region [N], float64.
+        wanted: Pairs of regions [E, 2] that are among those that wait, in either order.
+
+    Returns:
+        [E], float64.
+    """
+    guesses, borders = waiting.sums[:, 1] / waiting.sums[:, 2], waiting.sums[:, 2].copy()
+    ends = np.sort(np.stack([waiting.left, waiting.right], axis=1).astype(np.int64), axis=1)
+    found = nearest_first_heights(ends, guesses, borders, *rows.compact(row), sizes, slack)
+    found = np.maximum(found, heights[ends].max(axis=1))
+    keys, wanted = ends[:, 0] * len(row) + ends[:, 1], np.sort(wanted, axis=1).astype(np.int64)
+    order = np.argsort(keys)
+    place = np.searchsorted(keys, wanted[:, 0] * len(row) + wanted[:, 1], sorter=order)
+    return found[order[place]]
 
 
 class _Merges(NamedTuple):

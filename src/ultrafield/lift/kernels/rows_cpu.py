@@ -83,6 +83,15 @@ class Rows:
         arrays = self.columns, self.counts, self.weights, self.sums, self.first, self.length
         on_threads(_compare, spans, offsets, order, shorter, pairs.sums, row, *arrays)
 
+    def compact(self, row: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Some rows [N] one after the other: where each begins [N + 1], columns and counts, the weights of all masks,
+        and seen and weighted points of each [N, V]."""
+        length, views = self.length[row], self.sums.shape[1] // 2
+        starts = np.append(0, np.cumsum(length))
+        place = np.repeat(self.first[row] - starts[:-1], length) + np.arange(starts[-1])
+        seen, weighted = self.sums[row, :views], self.sums[row, views:]
+        return starts, self.columns[place], self.counts[place], self.weights, seen, weighted
+
     def _threads_for(self, items: int) -> int:
         """Threads for so many rows to add or to compare."""
         return self.threads or max(1, min(workers_for(0), items // _WORTH))
@@ -161,16 +170,16 @@ def _compare(offsets, order, shorter, values, row, columns, counts, weights, sum
         for place in range(offsets[region], offsets[region + 1]):
             if place + _AHEAD < last:
                 later = shorter[order[place + _AHEAD]]
-                _ask_for(columns, counts, first[later], length[later], flat, np.int64(later) * width, width)
+                ask_for(columns, counts, first[later], length[later], flat, np.int64(later) * width, width)
             pair, other = order[place], shorter[order[place]]
-            value = _dissimilarity(spread, columns, counts, first[other], length[other], sums, one, other)
+            value = dissimilarity(spread, columns, counts, first[other], length[other], sums, one, other)
             values[pair, 0] = values[pair, 1] / values[pair, 2] if value < 0 else value
         for at in range(first[one], first[one] + length[one]):
             spread[columns[at]] = 0.0
 
 
 @compiled()
-def _ask_for(columns, counts, first, length, sums, begin, width):
+def ask_for(columns, counts, first, length, sums, begin, width):
     """Tell the processor that a region's row, and its `width` sums from `begin` on, are needed soon."""
     for line in range(min(_MOST_LINES, (width + _LINE - 1) // _LINE)):
         prefetch_row(sums, begin + _LINE * line)
@@ -181,7 +190,7 @@ def _ask_for(columns, counts, first, length, sums, begin, width):
 
 
 @compiled(fastmath=_SUMS)
-def _dissimilarity(row, columns, counts, first, length, sums, one, other):
+def dissimilarity(row, columns, counts, first, length, sums, one, other):
     """1 - the weight of masks holding both points over those holding either, over all pairs; -1 where there is none."""
     both, either, views = 0.0, 0.0, sums.shape[1] // 2
     for at in range(first, first + length):

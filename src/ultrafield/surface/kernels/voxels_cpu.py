@@ -36,7 +36,7 @@ def view_sums(depth, color, x, y, pose, focal, steepest, voxel, inner):
         some, own = rows[:found], numbers[:found]
         row_keys(some, voxel, inner, own)
         count, keys, sums, slots = add_rows(some, own, low, high, count, keys, sums, slots)
-    return sums[:count]
+    return sums[:count].copy()  # without the room that has not been used
 
 
 @compiled()
