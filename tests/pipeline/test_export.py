@@ -45,7 +45,7 @@ def views(toy: Toy) -> dict[str, Any]:
 
 
 def box_node(segmentation: uf.Segmentation, number: int) -> int:
-    """The node that stands for one of the boxes."""
+    """The node that stands for one of the boxes: of nodes of one height the topmost, which cuts show."""
     from ultrafield.ultrametric.matching import best_nodes
 
     points = TO_USER.inverse().apply(segmentation.surface.points_user)
@@ -53,6 +53,10 @@ def box_node(segmentation: uf.Segmentation, number: int) -> int:
     inside = ((points >= low) & (points <= high)).all(axis=1) & (points[:, 2] > BOXES[0, 1, 2] + 0.02)
     ((node, iou),) = best_nodes(segmentation.tree, [inside])
     assert iou > 0.8
+    parents, heights = segmentation.tree.parents, segmentation.tree.heights
+    while parents[node] != node and heights[parents[node]] == heights[node]:
+        node = int(parents[node])
+    assert segmentation.tree.sizes[node] < 1.02 * inside.sum()
     return node
 
 
