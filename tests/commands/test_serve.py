@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ultrafield import cli
+from ultrafield.commands import serve
 from ultrafield.pipeline.folder import RunFolder
 from ultrafield.serve.place import places
 
@@ -31,6 +32,21 @@ def server(runtime_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[su
     yield process
     process.terminate()
     process.communicate(timeout=60)
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_worker_is_ready_without_what_makes_scenes(
+    found: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+    monkeypatch.setattr(serve, "load_kernels", loaded.append)
+    monkeypatch.setattr(serve, "find_spec", lambda name: found or None)
+    serve.prepare("cpu", True)
+    assert loaded == ["cpu"] * found
+    said = capsys.readouterr().err
+    assert ("embreex, which is not installed" in " ".join(said.split())) == (not found)
+    serve.prepare("cpu", False)
+    assert not capsys.readouterr().err
 
 
 def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import tyro
@@ -79,7 +80,13 @@ def prepare(device: Device, kernels: bool) -> None:
     """Make a worker ready: what jobs import, the device, and perhaps all kernels."""
     wake(device)
     import_stages()
-    if kernels:
+    if kernels and find_spec("embreex") is None:
+        _note(
+            Report(),
+            "kernels are loaded with the first job: the scene that loads them before is made with embreex, which is "
+            'not installed (pip install "ultrafield[synth]")',
+        )
+    elif kernels:
         load_kernels(device)
 
 
