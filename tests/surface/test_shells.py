@@ -17,8 +17,9 @@ from ultrafield.labels import ViewLabeller
 from ultrafield.pipeline.folder import RunFolder
 from ultrafield.surface import Surface
 from ultrafield.surface.fusion import DepthMap, fuse_depth_maps
+from ultrafield.surface.kernels.patches_cpu import COLUMNS
 from ultrafield.surface.shells import doublings
-from ultrafield.surface.voxels import COLUMNS, thin, voxel_keys
+from ultrafield.surface.voxels import thin, voxel_keys
 
 SIZE, FOCAL = (120, 90), 80.0
 

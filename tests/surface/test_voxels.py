@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from ultrafield.cameras import Cameras
 from ultrafield.cameras.projection import back_project
 from ultrafield.surface import voxels as module
+from ultrafield.surface.kernels.patches_cpu import COLUMNS
 from ultrafield.surface.kernels.voxels_cpu import strided_keys, view_sums
 from ultrafield.surface.samples import surface_samples, view_arguments
 from ultrafield.surface.shells import spacings
-from ultrafield.surface.voxels import COLUMNS, coarsen, fuse, thin, voxel_keys
+from ultrafield.surface.voxels import coarsen, fuse, thin, voxel_keys
 
 
 def random_rows(seed: int, count: int) -> np.ndarray:

@@ -21,7 +21,8 @@ from ..surface import Surface
 from ..ultrametric import AffinityGraph
 from .memberships import Memberships, memberships
 
-# Neighbours that together make a region larger by no more than this are taken up at once: its means hardly move.
+# Neighbours that together make a region larger by no more than this are taken up at once, and where regions join one
+# after the other one that grew by no more keeps its dissimilarities: its means hardly move.
 _SLACK = 0.02
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from ..parallel import in_threads, workers_for
 from .shells import spacings
 
-COLUMNS = 11  # x y z, nx ny nz, r g b, footprint, count
 _ROWS_BEFORE_MERGE = 1 << 21
 _SAMPLE = 1 << 12  # voxels, about, that tell how to divide all of them evenly
 SPARE = 2  # times as many voxels as wanted are kept while views are still to come
@@ -96,6 +95,8 @@ def fuse(rows: Iterable[np.ndarray], voxel: float, inner: float = np.inf, *, mos
         most: How many voxels may be occupied in the end; the voxels are enlarged until no more are. None keeps their
             size. Large pictures have many more pixels than that, so they are enlarged on the way already.
     """
+    from .kernels.patches_cpu import COLUMNS
+
     sums, workers = VoxelSums(np.zeros((0, COLUMNS)), voxel, inner), workers_for(0)
     waiting: list[np.ndarray] = []
     for part in rows:

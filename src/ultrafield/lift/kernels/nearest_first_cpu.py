@@ -12,7 +12,7 @@ import numpy as np
 
 from ...kernels.compile import compiled
 from ...kernels.heap_cpu import heapify, remove, sift_down, sift_up
-from .rows_cpu import ask_for, dissimilarity
+from .rows_cpu import ask_for, dissimilarity, longer
 
 _AHEAD = 2
 
@@ -114,16 +114,10 @@ def nearest_first_heights(
     pooled = np.arange(count, dtype=index), np.zeros(count)
     network = _Network(pairs, guesses.copy(), borders.copy(), *lists, *pooled, *met, *scratch, np.empty(num))
     queue = _Queue(*np.tile(np.arange(count, dtype=index), (2, 1)), np.empty(count), np.empty(count, np.int64))
-    _merge(queue, network, regions, rows, *_with_room(columns, counts), len(columns), slack)
+    used = len(columns)  # rows that grow are moved to the end
+    _merge(queue, network, regions, rows, *(longer(array, used, 2 * used) for array in (columns, counts)), used, slack)
     _spread_heights(network.into, network.heights)
     return network.heights
-
-
-def _with_room(columns: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Copies in arrays twice as long: rows that grow are moved to the end."""
-    longer, larger = np.empty(2 * len(columns), columns.dtype), np.empty(2 * len(counts), counts.dtype)
-    longer[: len(columns)], larger[: len(counts)] = columns, counts
-    return longer, larger
 
 
 @compiled()

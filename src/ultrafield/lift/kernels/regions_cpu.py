@@ -41,9 +41,9 @@ def join_heights(
     """Merge neighbouring regions by the mean dissimilarity of all their pairs of points, in rounds.
 
     In every round all regions that are each other's nearest neighbours merge, until a round merges few; what is left
-    merges one after the other, the nearest two first. A region's row says how many of its
-    points each mask holds; the sums over all pairs of points of two regions are products of their rows, and rows of
-    merged regions add. Equal dissimilarities are in a fixed shuffled order of the pairs.
+    merges one after the other, the nearest two first. A region's row says how many of its points each mask holds; the
+    sums over all pairs of points of two regions are products of their rows, and rows of merged regions add. Equal
+    dissimilarities are in a fixed shuffled order of the pairs.
 
     A large region may have thousands of crumbs around it, each with no nearer neighbour. Of these it takes up the next
     ones in the same round, as long as all together make it larger by no more than `slack`: they hardly move its means.

@@ -38,7 +38,7 @@ class Rows:
         self.first, self.length = starts[:-1].copy(), np.diff(starts)
         self.room = self.length.copy()  # what each row may grow to where it lies
         self.used = len(columns)
-        self.columns, self.counts = (_longer(array, self.used, 2 * self.used) for array in (columns, counts))
+        self.columns, self.counts = (longer(array, self.used, 2 * self.used) for array in (columns, counts))
         self.weights = weights
         self.sums = sums  # seen points, then weighted ones [R, 2 V]
         self.threads = threads
@@ -59,7 +59,7 @@ class Rows:
         ends = self.used + np.cumsum(room)
         if ends[-1] > len(self.columns):
             capacity = max(int(ends[-1]), self.used + self.used // 2)
-            self.columns, self.counts = (_longer(array, self.used, capacity) for array in (self.columns, self.counts))
+            self.columns, self.counts = (longer(array, self.used, capacity) for array in (self.columns, self.counts))
         to = np.where(moved, ends - room, self.first[kept])
         arrays = self.columns, self.counts, self.sums, self.first, self.length
         on_threads(_add_rows, spans, masks, *arrays, kept, gone, bounds, to)
@@ -97,7 +97,7 @@ class Rows:
         return self.threads or max(1, min(workers_for(0), items // _WORTH))
 
 
-def _longer(array: np.ndarray, used: int, capacity: int) -> np.ndarray:
+def longer(array: np.ndarray, used: int, capacity: int) -> np.ndarray:
     """The first `used` items in an array of `capacity`."""
     longer = np.empty(capacity, array.dtype)
     longer[:used] = array[:used]
