@@ -94,6 +94,14 @@ def test_automatic_voxels_follow_the_footprint_and_the_limit(
     assert coarse.voxel > toy_surface.voxel
 
 
+def test_of_many_pixels_some_choose_the_voxel(toy: Toy, toy_surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = int(toy.cameras.sizes.prod(axis=1).sum())
+    monkeypatch.setattr(module, "_PIXELS_GLANCED_AT", pixels // 9)
+    assert toy.surface().voxel == pytest.approx(toy_surface.voxel, rel=0.02)
+    monkeypatch.setattr(module, "MAX_POINTS", 500)
+    assert 100 < len(toy.surface()) <= 500
+
+
 def test_depth_maps_that_do_not_fit_into_memory_are_read_again_and_give_the_same(
     toy: Toy, toy_surface: Surface, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,8 +118,7 @@ def test_depth_maps_that_do_not_fit_into_memory_are_read_again_and_give_the_same
     monkeypatch.setattr(rendered, "memory", lambda: 8 * 4 * (toy.cameras.sizes.prod(axis=1).sum() - 1))
     images = [view.image for view in toy.scene.train]
     again = surface_from_views(Views(), toy.cameras, to_user=TO_USER, config=SegmentConfig(), images=images)
-    assert sorted(set(held)) == list(range(len(toy.views)))
-    assert len(held) > len(toy.views)
+    assert sorted(held) == sorted(3 * list(range(len(toy.views))))
     for name in ("points", "normals", "visible"):
         np.testing.assert_array_equal(getattr(again, name), getattr(toy_surface, name))
 

@@ -16,7 +16,7 @@ from ultrafield.cameras import Cameras, Similarity
 from ultrafield.labels import ViewLabeller
 from ultrafield.pipeline.folder import RunFolder
 from ultrafield.surface import Surface
-from ultrafield.surface.fusion import DepthMap, fuse_depth_maps
+from ultrafield.surface.fusion import fuse_depth_maps
 from ultrafield.surface.kernels.patches_cpu import COLUMNS
 from ultrafield.surface.shells import doublings
 from ultrafield.surface.voxels import thin, voxel_keys
@@ -37,8 +37,8 @@ def plane_cameras() -> Cameras:
     return Cameras(np.stack(poses), intrinsics, np.tile(SIZE, (4, 1)), np.zeros(4, np.int64), np.zeros((4, 8)))
 
 
-def plane_maps(cameras: Cameras, reach: float = 6.0) -> list[DepthMap]:
-    """Exact depth of the plane z = 0, up to a distance from the origin."""
+def plane_maps(cameras: Cameras, reach: float = 6.0) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Exact depth, and a colour, of the plane z = 0, up to a distance from the origin."""
     columns, rows = np.meshgrid(np.arange(SIZE[0]) + 0.5, np.arange(SIZE[1]) + 0.5)
     local = np.stack([(columns - SIZE[0] / 2) / FOCAL, (rows - SIZE[1] / 2) / FOCAL, np.ones(SIZE[::-1])], axis=-1)
     maps = []
@@ -47,14 +47,14 @@ def plane_maps(cameras: Cameras, reach: float = 6.0) -> list[DepthMap]:
         depth = np.where(rays[..., 2] < 0, -pose[2, 3] / np.minimum(rays[..., 2], -1e-9), 0.0)
         places = pose[:, 3] + depth[..., None] * rays
         depth = np.where(np.abs(places).max(axis=-1) < reach, depth, 0.0).astype(np.float32)
-        maps.append(DepthMap(depth, np.zeros((*depth.shape, 3), np.uint8)))
-    return maps
+        maps.append(depth)
+    return maps, [np.zeros((1, 1, 3), np.uint8)] * len(maps)
 
 
 @pytest.fixture(scope="module")
 def plane() -> Surface:
     cameras = plane_cameras()
-    return fuse_depth_maps(plane_maps(cameras), cameras, Similarity(), 0.01, inner=0.5)
+    return fuse_depth_maps(*plane_maps(cameras), cameras, Similarity(), 0.01, inner=0.5)
 
 
 @given(st.floats(0.0, 60.0), st.integers(0, 2))
@@ -90,7 +90,7 @@ def test_sums_do_not_depend_on_the_number_of_threads() -> None:
 
 def test_points_lie_farther_apart_the_farther_they_are_out(plane: Surface) -> None:
     cameras = plane_cameras()
-    plain = fuse_depth_maps(plane_maps(cameras), cameras, Similarity(), 0.01)
+    plain = fuse_depth_maps(*plane_maps(cameras), cameras, Similarity(), 0.01)
     assert np.isinf(plain.inner)
     shells, before = doublings(plane.points, 0.5), doublings(plain.points, 0.5)
     well_inside = np.abs(plane.points).max(axis=1) < 0.48
@@ -107,7 +107,7 @@ def test_points_lie_farther_apart_the_farther_they_are_out(plane: Surface) -> No
 def test_automatic_voxels_are_those_of_what_is_inside() -> None:
     cameras = plane_cameras()
     maps = plane_maps(cameras)
-    plain, grown = (fuse_depth_maps(maps, cameras, Similarity(), None, inner=inner) for inner in (np.inf, 0.5))
+    plain, grown = (fuse_depth_maps(*maps, cameras, Similarity(), None, inner=inner) for inner in (np.inf, 0.5))
     assert grown.voxel < 0.8 * plain.voxel
     inside = [int((np.abs(surface.points).max(axis=1) < 0.5).sum()) for surface in (grown, plain)]
     assert inside[0] > inside[1]

@@ -11,7 +11,7 @@ from ultrafield.cameras import Cameras
 from ultrafield.cameras.projection import back_project
 from ultrafield.surface import voxels as module
 from ultrafield.surface.kernels.patches_cpu import COLUMNS
-from ultrafield.surface.kernels.voxels_cpu import strided_keys, view_sums
+from ultrafield.surface.kernels.voxels_cpu import place_keys, strided_places, view_sums
 from ultrafield.surface.samples import surface_samples, view_arguments
 from ultrafield.surface.shells import spacings
 from ultrafield.surface.voxels import coarsen, fuse, thin, voxel_keys
@@ -131,9 +131,16 @@ def test_keys_of_some_pixels_are_those_of_their_points(inner: float, stride: int
     depth = np.random.default_rng(3).uniform(-0.5, 2.0, (61, 90)).astype(np.float32)
     depth[5, :20] = np.nan, *[np.inf] * 19
     points = back_project(cameras, 0, depth, stride=stride).reshape(-1, 3)
-    expected = slow_keys(points[np.isfinite(points).all(axis=1)], 0.01, inner)
+    points = points[np.isfinite(points).all(axis=1)]
     _, _, x, y, pose, *_ = view_arguments(depth, np.zeros((61, 90, 3), np.uint8), cameras, 0)
-    keys = np.full(depth.size, -7)
-    count = strided_keys(depth, x, y, pose, stride, 0.01, inner, keys)
-    np.testing.assert_array_equal(keys[:count], expected)
-    assert (keys[count:] == -7).sum() == depth.size - len(expected)
+    x = x.copy()
+    x[0, 0] = np.nan  # nothing is seen through that pixel
+    points = points[int(depth[0, 0] > 0) :]
+    places, depths = np.full((depth.size, 3), -7.0, np.float32), np.full(depth.size, -7.0, np.float32)
+    count = strided_places(depth, x, y, pose, stride, places, depths)
+    np.testing.assert_array_equal(places[:count], points)
+    np.testing.assert_array_equal(depths[:count], points[:, 2])
+    assert (depths[count:] == -7.0).sum() == depth.size - len(points)
+    keys = np.empty(count, np.int64)
+    place_keys(places[:count], 0.01, inner, keys)
+    np.testing.assert_array_equal(keys, slow_keys(points, 0.01, inner))

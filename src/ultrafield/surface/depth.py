@@ -10,7 +10,7 @@ from ..cameras import Cameras
 from ..config import SegmentConfig
 from ..errors import SceneError
 from .checks import check_cameras, check_depths, check_images
-from .fusion import DepthMap, NoSurface, fuse_depth_maps
+from .fusion import NoSurface, fuse_depth_maps
 from .normalise import frame_of_depths
 from .surface import Surface
 
@@ -54,19 +54,14 @@ def surface_from_depth(
     config = config or SegmentConfig()
     frame = frame_of_depths(maps, cameras.resized(np.array([depth.shape[::-1] for depth in maps])))
     scale = frame.to_user.scale
-    views = [_depth_map(depth / scale, image) for depth, image in zip(maps, pictures, strict=True)]
+    scaled = [(depth / scale).astype(np.float32) for depth in maps]
+    grey = np.full((1, 1, 3), GREY, np.uint8)
+    colors = [grey if picture is None else picture for picture in pictures]
     try:
         voxel = config.voxel * frame.half_extent if config.voxel is not None else None
-        return fuse_depth_maps(views, frame.cameras(cameras), frame.to_user, voxel)
+        return fuse_depth_maps(scaled, colors, frame.cameras(cameras), frame.to_user, voxel)
     except NoSurface as reason:
         raise SceneError(
             f"depths: they show no surface: {reason}; check that depth is along z, in the units of the cameras, and "
             "that poses are camera-to-world with OpenCV axes (z forward)"
         ) from None
-
-
-def _depth_map(depth: np.ndarray, image: np.ndarray | None) -> DepthMap:
-    depth = depth.astype(np.float32)
-    if image is None:
-        return DepthMap(depth, np.full((*depth.shape, 3), GREY, np.uint8))
-    return DepthMap.colored(depth, image)

@@ -9,9 +9,8 @@ from itertools import pairwise
 import numpy as np
 
 from ..cameras import Cameras, Similarity
-from ..cameras.projection import back_project
+from ..cameras.projection import pixel_slopes
 from ..parallel import in_threads, workers_for
-from .median import median_of_parts
 from .samples import focal_length, view_arguments
 from .shells import doublings
 from .sight import look
@@ -20,28 +19,12 @@ from .surface import Surface, pack_flags
 from .voxels import SPARE, VoxelSums, fuse, voxel_keys
 
 MAX_POINTS = 250_000  # the automatic voxel grows until no more points remain
-_PIXELS_TO_ESTIMATE = 1 << 22  # pixels from which the number of occupied voxels is estimated
+_PIXELS_GLANCED_AT = 1 << 22  # of all views together, from which a voxel is chosen
 FOOTPRINTS_PER_VOXEL = 0.6  # many views see each spot, so points may lie denser than the pixels of one of them
 _COMPANY = 2.0  # voxels; a point without another one within that distance is noise
 _DISTRUST = 2  # a point goes unless this many times as many views see it as see through it
-_BYTES_PER_PIXEL, _BYTES_PER_POINT = 200, 150  # working memory of `view_sums`, with a voxel per pixel, and `look`
-
-
-@dataclass(frozen=True, eq=False)
-class DepthMap:
-    """Depth map of one view: z-depth [H, W] float32, 0 for none, and colour [H, W, 3] in 0 … 255."""
-
-    depth: np.ndarray
-    color: np.ndarray
-
-    @classmethod
-    def colored(cls, depth: np.ndarray, image: np.ndarray) -> DepthMap:
-        """A depth map with the colours of a picture [h, w, 3] uint8 of any size."""
-        if image.shape[:2] != depth.shape:
-            import cv2
-
-            image = cv2.resize(image, depth.shape[::-1], interpolation=cv2.INTER_AREA)
-        return cls(depth, image)
+_BYTES_PER_PIXEL, _BYTES_PER_VOXEL = 60, 250  # of a view that is read, and of its sums while they grow
+_BYTES_PER_POINT = 150  # working memory of `look`
 
 
 class NoSurface(Exception):
@@ -49,7 +32,13 @@ class NoSurface(Exception):
 
 
 def fuse_depth_maps(
-    maps: Sequence[DepthMap], cameras: Cameras, to_user: Similarity, voxel: float | None, *, inner: float = np.inf
+    depths: Sequence[np.ndarray],
+    colors: Sequence[np.ndarray],
+    cameras: Cameras,
+    to_user: Similarity,
+    voxel: float | None,
+    *,
+    inner: float = np.inf,
 ) -> Surface:
     """Fuse depth maps into voxel-thinned points, and drop what is alone or seen through.
 
@@ -58,8 +47,10 @@ def fuse_depth_maps(
     as others do.
 
     Args:
-        maps: V depth maps in normalised units; each is asked for up to six times, in any of several threads.
-        cameras: V cameras, normalised frame.
+        depths: z-depth of V views, each [H, W] float32, normalised units, 0 for none; each is asked for three times, in
+            any of several threads.
+        colors: Their pictures, each [h, w, 3] in 0 … 255 and of any size; each is asked for once, likewise.
+        cameras: V cameras, normalised frame; their pictures may be of another size than the depth maps.
         to_user: From the normalised to the user's frame; the surface keeps it.
         voxel: Edge of the voxels, normalised units; None chooses one from the pixels' footprint, large enough for at
             most 250,000 points.
@@ -73,68 +64,99 @@ def fuse_depth_maps(
     """
     from .kernels.voxels_cpu import view_sums
 
-    sizes = list(in_threads(lambda index: maps[index].depth.shape[::-1], range(len(maps))))
-    cameras = cameras.resized(np.array(sizes, np.int64).reshape(-1, 2))
-    edge = _automatic_voxel(maps, cameras, inner) if voxel is None else voxel
+    cameras, glances, stride = _glanced_at(depths, cameras)
+    edge = _automatic_voxel(glances, stride, inner) if voxel is None else voxel
+    most = MAX_POINTS if voxel is None else None
 
     def samples(index: int) -> np.ndarray:
-        return view_sums(*view_arguments(maps[index].depth, maps[index].color, cameras, index), edge, float(inner))
+        depth = depths[index]
+        color = _resized(colors[index], depth.shape)
+        return view_sums(*view_arguments(depth, color, cameras, index), edge, float(inner))
 
-    rows = in_threads(samples, range(len(maps)), workers=_view_workers(cameras))
-    sums = fuse(rows, edge, inner, most=MAX_POINTS if voxel is None else None)
+    pixels = _most_pixels(cameras)
+    bytes_each = _BYTES_PER_PIXEL * pixels + _BYTES_PER_VOXEL * (pixels if most is None else min(pixels, most))
+    rows = in_threads(samples, range(len(depths)), workers=workers_for(bytes_each))
+    sums = fuse(rows, edge, inner, most=most)
     sums = VoxelSums(sums.table[_in_company(sums)], sums.voxel, inner)
     if len(sums) == 0:
         raise NoSurface("no depth map has a continuous patch")
-    return _seen_surface(sums, maps, cameras, to_user)
+    return _seen_surface(sums, depths, cameras, to_user)
 
 
-def _view_workers(cameras: Cameras) -> int:
-    """How many depth maps of the cameras' sizes to take samples from at once."""
-    return workers_for(_BYTES_PER_PIXEL * int(cameras.sizes.prod(axis=1).max(initial=0)))
+def _most_pixels(cameras: Cameras) -> int:
+    return int(cameras.sizes.prod(axis=1).max(initial=0))
 
 
-def _automatic_voxel(maps: Sequence[DepthMap], cameras: Cameras, inner: float) -> float:
+def _resized(color: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A picture [h, w, 3] of the shape of a depth map."""
+    if color.shape[:2] == shape:
+        return color
+    import cv2
+
+    return cv2.resize(color, shape[::-1], interpolation=cv2.INTER_AREA)
+
+
+@dataclass(frozen=True)
+class _Glance:
+    """Some of the pixels of a depth map, P of which show a surface.
+
+    Attributes:
+        size: Width and height of the map.
+        places: Where they lie [P, 3], float32, normalised frame.
+        footprints: Edge of the patch behind each of them [P], float32.
+    """
+
+    size: tuple[int, int]
+    places: np.ndarray
+    footprints: np.ndarray
+
+
+def _glanced_at(depths: Sequence[np.ndarray], cameras: Cameras) -> tuple[Cameras, list[_Glance], int]:
+    """The cameras at the depth maps' sizes, every `stride`-th row and column of the maps, and the stride.
+
+    However large the pictures and many the views, what is looked at takes the same memory.
+    """
+    from .kernels.voxels_cpu import strided_places
+
+    stride = max(1, int(np.ceil(np.sqrt(cameras.sizes.prod(axis=1).sum() / _PIXELS_GLANCED_AT))))
+
+    def glance(index: int) -> _Glance:
+        depth = np.ascontiguousarray(depths[index])
+        size = depth.shape[1], depth.shape[0]
+        camera = cameras[[index]].resized(np.array([size], np.int64))
+        pose, room = np.ascontiguousarray(camera.c2w[0], np.float64), depth[::stride, ::stride].size
+        places, z = np.empty((room, 3), np.float32), np.empty(room, np.float32)
+        count = strided_places(depth, *pixel_slopes(camera, 0), pose, stride, places, z)
+        return _Glance(size, places[:count].copy(), z[:count] / focal_length(camera, 0))
+
+    workers = workers_for(_BYTES_PER_PIXEL * _most_pixels(cameras))
+    glances = list(in_threads(glance, range(len(depths)), workers=workers))
+    sizes = np.array([glance.size for glance in glances], np.int64).reshape(-1, 2)
+    return cameras.resized(sizes), glances, stride
+
+
+def _automatic_voxel(glances: Sequence[_Glance], stride: int, inner: float) -> float:
     """A voxel for the pixels' footprint, but not one so small that far too many would be occupied.
 
-    Their number is estimated from every `stride`-th row and column, in voxels larger by the same factor: large pictures
-    then cost no more memory and little more time than small ones.
+    It is that part of the median edge of the surface patch behind one pixel. How many would be occupied is estimated in
+    voxels larger by the stride: large pictures then cost no more memory and little more time than small ones.
     """
-    voxel = FOOTPRINTS_PER_VOXEL * _median_footprint(maps, cameras, inner)
-    stride = int(np.ceil(np.sqrt(cameras.sizes.prod(axis=1).sum() / _PIXELS_TO_ESTIMATE)))
+    from .kernels.voxels_cpu import place_keys
+
+    places = np.concatenate([glance.places for glance in glances])
+    footprints = np.concatenate([glance.footprints for glance in glances])
+    if len(footprints) == 0:
+        raise NoSurface("no pixel of any view is opaque")
+    if np.isfinite(inner):
+        footprints = footprints / np.exp2(doublings(places, inner))  # where voxels are larger, that part of it
+    voxel = FOOTPRINTS_PER_VOXEL * float(np.median(footprints))
     if stride == 1:
         return voxel
-    from .kernels.voxels_cpu import strided_keys
-
-    def occupied(index: int) -> np.ndarray:
-        depth, _, x, y, pose, *_ = view_arguments(maps[index].depth, maps[index].color, cameras, index)
-        keys = np.empty(depth[::stride, ::stride].size, np.int64)
-        return _distinct(keys[: strided_keys(depth, x, y, pose, stride, stride * voxel, float(inner), keys)])
-
-    keys = np.concatenate(list(in_threads(occupied, range(len(maps)), workers=_view_workers(cameras))))
-    expected = stride**2 * len(_distinct(keys))
+    keys = np.empty(len(places), np.int64)
+    place_keys(places, stride * voxel, float(inner), keys)
+    keys = np.sort(keys)  # `np.unique` takes many times as long
+    expected = stride**2 * np.count_nonzero(np.diff(keys, prepend=-1))
     return voxel * max(1.0, float(np.sqrt(expected / (SPARE * MAX_POINTS))))
-
-
-def _distinct(keys: np.ndarray) -> np.ndarray:
-    """Each key once; `np.unique` takes many times as long, and holds the interpreter's lock."""
-    keys = np.sort(keys)
-    return keys[np.diff(keys, prepend=-1) != 0]
-
-
-def _median_footprint(maps: Sequence[DepthMap], cameras: Cameras, inner: float) -> float:
-    """Median edge of the surface patch behind one pixel; where voxels are larger, that part of it."""
-
-    def footprints(index: int) -> np.ndarray:
-        depth = maps[index].depth
-        footprint = depth[depth > 0] / focal_length(cameras, index)
-        if np.isinf(inner):
-            return footprint
-        return footprint / np.exp2(doublings(back_project(cameras, index, depth)[depth > 0], inner))
-
-    median = median_of_parts(footprints, len(maps), workers=_view_workers(cameras))
-    if np.isnan(median):
-        raise NoSurface("no pixel of any view is opaque")
-    return median
 
 
 def _in_company(sums: VoxelSums) -> np.ndarray:
@@ -158,18 +180,18 @@ def _in_company(sums: VoxelSums) -> np.ndarray:
     return company > 0
 
 
-def _seen_surface(sums: VoxelSums, maps: Sequence[DepthMap], cameras: Cameras, to_user: Similarity) -> Surface:
+def _seen_surface(sums: VoxelSums, depths: Sequence[np.ndarray], cameras: Cameras, to_user: Similarity) -> Surface:
     """The points that clearly more views see than see through, with what each view sees."""
     points, normals, edges = sums.means(0, 3), sums.means(3, 6), sums.edges
-    balance, visible = np.zeros(len(sums), np.int64), np.empty((len(maps), (len(sums) + 7) // 8), np.uint8)
+    balance, visible = np.zeros(len(sums), np.int64), np.empty((len(depths), (len(sums) + 7) // 8), np.uint8)
 
     def sight_of(index: int) -> np.ndarray:
-        sight = look(points, normals, maps[index].depth, cameras, index, edges)
+        sight = look(points, normals, depths[index], cameras, index, edges)
         visible[index] = pack_flags(sight.sees)
         return sight.sees - np.int8(_DISTRUST) * sight.passes  # int8
 
-    workers = workers_for(_BYTES_PER_POINT * len(sums))
-    for votes in in_threads(sight_of, range(len(maps)), workers=workers):
+    workers = workers_for(_BYTES_PER_POINT * len(sums) + _BYTES_PER_PIXEL * _most_pixels(cameras))
+    for votes in in_threads(sight_of, range(len(depths)), workers=workers):
         balance += votes
     keep = _flags(np.bitwise_or.reduce(visible, axis=0), len(sums)) & (balance >= 0)
     if not keep.any():

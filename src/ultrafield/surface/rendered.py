@@ -15,7 +15,7 @@ from ..errors import RunError
 from ..lazy import OnDemand
 from ..parallel import in_threads, workers_for
 from ..scene import Scene
-from .fusion import DepthMap, NoSurface, fuse_depth_maps
+from .fusion import NoSurface, fuse_depth_maps
 from .surface import Surface
 
 if TYPE_CHECKING:
@@ -42,11 +42,12 @@ def surface_from_field(geometry: RadianceField, scene: Scene, config: SegmentCon
 
     config, train = config or SegmentConfig(), scene.train
     rendered = render_views(geometry, train.normalised_cameras, range(len(train)))
-    maps = [
-        _depth_map(picture, view.image, view.valid, config.min_opacity)
-        for picture, view in zip(rendered, train, strict=True)
-    ]
-    return _fused(maps, train.normalised_cameras, scene.to_user, config, inner_box(scene))
+    views = zip(rendered, train, strict=True)
+    depths, colors = [], []
+    for picture, view in views:
+        depths.append(_seen_depth(picture, view.valid, config.min_opacity))
+        colors.append(_rounded(picture.color) if view.image is None else view.image)
+    return _fused(depths, colors, train.normalised_cameras, scene.to_user, config, inner_box(scene))
 
 
 def surface_from_views(
@@ -64,9 +65,9 @@ def surface_from_views(
     A pixel counts if it is opaque and lies on a continuous patch of its depth map; see `fuse_depth_maps`.
 
     Args:
-        views: What each camera sees, depth in normalised units; each is read in any of several threads, once, or
-            several times if depth maps would take more than an eighth of the memory. They may be of another size than
-            the cameras' pictures.
+        views: What each camera sees, depth in normalised units; each is read in any of several threads, a few times,
+            most often if depth maps would take more than an eighth of the memory. They may be of another size than the
+            cameras' pictures.
         cameras: The cameras of `views`, normalised frame.
         to_user: From the normalised to the user's frame; the surface keeps it.
         config: Settings (`voxel`, `min_opacity`).
@@ -87,12 +88,18 @@ def surface_from_views(
         raise ValueError(
             f"views: got {len(views)} for {len(cameras)} cameras, {len(pictures)} images and {len(used)} valid"
         )
-    maps: Sequence[DepthMap] = OnDemand(
-        lambda index: _depth_map(views[index], pictures[index], used[index], config.min_opacity), range(len(views))
+    indices = range(len(views))
+    depths: Sequence[np.ndarray] = OnDemand(
+        lambda index: _seen_depth(views[index], used[index], config.min_opacity), indices
     )
     if _BYTES_PER_PIXEL * int(cameras.sizes.prod(axis=1).sum()) <= _SHARE * memory():
-        maps = list(in_threads(maps.__getitem__, range(len(maps)), workers=workers_for(0)))
-    return _fused(maps, cameras, to_user, config, inner)
+        depths = list(in_threads(depths.__getitem__, indices, workers=workers_for(0)))
+
+    def color(index: int) -> np.ndarray:
+        picture = pictures[index]
+        return _rounded(views[index].color) if picture is None else picture
+
+    return _fused(depths, OnDemand(color, indices), cameras, to_user, config, inner)
 
 
 def inner_box(scene: Scene) -> float:
@@ -100,22 +107,30 @@ def inner_box(scene: Scene) -> float:
     return 0.5 if scene.cascades > 1 else np.inf
 
 
-def _depth_map(view: RenderedView, image: np.ndarray | None, valid: np.ndarray | None, min_opacity: float) -> DepthMap:
+def _seen_depth(view: RenderedView, valid: np.ndarray | None, min_opacity: float) -> np.ndarray:
+    """Depth [H, W] float32 of pixels that show the surface, 0 elsewhere."""
     seen = np.isfinite(view.depth) & (view.depth > 0) & (view.opacity >= min_opacity)
     if valid is not None:
         seen &= resize_nearest(valid, view.depth.shape)
-    depth = np.where(seen, view.depth, np.float32(0)).astype(np.float32)
-    if image is None:
-        return DepthMap(depth, np.rint(np.clip(view.color, 0.0, 1.0) * 255.0).astype(np.uint8))
-    return DepthMap.colored(depth, image)
+    return np.where(seen, view.depth, np.float32(0)).astype(np.float32)
+
+
+def _rounded(color: np.ndarray) -> np.ndarray:
+    """Colours in [0, 1] as uint8."""
+    return np.rint(np.clip(color, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
 def _fused(
-    maps: Sequence[DepthMap], cameras: Cameras, to_user: Similarity, config: SegmentConfig, inner: float
+    depths: Sequence[np.ndarray],
+    colors: Sequence[np.ndarray],
+    cameras: Cameras,
+    to_user: Similarity,
+    config: SegmentConfig,
+    inner: float,
 ) -> Surface:
     voxel = 0.5 * config.voxel if config.voxel is not None else None
     try:
-        return fuse_depth_maps(maps, cameras, to_user, voxel, inner=inner)
+        return fuse_depth_maps(depths, colors, cameras, to_user, voxel, inner=inner)
     except NoSurface as reason:
         raise RunError(
             f"the training views show no surface: {reason}; train the geometry for longer (--geometry.steps), "

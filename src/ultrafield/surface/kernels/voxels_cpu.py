@@ -59,32 +59,41 @@ def row_keys(rows, voxel, inner, keys):
 
 
 @compiled()
-def strided_keys(depth, x, y, pose, stride, voxel, inner, keys):
-    """Fill `keys` with those, as of `row_keys`, of the pixels in every `stride`-th row and column of a depth map.
+def strided_places(depth, x, y, pose, stride, places, depths):
+    """Find the pixels in every `stride`-th row and column of a depth map that show a surface.
 
     Args:
         depth: z-depth [H, W]; 0, negative or not finite where nothing is seen.
         x, y: x/z and y/z of the ray through each pixel [H, W], float64; NaN for none.
         pose: Camera to world [3, 4], float64.
-        stride, voxel, inner: See above.
-        keys: Output [as many as such pixels at least], int64.
+        stride: See above.
+        places: Output, where they lie [as many as such pixels at least, 3], float32.
+        depths: Output, their z-depth [as many], float32.
 
     Returns:
-        How many keys there are.
+        How many there are.
     """
-    count, place = 0, np.empty(3)
-    single, edge = (np.float32(voxel), 1.0) if np.isinf(inner) else (np.float32(1.0), voxel)
+    count = 0
     for row in range(0, depth.shape[0], stride):
         for column in range(0, depth.shape[1], stride):
             z = np.float64(depth[row, column])
-            if not (z > 0 and z < np.inf):
+            if not (z > 0 and z < np.inf and np.isfinite(x[row, column] + y[row, column])):
                 continue
             for axis in range(3):
                 across = x[row, column] * z * pose[axis, 0] + y[row, column] * z * pose[axis, 1]
-                place[axis] = np.float32(across + z * pose[axis, 2] + pose[axis, 3]) / single
-            keys[count] = _key_of(place[0], place[1], place[2], edge, inner)
-            count += keys[count] >= 0
+                places[count, axis] = across + z * pose[axis, 2] + pose[axis, 3]
+            depths[count] = z
+            count += 1
     return count
+
+
+@compiled()
+def place_keys(places, voxel, inner, keys):
+    """Fill `keys` [P], int64, with those of places [P, 3], float32; see `row_keys`."""
+    single, edge = (np.float32(voxel), 1.0) if np.isinf(inner) else (np.float32(1.0), voxel)
+    for place in range(len(places)):
+        x, y, z = places[place, 0] / single, places[place, 1] / single, places[place, 2] / single
+        keys[place] = _key_of(np.float64(x), np.float64(y), np.float64(z), edge, inner)
 
 
 @compiled()
