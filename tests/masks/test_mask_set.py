@@ -74,12 +74,11 @@ def test_a_set_takes_a_small_part_of_its_bits() -> None:
     assert held < 0.08 * built.bits.nbytes
 
 
-def test_bands_and_sizes_are_those_of_the_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sizes_are_those_of_the_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ultrafield.masks.sizes._BAND_PIXELS", 30)
     monkeypatch.setattr("ultrafield.masks.distinct._ROWS", 7)
     stack = masks(70)
     built = build_mask_set(stack)
-    np.testing.assert_array_equal(np.concatenate(list(built.bands())), built.bits)
     np.testing.assert_array_equal(built.sizes(built.counts()), stack.sum(axis=(1, 2)))
     for index in range(70):
         np.testing.assert_array_equal(built.mask(index), stack[index])

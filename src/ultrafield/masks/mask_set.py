@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -10,7 +9,6 @@ import numpy as np
 
 from ..errors import check_shape
 from .distinct import distinct_rows, mask_areas, row_counts
-from .sizes import row_bands
 
 
 class _Bits:
@@ -132,12 +130,6 @@ class MaskSet:
     def sizes(self, counts: np.ndarray) -> np.ndarray:
         """Pixels in each mask [M], int64, of some that have each of the distinct memberships `counts` times [C]."""
         return mask_areas(self.rows, counts, len(self))
-
-    def bands(self) -> Iterator[np.ndarray]:
-        """`bits` in bands of rows, one after the other."""
-        words = max(1, self.rows.shape[1])
-        for first, last in row_bands((self.shape[0], self.shape[1] * words)):
-            yield self.rows[self.numbers[first:last]]
 
     def mask(self, index: int) -> np.ndarray:
         """Mask `index` as [H, W] bool."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..cameras.model import CAMERA_ARRAYS
-from ..parallel import in_threads
+from ..parallel import in_threads, workers_for
+from .images import BYTES_PER_PIXEL
 from .scene import Scene
+from .view import Split, View
 
 
 @dataclass(frozen=True)
@@ -32,43 +34,41 @@ class SceneDigest:
 
 
 def digest_scene(scene: Scene) -> SceneDigest:
-    """Digest a scene as it was read, whatever folder it lies in."""
-    return SceneDigest(*in_threads(lambda digest: digest(scene), (_digest_pictures, _digest_masks), workers=2))
-
-
-def _digest_pictures(scene: Scene) -> str:
-    digest = hashlib.sha256(repr((scene.half_extent, scene.near, scene.to_user.scale)).encode())
+    """Digest a scene as it was read, whatever folder it lies in; views are digested in threads."""
+    pictures = hashlib.sha256(repr((scene.half_extent, scene.near, scene.to_user.scale)).encode())
+    _update(pictures, (scene.to_user.rotation, scene.to_user.translation, scene.background))
+    masks = hashlib.sha256()
     for name, split in sorted(scene.splits.items()):
-        for view in split:
-            digest.update(f"{name}/{view.name}".encode(errors="surrogateescape"))
-    return _updated(digest, _arrays(scene))
+        _update(pictures, (getattr(split.normalised_cameras, array) for array in CAMERA_ARRAYS))
+        for view, (own_pictures, own_masks) in zip(
+            split, in_threads(_digests_of, split, workers=workers_for(_view_bytes(split))), strict=True
+        ):
+            for digest, own in ((pictures, own_pictures), (masks, own_masks)):
+                digest.update(f"{name}/{view.name}".encode(errors="surrogateescape") + own)
+    return SceneDigest(pictures.hexdigest()[:16], masks.hexdigest()[:16])
 
 
-def _arrays(scene: Scene) -> Iterator[np.ndarray | None]:
-    """What is digested of pictures and cameras, one after the other."""
-    yield from (scene.to_user.rotation, scene.to_user.translation, scene.background)
-    for _, split in sorted(scene.splits.items()):
-        yield from (getattr(split.normalised_cameras, name) for name in CAMERA_ARRAYS)
-        for view, image in zip(split, in_threads(lambda view: view.image, split), strict=True):
-            yield from (image, view.alpha, view.valid)
-            if view.photograph is not None:
-                yield from (view.photograph.image, view.photograph.alpha, view.photograph.valid)
+def _view_bytes(split: Split) -> int:
+    """Working memory of one view."""
+    return BYTES_PER_PIXEL * int(split.normalised_cameras.sizes.prod(axis=1).max(initial=0))
 
 
-def _digest_masks(scene: Scene) -> str:
-    digest = hashlib.sha256()
-    for name, split in sorted(scene.splits.items()):
-        for view in split:
-            digest.update(f"{name}/{view.name}".encode(errors="surrogateescape"))
-            masks = view.masks
-            digest.update(b"none" if masks is None else f"{masks.rows.dtype}{(*masks.shape, len(masks))}".encode())
-            for band in () if masks is None else masks.bands():
-                digest.update(band.data)
-    return digest.hexdigest()[:16]
+def _digests_of(view: View) -> tuple[bytes, bytes]:
+    """Of the pictures of a view, and of its masks."""
+    pictures, masks, own = hashlib.sha256(), hashlib.sha256(), view.masks
+    _update(pictures, (view.image, view.alpha, view.valid))
+    if view.photograph is not None:
+        _update(pictures, (view.photograph.image, view.photograph.alpha, view.photograph.valid))
+    masks.update(b"none" if own is None else str(len(own)).encode())
+    if own is not None and len(own):
+        order = np.lexsort(own.rows.T)  # sets of equal masks may have their rows in any order
+        rank = np.empty(len(order), own.numbers.dtype)
+        rank[order] = np.arange(len(order))
+        _update(masks, (own.rows[order], rank[own.numbers]))
+    return pictures.digest(), masks.digest()
 
 
-def _updated(digest: hashlib._Hash, arrays: Iterable[np.ndarray | None]) -> str:
+def _update(digest: hashlib._Hash, arrays: Iterable[np.ndarray | None]) -> None:
     for array in arrays:
         digest.update(b"none" if array is None else f"{array.dtype}{array.shape}".encode())
         digest.update(b"" if array is None else np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:16]
