@@ -65,8 +65,13 @@ class ViewLabeller:
         self._uniform = bool(np.isinf(surface.inner))
         self._workers = workers
         self._points_at = LabelStack.of((cut_table(tree, heights) if table is None else table).T[:, :, None])
-        self._on_device = None if device == "cpu" else self._labeller_on(device)
-        self._search = None if self._on_device is not None else self._search_tree()
+        self._device_labeller = None if device == "cpu" else self._labeller_on(device)
+        self._search = None if self.on_device else self._search_tree()
+
+    @property
+    def on_device(self) -> bool:
+        """Whether views are labelled on a CUDA device."""
+        return self._device_labeller is not None
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Node ids [L, H, W], int32, −1 for none, of pixels that see `points` [H, W, 3]; see `nearest`."""
@@ -74,9 +79,9 @@ class ViewLabeller:
 
     def stack(self, points: np.ndarray) -> LabelStack:
         """The same node ids as a stack, in which pixels that are alike at all cuts share one column."""
-        if self._on_device is not None:
+        if self._device_labeller is not None:
             check_shape("points", points, (None, None, 3))
-            return self._on_device.stack(points)
+            return self._device_labeller.stack(points)
         return vote(self._points_at, self.nearest(points))
 
     def _labeller_on(self, device: str) -> DeviceLabeller | None:

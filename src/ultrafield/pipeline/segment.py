@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from ..quality import Quality
     from ..training import Fields
 
-_BYTES_PER_PIXEL = 200  # working memory of labelling a view: points, their neighbours and distances
+# Working memory of labelling a view: what is read, points, labels; on the CPU also neighbours and their distances.
+_BYTES_PER_PIXEL, _BYTES_PER_PIXEL_ON_DEVICE = 200, 80
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,7 +237,7 @@ def _label(job: Job, cuts: CutTree, colors: np.ndarray, *, device: str) -> None:
 
     views = [(split, index) for split, views in scene.splits.items() for index in range(len(views))]
     pixels = max(int(views.normalised_cameras.sizes.prod(axis=1).max(initial=0)) for views in scene.splits.values())
-    workers = workers_for(_BYTES_PER_PIXEL * pixels)
+    workers = workers_for((_BYTES_PER_PIXEL_ON_DEVICE if labeller.on_device else _BYTES_PER_PIXEL) * pixels)
     for _ in job.report.track(in_threads(label, views, workers=workers), len(views), "labels"):
         pass
 
