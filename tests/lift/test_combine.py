@@ -12,6 +12,7 @@ from ultrafield.config import SegmentConfig
 from ultrafield.lift import build_graph
 from ultrafield.lift.combine import FeatureView, combined_edges, cosines, feature_view, with_features
 from ultrafield.lift.edges import neighbor_edges
+from ultrafield.lift.kernels.rows_cpu import Rows
 from ultrafield.lift.memberships import memberships
 from ultrafield.surface import Surface
 
@@ -31,10 +32,10 @@ def test_region_sums_are_those_of_all_pairs_of_points(toy: Toy, toy_surface: Sur
     rows = memberships(toy_surface, toy.scene, labels, regions)
     more = with_features(rows, labels, view)
 
-    def table(of: object) -> np.ndarray:
+    def table(of: Rows) -> np.ndarray:
         dense = np.zeros((regions, len(of.weights)))
         for region in range(regions):
-            row = slice(of.starts[region], of.starts[region + 1])
+            row = slice(of.first[region], of.first[region] + of.length[region])
             dense[region, of.columns[row]] = of.counts[row]
         return dense
 
@@ -46,7 +47,8 @@ def test_region_sums_are_those_of_all_pairs_of_points(toy: Toy, toy_surface: Sur
     dense = table(more)[:, added]
     found = float((dense[2] * dense[5] * more.weights[added]).sum())
     assert found == pytest.approx(both, rel=1e-5)  # float32 features, summed in another order
-    product = more.weighted[2, -1] * more.seen[5, -1] + more.seen[2, -1] * more.weighted[5, -1]
+    seen, weighted = np.hsplit(more.sums, 2)
+    product = weighted[2, -1] * seen[5, -1] + seen[2, -1] * weighted[5, -1]
     assert product - found == pytest.approx(either, rel=1e-5)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +20,8 @@ from ultrafield.config import SegmentConfig
 from ultrafield.lift import build_graph
 from ultrafield.lift.kernels import regions_cpu
 from ultrafield.lift.kernels.regions_cpu import join_heights
-from ultrafield.lift.memberships import Memberships, memberships
+from ultrafield.lift.kernels.rows_cpu import Rows
+from ultrafield.lift.memberships import memberships
 from ultrafield.lift.superpoints import join_superpoints, superpoints
 from ultrafield.lift.view_votes import view_votes
 from ultrafield.lift.vote_graph import vote_graph
@@ -118,7 +120,7 @@ def slow_round_then_greedy(slow: Slow, slack: float) -> np.ndarray:
 
 
 def heights_of(
-    graph: AffinityGraph, labels: np.ndarray, rows: Memberships, slack: float, threads: int | None = None
+    graph: AffinityGraph, labels: np.ndarray, rows: Rows, slack: float, threads: int | None = None
 ) -> np.ndarray:
     """Heights of all edges, 0 within regions."""
     ends = np.sort(labels[graph.edges], axis=1)
@@ -127,20 +129,7 @@ def heights_of(
     borders = np.bincount(pair.reshape(-1), minlength=len(pairs)).astype(float)
     guesses = np.bincount(pair.reshape(-1), graph.dissimilarity[across].astype(float), len(pairs)) / borders
     heights = np.zeros(len(graph.edges))
-    heights[across] = join_heights(
-        pairs,
-        guesses,
-        borders,
-        rows.starts,
-        rows.columns,
-        rows.counts,
-        rows.weights,
-        rows.seen,
-        rows.weighted,
-        rows.sizes,
-        slack,
-        threads=threads,
-    )[pair.reshape(-1)]
+    heights[across] = join_heights(pairs, guesses, borders, deepcopy(rows), slack, threads=threads)[pair.reshape(-1)]
     return heights
 
 
@@ -216,11 +205,11 @@ def count_rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return rounds
 
 
-def unseen(count: int, edges: np.ndarray, guess: float) -> tuple[AffinityGraph, Memberships]:
+def unseen(count: int, edges: np.ndarray, guess: float) -> tuple[AffinityGraph, Rows]:
     """Points that no view sees, each a region, with one guess for all edges."""
     graph = AffinityGraph(count, edges, np.full(len(edges), guess, np.float32), np.zeros(len(edges), np.float32), 1.0)
-    nothing = np.zeros(count + 1, np.int64), np.zeros(0, np.int32), np.zeros(0), np.zeros(1)
-    return graph, Memberships(*nothing, *np.zeros((2, count, 1)), np.ones(count))
+    nothing = np.zeros(count + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(1)
+    return graph, Rows(*nothing, np.zeros((count, 2)), np.ones(count))
 
 
 def test_equally_near_regions_join_everywhere_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,14 +379,13 @@ def test_slack_changes_next_to_nothing(toy: Toy, toy_surface: Surface, monkeypat
 def test_memberships_count_every_mask_of_every_view(toy: Toy, toy_surface: Surface, toy_ids: np.ndarray) -> None:
     rows = memberships(toy_surface, toy.scene, toy_ids - 1, 3)
     assert rows.sizes.tolist() == np.bincount(toy_ids - 1).tolist()
-    np.testing.assert_array_equal(
-        rows.seen, np.stack([np.bincount(toy_ids[toy_surface.seen_from(v)] - 1, minlength=3) for v in range(10)], 1)
-    )
+    seen = [np.bincount(toy_ids[toy_surface.seen_from(view)] - 1, minlength=3) for view in range(10)]
+    np.testing.assert_array_equal(rows.sums[:, :10], np.stack(seen, axis=1))
     held = np.zeros((3, 10))
     for region in range(3):
-        row = slice(rows.starts[region], rows.starts[region + 1])
+        row = slice(rows.first[region], rows.first[region] + rows.length[region])
         np.add.at(held[region], rows.columns[row] // 64, rows.counts[row] * rows.weights[rows.columns[row]])
-    np.testing.assert_allclose(rows.weighted, held, rtol=1e-12)
+    np.testing.assert_allclose(rows.sums[:, 10:], held, rtol=1e-12)
 
 
 def test_many_masks_of_many_regions_take_little_memory() -> None:
@@ -411,7 +399,7 @@ def test_many_masks_of_many_regions_take_little_memory() -> None:
     rows = memberships(surface, scene, labels, 64 * 64)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert len(rows.counts) == 64 * 64
+    assert rows.used == 64 * 64
     assert peak < 24e6 < 64 * 64 * 1024 * 8  # the whole table of counts
 
 
@@ -419,7 +407,7 @@ def test_a_scene_whose_views_have_empty_lists_of_masks(toy: Toy, toy_surface: Su
     empty = build_mask_set(np.zeros((0, 4, 4), bool))
     scene = with_masks(toy.scene, [empty] * 10)
     rows = memberships(toy_surface, scene, np.zeros(len(toy_surface), np.int64), 1)
-    assert (len(rows.columns), rows.seen.sum()) == (0, 0)
+    assert (rows.used, rows.sums.sum()) == (0, 0)
 
 
 def test_the_order_of_views_does_not_matter(toy: Toy, toy_surface: Surface) -> None:

@@ -12,6 +12,7 @@ all pairs of points of two regions are products of summed features: D + 1 more c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,10 +20,13 @@ from ..scene import Scene
 from ..sharing import Team
 from ..surface import Surface
 from ..ultrametric import AffinityGraph
-from .memberships import Memberships, memberships
+from .memberships import memberships
 from .superpoints import join_regions
 from .view_votes import view_votes
 from .votes import mask_votes
+
+if TYPE_CHECKING:
+    from .kernels.rows_cpu import Rows
 
 _VIEWS = 0.3  # what features weigh: enough to decide where few views see, too little where many do
 _PAIRS = 100_000  # drawn to calibrate
@@ -130,41 +134,42 @@ def join_combined(
         The same edges with the same evidence, and dissimilarity 0 within patches.
     """
     # Opposite features share less than nothing; heights end at the bound all the same.
-    rows = memberships(surface, scene, labels, int(labels.max()) + 1)
-    return join_regions(graph, labels, with_features(rows, labels, view))
+    patches = int(labels.max()) + 1
+    return join_regions(graph, labels, with_features(memberships(surface, scene, labels, patches), labels, view))
 
 
-def with_features(rows: Memberships, labels: np.ndarray, view: FeatureView) -> Memberships:
+def with_features(rows: Rows, labels: np.ndarray, view: FeatureView) -> Rows:
     """Add the feature view to what the masks hold of each region.
 
     Its masks are the D channels, of weight λ slope, in which a region counts with its summed features, and one of
     weight λ (1 − slope) that holds every point; both(A, B) is then λ Σ s over all pairs of points.
 
     Args:
-        rows: R regions.
+        rows: R regions that have not been merged.
         labels: Region of every point [N], int64.
         view: The features.
     """
-    regions, masks, channels = len(rows.sizes), len(rows.weights), view.features.shape[1]
+    from .kernels.rows_cpu import Rows
+
+    regions, masks, channels = len(rows), len(rows.weights), view.features.shape[1]
     soft = np.empty((regions, channels + 1))
     for channel in range(channels):
         soft[:, channel] = np.bincount(labels, view.features[:, channel], regions)
     soft[:, channels] = rows.sizes
-    lengths = np.diff(rows.starts)
-    starts = rows.starts + (channels + 1) * np.arange(regions + 1)
-    columns, counts = np.empty(starts[-1], np.int32), np.empty(starts[-1])
-    hard = np.arange(len(rows.columns)) + (channels + 1) * np.repeat(np.arange(regions), lengths)
-    columns[hard], counts[hard] = rows.columns, rows.counts
+    starts = np.append(rows.first, rows.used) + (channels + 1) * np.arange(regions + 1)
+    columns, counts = (np.empty(2 * starts[-1], part.dtype) for part in (rows.columns, rows.counts))
+    hard = np.arange(rows.used) + (channels + 1) * np.repeat(np.arange(regions), rows.length)
+    columns[hard], counts[hard] = rows.columns[: rows.used], rows.counts[: rows.used]
     added = starts[1:, None] + np.arange(-channels - 1, 0)  # [R, D + 1], the end of each row
     columns[added], counts[added] = masks + np.arange(channels + 1), soft
+    seen, weighted = np.hsplit(rows.sums, 2)
     sizes = rows.sizes[:, None]
     weights = view.weight * np.append(np.full(channels, view.slope), 1.0 - view.slope)
-    return Memberships(
-        starts=starts,
-        columns=columns,
-        counts=counts,
-        weights=np.concatenate([rows.weights, weights]),
-        seen=np.concatenate([rows.seen, sizes], axis=1),
-        weighted=np.concatenate([rows.weighted, view.weight * sizes], axis=1),
-        sizes=rows.sizes,
+    return Rows(
+        starts,
+        columns,
+        counts,
+        np.concatenate([rows.weights, weights]),
+        np.concatenate([seen, sizes, weighted, view.weight * sizes], axis=1),
+        rows.sizes,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,32 +11,12 @@ from ..scene import Scene
 from ..surface import Surface
 from .view_votes import ViewVotes, code_workers, view_votes
 
-
-@dataclass(frozen=True)
-class Memberships:
-    """How many points of each of R regions every mask of every view holds; rows are sparse.
-
-    Attributes:
-        starts: Where each region's row begins [R + 1], int64.
-        columns: Masks that hold points of it [nnz], int32, numbered through all views.
-        counts: How many [nnz], float64.
-        weights: Weight of every mask [K], float64.
-        seen: Points of each region that each view sees [R, V], float64.
-        weighted: The same points, each with the summed weights of the masks that hold it [R, V], float64.
-        sizes: Points of each region [R], float64.
-    """
-
-    starts: np.ndarray
-    columns: np.ndarray
-    counts: np.ndarray
-    weights: np.ndarray
-    seen: np.ndarray
-    weighted: np.ndarray
-    sizes: np.ndarray
+if TYPE_CHECKING:
+    from .kernels.rows_cpu import Rows
 
 
-def memberships(surface: Surface, scene: Scene, labels: np.ndarray, regions: int) -> Memberships:
-    """Count the points of each region in each mask.
+def memberships(surface: Surface, scene: Scene, labels: np.ndarray, regions: int) -> Rows:
+    """Count the points of each region in each mask; masks are numbered through all views.
 
     Args:
         surface: N points.
@@ -44,10 +24,11 @@ def memberships(surface: Surface, scene: Scene, labels: np.ndarray, regions: int
         labels: Region of every point [N], int64.
         regions: Number of regions R.
     """
-    from .kernels.members_cpu import count_rows, join_rows
+    from .kernels.members_cpu import count_rows, place_rows
+    from .kernels.rows_cpu import Rows
 
     order = np.argsort(labels, kind="stable")
-    bounds = _starts(np.bincount(labels, minlength=regions))
+    bounds = starts_of(np.bincount(labels, minlength=regions))
 
     def counted(view: ViewVotes) -> tuple[np.ndarray, ...]:
         most = int(view.points.sum())
@@ -58,31 +39,23 @@ def memberships(surface: Surface, scene: Scene, labels: np.ndarray, regions: int
         views = [(*(np.zeros(size, kind) for size, kind in _nothing(regions)), np.zeros(1))]
     lengths, columns, counts, seen, weighted, weights = (list(parts) for parts in zip(*views, strict=True))
     del views
-    first = _starts([len(part) for part in weights])
-    for view, part in enumerate(columns):
-        part += np.int32(first[view])
-    table = np.stack(lengths)
-    begins = _starts(table.ravel())[:-1].reshape(table.shape)
-    rows = np.concatenate(columns), np.concatenate(counts)
-    del columns, counts
-    joined = np.empty_like(rows[0]), np.empty_like(rows[1])
-    join_rows(table, begins, *rows, *joined)
-    return Memberships(
-        starts=_starts(table.sum(axis=0, dtype=np.int64)),
-        columns=joined[0],
-        counts=joined[1],
-        weights=np.concatenate(weights),
-        seen=np.stack(seen, axis=1),
-        weighted=np.stack(weighted, axis=1),
-        sizes=np.diff(bounds).astype(np.float64),
-    )
+    sums = np.stack([*seen, *weighted], axis=1)
+    del seen, weighted
+    starts = starts_of(sum(part.astype(np.int64) for part in lengths))
+    at, first = starts[:-1].copy(), starts_of([len(part) for part in weights])
+    room = 2 * int(starts[-1])  # rows grow when they are merged; the system gives memory when it is written to
+    to_columns, to_counts = np.empty(room, np.int32), np.empty(room, np.float32)
+    for view, own in enumerate(lengths):
+        place_rows(own, columns[view] + np.int32(first[view]), counts[view], at, to_columns, to_counts)
+        columns[view] = counts[view] = np.zeros(0)  # the memory is needed
+    return Rows(starts, to_columns, to_counts, np.concatenate(weights), sums, np.diff(bounds).astype(np.float64))
 
 
-def _starts(lengths: np.ndarray | list[int]) -> np.ndarray:
+def starts_of(lengths: np.ndarray | list[int]) -> np.ndarray:
     """Where each of some parts begins that lie side by side, and where the last one ends [parts + 1], int64."""
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
 
 
 def _nothing(regions: int) -> tuple[tuple[int, type], ...]:
     """Sizes and types of what `count_rows` returns for a view without masks."""
-    return (regions, np.int32), (0, np.int32), (0, np.float64), (regions, np.float64), (regions, np.float64)
+    return (regions, np.int32), (0, np.int32), (0, np.float32), (regions, np.float64), (regions, np.float64)

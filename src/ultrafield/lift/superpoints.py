@@ -14,12 +14,17 @@ other's nearest at once.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from ..scene import Scene
 from ..surface import Surface
 from ..ultrametric import AffinityGraph
-from .memberships import Memberships, memberships
+from .memberships import memberships
+
+if TYPE_CHECKING:
+    from .kernels.rows_cpu import Rows
 
 # Neighbours that together make a region larger by no more than this are taken up at once, and where regions join one
 # after the other one that grew by no more keeps its dissimilarities: its means hardly move.
@@ -62,13 +67,13 @@ def join_superpoints(surface: Surface, scene: Scene, graph: AffinityGraph, label
     return join_regions(graph, labels, memberships(surface, scene, labels, int(labels.max()) + 1))
 
 
-def join_regions(graph: AffinityGraph, labels: np.ndarray, rows: Memberships) -> AffinityGraph:
+def join_regions(graph: AffinityGraph, labels: np.ndarray, rows: Rows) -> AffinityGraph:
     """Merge patches by what is counted in `rows`, and give every edge the height at which those of its ends meet.
 
     Args:
         graph: Edges between N points.
         labels: Patch of every point [N], int64, 0 … R − 1.
-        rows: What the R patches hold.
+        rows: What the R patches hold; they are merged in it.
 
     Returns:
         The same edges with the same evidence; dissimilarity 0 within patches, and never more than the graph's bound.
@@ -77,23 +82,12 @@ def join_regions(graph: AffinityGraph, labels: np.ndarray, rows: Memberships) ->
 
     ends = np.sort(labels[graph.edges], axis=1)
     across = ends[:, 0] != ends[:, 1]
-    regions = len(rows.sizes)
+    regions = len(rows)
     keys, pair = np.unique(ends[across, 0] * regions + ends[across, 1], return_inverse=True)
     borders = np.bincount(pair, minlength=len(keys)).astype(np.float64)
     guesses = np.bincount(pair, graph.dissimilarity[across].astype(np.float64), len(keys)) / borders
-    heights = join_heights(
-        np.stack([keys // regions, keys % regions], axis=1),
-        guesses,
-        borders,
-        rows.starts,
-        rows.columns,
-        rows.counts,
-        rows.weights,
-        rows.seen,
-        rows.weighted,
-        rows.sizes,
-        _SLACK,
-    )
+    pairs = np.stack([keys // regions, keys % regions], axis=1)
+    heights = join_heights(pairs, guesses, borders, rows, _SLACK)
     dissimilarity = np.zeros(len(graph.edges), np.float32)
     dissimilarity[across] = np.minimum(heights, graph.bound)[pair]
     return AffinityGraph(graph.num_nodes, graph.edges, dissimilarity, graph.evidence, graph.bound)

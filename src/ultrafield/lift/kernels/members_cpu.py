@@ -25,12 +25,12 @@ def count_rows(
 
     Returns:
         Masks of each region [R], int32; these masks, ascending, region after region [nnz], int32, and how many points
-        they hold [nnz], float64; seen points of each region [R], float64, and the same points, each with the summed
+        they hold [nnz], float32; seen points of each region [R], float64, and the same points, each with the summed
         weights of the masks that hold it [R], float64.
     """
     regions, words = len(starts) - 1, codes.shape[1]
     lengths, visible, weighted = np.zeros(regions, np.int32), np.zeros(regions), np.zeros(regions)
-    columns, counts = np.empty(most, np.int32), np.empty(most)
+    columns, counts = np.empty(most, np.int32), np.empty(most, np.float32)
     held, union, at = np.zeros(64 * words, np.int64), np.zeros(words, np.uint64), 0
     for region in range(regions):
         for place in range(starts[region], starts[region + 1]):
@@ -59,28 +59,28 @@ def count_rows(
 
 
 @compiled()
-def join_rows(
+def place_rows(
     lengths: np.ndarray,
-    starts: np.ndarray,
     columns: np.ndarray,
     counts: np.ndarray,
+    at: np.ndarray,
     to_columns: np.ndarray,
     to_counts: np.ndarray,
 ) -> None:
-    """Put the rows of all views of one region side by side, region after region.
+    """Write the rows of one view behind what the rows of the regions have already.
 
     Args:
-        lengths: Length of the row of each region in each view [V, R], int32.
-        starts: Where it begins [V, R], int64.
-        columns: The rows, view after view [nnz], int32.
-        counts: Likewise [nnz], float64.
-        to_columns: Written, in the order of regions, then views [nnz], int32.
-        to_counts: Likewise [nnz], float64.
+        lengths: Length of each region's row in this view [R], int32.
+        columns: Its rows, region after region [nnz], int32.
+        counts: Likewise [nnz], float32.
+        at: Where each region's row goes on [R], int64; moved on.
+        to_columns: The rows of all views, int32.
+        to_counts: Likewise, float32.
     """
-    at = 0
-    for region in range(lengths.shape[1]):
-        for view in range(lengths.shape[0]):
-            begin = starts[view, region]
-            for place in range(begin, begin + lengths[view, region]):
-                to_columns[at], to_counts[at] = columns[place], counts[place]
-                at += 1
+    place = 0
+    for region in range(len(lengths)):
+        to = at[region]
+        for item in range(lengths[region]):
+            to_columns[to + item], to_counts[to + item] = columns[place + item], counts[place + item]
+        place += lengths[region]
+        at[region] = to + lengths[region]

@@ -12,7 +12,7 @@ import numpy as np
 
 from ...kernels.compile import compiled
 from ...kernels.heap_cpu import heapify, remove, sift_down, sift_up
-from .rows_cpu import ask_for, dissimilarity, longer
+from .rows_cpu import Rows, ask_for, dissimilarity
 
 _AHEAD = 2
 
@@ -68,19 +68,12 @@ def nearest_first_heights(
     pairs: np.ndarray,
     guesses: np.ndarray,
     borders: np.ndarray,
-    starts: np.ndarray,
-    columns: np.ndarray,
-    counts: np.ndarray,
-    weights: np.ndarray,
-    seen: np.ndarray,
-    weighted: np.ndarray,
-    sizes: np.ndarray,
+    rows: Rows,
     slack: float,
 ) -> np.ndarray:
     """Merge neighbouring regions by the mean dissimilarity of all their pairs of points, nearest first.
 
-    A region's row says how many of its points each mask holds; the sums over all pairs of points of two regions are
-    products of their rows, and rows of merged regions add. Pairs of regions wait in a heap. A region that has grown by
+    Pairs of regions wait in a heap; see `join_heights` for what they are compared by. A region that has grown by
     no more than `slack` since its pairs were computed keeps them: a crumb hardly moves the mean of a large region,
     which may have thousands of neighbours.
 
@@ -88,34 +81,25 @@ def nearest_first_heights(
         pairs: Neighbouring regions [E, 2], int64, each pair once.
         guesses: Dissimilarity of each pair [E], float64, for regions of which no view and mask says anything.
         borders: What each guess weighs when pairs are pooled [E], float64, positive.
-        starts: Where each region's row begins [R + 1], int64.
-        columns: Masks that hold some of its points [nnz], int32, each at most once in a row.
-        counts: How many [nnz], float64.
-        weights: Weight of every mask [K], float64.
-        seen: Points of each region that each view sees [R, V], float64.
-        weighted: The same points, each with the summed weights of the masks that hold it [R, V], float64.
-        sizes: Points per region [R], float64.
+        rows: What the R regions hold; its arrays are written to.
         slack: Growth up to which a region's pairs are kept, as a fraction; 0 computes every pair anew.
 
     Returns:
         Height at which the two regions of each pair become one [E], float64. Heights do not fall towards the root.
     """
-    count, num = len(pairs), len(sizes)
+    count, num = len(pairs), len(rows)
     index = np.int32 if 2 * count < 2**31 else np.int64
     pairs = pairs.astype(index)
-    regions = _Regions(
-        np.arange(num, dtype=index), np.concatenate([seen, weighted], axis=1), sizes.copy(), sizes.copy()
-    )
-    masks = np.full(len(weights), -1, np.int64), np.zeros(len(weights))
-    rows = _Rows(starts[:-1].copy(), np.diff(starts), np.diff(starts), weights, *masks)
+    regions = _Regions(np.arange(num, dtype=index), rows.sums, rows.sizes.copy(), rows.sizes.copy())
+    scratch_of_masks = np.full(len(rows.weights), -1, np.int64), np.zeros(len(rows.weights))
+    places = _Rows(rows.first, rows.length, rows.room, rows.weights, *scratch_of_masks)
     lists = tuple(np.full(length, -1, index) for length in (num, num, 2 * count))
     _list_halves(pairs, *lists)
     met, scratch = np.full((2, num), -1, index), np.empty((2, num), index)
     pooled = np.arange(count, dtype=index), np.zeros(count)
     network = _Network(pairs, guesses.copy(), borders.copy(), *lists, *pooled, *met, *scratch, np.empty(num))
     queue = _Queue(*np.tile(np.arange(count, dtype=index), (2, 1)), np.empty(count), np.empty(count, np.int64))
-    used = len(columns)  # rows that grow are moved to the end
-    _merge(queue, network, regions, rows, *(longer(array, used, 2 * used) for array in (columns, counts)), used, slack)
+    _merge(queue, network, regions, places, rows.columns, rows.counts, rows.used, slack)  # rows that grow move behind
     _spread_heights(network.into, network.heights)
     return network.heights
 

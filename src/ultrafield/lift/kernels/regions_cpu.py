@@ -27,13 +27,7 @@ def join_heights(
     pairs: np.ndarray,
     guesses: np.ndarray,
     borders: np.ndarray,
-    starts: np.ndarray,
-    columns: np.ndarray,
-    counts: np.ndarray,
-    weights: np.ndarray,
-    seen: np.ndarray,
-    weighted: np.ndarray,
-    sizes: np.ndarray,
+    rows: Rows,
     slack: float,
     *,
     threads: int | None = None,
@@ -52,13 +46,7 @@ def join_heights(
         pairs: Neighbouring regions [E, 2], int64, each pair once, the smaller region first.
         guesses: Dissimilarity of each pair [E], float64, for regions of which no view and mask says anything.
         borders: What each guess weighs when pairs are pooled [E], float64, positive.
-        starts: Where each region's row begins [R + 1], int64.
-        columns: Masks that hold some of its points [nnz], int32, each at most once in a row.
-        counts: How many [nnz], float64.
-        weights: Weight of every mask [K], float64.
-        seen: Points of each region that each view sees [R, V], float64.
-        weighted: The same points, each with the summed weights of the masks that hold it [R, V], float64.
-        sizes: Points per region [R], float64.
+        rows: What the R regions hold; they are merged in it.
         slack: Growth of a region in one round, as a fraction, up to which it takes up several; 0 for one.
         threads: How many to use; by default as many as pay.
 
@@ -66,8 +54,7 @@ def join_heights(
         Height at which the two regions of each pair become one [E], float64: the dissimilarity of the two that merge
         then, or the height of a merge below if that is larger.
     """
-    num = len(sizes)
-    rows = Rows(starts, columns, counts, weights, np.concatenate([seen, weighted], axis=1), threads)
+    num = len(rows)
     index = np.int32 if max(num, len(pairs)) < 2**31 else np.int64
     # Guesses are pooled; the first number, by which regions are near, is written anew wherever a region has changed.
     # In the order of the pairs a plateau would grow from its corner; the same shuffle each time gives the same tree.
@@ -77,15 +64,15 @@ def join_heights(
     # Tree nodes are regions, merges, and a last one above all that is apart in the end.
     parents, heights = np.full(2 * num, 2 * num - 1), np.zeros(2 * num)
     # Of each region that is left: its tree node, its row, its points; and which one each of the first is in.
-    top, row, sizes, following = np.arange(num), np.arange(num), sizes.copy(), num
+    top, row, sizes, following = np.arange(num), np.arange(num), rows.sizes.copy(), num
     home, merged = np.arange(num), num
-    rows.compare(waiting, row, np.ones(num, bool))
+    rows.compare(waiting, row, np.ones(num, bool), threads=threads)
     while len(waiting) and merged >= _FEW * len(top):
         merges = _matches(waiting, sizes, slack, threads)
         into = np.arange(len(top))
         into[merges.gone] = merges.kept
         _grow_tree(*merges, waiting.sums, following, top, sizes, parents, heights)
-        rows.add(row[merges.kept], row[merges.gone])
+        rows.add(row[merges.kept], row[merges.gone], threads=threads)
         stays = into == np.arange(len(top))
         number = (np.cumsum(stays) - 1)[into].astype(index)
         changed = np.zeros(len(top), bool)
@@ -95,7 +82,7 @@ def join_heights(
         home = number[home]
         waiting = pool(int(stays.sum()), waiting, number, threads=threads)
         top, row, sizes = top[stays], row[stays], sizes[stays]
-        rows.compare(waiting, row, changed[stays])
+        rows.compare(waiting, row, changed[stays], threads=threads)
     heads = chain_heads(parents, leaf_counts(parents, num))
     spans = even_spans(len(pairs), threads or thread_count(len(pairs)))
     meets = on_threads(lambda begin, end: common_ancestors(parents, heads, pairs[begin:end]), spans)
@@ -131,7 +118,7 @@ def _rest(
     """
     guesses, borders = waiting.sums[:, 1] / waiting.sums[:, 2], waiting.sums[:, 2].copy()
     ends = np.sort(np.stack([waiting.left, waiting.right], axis=1).astype(np.int64), axis=1)
-    found = nearest_first_heights(ends, guesses, borders, *rows.compact(row), sizes, slack)
+    found = nearest_first_heights(ends, guesses, borders, rows.compact(row, sizes), slack)
     found = np.maximum(found, heights[ends].max(axis=1))
     keys, wanted = ends[:, 0] * len(row) + ends[:, 1], np.sort(wanted, axis=1).astype(np.int64)
     order = np.argsort(keys)

@@ -19,12 +19,25 @@ _ROUNDING = 1e-12  # regions that lie in the same masks everywhere are equal, wh
 _SUMS = {"reassoc", "contract"}  # sums may be taken in any order
 _WORTH = 1024  # rows that a thread adds or compares at least; starting one takes as long as a few hundred
 _AHEAD = 4
-_LINE = 8  # numbers of 8 bytes in a line of memory
+_LINE = 8  # numbers of 8 bytes in a line of memory; twice as many of 4 bytes
 _MOST_LINES = 32  # of one row that are asked for; the processor foresees what follows them
 
 
 class Rows:
-    """Rows of counts of R regions, in arrays with room at their end for those that grow, and sums over their points."""
+    """How many points of each of R regions every mask of V views holds, in sparse rows, and sums over their points.
+
+    Regions are merged in place: their rows and sums are added to one of them.
+
+    Args:
+        starts: Where each region's row begins, and where the last one ends [R + 1], int64.
+        columns: Masks that hold some of its points, each at most once in a row, int32; what lies behind the last row is
+            room for rows that grow.
+        counts: How many, likewise, float32: whole numbers are exact up to 2²⁴ points.
+        weights: Weight of every mask [K], float64.
+        sums: Points of each region that each view sees, then the same points, each with the summed weights of the masks
+            that hold it [R, 2 V], float64.
+        sizes: Points of each region [R], float64; not changed.
+    """
 
     def __init__(
         self,
@@ -33,17 +46,18 @@ class Rows:
         counts: np.ndarray,
         weights: np.ndarray,
         sums: np.ndarray,
-        threads: int | None,
+        sizes: np.ndarray,
     ) -> None:
         self.first, self.length = starts[:-1].copy(), np.diff(starts)
         self.room = self.length.copy()  # what each row may grow to where it lies
-        self.used = len(columns)
-        self.columns, self.counts = (longer(array, self.used, 2 * self.used) for array in (columns, counts))
-        self.weights = weights
-        self.sums = sums  # seen points, then weighted ones [R, 2 V]
-        self.threads = threads
+        self.used = int(starts[-1])
+        self.columns, self.counts = columns, counts
+        self.weights, self.sums, self.sizes = weights, sums, sizes
 
-    def add(self, kept: np.ndarray, gone: np.ndarray) -> None:
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def add(self, kept: np.ndarray, gone: np.ndarray, *, threads: int | None = None) -> None:
         """Add rows `gone` [M] to rows `kept` [M]; what is added to one row stands in succession.
 
         What has no room goes to the end. Room grows by a quarter and the arrays by half at least, so that all moves
@@ -51,7 +65,7 @@ class Rows:
         """
         bounds = np.flatnonzero(np.append(True, kept[1:] != kept[:-1]))
         kept, bounds = kept[bounds], np.append(bounds, len(gone))
-        spans, total = row_spans(bounds, self._threads_for(len(gone))), np.empty(len(kept), np.int64)
+        spans, total = row_spans(bounds, _threads_for(len(gone), threads)), np.empty(len(kept), np.int64)
         masks = len(self.weights)
         on_threads(_count_union, spans, masks, self.columns, self.first, self.length, kept, gone, bounds, total)
         moved = total > self.room[kept]
@@ -66,7 +80,7 @@ class Rows:
         self.first[kept], self.length[kept], self.used = to, total, int(ends[-1])
         self.room[kept] = np.where(moved, room, self.room[kept])
 
-    def compare(self, pairs: Borders, row: np.ndarray, changed: np.ndarray) -> None:
+    def compare(self, pairs: Borders, row: np.ndarray, changed: np.ndarray, *, threads: int | None = None) -> None:
         """Write the dissimilarities of all pairs of which a region has changed.
 
         Args:
@@ -74,27 +88,27 @@ class Rows:
                 second one over the third.
             row: The row of each region [N], int64.
             changed: Which regions have changed [N], bool.
+            threads: How many to use; by default as many as pay.
         """
         # The longer row is spread once for all its pairs, the shorter one read.
         longer, shorter = np.empty_like(pairs.left), np.empty_like(pairs.left)
         _sort_ends(pairs.left, pairs.right, row, self.length, changed, longer, shorter)
         offsets, order = edges_by_left(len(row), longer)
-        spans = row_spans(offsets, self._threads_for(len(order)))
+        spans = row_spans(offsets, _threads_for(len(order), threads))
         arrays = self.columns, self.counts, self.weights, self.sums, self.first, self.length
         on_threads(_compare, spans, offsets, order, shorter, pairs.sums, row, *arrays)
 
-    def compact(self, row: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Some rows [N] one after the other: where each begins [N + 1], columns and counts, the weights of all masks,
-        and seen and weighted points of each [N, V]."""
-        length, views = self.length[row], self.sums.shape[1] // 2
+    def compact(self, row: np.ndarray, sizes: np.ndarray) -> Rows:
+        """Some rows [N], one after the other, with the points of their regions [N]."""
+        length = self.length[row]
         starts = np.append(0, np.cumsum(length))
         place = np.repeat(self.first[row] - starts[:-1], length) + np.arange(starts[-1])
-        seen, weighted = self.sums[row, :views], self.sums[row, views:]
-        return starts, self.columns[place], self.counts[place], self.weights, seen, weighted
+        return Rows(starts, self.columns[place], self.counts[place], self.weights, self.sums[row], sizes)
 
-    def _threads_for(self, items: int) -> int:
-        """Threads for so many rows to add or to compare."""
-        return self.threads or max(1, min(workers_for(0), items // _WORTH))
+
+def _threads_for(items: int, threads: int | None) -> int:
+    """Threads for so many rows to add or to compare."""
+    return threads or max(1, min(workers_for(0), items // _WORTH))
 
 
 def longer(array: np.ndarray, used: int, capacity: int) -> np.ndarray:
@@ -183,10 +197,9 @@ def ask_for(columns, counts, first, length, sums, begin, width):
     """Tell the processor that a region's row, and its `width` sums from `begin` on, are needed soon."""
     for line in range(min(_MOST_LINES, (width + _LINE - 1) // _LINE)):
         prefetch_row(sums, begin + _LINE * line)
-    for line in range(min(_MOST_LINES, (length + _LINE - 1) // _LINE)):
-        prefetch_row(counts, first + _LINE * line)
-        if line & 1 == 0:  # half as many bytes
-            prefetch_row(columns, first + _LINE * line)
+    for line in range(min(_MOST_LINES, (length + 2 * _LINE - 1) // (2 * _LINE))):
+        prefetch_row(counts, first + 2 * _LINE * line)
+        prefetch_row(columns, first + 2 * _LINE * line)
 
 
 @compiled(fastmath=_SUMS)
