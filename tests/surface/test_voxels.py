@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ultrafield.cameras import Cameras
-from ultrafield.cameras.projection import back_project
 from ultrafield.surface import voxels as module
 from ultrafield.surface.kernels.patches_cpu import COLUMNS
-from ultrafield.surface.kernels.voxels_cpu import place_keys, strided_places, view_sums
+from ultrafield.surface.kernels.voxels_cpu import place_keys, view_sums
 from ultrafield.surface.samples import surface_samples, view_arguments
 from ultrafield.surface.shells import spacings
 from ultrafield.surface.voxels import coarsen, fuse, thin, voxel_keys
@@ -124,23 +123,9 @@ def test_the_sums_of_a_view_are_those_of_its_samples(voxel: float, inner: float)
     np.testing.assert_array_equal(sums[np.argsort(voxel_keys(sums, voxel, inner))], expected)
 
 
-@pytest.mark.parametrize("stride", [1, 3])
 @pytest.mark.parametrize("inner", [np.inf, 0.3])
-def test_keys_of_some_pixels_are_those_of_their_points(inner: float, stride: int) -> None:
-    cameras = Cameras.pinhole(np.eye(3, 4)[None], [60.0, 60.0, 45.0, 30.0], [90, 61])
-    depth = np.random.default_rng(3).uniform(-0.5, 2.0, (61, 90)).astype(np.float32)
-    depth[5, :20] = np.nan, *[np.inf] * 19
-    points = back_project(cameras, 0, depth, stride=stride).reshape(-1, 3)
-    points = points[np.isfinite(points).all(axis=1)]
-    _, _, x, y, pose, *_ = view_arguments(depth, np.zeros((61, 90, 3), np.uint8), cameras, 0)
-    x = x.copy()
-    x[0, 0] = np.nan  # nothing is seen through that pixel
-    points = points[int(depth[0, 0] > 0) :]
-    places, depths = np.full((depth.size, 3), -7.0, np.float32), np.full(depth.size, -7.0, np.float32)
-    count = strided_places(depth, x, y, pose, stride, places, depths)
-    np.testing.assert_array_equal(places[:count], points)
-    np.testing.assert_array_equal(depths[:count], points[:, 2])
-    assert (depths[count:] == -7.0).sum() == depth.size - len(points)
-    keys = np.empty(count, np.int64)
-    place_keys(places[:count], 0.01, inner, keys)
-    np.testing.assert_array_equal(keys, slow_keys(points, 0.01, inner))
+def test_keys_of_places_are_those_of_whole_arrays(inner: float) -> None:
+    places = np.random.default_rng(3).uniform(-2.0, 2.0, (5000, 3)).astype(np.float32)
+    keys = np.empty(len(places), np.int64)
+    place_keys(places, 0.01, inner, keys)
+    np.testing.assert_array_equal(keys, slow_keys(places, 0.01, inner))

@@ -20,7 +20,6 @@ from .round_lenses import (
 # z-depth, normalised units, that the published 8-bit depth pictures show as 0: z = 8 · (1 − code / 256) in file units,
 # whose cameras are 2.687419 times farther from the origin than those of the normalised frame.
 PUBLISHED_DEPTH_RANGE = 8.0 / 2.687419
-_AT_ONCE = 1 << 18  # pixels that are worked on together
 _FIELD_MARGIN = 1.1  # points this far beyond the widest ray of a picture may still fall on its border pixels
 _SAME_PIXEL = 0.05  # pixels: a direction that comes back farther from its own pixel is none
 
@@ -36,37 +35,38 @@ _OWN = {
 _WIDE = (Lens.FISHEYE, Lens.FOV, Lens.DIVISION, Lens.EUCM, Lens.THIN_PRISM_FISHEYE, Lens.FISHEYE624)
 
 
-def pixel_directions(cameras: Cameras, index: int, *, stride: int = 1, rows: slice = slice(None)) -> np.ndarray:
+def pixel_directions(cameras: Cameras, index: int, *, stride: int = 1) -> np.ndarray:
     """Viewing direction through every pixel centre, in camera axes.
 
     Args:
         cameras: Cameras in any frame.
         index: Which camera.
         stride: Only the pixels in every `stride`-th row and column.
-        rows: Only some of these rows.
 
     Returns:
         [H, W, 3], float64, with z = 1; NaN where the lens model has no ray, or one at 90° or more from the axis.
     """
     width, height = (int(size) for size in cameras.sizes[index])
-    x, y = np.meshgrid(np.arange(0, width, stride) + 0.5, np.arange(0, height, stride)[rows] + 0.5)
+    x, y = np.meshgrid(np.arange(0, width, stride) + 0.5, np.arange(0, height, stride) + 0.5)
     flat = _undistort(cameras, index, np.stack([x, y], axis=-1).reshape(-1, 2))
     return np.concatenate([flat, np.ones((len(flat), 1))], axis=1).reshape(*x.shape, 3)
 
 
-def pixel_slopes(cameras: Cameras, index: int) -> tuple[np.ndarray, np.ndarray]:
+def pixel_slopes(cameras: Cameras, index: int, *, stride: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """x/z and y/z of the viewing direction through every pixel centre, as `pixel_directions` has them.
 
     Returns:
         Two arrays [H, W], float64, read-only; without distortion they take the memory of one row and one column.
     """
     width, height = (int(size) for size in cameras.sizes[index])
+    across, down = np.arange(0, width, stride) + 0.5, np.arange(0, height, stride) + 0.5
     if cameras.lenses[index] == Lens.PINHOLE:
         fx, fy, cx, cy = cameras.intrinsics[index]
-        row, column = (np.arange(width) + 0.5 - cx) / fx, ((np.arange(height) + 0.5 - cy) / fy)[:, None]
+        row, column = (across - cx) / fx, ((down - cy) / fy)[:, None]
     else:
-        row, column = np.moveaxis(pixel_directions(cameras, index)[..., :2], -1, 0)
-    return np.broadcast_to(row, (height, width)), np.broadcast_to(column, (height, width))
+        row, column = np.moveaxis(pixel_directions(cameras, index, stride=stride)[..., :2], -1, 0)
+    shape = len(down), len(across)
+    return np.broadcast_to(row, shape), np.broadcast_to(column, shape)
 
 
 def back_project(cameras: Cameras, index: int, depth: np.ndarray, *, stride: int = 1) -> np.ndarray:
@@ -84,18 +84,13 @@ def back_project(cameras: Cameras, index: int, depth: np.ndarray, *, stride: int
     Raises:
         ValueError: The depth map has another size than the camera.
     """
+    from .kernels.project_cpu import points_of_depth
+
     width, height = (int(size) for size in cameras.sizes[index])
     check_shape("depth", depth, (height, width))
-    pose, depth = cameras.c2w[index], depth[::stride, ::stride]
-    points = np.empty((*depth.shape, 3), np.float32)
-    pinhole = cameras.lenses[index] == Lens.PINHOLE  # other lenses are inverted for all pixels at once
-    at_once = max(1, _AT_ONCE // max(1, depth.shape[1])) if pinhole else max(1, len(depth))
-    for first in range(0, len(depth), at_once):
-        rows = slice(first, first + at_once)
-        valid = np.isfinite(depth[rows]) & (depth[rows] > 0)
-        local = pixel_directions(cameras, index, stride=stride, rows=rows)  # [h, W, 3]
-        local = local * np.where(valid, depth[rows], np.nan)[..., None]
-        points[rows] = local @ pose[:, :3].T + pose[:, 3]
+    depth = np.ascontiguousarray(depth[::stride, ::stride])
+    points, pose = np.empty((*depth.shape, 3), np.float32), np.ascontiguousarray(cameras.c2w[index], np.float64)
+    points_of_depth(depth, *pixel_slopes(cameras, index, stride=stride), pose, points)
     return points
 
 

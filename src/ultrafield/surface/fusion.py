@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from ..cameras import Cameras, Similarity
-from ..cameras.projection import pixel_slopes
+from ..cameras.projection import back_project
 from ..parallel import in_threads, workers_for
 from .samples import focal_length, view_arguments
 from .shells import doublings
@@ -116,18 +116,15 @@ def _glanced_at(depths: Sequence[np.ndarray], cameras: Cameras) -> tuple[Cameras
 
     However large the pictures and many the views, what is looked at takes the same memory.
     """
-    from .kernels.voxels_cpu import strided_places
-
     stride = max(1, int(np.ceil(np.sqrt(cameras.sizes.prod(axis=1).sum() / _PIXELS_GLANCED_AT))))
 
     def glance(index: int) -> _Glance:
-        depth = np.ascontiguousarray(depths[index])
+        depth = depths[index]
         size = depth.shape[1], depth.shape[0]
         camera = cameras[[index]].resized(np.array([size], np.int64))
-        pose, room = np.ascontiguousarray(camera.c2w[0], np.float64), depth[::stride, ::stride].size
-        places, z = np.empty((room, 3), np.float32), np.empty(room, np.float32)
-        count = strided_places(depth, *pixel_slopes(camera, 0), pose, stride, places, z)
-        return _Glance(size, places[:count].copy(), z[:count] / focal_length(camera, 0))
+        places = back_project(camera, 0, depth, stride=stride)
+        seen = np.isfinite(places[..., 0])
+        return _Glance(size, places[seen], depth[::stride, ::stride][seen] / focal_length(camera, 0))
 
     workers = workers_for(_BYTES_PER_PIXEL * _most_pixels(cameras))
     glances = list(in_threads(glance, range(len(depths)), workers=workers))

@@ -1,4 +1,4 @@
-"""Points as a camera without distortion sees them, compiled."""
+"""Points as a camera without distortion sees them, and the points that pixels see, compiled."""
 
 from __future__ import annotations
 
@@ -32,3 +32,24 @@ def project_pinhole(
             pixels[point, 0], pixels[point, 1] = across / depth[point] * fx + cx, down / depth[point] * fy + cy
         else:
             pixels[point, 0] = pixels[point, 1] = np.nan
+
+
+@compiled()
+def points_of_depth(depth: np.ndarray, x: np.ndarray, y: np.ndarray, pose: np.ndarray, points: np.ndarray) -> None:
+    """Fill `points`, see `back_project`.
+
+    Args:
+        depth: z-depth [H, W]; 0, negative or not finite where there is none.
+        x, y: x/z and y/z of the ray through each pixel [H, W], float64; NaN for none.
+        pose: Camera to world [3, 4], float64.
+        points: Output [H, W, 3], float32.
+    """
+    for row in range(depth.shape[0]):
+        for column in range(depth.shape[1]):
+            z = np.float64(depth[row, column])
+            for axis in range(3):
+                if z > 0 and z < np.inf:
+                    across = x[row, column] * z * pose[axis, 0] + y[row, column] * z * pose[axis, 1]
+                    points[row, column, axis] = across + z * pose[axis, 2] + pose[axis, 3]
+                else:
+                    points[row, column, axis] = np.nan

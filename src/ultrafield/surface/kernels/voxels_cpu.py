@@ -59,35 +59,6 @@ def row_keys(rows, voxel, inner, keys):
 
 
 @compiled()
-def strided_places(depth, x, y, pose, stride, places, depths):
-    """Find the pixels in every `stride`-th row and column of a depth map that show a surface.
-
-    Args:
-        depth: z-depth [H, W]; 0, negative or not finite where nothing is seen.
-        x, y: x/z and y/z of the ray through each pixel [H, W], float64; NaN for none.
-        pose: Camera to world [3, 4], float64.
-        stride: See above.
-        places: Output, where they lie [as many as such pixels at least, 3], float32.
-        depths: Output, their z-depth [as many], float32.
-
-    Returns:
-        How many there are.
-    """
-    count = 0
-    for row in range(0, depth.shape[0], stride):
-        for column in range(0, depth.shape[1], stride):
-            z = np.float64(depth[row, column])
-            if not (z > 0 and z < np.inf and np.isfinite(x[row, column] + y[row, column])):
-                continue
-            for axis in range(3):
-                across = x[row, column] * z * pose[axis, 0] + y[row, column] * z * pose[axis, 1]
-                places[count, axis] = across + z * pose[axis, 2] + pose[axis, 3]
-            depths[count] = z
-            count += 1
-    return count
-
-
-@compiled()
 def place_keys(places, voxel, inner, keys):
     """Fill `keys` [P], int64, with those of places [P, 3], float32; see `row_keys`."""
     single, edge = (np.float32(voxel), 1.0) if np.isinf(inner) else (np.float32(1.0), voxel)
