@@ -116,7 +116,8 @@ def prepare(scene_folder: Path, run_folder: Path, config: Config, device: torch.
     held_out = [split for split in ("val", "val_rotate") if split in scene.splits]
     points = {
         split: [
-            view_points(view, scene.splits[split].normalised_cameras, index) for index, view in enumerate(views[split])
+            view_points(view.depth, scene.splits[split].normalised_cameras, index)
+            for index, view in enumerate(views[split])
         ]
         for split in held_out
     }

@@ -128,7 +128,7 @@ def score(
     labels = {}
     for split in ("val", "val_rotate"):
         cameras = scene.splits[split].normalised_cameras
-        points = (view_points(view, cameras, index) for index, view in enumerate(views[split]))
+        points = (view_points(view.depth, cameras, index) for index, view in enumerate(views[split]))
         labels[split] = list(label_points(tree, surface, points, heights, config=CONFIG))
     return evaluate_segmentation(
         labels["val"],

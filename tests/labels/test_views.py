@@ -148,7 +148,7 @@ def test_the_tree_must_be_the_surfaces() -> None:
 def test_a_pixels_point_is_in_the_frame_of_the_cameras(toy: Toy) -> None:
     view = toy.views[0]
     small = RenderedView(view.color[::2, ::2], view.depth[::2, ::2], view.opacity[::2, ::2])
-    points = view_points(small, toy.cameras, 0)
+    points = view_points(small.depth, toy.cameras, 0)
     assert points.shape == (24, 24, 3)
     np.testing.assert_array_equal(np.isnan(points[..., 0]), small.depth == 0)
     along = (points - toy.cameras.c2w[0, :, 3]) @ toy.cameras.c2w[0, :, 2]
@@ -160,7 +160,7 @@ def test_new_views_are_labelled_like_the_truth(toy: Toy, toy_surface: Surface) -
     heights = spread_cuts(tree, 20, levels(tree))
     cameras = ring(3, turn=0.3)
     views, ids = render(cameras)
-    points = [view_points(view, cameras, index) for index, view in enumerate(views)]
+    points = [view_points(view.depth, cameras, index) for index, view in enumerate(views)]
     covering = [
         normalized_covering(labels, truth)
         for labels, truth in zip(label_points(tree, toy_surface, points, heights), ids, strict=True)
@@ -172,7 +172,7 @@ def test_cameras_and_depth_of_the_users_frame_give_the_labels_of_rendered_views(
     tree = build_tree(build_graph(toy_surface, engine="lift", scene=toy.scene))
     cameras = ring(3, turn=0.3)
     views, _ = render(cameras)
-    points = [view_points(view, cameras, index) for index, view in enumerate(views)]
+    points = [view_points(view.depth, cameras, index) for index, view in enumerate(views)]
     expected = label_points(tree, toy_surface, points, levels(tree))
     depths = [np.where(view.depth > 0, TO_USER.scale * view.depth, np.nan) for view in views]
     found = label_views(tree, toy_surface, cameras.moved(TO_USER), depths=depths)

@@ -157,7 +157,7 @@ def assessed(toy: Toy, surface: Surface, scene: Scene) -> Quality:
     tree = build_tree(build_graph(surface, engine="lift", scene=toy.scene))
     automatic = levels(tree)
     heights = spread_cuts(tree, 12, automatic)
-    points = [view_points(view, toy.cameras, index) for index, view in enumerate(toy.views)]
+    points = [view_points(view.depth, toy.cameras, index) for index, view in enumerate(toy.views)]
     maps = list(label_points(tree, surface, points, heights))
     return assess(
         surface,

@@ -27,9 +27,20 @@ def label_picture(
 
     Returns:
         [H, W, 3] uint8, or [H, W, 4] if `none` is None.
+
+    Raises:
+        IndexError: A node without a colour.
     """
-    picture = np.take(colors, labels, axis=0) if len(colors) else np.empty((*labels.shape, 3), np.uint8)
-    picture[labels < 0] = NONE_COLOR if none is None else none
+    from .kernels.pictures_cpu import paint
+
+    labels = np.ascontiguousarray(
+        labels, np.int32 if labels.dtype == np.int32 else np.int64
+    )  # kernels are compiled for each
+    picture = np.empty((*labels.shape, 3), np.uint8)
+    behind = np.array(NONE_COLOR if none is None else none, np.uint8)
+    wrong = paint(labels, np.ascontiguousarray(colors), behind, picture)
+    if wrong >= 0:
+        raise IndexError(f"labels: expected node ids below {len(colors)}, got {wrong}")
     if none is not None:
         return picture
     return np.concatenate([picture, np.where(labels >= 0, 255, 0).astype(np.uint8)[..., None]], axis=2)

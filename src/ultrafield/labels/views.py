@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..cameras import Cameras, RenderedView
+from ..cameras import Cameras
 from ..cameras.projection import back_project
 from ..config import SegmentConfig
 from ..errors import check_shape
@@ -167,7 +167,7 @@ def label_views(
         from ..field.render import render_views  # needs torch
 
         views = render_views(field, cameras, range(len(cameras)))
-        points = (view_points(picture, cameras, index) for index, picture in enumerate(views))
+        points = (view_points(picture.depth, cameras, index) for index, picture in enumerate(views))
     return label_points(tree, surface, points, levels(tree) if heights is None else heights, config=config)
 
 
@@ -180,8 +180,7 @@ def depth_points(depths: Sequence[np.ndarray], cameras: Cameras, scale: float) -
         scale: User's units per normalised unit.
     """
     for index, depth in enumerate(depths):
-        camera = cameras[[index]].resized(np.array([depth.shape[::-1]]))
-        yield back_project(camera, 0, depth.astype(np.float64) / scale)
+        yield view_points(depth.astype(np.float64) / scale, cameras, index)
 
 
 def label_points(
@@ -214,16 +213,16 @@ def label_points(
     return (labeller(view) for view in points)
 
 
-def view_points(view: RenderedView, cameras: Cameras, index: int) -> np.ndarray:
-    """Points that the pixels of a rendered view see [H, W, 3], float32, normalised frame; NaN for nothing.
+def view_points(depth: np.ndarray, cameras: Cameras, index: int) -> np.ndarray:
+    """Points that the pixels of a depth map see [H, W, 3], float32, normalised frame; NaN for nothing.
 
     Args:
-        view: As rendered with camera `index`, perhaps at another size.
+        depth: z-depth [H, W], normalised units, as rendered with camera `index`, perhaps at another size.
         cameras: Normalised frame.
         index: Which camera.
     """
-    size = np.array([view.depth.shape[::-1]])
-    return back_project(cameras[[index]].resized(size), 0, view.depth)
+    size = np.array([depth.shape[::-1]])
+    return back_project(cameras[[index]].resized(size), 0, depth)
 
 
 def cut_table(tree: Tree, heights: np.ndarray) -> np.ndarray:

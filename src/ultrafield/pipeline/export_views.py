@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..cameras import Cameras, RenderedView
+from ..cameras import Cameras
 from ..errors import ConfigError, RunError
 from ..export.segments import Segments
 from ..export.views import ExportViews
@@ -64,8 +64,7 @@ def _given_views(
     labeller = _labeller(segmentation, segments)
 
     def labels(index: int) -> np.ndarray:
-        shown = RenderedView(np.zeros((*maps[index].shape, 3), np.float32), maps[index], maps[index] > 0)
-        return labeller(view_points(shown, sized, index))
+        return labeller(view_points(maps[index], sized, index))
 
     names = segmentation.views if len(segmentation.views) == len(cameras) else ()
     listed = names or tuple(f"view_{index:03d}" for index in range(len(cameras)))
@@ -94,8 +93,7 @@ def _run_views(run: RunFolder, segmentation: Segmentation, segments: Segments, w
                 return stored.labels.at(places).expand()
             raise RunError(f"{run.label_file(splits[index], names[index])}: lacks an automatic level; make it anew "
                            f"with: ultrafield segment {run.root}")  # fmt: skip
-        view = run.read_render(splits[index], names[index])
-        return labeller(view_points(view, cameras, index))
+        return labeller(view_points(run.read_depth(splits[index], names[index]), cameras, index))
 
     return ExportViews(splits, names, files, cameras, depth, labels)
 

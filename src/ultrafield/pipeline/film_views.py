@@ -113,7 +113,7 @@ class FilmPanels:
         color = color_picture(view)
         shown = [color]
         if heights:
-            voters = self._labeller.nearest(view_points(view, cameras, index))
+            voters = self._labeller.nearest(view_points(view.depth, cameras, index))
             self.labelled += int((voters[..., 0] >= 0).sum())
             shown += [
                 overlay(color, self._labels(voters, height), self._colors, opacity=_OPACITY) for height in heights

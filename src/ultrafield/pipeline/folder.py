@@ -366,6 +366,10 @@ class RunFolder:
         color = stored["color"].astype(np.float32) / 255.0
         return RenderedView(color, stored["depth"], stored["opacity"].astype(np.float32))
 
+    def read_depth(self, split: str, name: str) -> np.ndarray:
+        """Read the depth of a rendered view alone [H, W], float32, normalised units."""
+        return self._load(self.render_file(split, name), ("depth",))["depth"]
+
     def write_labels(self, split: str, name: str, view: ViewLabels) -> None:
         """Store the label maps of one view: each pixel's column, and the node ids of every column at all cuts."""
         index, columns = view.labels.index, view.labels.columns

@@ -77,7 +77,7 @@ def _depth_reader(job: Job) -> ReadDepth | None:
     intrinsics = {view.name: cameras.intrinsics[index] for index, view in enumerate(job.scene.train)}
 
     def read(view: View) -> ViewDepth:
-        return ViewDepth(job.run.read_render("train", view.name).depth, intrinsics[view.name])
+        return ViewDepth(job.run.read_depth("train", view.name), intrinsics[view.name])
 
     return read
 

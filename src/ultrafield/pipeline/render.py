@@ -79,7 +79,7 @@ def _is_rendered(job: Job, view: tuple[str, int]) -> bool:
     views = job.scene.splits[split]
     width, height = views.normalised_cameras.sizes[index]
     try:
-        return job.run.read_render(split, views.views[index].name).depth.shape == (height, width)
+        return job.run.read_depth(split, views.views[index].name).shape == (height, width)
     except RunError:
         return False
 

@@ -230,7 +230,7 @@ def _label(job: Job, cuts: CutTree, colors: np.ndarray, *, device: str) -> None:
         split, index = view
         views = scene.splits[split]
         name = views.views[index].name
-        points = view_points(run.read_render(split, name), views.normalised_cameras, index)
+        points = view_points(run.read_depth(split, name), views.normalised_cameras, index)
         labels = ViewLabels(labeller.stack(points).renamed(cuts.ids), cuts.heights, cuts.is_level)
         run.write_labels(split, name, labels)
         _write_views(run.view_folder(split, name), labels.levels, cuts.levels, colors)
@@ -265,10 +265,11 @@ def _quality(job: Job, cuts: CutTree) -> Quality:
 
 def _write_views(folder: Path, labels: LabelStack, heights: np.ndarray, colors: np.ndarray) -> None:
     """Pictures of label maps."""
-    from ..export import write_label_picture
+    from ..export import label_picture, write_label_picture
 
     for level, name in enumerate(height_names(heights)):
-        write_label_picture(folder / f"{name}.png", labels.map(level), colors)
+        of_column = label_picture(labels.columns[:, level, None], colors)[:, 0]
+        write_label_picture(folder / f"{name}.png", labels.index, of_column)
 
 
 def height_names(heights: np.ndarray) -> list[str]:

@@ -169,8 +169,8 @@ def _places(
     labeller = ViewLabeller(segmentation.surface, segmentation.tree, np.zeros(1), segmentation.config)
     maps, kind = [], np.int16 if len(nodes) < 1 << 15 else np.int32
     for index in report.track(range(len(names)), len(names), "views"):
-        view = run.read_render("train", names[index])
-        nearest = labeller.nearest(view_points(view, cameras, index))[..., 0]
+        depth = run.read_depth("train", names[index])
+        nearest = labeller.nearest(view_points(depth, cameras, index))[..., 0]
         maps.append(np.where(nearest >= 0, nodes.of_point[nearest], -1).astype(kind))
     return maps
 
