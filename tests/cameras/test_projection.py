@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 
 from ultrafield.cameras import Cameras, Lens
-from ultrafield.cameras.projection import back_project, pixel_directions, pixel_indices, pixel_slopes, project
+from ultrafield.cameras.projection import (
+    _lens_slopes,
+    back_project,
+    pixel_directions,
+    pixel_indices,
+    pixel_slopes,
+    project,
+)
 
 LENSES = {
     "pinhole": (Lens.PINHOLE, [0.0] * 8),
@@ -73,6 +80,27 @@ def test_points_are_those_of_directions_depth_and_pose(lens: str, dtype: type) -
     np.testing.assert_allclose(points, expected, rtol=1e-6, atol=1e-6)
     assert np.isnan(points[3, :4]).all()
     assert np.isfinite(points).all(axis=2).sum() > 200
+
+
+@pytest.mark.parametrize("lens", LENSES)
+@pytest.mark.parametrize("stride", [1, 3])
+def test_slopes_are_found_some_rows_at_a_time(lens: str, stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = pixel_slopes(camera(lens), 0, stride=stride)
+    _lens_slopes.cache_clear()
+    monkeypatch.setattr("ultrafield.cameras.projection._AT_ONCE", 100)
+    for found, expected in zip(pixel_slopes(camera(lens), 0, stride=stride), whole, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+        assert not found.flags.writeable
+
+
+def test_one_lens_after_the_other_has_its_own_slopes() -> None:
+    one, other = camera("opencv"), camera("fisheye")
+    first = pixel_slopes(one, 0)
+    assert not np.array_equal(pixel_slopes(other, 0)[0], first[0])
+    wider = replace(one, intrinsics=one.intrinsics * [1.1, 1, 1, 1])
+    assert not np.array_equal(pixel_slopes(wider, 0)[0], first[0])
+    np.testing.assert_array_equal(pixel_slopes(one, 0), first)
+    assert pixel_slopes(one, 0, stride=5)[0].shape == (5, 7)
 
 
 def test_a_large_picture_takes_little_more_than_its_points() -> None:

@@ -14,7 +14,10 @@ from ultrafield.lift.combine import FeatureView, combined_edges, cosines, featur
 from ultrafield.lift.edges import neighbor_edges
 from ultrafield.lift.kernels.rows_cpu import Rows
 from ultrafield.lift.memberships import memberships
+from ultrafield.lift.superpoints import join_regions
+from ultrafield.masks import build_mask_set
 from ultrafield.surface import Surface
+from ultrafield.ultrametric import AffinityGraph
 
 
 def unit(features: np.ndarray) -> np.ndarray:
@@ -50,6 +53,19 @@ def test_region_sums_are_those_of_all_pairs_of_points(toy: Toy, toy_surface: Sur
     seen, weighted = np.hsplit(more.sums, 2)
     product = weighted[2, -1] * seen[5, -1] + seen[2, -1] * weighted[5, -1]
     assert product - found == pytest.approx(either, rel=1e-5)
+
+
+def test_regions_of_one_feature_are_equal(toy: Toy, toy_surface: Surface) -> None:
+    count, regions = len(toy_surface), 40
+    labels = np.random.default_rng(0).integers(0, regions, count)
+    edges = np.stack([np.arange(count - 1), np.arange(1, count)], axis=1)
+    graph = AffinityGraph(count, edges, np.full(len(edges), 0.5), np.ones(len(edges)), 1.0)
+    view = FeatureView(np.tile(random_features(1), (count, 1)), slope=0.8, weight=0.3)
+    train = toy.scene.train
+    views = tuple(item.changed(masks=build_mask_set(np.ones((1, *item.shape), bool))) for item in train)
+    scene = replace(toy.scene, splits={"train": replace(train, views=views)})
+    rows = with_features(memberships(toy_surface, scene, labels, regions), labels, view)
+    np.testing.assert_array_equal(join_regions(graph, labels, rows).dissimilarity, 0.0)
 
 
 def test_cosines_by_their_definition() -> None:

@@ -208,8 +208,14 @@ def count_rounds(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def unseen(count: int, edges: np.ndarray, guess: float) -> tuple[AffinityGraph, Rows]:
     """Points that no view sees, each a region, with one guess for all edges."""
     graph = AffinityGraph(count, edges, np.full(len(edges), guess, np.float32), np.zeros(len(edges), np.float32), 1.0)
-    nothing = np.zeros(count + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(1)
-    return graph, Rows(*nothing, np.zeros((count, 2)), np.ones(count))
+    return graph, Rows(
+        starts=np.zeros(count + 1, np.int64),
+        columns=np.zeros(0, np.int32),
+        counts=np.zeros(0, np.float32),
+        weights=np.zeros(1),
+        sums=np.zeros((count, 2)),
+        sizes=np.ones(count),
+    )
 
 
 def test_equally_near_regions_join_everywhere_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

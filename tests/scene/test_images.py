@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ultrafield import budget
 from ultrafield.errors import SceneError
 from ultrafield.io import write_image
 from ultrafield.masks import write_masks
+from ultrafield.parallel import in_threads
 from ultrafield.scene import images as module
 from ultrafield.scene import load_scene
 from ultrafield.scene.images import blend, read_picture, read_valid, reduced
@@ -179,3 +181,21 @@ def test_keys_that_are_not_read_are_said_once(make_capture: Make, edit: Callable
     edit(root / "transforms.json", lambda values: [f.update(depth_file_path="d.png") for f in values["frames"]])
     load_scene(root, warn=warnings.append)
     assert warnings == [f"{root}/transforms.json: depth_file_path, orientation_override: not used"]
+
+
+def test_no_more_than_a_few_pictures_are_decoded_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_image(tmp_path / "a.png", np.full((6, 8, 3), 77, np.uint8))
+    stored, under_way, most = module.PictureFile.of(tmp_path / "a.png", (8, 6), (1.0, 1.0, 1.0)), [0], [0]
+    read = module.read_picture
+
+    def slow(file: Path) -> np.ndarray:
+        under_way[0] += 1
+        most[0] = max(most[0], under_way[0])
+        time.sleep(0.02)
+        under_way[0] -= 1
+        return read(file)
+
+    monkeypatch.setattr(module, "read_picture", slow)
+    pictures = list(in_threads(lambda index: stored.read(), range(24), workers=12))
+    assert all((picture == 77).all() for picture in pictures)
+    assert 2 <= most[0] <= 4

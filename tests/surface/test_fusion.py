@@ -10,10 +10,13 @@ import pytest
 from toy_scene import BOXES, COLORS, SIZE, TO_USER, Toy, cast
 
 from ultrafield.cameras import RenderedView, project
+from ultrafield.cameras.projection import back_project
 from ultrafield.config import SegmentConfig
 from ultrafield.errors import RunError
+from ultrafield.lazy import OnDemand
 from ultrafield.surface import Surface, rendered, surface_from_field, surface_from_views
 from ultrafield.surface import fusion as module
+from ultrafield.surface.samples import focal_length
 from ultrafield.surface.voxels import thin
 
 
@@ -95,11 +98,36 @@ def test_automatic_voxels_follow_the_footprint_and_the_limit(
 
 
 def test_of_many_pixels_some_choose_the_voxel(toy: Toy, toy_surface: Surface, monkeypatch: pytest.MonkeyPatch) -> None:
-    pixels = int(toy.cameras.sizes.prod(axis=1).sum())
+    depths, pixels = [view.depth for view in toy.views], int(toy.cameras.sizes.prod(axis=1).sum())
     monkeypatch.setattr(module, "_PIXELS_GLANCED_AT", pixels // 9)
-    assert toy.surface().voxel == pytest.approx(toy_surface.voxel, rel=0.02)
-    monkeypatch.setattr(module, "MAX_POINTS", 500)
-    assert 100 < len(toy.surface()) <= 500
+    _, voxel, estimated = module._automatic_voxel(depths, toy.cameras, np.inf)
+    assert estimated
+    assert voxel == pytest.approx(toy_surface.voxel, rel=0.02)
+    places = np.concatenate([back_project(toy.cameras, index, depth)[::3, ::3] for index, depth in enumerate(depths)])
+    places = places[np.isfinite(places).all(axis=2)]
+    occupied = 9 * len(np.unique(np.floor(places / (3 * voxel)), axis=0))
+    monkeypatch.setattr(module, "MAX_POINTS", occupied // 8)
+    _, enlarged, _ = module._automatic_voxel(depths, toy.cameras, np.inf)
+    assert enlarged == pytest.approx(voxel * np.sqrt(8 / module.SPARE), rel=0.01)
+
+
+def test_small_maps_of_large_cameras_are_looked_at_closely(
+    toy: Toy, toy_surface: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depths, large = [view.depth for view in toy.views], toy.cameras.resized(40 * toy.cameras.sizes)
+    _, voxel, estimated = module._automatic_voxel(depths, large, np.inf)
+    assert (voxel, estimated) == (pytest.approx(toy_surface.voxel, rel=1e-6), False)
+    patch = np.zeros_like(depths[0])
+    patch[20:27, 20:27] = 1.5
+    monkeypatch.setattr(module, "_PIXELS_GLANCED_AT", len(depths))  # one pixel of each
+    cameras, voxel, _ = module._automatic_voxel([patch] * len(depths), large, np.inf)
+    assert voxel == pytest.approx(module.FOOTPRINTS_PER_VOXEL * 1.5 / focal_length(cameras, 0), rel=1e-6)
+
+
+@pytest.mark.parametrize("voxel", [None, 0.1])
+def test_without_views_there_is_no_surface(toy: Toy, voxel: float | None) -> None:
+    with pytest.raises(module.NoSurface):
+        module.fuse_depth_maps([], [], toy.cameras[[]], TO_USER, voxel)
 
 
 def test_depth_maps_that_do_not_fit_into_memory_are_read_again_and_give_the_same(
@@ -116,9 +144,20 @@ def test_depth_maps_that_do_not_fit_into_memory_are_read_again_and_give_the_same
             return toy.views[index]
 
     monkeypatch.setattr(rendered, "memory", lambda: 8 * 4 * (toy.cameras.sizes.prod(axis=1).sum() - 1))
-    images = [view.image for view in toy.scene.train]
-    again = surface_from_views(Views(), toy.cameras, to_user=TO_USER, config=SegmentConfig(), images=images)
-    assert sorted(held) == sorted(3 * list(range(len(toy.views))))
+    looked: list[int] = []
+
+    def image(index: int) -> np.ndarray:
+        looked.append(index)
+        return toy.scene.train.views[index].image
+
+    every = list(range(len(toy.views)))
+    settings = {"to_user": TO_USER, "config": SegmentConfig()}
+    again = surface_from_views(Views(), toy.cameras, images=OnDemand(image, every), **settings)
+    assert sorted(held) == sorted(3 * every)
+    assert sorted(looked) == every
+    held.clear()
+    surface_from_views(Views(), toy.cameras, **settings)
+    assert sorted(held) == sorted(4 * every)
     for name in ("points", "normals", "visible"):
         np.testing.assert_array_equal(getattr(again, name), getattr(toy_surface, name))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ..errors import check_shape
@@ -21,6 +23,7 @@ from .round_lenses import (
 # whose cameras are 2.687419 times farther from the origin than those of the normalised frame.
 PUBLISHED_DEPTH_RANGE = 8.0 / 2.687419
 _FIELD_MARGIN = 1.1  # points this far beyond the widest ray of a picture may still fall on its border pixels
+_AT_ONCE = 1 << 18  # pixels whose directions are found together
 _SAME_PIXEL = 0.05  # pixels: a direction that comes back farther from its own pixel is none
 
 # Lenses that OpenCV lacks, before focal length and principal point: from rays to places, and back.
@@ -46,27 +49,45 @@ def pixel_directions(cameras: Cameras, index: int, *, stride: int = 1) -> np.nda
     Returns:
         [H, W, 3], float64, with z = 1; NaN where the lens model has no ray, or one at 90° or more from the axis.
     """
-    width, height = (int(size) for size in cameras.sizes[index])
-    x, y = np.meshgrid(np.arange(0, width, stride) + 0.5, np.arange(0, height, stride) + 0.5)
-    flat = _undistort(cameras, index, np.stack([x, y], axis=-1).reshape(-1, 2))
-    return np.concatenate([flat, np.ones((len(flat), 1))], axis=1).reshape(*x.shape, 3)
+    x, y = pixel_slopes(cameras, index, stride=stride)
+    return np.stack([x, y, np.ones_like(x)], axis=-1)
 
 
 def pixel_slopes(cameras: Cameras, index: int, *, stride: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """x/z and y/z of the viewing direction through every pixel centre, as `pixel_directions` has them.
 
+    Those of the last lens with distortion are kept: most captures have one lens, and inverting it takes a second for a
+    megapixel.
+
     Returns:
         Two arrays [H, W], float64, read-only; without distortion they take the memory of one row and one column.
     """
     width, height = (int(size) for size in cameras.sizes[index])
+    if cameras.lenses[index] != Lens.PINHOLE:
+        lens = int(cameras.lenses[index]), tuple(cameras.intrinsics[index]), tuple(cameras.distortion[index])
+        return _lens_slopes(*lens, (width, height), stride)
+    fx, fy, cx, cy = cameras.intrinsics[index]
     across, down = np.arange(0, width, stride) + 0.5, np.arange(0, height, stride) + 0.5
-    if cameras.lenses[index] == Lens.PINHOLE:
-        fx, fy, cx, cy = cameras.intrinsics[index]
-        row, column = (across - cx) / fx, ((down - cy) / fy)[:, None]
-    else:
-        row, column = np.moveaxis(pixel_directions(cameras, index, stride=stride)[..., :2], -1, 0)
-    shape = len(down), len(across)
+    row, column, shape = (across - cx) / fx, ((down - cy) / fy)[:, None], (len(down), len(across))
     return np.broadcast_to(row, shape), np.broadcast_to(column, shape)
+
+
+@lru_cache(maxsize=1)
+def _lens_slopes(
+    lens: int, intrinsics: tuple[float, ...], distortion: tuple[float, ...], size: tuple[int, int], stride: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """`pixel_slopes` of a lens with distortion, some rows at a time."""
+    parts = np.eye(3, 4)[None], *(np.array([part]) for part in (intrinsics, size, lens, distortion))
+    camera = Cameras(*parts)
+    across, down = np.arange(0, size[0], stride) + 0.5, np.arange(0, size[1], stride) + 0.5
+    x, y = np.empty((2, len(down), len(across)))
+    at_once = max(1, _AT_ONCE // max(1, len(across)))
+    for first in range(0, len(down), at_once):
+        rows = slice(first, first + at_once)
+        pixels = np.stack(np.meshgrid(across, down[rows]), axis=-1).reshape(-1, 2)
+        x[rows], y[rows] = _undistort(camera, 0, pixels).T.reshape(2, -1, len(across))
+    x.flags.writeable = y.flags.writeable = False
+    return x, y
 
 
 def back_project(cameras: Cameras, index: int, depth: np.ndarray, *, stride: int = 1) -> np.ndarray:

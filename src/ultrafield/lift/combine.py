@@ -166,10 +166,10 @@ def with_features(rows: Rows, labels: np.ndarray, view: FeatureView) -> Rows:
     sizes = rows.sizes[:, None]
     weights = view.weight * np.append(np.full(channels, view.slope), 1.0 - view.slope)
     return Rows(
-        starts,
-        columns,
-        counts,
-        np.concatenate([rows.weights, weights]),
-        np.concatenate([seen, sizes, weighted, view.weight * sizes], axis=1),
-        rows.sizes,
+        starts=starts,
+        columns=columns,
+        counts=counts,
+        weights=np.concatenate([rows.weights, weights]),
+        sums=np.concatenate([seen, sizes, weighted, view.weight * sizes], axis=1),
+        sizes=rows.sizes,
     )

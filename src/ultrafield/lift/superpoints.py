@@ -73,7 +73,7 @@ def join_regions(graph: AffinityGraph, labels: np.ndarray, rows: Rows) -> Affini
     Args:
         graph: Edges between N points.
         labels: Patch of every point [N], int64, 0 … R − 1.
-        rows: What the R patches hold; they are merged in it.
+        rows: What the R patches hold; used up.
 
     Returns:
         The same edges with the same evidence; dissimilarity 0 within patches, and never more than the graph's bound.

@@ -19,7 +19,7 @@ from ..errors import RunError
 from ..export.renderings import FeatureColors, color_picture, depth_picture, normal_picture
 from ..io import write_image
 from ..lazy import OnDemand
-from ..parallel import in_threads
+from ..parallel import in_threads, workers_for
 from ..scene import Scene
 from ..surface.samples import normal_map
 from .job import Job
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _FRAMES_PER_SECOND = 30
 _FITTED_VIEWS = 4
+_BYTES_PER_PIXEL = 100  # of a view that is written and of those that wait for the same thread
 
 
 def render_views(job: Job, fields: Fields) -> None:
@@ -46,7 +47,11 @@ def render_views(job: Job, fields: Fields) -> None:
     whole = list(in_threads(partial(_is_rendered, job), views))
     lacking = [view for view, kept in zip(views, whole, strict=True) if not kept]
     with report.stage("render"):
-        written = in_threads(lambda view: run.write_render(*view), _rendered(job.scene, fields, lacking))
+        rendered, workers = (
+            _rendered(job.scene, fields, lacking),
+            workers_for(_BYTES_PER_PIXEL * job.scene.most_pixels, most=8),
+        )
+        written = in_threads(lambda view: run.write_render(*view), rendered, workers=workers)
         for _ in report.track(written, len(lacking), "render"):
             pass
     run.finish("render", settings, report.seconds["render"], made_from)

@@ -236,8 +236,7 @@ def _label(job: Job, cuts: CutTree, colors: np.ndarray, *, device: str) -> None:
         _write_views(run.view_folder(split, name), labels.levels, cuts.levels, colors)
 
     views = [(split, index) for split, views in scene.splits.items() for index in range(len(views))]
-    pixels = max(int(views.normalised_cameras.sizes.prod(axis=1).max(initial=0)) for views in scene.splits.values())
-    workers = workers_for((_BYTES_PER_PIXEL_ON_DEVICE if labeller.on_device else _BYTES_PER_PIXEL) * pixels)
+    workers = workers_for((_BYTES_PER_PIXEL_ON_DEVICE if labeller.on_device else _BYTES_PER_PIXEL) * scene.most_pixels)
     for _ in job.report.track(in_threads(label, views, workers=workers), len(views), "labels"):
         pass
 

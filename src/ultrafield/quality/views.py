@@ -64,8 +64,7 @@ def read_maps(
         return labels(*view).at(is_level), rendered(*view).depth
 
     views = sorted(wanted)
-    pixels = max(int(split.normalised_cameras.sizes.prod(axis=1).max(initial=0)) for split in scene.splits.values())
-    maps = list(in_threads(read, views, workers=workers_for(_BYTES_PER_PIXEL * pixels)))
+    maps = list(in_threads(read, views, workers=workers_for(_BYTES_PER_PIXEL * scene.most_pixels)))
     stacks = {view: stack for view, (stack, _) in zip(views, maps, strict=True)}
     return ViewMaps(scene, stacks, {view: depth for view, (_, depth) in zip(views, maps, strict=True)})
 

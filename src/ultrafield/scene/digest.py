@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..cameras.model import CAMERA_ARRAYS
+from ..masks import MaskSet
 from ..parallel import in_threads, workers_for
 from .images import BYTES_PER_PIXEL
 from .scene import Scene
-from .view import Split, View
+from .view import View
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,11 @@ def digest_scene(scene: Scene) -> SceneDigest:
     for name, split in sorted(scene.splits.items()):
         _update(pictures, (getattr(split.normalised_cameras, array) for array in CAMERA_ARRAYS))
         for view, (own_pictures, own_masks) in zip(
-            split, in_threads(_digests_of, split, workers=workers_for(_view_bytes(split))), strict=True
+            split, in_threads(_digests_of, split, workers=workers_for(BYTES_PER_PIXEL * scene.most_pixels)), strict=True
         ):
             for digest, own in ((pictures, own_pictures), (masks, own_masks)):
                 digest.update(f"{name}/{view.name}".encode(errors="surrogateescape") + own)
     return SceneDigest(pictures.hexdigest()[:16], masks.hexdigest()[:16])
-
-
-def _view_bytes(split: Split) -> int:
-    """Working memory of one view."""
-    return BYTES_PER_PIXEL * int(split.normalised_cameras.sizes.prod(axis=1).max(initial=0))
 
 
 def _digests_of(view: View) -> tuple[bytes, bytes]:
@@ -61,11 +57,21 @@ def _digests_of(view: View) -> tuple[bytes, bytes]:
         _update(pictures, (view.photograph.image, view.photograph.alpha, view.photograph.valid))
     masks.update(b"none" if own is None else str(len(own)).encode())
     if own is not None and len(own):
-        order = np.lexsort(own.rows.T)  # sets of equal masks may have their rows in any order
-        rank = np.empty(len(order), own.numbers.dtype)
-        rank[order] = np.arange(len(order))
-        _update(masks, (own.rows[order], rank[own.numbers]))
+        _update(masks, _canonical(own))
     return pictures.digest(), masks.digest()
+
+
+def _canonical(masks: MaskSet) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct memberships that pixels have, sorted, and the number of each pixel's: equal for equal masks.
+
+    Files may hold them in any order, repeat them, and list some that no pixel has.
+    """
+    used = np.zeros(len(masks.rows), bool)
+    used[masks.numbers] = True
+    rows, number = np.unique(masks.rows[used], axis=0, return_inverse=True)
+    rank = np.zeros(len(used), np.min_scalar_type(len(rows)))
+    rank[used] = number.reshape(-1)
+    return rows, rank[masks.numbers]
 
 
 def _update(digest: hashlib._Hash, arrays: Iterable[np.ndarray | None]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Self
 
 import numpy as np
@@ -20,8 +21,10 @@ from ..reading import read_image
 Color = tuple[float, float, float]
 
 BYTES_PER_PIXEL = 24  # most that a pixel takes while its picture is read and brought to working size
+_MOST_READERS = 4  # pictures that are decoded at a time, whatever their size: of stages that ask for many at once
 _BLOCK = 1 << 16  # pixels that are worked on at a time, few enough for the caches near a core
 _LARGE = 1 << 24  # pixels from which a picture is rounded to 8 bits before it shrinks, not only after
+_readers = BoundedSemaphore(_MOST_READERS)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class PictureFile:
         """
         if _stamp(self.file) != self.stamp:
             raise SceneError(f"{self.file}: changed while it was in use")
-        return reduced(read_picture(self.file), self.behind, self.size)[0]
+        with _readers:
+            return reduced(read_picture(self.file), self.behind, self.size)[0]
 
 
 def _stamp(file: Path) -> tuple[int, int]:

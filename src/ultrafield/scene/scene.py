@@ -152,6 +152,12 @@ class Scene:
         return max(0, int(np.ceil(np.log2(self.half_extent / 0.5)))) + 1
 
     @property
+    def most_pixels(self) -> int:
+        """Pixels of the largest picture of all views, at working size."""
+        sizes = np.concatenate([split.normalised_cameras.sizes for split in self.splits.values()])
+        return int(sizes.prod(axis=1).max(initial=0))
+
+    @property
     def has_masks(self) -> bool:
         """Whether every training view has its masks."""
         return all(view.masks is not None for view in self.train)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -64,9 +64,11 @@ def fuse_depth_maps(
     """
     from .kernels.voxels_cpu import view_sums
 
-    cameras, glances, stride = _glanced_at(depths, cameras)
-    edge = _automatic_voxel(glances, stride, inner) if voxel is None else voxel
-    most = MAX_POINTS if voxel is None else None
+    if voxel is None:
+        cameras, edge, estimated = _automatic_voxel(depths, cameras, inner)
+    else:
+        sizes = list(in_threads(lambda index: _size(depths[index]), range(len(depths))))
+        cameras, edge, estimated = _sized(cameras, sizes), voxel, False
 
     def samples(index: int) -> np.ndarray:
         depth = depths[index]
@@ -74,9 +76,10 @@ def fuse_depth_maps(
         return view_sums(*view_arguments(depth, color, cameras, index), edge, float(inner))
 
     pixels = _most_pixels(cameras)
-    bytes_each = _BYTES_PER_PIXEL * pixels + _BYTES_PER_VOXEL * (pixels if most is None else min(pixels, most))
-    rows = in_threads(samples, range(len(depths)), workers=workers_for(bytes_each))
-    sums = fuse(rows, edge, inner, most=most)
+    voxels = min(pixels, SPARE * MAX_POINTS) if estimated else pixels
+    workers = workers_for(_BYTES_PER_PIXEL * pixels + _BYTES_PER_VOXEL * voxels)
+    rows = in_threads(samples, range(len(depths)), workers=workers)
+    sums = fuse(rows, edge, inner, most=MAX_POINTS if voxel is None else None)
     sums = VoxelSums(sums.table[_in_company(sums)], sums.voxel, inner)
     if len(sums) == 0:
         raise NoSurface("no depth map has a continuous patch")
@@ -96,64 +99,79 @@ def _resized(color: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return cv2.resize(color, shape[::-1], interpolation=cv2.INTER_AREA)
 
 
+def _size(depth: np.ndarray) -> tuple[int, int]:
+    """Width and height of a depth map."""
+    return depth.shape[1], depth.shape[0]
+
+
+def _sized(cameras: Cameras, sizes: Iterable[tuple[int, int]]) -> Cameras:
+    """The cameras with pictures of the depth maps' sizes."""
+    return cameras.resized(np.array(list(sizes), np.int64).reshape(-1, 2))
+
+
 @dataclass(frozen=True)
 class _Glance:
     """Some of the pixels of a depth map, P of which show a surface.
 
     Attributes:
         size: Width and height of the map.
-        places: Where they lie [P, 3], float32, normalised frame.
+        stride: Only every so manieth row and column is looked at.
+        places: Where the pixels lie [P, 3], float32, normalised frame.
         footprints: Edge of the patch behind each of them [P], float32.
     """
 
     size: tuple[int, int]
+    stride: int
     places: np.ndarray
     footprints: np.ndarray
 
 
-def _glanced_at(depths: Sequence[np.ndarray], cameras: Cameras) -> tuple[Cameras, list[_Glance], int]:
-    """The cameras at the depth maps' sizes, every `stride`-th row and column of the maps, and the stride.
-
-    However large the pictures and many the views, what is looked at takes the same memory.
-    """
-    stride = max(1, int(np.ceil(np.sqrt(cameras.sizes.prod(axis=1).sum() / _PIXELS_GLANCED_AT))))
-
-    def glance(index: int) -> _Glance:
-        depth = depths[index]
-        size = depth.shape[1], depth.shape[0]
-        camera = cameras[[index]].resized(np.array([size], np.int64))
-        places = back_project(camera, 0, depth, stride=stride)
+def _glance(depth: np.ndarray, camera: Cameras, most: float) -> _Glance:
+    """Look at no more than so many pixels of a depth map, at all of them if none of these shows a surface."""
+    size = _size(depth)
+    camera = _sized(camera, [size])
+    for stride in (max(1, int(np.ceil(np.sqrt(depth.size / most)))), 1):
+        places, z = back_project(camera, 0, depth, stride=stride), depth[::stride, ::stride]
         seen = np.isfinite(places[..., 0])
-        return _Glance(size, places[seen], depth[::stride, ::stride][seen] / focal_length(camera, 0))
-
-    workers = workers_for(_BYTES_PER_PIXEL * _most_pixels(cameras))
-    glances = list(in_threads(glance, range(len(depths)), workers=workers))
-    sizes = np.array([glance.size for glance in glances], np.int64).reshape(-1, 2)
-    return cameras.resized(sizes), glances, stride
+        if stride == 1 or seen.any():
+            break
+    return _Glance(size, stride, places[seen], z[seen] / focal_length(camera, 0))
 
 
-def _automatic_voxel(glances: Sequence[_Glance], stride: int, inner: float) -> float:
+def _automatic_voxel(depths: Sequence[np.ndarray], cameras: Cameras, inner: float) -> tuple[Cameras, float, bool]:
     """A voxel for the pixels' footprint, but not one so small that far too many would be occupied.
 
-    It is that part of the median edge of the surface patch behind one pixel. How many would be occupied is estimated in
-    voxels larger by the stride: large pictures then cost no more memory and little more time than small ones.
+    It is that part of the median edge of the surface patch behind one pixel. How many would be occupied is estimated
+    from some of the pixels, in voxels as much larger as these are farther apart: however large the pictures and many
+    the views, that takes the same memory.
+
+    Returns:
+        The cameras at the depth maps' sizes; the voxel; and whether the number of occupied ones was estimated.
     """
     from .kernels.voxels_cpu import place_keys
 
-    places = np.concatenate([glance.places for glance in glances])
-    footprints = np.concatenate([glance.footprints for glance in glances])
-    if len(footprints) == 0:
+    most = max(1.0, _PIXELS_GLANCED_AT / max(1, len(depths)))
+    workers = workers_for(_BYTES_PER_PIXEL * _most_pixels(cameras))
+    glances = list(
+        in_threads(lambda index: _glance(depths[index], cameras[[index]], most), range(len(depths)), workers=workers)
+    )
+    cameras = _sized(cameras, (glance.size for glance in glances))
+    footprints = [glance.footprints for glance in glances if len(glance.footprints)]
+    if not footprints:
         raise NoSurface("no pixel of any view is opaque")
-    if np.isfinite(inner):
-        footprints = footprints / np.exp2(doublings(places, inner))  # where voxels are larger, that part of it
-    voxel = FOOTPRINTS_PER_VOXEL * float(np.median(footprints))
+    if np.isfinite(inner):  # where voxels are larger, that part of it
+        footprints = [glance.footprints / np.exp2(doublings(glance.places, inner)) for glance in glances]
+    voxel = FOOTPRINTS_PER_VOXEL * float(np.median(np.concatenate(footprints)))
+    stride = max(glance.stride for glance in glances)
     if stride == 1:
-        return voxel
-    keys = np.empty(len(places), np.int64)
-    place_keys(places, stride * voxel, float(inner), keys)
-    keys = np.sort(keys)  # `np.unique` takes many times as long
-    expected = stride**2 * np.count_nonzero(np.diff(keys, prepend=-1))
-    return voxel * max(1.0, float(np.sqrt(expected / (SPARE * MAX_POINTS))))
+        return cameras, voxel, False
+    keys, first = np.empty(sum(len(glance.places) for glance in glances), np.int64), 0
+    for glance in glances:
+        place_keys(glance.places, stride * voxel, float(inner), keys[first : first + len(glance.places)])
+        first += len(glance.places)
+    keys.sort()  # `np.unique` takes many times as long
+    expected = stride**2 * (np.count_nonzero(keys[1:] != keys[:-1]) + 1)
+    return cameras, voxel * max(1.0, float(np.sqrt(expected / (SPARE * MAX_POINTS)))), True
 
 
 def _in_company(sums: VoxelSums) -> np.ndarray:

@@ -65,9 +65,9 @@ def surface_from_views(
     A pixel counts if it is opaque and lies on a continuous patch of its depth map; see `fuse_depth_maps`.
 
     Args:
-        views: What each camera sees, depth in normalised units; each is read in any of several threads, a few times,
-            most often if depth maps would take more than an eighth of the memory. They may be of another size than the
-            cameras' pictures.
+        views: What each camera sees, depth in normalised units; each is read in any of several threads, once, or three
+            times if depth maps would take more than an eighth of the memory, and once more where there is no image.
+            They may be of another size than the cameras' pictures.
         cameras: The cameras of `views`, normalised frame.
         to_user: From the normalised to the user's frame; the surface keeps it.
         config: Settings (`voxel`, `min_opacity`).

@@ -26,7 +26,7 @@ class _Regions(NamedTuple):
     computed: np.ndarray  # sizes when a region's pairs were last computed [R]
 
 
-class _Rows(NamedTuple):
+class _Room(NamedTuple):
     """Where the row of each region lies in the arrays of columns and counts, which grow."""
 
     first: np.ndarray  # [R]
@@ -81,7 +81,7 @@ def nearest_first_heights(
         pairs: Neighbouring regions [E, 2], int64, each pair once.
         guesses: Dissimilarity of each pair [E], float64, for regions of which no view and mask says anything.
         borders: What each guess weighs when pairs are pooled [E], float64, positive.
-        rows: What the R regions hold; its arrays are written to.
+        rows: What the R regions hold; used up.
         slack: Growth up to which a region's pairs are kept, as a fraction; 0 computes every pair anew.
 
     Returns:
@@ -92,14 +92,14 @@ def nearest_first_heights(
     pairs = pairs.astype(index)
     regions = _Regions(np.arange(num, dtype=index), rows.sums, rows.sizes.copy(), rows.sizes.copy())
     scratch_of_masks = np.full(len(rows.weights), -1, np.int64), np.zeros(len(rows.weights))
-    places = _Rows(rows.first, rows.length, rows.room, rows.weights, *scratch_of_masks)
+    room = _Room(rows.first, rows.length, rows.room, rows.weights, *scratch_of_masks)
     lists = tuple(np.full(length, -1, index) for length in (num, num, 2 * count))
     _list_halves(pairs, *lists)
     met, scratch = np.full((2, num), -1, index), np.empty((2, num), index)
     pooled = np.arange(count, dtype=index), np.zeros(count)
     network = _Network(pairs, guesses.copy(), borders.copy(), *lists, *pooled, *met, *scratch, np.empty(num))
     queue = _Queue(*np.tile(np.arange(count, dtype=index), (2, 1)), np.empty(count), np.empty(count, np.int64))
-    _merge(queue, network, regions, places, rows.columns, rows.counts, rows.used, slack)  # rows that grow move behind
+    _merge(queue, network, regions, room, rows.columns, rows.counts, rows.used, slack)  # rows that grow move behind
     _spread_heights(network.into, network.heights)
     return network.heights
 

@@ -46,7 +46,7 @@ def join_heights(
         pairs: Neighbouring regions [E, 2], int64, each pair once, the smaller region first.
         guesses: Dissimilarity of each pair [E], float64, for regions of which no view and mask says anything.
         borders: What each guess weighs when pairs are pooled [E], float64, positive.
-        rows: What the R regions hold; they are merged in it.
+        rows: What the R regions hold; used up.
         slack: Growth of a region in one round, as a fraction, up to which it takes up several; 0 for one.
         threads: How many to use; by default as many as pay.
 

@@ -15,9 +15,9 @@ from ...ultrametric.kernels.edges_cpu import edges_by_left
 from ...ultrametric.kernels.matching_cpu import Borders
 from ...ultrametric.kernels.spans import on_threads, row_spans
 
-_ROUNDING = 1e-12  # regions that lie in the same masks everywhere are equal, whatever the order of the sums
-_SUMS = {"reassoc", "contract"}  # sums may be taken in any order
+_ROUNDING = 1e-6  # regions that lie in the same masks everywhere are equal, whatever the order of the sums
 _WORTH = 1024  # rows that a thread adds or compares at least; starting one takes as long as a few hundred
+_SUMS = {"reassoc", "contract"}  # sums may be taken in any order
 _AHEAD = 4
 _LINE = 8  # numbers of 8 bytes in a line of memory; twice as many of 4 bytes
 _MOST_LINES = 32  # of one row that are asked for; the processor foresees what follows them
@@ -26,13 +26,13 @@ _MOST_LINES = 32  # of one row that are asked for; the processor foresees what f
 class Rows:
     """How many points of each of R regions every mask of V views holds, in sparse rows, and sums over their points.
 
-    Regions are merged in place: their rows and sums are added to one of them.
+    Regions are merged in place: their rows and sums are added to one of them. Who merges them uses the rows up.
 
     Args:
         starts: Where each region's row begins, and where the last one ends [R + 1], int64.
         columns: Masks that hold some of its points, each at most once in a row, int32; what lies behind the last row is
             room for rows that grow.
-        counts: How many, likewise, float32: whole numbers are exact up to 2²⁴ points.
+        counts: How many, likewise, float32: whole numbers are exact up to 2²⁴ points, sums of features to seven digits.
         weights: Weight of every mask [K], float64.
         sums: Points of each region that each view sees, then the same points, each with the summed weights of the masks
             that hold it [R, 2 V], float64.
@@ -41,6 +41,7 @@ class Rows:
 
     def __init__(
         self,
+        *,
         starts: np.ndarray,
         columns: np.ndarray,
         counts: np.ndarray,
@@ -103,7 +104,10 @@ class Rows:
         length = self.length[row]
         starts = np.append(0, np.cumsum(length))
         place = np.repeat(self.first[row] - starts[:-1], length) + np.arange(starts[-1])
-        return Rows(starts, self.columns[place], self.counts[place], self.weights, self.sums[row], sizes)
+        columns, counts = (longer(array[place], len(place), 2 * len(place)) for array in (self.columns, self.counts))
+        return Rows(
+            starts=starts, columns=columns, counts=counts, weights=self.weights, sums=self.sums[row], sizes=sizes
+        )
 
 
 def _threads_for(items: int, threads: int | None) -> int:
