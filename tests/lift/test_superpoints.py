@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from copy import deepcopy
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -356,8 +356,10 @@ def test_where_no_view_sees_both_regions_their_border_decides() -> None:
 
 
 def test_the_graph_is_an_ultrametric_that_either_linkage_reproduces(toy: Toy, toy_surface: Surface) -> None:
-    graph = build_graph(toy_surface, engine="lift", scene=toy.scene, config=SegmentConfig(superpoints=300))
-    for linkage in ("average", "single"):
+    joined_graph = build_graph(toy_surface, engine="lift", scene=toy.scene, config=SegmentConfig(superpoints=300))
+    assert joined_graph.ultrametric
+    for linkage, told in product(("average", "single"), (False, True)):
+        graph = replace(joined_graph, ultrametric=told)
         tree = build_tree(graph, linkage=linkage)
         joined = tree.heights[lowest_common_ancestor(tree, graph.edges)]
         np.testing.assert_allclose(joined, graph.dissimilarity, atol=1e-6)

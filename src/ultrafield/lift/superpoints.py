@@ -90,4 +90,4 @@ def join_regions(graph: AffinityGraph, labels: np.ndarray, rows: Rows) -> Affini
     heights = join_heights(pairs, guesses, borders, rows, _SLACK)
     dissimilarity = np.zeros(len(graph.edges), np.float32)
     dissimilarity[across] = np.minimum(heights, graph.bound)[pair]
-    return AffinityGraph(graph.num_nodes, graph.edges, dissimilarity, graph.evidence, graph.bound)
+    return AffinityGraph(graph.num_nodes, graph.edges, dissimilarity, graph.evidence, graph.bound, ultrametric=True)

@@ -27,6 +27,8 @@ class AffinityGraph:
             finite, at least 0; 0 marks a guess.
         bound: Largest possible dissimilarity (1 for votes, 2 for distances of unit features), finite, at least 0;
             components that no edge joins are joined at this height.
+        ultrametric: Whether every dissimilarity is known to be the height at which the two nodes become one, as after
+            an agglomeration: every linkage then finds that tree, and the fastest one does.
 
     Raises:
         ValueError: An array has another shape, or a value breaks a rule above; the text names the array and the
@@ -42,9 +44,17 @@ class AffinityGraph:
     dissimilarity: np.ndarray
     evidence: np.ndarray
     bound: float
+    ultrametric: bool
 
     def __init__(
-        self, num_nodes: int, edges: ArrayLike, dissimilarity: ArrayLike, evidence: ArrayLike, bound: float
+        self,
+        num_nodes: int,
+        edges: ArrayLike,
+        dissimilarity: ArrayLike,
+        evidence: ArrayLike,
+        bound: float,
+        *,
+        ultrametric: bool = False,
     ) -> None:
         num_nodes, bound = one_integer("num_nodes", num_nodes), one_float("bound", bound)
         edges = own_integers("edges", edges)
@@ -53,7 +63,7 @@ class AffinityGraph:
         check_graph_arrays(num_nodes, edges, dissimilarity, evidence, bound)
         if len(edges) and dissimilarity.max() > bound:
             dissimilarity = read_only(np.minimum(dissimilarity, np.float32(bound)))
-        self._set(num_nodes, edges, dissimilarity, evidence, bound)
+        self._set(num_nodes, edges, dissimilarity, evidence, bound, ultrametric)
 
     @classmethod
     def _trusted(
@@ -61,11 +71,17 @@ class AffinityGraph:
     ) -> AffinityGraph:
         """Make a graph of arrays that are right by construction; they become read-only, and nothing is checked."""
         graph = object.__new__(cls)
-        graph._set(num_nodes, read_only(edges), read_only(dissimilarity), read_only(evidence), bound)
+        graph._set(num_nodes, read_only(edges), read_only(dissimilarity), read_only(evidence), bound, False)
         return graph
 
     def _set(
-        self, num_nodes: int, edges: np.ndarray, dissimilarity: np.ndarray, evidence: np.ndarray, bound: float
+        self,
+        num_nodes: int,
+        edges: np.ndarray,
+        dissimilarity: np.ndarray,
+        evidence: np.ndarray,
+        bound: float,
+        ultrametric: bool,
     ) -> None:
         values = {
             "num_nodes": num_nodes,
@@ -73,6 +89,7 @@ class AffinityGraph:
             "dissimilarity": dissimilarity,
             "evidence": evidence,
             "bound": bound,
+            "ultrametric": ultrametric,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)

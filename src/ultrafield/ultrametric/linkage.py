@@ -31,7 +31,8 @@ def build_tree(
     Args:
         graph: Nodes, edges and dissimilarities; parallel edges and disconnected parts are allowed.
         linkage: "single" merges along the lightest edge (quasi-flat zones; heights are minimax distances); "average"
-            merges regions by the weighted mean dissimilarity along their common border, which resists leaks.
+            merges regions by the weighted mean dissimilarity along their common border, which resists leaks. Where
+            the dissimilarities are an ultrametric already (`graph.ultrametric`) both find it, and "single" is taken.
         weights: Weight of an edge in that mean: its "evidence" (an edge without evidence is a guess and weighs next
             to nothing), or one ("count"). Single linkage ignores it.
         device: Where the spanning forest of single linkage is found, "cpu" or "cuda"; the tree is the same. Average
@@ -54,7 +55,7 @@ def build_tree(
     """
     check_choice("linkage", linkage, ("single", "average"))
     check_choice("weights", weights, ("evidence", "count"))
-    if linkage == "single":
+    if linkage == "single" or graph.ultrametric:
         parents, heights = _single(graph, device)
     else:
         parents, heights = _average(graph, weights)
