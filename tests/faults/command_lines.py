@@ -158,6 +158,8 @@ def _changed(words: Sequence[str], before: dict[str, str], after: dict[str, str]
     owned = ("done",) if words[0] in ("segment", "render", "eval", "name") else ("results", "ckpts", "vis", "new")
     given = {os.path.normpath(part) for word in words for part in word.split("=", 1) if part}
     given |= {"new", "results", "ckpts", "vis", "demo"}
+    if words[0] == "masks" and "link" in given:
+        given.add("full")  # new masks may go beside what is there, and through a link that is asked for
     faults = []
     for path, content in before.items():
         if (
