@@ -20,7 +20,6 @@ from ultrafield.lift import build_graph
 from ultrafield.lift.kernels.votes_cpu import count_members
 from ultrafield.quality.depth import depth_agreement
 from ultrafield.quality.kernels.quality_cpu import best_nodes_cpu, crossings_cpu, seen_tree_cpu
-from ultrafield.quality.masks import _first_bits
 from ultrafield.quality.nesting import PixelCounts, broken_segments, count_pixels
 from ultrafield.quality.quality import Quality, assess
 from ultrafield.quality.views import ViewMaps, _same_ids, common_pixels
@@ -69,14 +68,6 @@ def test_a_view_that_sees_nothing_has_no_tree() -> None:
     tree = random_tree(0, 5)
     parents, counts, marked = seen_tree_cpu(tree.parents, np.zeros(5, bool), np.ones(9, bool))
     assert len(parents) == len(counts) == len(marked) == 0
-
-
-def test_what_packed_memberships_say_beyond_the_masks_is_ignored() -> None:
-    everything = np.full((3, 2), np.iinfo(np.uint64).max)
-    assert _first_bits(everything, 3).tolist() == [[7]] * 3
-    assert _first_bits(everything, 64).tolist() == [[2**64 - 1]] * 3
-    assert _first_bits(everything, 65).tolist() == [[2**64 - 1, 1]] * 3
-    assert (everything == np.iinfo(np.uint64).max).all()
 
 
 def test_masks_that_overlap_without_nesting_cross() -> None:

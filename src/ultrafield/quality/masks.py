@@ -9,7 +9,7 @@ import numpy as np
 
 from ..cameras import RenderedView
 from ..cameras.pixels import resize_nearest
-from ..lift.codes import point_codes
+from ..lift.codes import point_cells
 from ..masks import MaskSet
 from ..masks.distinct import row_counts
 from ..parallel import in_threads, workers_for
@@ -73,10 +73,12 @@ def mask_agreement(
     def agree(view: tuple[int, MaskSet]) -> tuple[_MaskFit, np.ndarray]:
         """How the masks of a view fit, and which points some mask holds [N], bool."""
         index, masks = view
-        codes, seen = point_codes(surface, cameras, index, masks)
-        codes = _first_bits(codes, len(masks))
-        counted = _on_surface(masks, rendered("train", index).depth)
-        return _mask_fit(tree, codes[seen], seen, in_level, counted), np.asarray(codes.any(axis=1))
+        cells = point_cells(surface, cameras, index, masks.shape)
+        seen = cells >= 0
+        codes = masks.rows[masks.numbers.reshape(-1)[cells[seen]]]
+        held = np.zeros(len(surface), bool)
+        held[seen] = codes.any(axis=1)
+        return _mask_fit(tree, codes, seen, in_level, _on_surface(masks, rendered("train", index).depth)), held
 
     views = [(index, view.masks) for index, view in enumerate(scene.train) if view.masks is not None]
     views = [(index, masks) for index, masks in views if len(masks) > 0]
@@ -125,14 +127,6 @@ def _mask_fit(tree: Tree, codes: np.ndarray, seen: np.ndarray, in_level: np.ndar
     counted = counted & (sizes >= _MIN_POINTS)
     overlapping, crossing = crossings_cpu(codes, counted, _OVERLAP)
     return _MaskFit(best[counted], best_level[counted], overlapping, crossing)
-
-
-def _first_bits(codes: np.ndarray, count: int) -> np.ndarray:
-    """The bits of `count` masks out of packed memberships [N, W] uint64, which may say more; [N, ceil(count / 64)]."""
-    kept = codes[:, : -(-count // 64)].copy()
-    if count % 64:
-        kept[:, -1] &= np.uint64((1 << count % 64) - 1)
-    return kept
 
 
 def _on_surface(masks: MaskSet, depth: np.ndarray) -> np.ndarray:
