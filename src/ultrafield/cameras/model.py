@@ -143,6 +143,11 @@ class Cameras:
         lenses = " and ".join(Lens(code).name.lower() for code in sorted(set(self.lenses.tolist())))
         return f"Cameras({len(self)} of {size}, {lenses})" if len(self) else "Cameras(0)"
 
+    @property
+    def most_pixels(self) -> int:
+        """Pixels of the largest picture; 0 without cameras."""
+        return int(self.sizes.prod(axis=1).max(initial=0))
+
     def resized(self, sizes: ArrayLike) -> Cameras:
         """The same cameras taking pictures of other sizes (width, height) [2] or [N, 2]."""
         sizes = np.broadcast_to(np.asarray(sizes), (len(self), 2))

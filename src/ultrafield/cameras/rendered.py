@@ -21,6 +21,10 @@ class RenderedView:
     depth: np.ndarray
     opacity: np.ndarray
 
+    def picture(self) -> np.ndarray:
+        """Colour [H, W, 3], uint8."""
+        return np.round(self.color.clip(0.0, 1.0) * 255.0).astype(np.uint8)
+
     def opaque_depth(self, least: float) -> np.ndarray:
         """Depth [H, W] float32 where the opacity is at least so much, 0 elsewhere."""
         return np.where(self.opacity >= least, self.depth, np.float32(0))

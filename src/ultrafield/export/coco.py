@@ -85,7 +85,7 @@ def write_panoptic(folder: Path, segments: Segments, views: ExportViews, track: 
 
 
 def _workers(views: ExportViews) -> int:
-    return workers_for(_BYTES_PER_PIXEL * int(views.cameras.sizes.prod(axis=1).max(initial=0)))
+    return workers_for(_BYTES_PER_PIXEL * views.cameras.most_pixels)
 
 
 def _info(segments: Segments) -> dict[str, Any]:

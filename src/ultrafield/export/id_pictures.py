@@ -76,4 +76,4 @@ def _entry(segments: Segments, place: int) -> dict[str, Any]:
 
 
 def _workers(views: ExportViews) -> int:
-    return workers_for(_BYTES_PER_PIXEL * int(views.cameras.sizes.prod(axis=1).max(initial=0)))
+    return workers_for(_BYTES_PER_PIXEL * views.cameras.most_pixels)

@@ -33,9 +33,8 @@ def label_picture(
     """
     from .kernels.pictures_cpu import paint
 
-    labels = np.ascontiguousarray(
-        labels, np.int32 if labels.dtype == np.int32 else np.int64
-    )  # kernels are compiled for each
+    kind = np.int32 if labels.dtype == np.int32 else np.int64  # kernels are compiled for each
+    labels = np.ascontiguousarray(labels, kind)
     picture = np.empty((*labels.shape, 3), np.uint8)
     behind = np.array(NONE_COLOR if none is None else none, np.uint8)
     wrong = paint(labels, np.ascontiguousarray(colors), behind, picture)

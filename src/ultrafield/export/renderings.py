@@ -13,7 +13,7 @@ from ..cameras import RenderedView
 
 def color_picture(view: RenderedView) -> np.ndarray:
     """Rendered colour [H, W, 3], uint8."""
-    return np.round(view.color.clip(0.0, 1.0) * 255.0).astype(np.uint8)
+    return view.picture()
 
 
 def depth_picture(depth: np.ndarray) -> np.ndarray:

@@ -356,11 +356,8 @@ class RunFolder:
 
     def write_render(self, split: str, name: str, view: RenderedView) -> None:
         """Store a rendered view; colour is rounded to 8 bits, like the pictures it is compared with."""
-        import cv2
-
-        color = cv2.convertScaleAbs(view.color, alpha=255.0)  # in [0, 1]: rounded in one pass
         depth, opacity = view.depth.astype(np.float32), view.opacity.astype(np.float16)
-        write_npz(self.render_file(split, name), color=color, depth=depth, opacity=opacity)
+        write_npz(self.render_file(split, name), color=view.picture(), depth=depth, opacity=opacity)
 
     def read_render(self, split: str, name: str) -> RenderedView:
         """Read a rendered view."""

@@ -47,10 +47,8 @@ def render_views(job: Job, fields: Fields) -> None:
     whole = list(in_threads(partial(_is_rendered, job), views))
     lacking = [view for view, kept in zip(views, whole, strict=True) if not kept]
     with report.stage("render"):
-        rendered, workers = (
-            _rendered(job.scene, fields, lacking),
-            workers_for(_BYTES_PER_PIXEL * job.scene.most_pixels, most=8),
-        )
+        workers = workers_for(_BYTES_PER_PIXEL * job.scene.most_pixels, most=8)
+        rendered = _rendered(job.scene, fields, lacking)
         written = in_threads(lambda view: run.write_render(*view), rendered, workers=workers)
         for _ in report.track(written, len(lacking), "render"):
             pass

@@ -98,7 +98,7 @@ def _views(job: Job) -> tuple[ViewMaps, ...]:
         stored = run.read_labels(place[0], view.name)
         photo = view.image
         if photo is None:
-            photo = np.rint(255.0 * run.read_render(place[0], view.name).color).astype(np.uint8)
+            photo = run.read_render(place[0], view.name).picture()
         step = max(1, -(-max(stored.labels.index.shape) // EDGE))
         small = LabelStack(stored.levels.index[step // 2 :: step, step // 2 :: step], stored.levels.columns)
         return ViewMaps(f"{place[0]} {view.name}", photo, small.expand()[::-1])

@@ -50,7 +50,7 @@ def depth_agreement(scene: Scene, rendered: Callable[[str, int], RenderedView]) 
     if len(train) < 2:
         return None
     witnesses = np.unique(np.linspace(0, len(train) - 1, min(_WITNESSES, len(train))).round().astype(np.int64))
-    workers = workers_for(_BYTES_PER_PIXEL * int(train.cameras.sizes.prod(axis=1).max()))
+    workers = workers_for(_BYTES_PER_PIXEL * train.cameras.most_pixels)
     depths = list(in_threads(lambda index: rendered("train", int(index)).depth, witnesses, workers=workers))
     cameras = train.normalised_cameras[witnesses].resized([depth.shape[::-1] for depth in depths])
     asked = np.unique(np.linspace(0, len(depths) - 1, min(_ASKED, len(depths))).round().astype(np.int64))

@@ -154,8 +154,7 @@ class Scene:
     @property
     def most_pixels(self) -> int:
         """Pixels of the largest picture of all views, at working size."""
-        sizes = np.concatenate([split.normalised_cameras.sizes for split in self.splits.values()])
-        return int(sizes.prod(axis=1).max(initial=0))
+        return max(split.normalised_cameras.most_pixels for split in self.splits.values())
 
     @property
     def has_masks(self) -> bool:

@@ -139,7 +139,7 @@ def _by_view(cloud: Cloud, cameras: Cameras, depth_of: Callable[[int], np.ndarra
             normals = np.where(_facing(cloud, cameras, index)[:, None] < 0, -normals, normals)
         return look(cloud.points, normals, depth_of(index), cameras, index, cloud.spacing).sees
 
-    bytes_each = _BYTES_PER_POINT * len(cloud) + _BYTES_PER_PIXEL * int(cameras.sizes.prod(axis=1).max())
+    bytes_each = _BYTES_PER_POINT * len(cloud) + _BYTES_PER_PIXEL * cameras.most_pixels
     return np.stack(list(in_threads(seen, range(len(cameras)), workers=workers_for(bytes_each))))
 
 

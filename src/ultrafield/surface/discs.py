@@ -62,6 +62,6 @@ def surface_depths(surface: Surface, cameras: Cameras) -> list[np.ndarray]:
     if len(surface) == 0:
         return [np.zeros((int(height), int(width))) for width, height in cameras.sizes]
     discs = SurfaceDiscs(surface)
-    workers = workers_for(_BYTES_PER_PIXEL * int(cameras.sizes.prod(axis=1).max(initial=1)))
+    workers = workers_for(_BYTES_PER_PIXEL * cameras.most_pixels)
     depths = in_threads(lambda index: discs.depth(normalised, index), range(len(cameras)), workers=workers)
     return [depth * surface.to_user.scale for depth in depths]

@@ -75,7 +75,7 @@ def fuse_depth_maps(
         color = _resized(colors[index], depth.shape)
         return view_sums(*view_arguments(depth, color, cameras, index), edge, float(inner))
 
-    pixels = _most_pixels(cameras)
+    pixels = cameras.most_pixels
     voxels = min(pixels, SPARE * MAX_POINTS) if estimated else pixels
     workers = workers_for(_BYTES_PER_PIXEL * pixels + _BYTES_PER_VOXEL * voxels)
     rows = in_threads(samples, range(len(depths)), workers=workers)
@@ -84,10 +84,6 @@ def fuse_depth_maps(
     if len(sums) == 0:
         raise NoSurface("no depth map has a continuous patch")
     return _seen_surface(sums, depths, cameras, to_user)
-
-
-def _most_pixels(cameras: Cameras) -> int:
-    return int(cameras.sizes.prod(axis=1).max(initial=0))
 
 
 def _resized(color: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -151,7 +147,7 @@ def _automatic_voxel(depths: Sequence[np.ndarray], cameras: Cameras, inner: floa
     from .kernels.voxels_cpu import place_keys
 
     most = max(1.0, _PIXELS_GLANCED_AT / max(1, len(depths)))
-    workers = workers_for(_BYTES_PER_PIXEL * _most_pixels(cameras))
+    workers = workers_for(_BYTES_PER_PIXEL * cameras.most_pixels)
     glances = list(
         in_threads(lambda index: _glance(depths[index], cameras[[index]], most), range(len(depths)), workers=workers)
     )
@@ -205,7 +201,7 @@ def _seen_surface(sums: VoxelSums, depths: Sequence[np.ndarray], cameras: Camera
         visible[index] = pack_flags(sight.sees)
         return sight.sees - np.int8(_DISTRUST) * sight.passes  # int8
 
-    workers = workers_for(_BYTES_PER_POINT * len(sums) + _BYTES_PER_PIXEL * _most_pixels(cameras))
+    workers = workers_for(_BYTES_PER_POINT * len(sums) + _BYTES_PER_PIXEL * cameras.most_pixels)
     for votes in in_threads(sight_of, range(len(depths)), workers=workers):
         balance += votes
     keep = _flags(np.bitwise_or.reduce(visible, axis=0), len(sums)) & (balance >= 0)

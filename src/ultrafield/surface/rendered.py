@@ -41,12 +41,10 @@ def surface_from_field(geometry: RadianceField, scene: Scene, config: SegmentCon
     from ..field.render import render_views  # needs torch
 
     config, train = config or SegmentConfig(), scene.train
-    rendered = render_views(geometry, train.normalised_cameras, range(len(train)))
-    views = zip(rendered, train, strict=True)
     depths, colors = [], []
-    for picture, view in views:
-        depths.append(_seen_depth(picture, view.valid, config.min_opacity))
-        colors.append(_rounded(picture.color) if view.image is None else view.image)
+    for rendered, view in zip(render_views(geometry, train.normalised_cameras, range(len(train))), train, strict=True):
+        depths.append(_seen_depth(rendered, view.valid, config.min_opacity))
+        colors.append(rendered.picture() if view.image is None else view.image)
     return _fused(depths, colors, train.normalised_cameras, scene.to_user, config, inner_box(scene))
 
 
@@ -97,7 +95,7 @@ def surface_from_views(
 
     def color(index: int) -> np.ndarray:
         picture = pictures[index]
-        return _rounded(views[index].color) if picture is None else picture
+        return views[index].picture() if picture is None else picture
 
     return _fused(depths, OnDemand(color, indices), cameras, to_user, config, inner)
 
@@ -113,11 +111,6 @@ def _seen_depth(view: RenderedView, valid: np.ndarray | None, min_opacity: float
     if valid is not None:
         seen &= resize_nearest(valid, view.depth.shape)
     return np.where(seen, view.depth, np.float32(0)).astype(np.float32)
-
-
-def _rounded(color: np.ndarray) -> np.ndarray:
-    """Colours in [0, 1] as uint8."""
-    return np.rint(np.clip(color, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
 def _fused(
