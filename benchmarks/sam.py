@@ -1,14 +1,15 @@
 """Masks of everything by SAM ViT-H and SAM 2 large with random weights: the original generator's masks, and time.
 
     python benchmarks/sam.py [--models sam sam2] [--pictures 3] [--points-per-side 32] [--points-per-batch 256]
-        [--device cuda] [--small] [--json FILE]
+        [--device cuda] [--small] [--float64] [--json FILE]
 
 Networks with the published architectures and random weights (see `lib/random_sam.py`) are saved as transformers saves
 them and loaded from disk. Where the package `segment-anything` is (it needs torchvision), its generator gets the same
 weights, and its masks are compared with ours, both in float32 without TF32: how many are the same (IoU of at least
 0.99), and whether they come in the same order of predicted qualities. As a control, masks are compared with those of
-another picture too; and fewer masks than `--least` prove nothing. SAM 2 has a package of its own, which is not on PyPI;
-its generator is that of the first one but for what `lib/original_sam.py` says.
+another picture too; and fewer masks than `--least` prove nothing. With `--float64` both compute in double precision,
+which tells whether what differs is rounding; nothing is timed then. SAM 2 has a package of its own, which is not on
+PyPI; its generator is that of the first one but for what `lib/original_sam.py` says.
 
 Seconds are medians per picture after one that does not count, from a picture to masks on the host; with their
 hierarchy, which a thread of its own finds while the next picture is on the device. Memory is the peak of what PyTorch
@@ -22,12 +23,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
+from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
+from lib.double import double_precision
 from lib.machine import gpu, processor
 from lib.networks import sam2_large, sam2_small, sam_huge, sam_small
 from lib.options import parser_of, positive
@@ -36,6 +41,7 @@ from lib.random_sam import fit_heads, randomise
 from lib.results import Results, print_header, print_row
 from lib.times import Times, wall
 
+from ultrafield.masks.sam import network as sam_network
 from ultrafield.masks.sam.checkpoint import open_checkpoint
 from ultrafield.masks.sam.families import FAMILIES, Precision
 from ultrafield.masks.sam.generator import GeneratedMasks, MaskGenerator
@@ -64,7 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
         for name in options.models:
             save(name, Path(folder) / name, options, pictures[0], device)
             right &= compare(name, Path(folder) / name, options, pictures, device, results)
-            measure(name, Path(folder) / name, options, pictures, device, results)
+            if not options.float64:
+                measure(name, Path(folder) / name, options, pictures, device, results)
     results.save()
     return 0 if right else 1
 
@@ -83,6 +90,7 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--least", type=positive, default=24, help="masks of a picture, below which nothing is proved")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--small", action="store_true", help="small networks, to try the benchmark itself")
+    parser.add_argument("--float64", action="store_true", help="compare in double precision, and time nothing")
     parser.add_argument("--repeats", type=positive, default=5)
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args(arguments)
@@ -140,14 +148,19 @@ def shared(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def original(name: str, folder: Path, options: argparse.Namespace, device: torch.device) -> Any:
-    """The original generator with the same weights."""
+def loaded(folder: Path) -> Any:
+    """The network in a folder, in single precision."""
     import transformers
+
+    return transformers.AutoModelForMaskGeneration.from_pretrained(folder).eval()
+
+
+def original(name: str, model: Any, options: argparse.Namespace, device: torch.device) -> Any:
+    """The original generator with a network's weights."""
     from segment_anything import SamAutomaticMaskGenerator
 
     family = FAMILIES[name]  # type: ignore[index]
     settings = shared(options) | {"pred_iou_thresh": family.pred_iou_thresh}
-    model = transformers.AutoModelForMaskGeneration.from_pretrained(folder).eval()
     if name == "sam":
         return SamAutomaticMaskGenerator(original_model(model).to(device), **settings)
     return stretched_generator(StretchedPredictor(model.to(device), family.mean, family.std), **settings)
@@ -165,8 +178,13 @@ def compare(
     if find_spec("segment_anything") is None or find_spec("torchvision") is None:
         print(f"{name}: segment-anything or torchvision is not installed; nothing to compare with")
         return True
-    fast, slow = ours(name, folder, options, device, "float32"), original(name, folder, options, device)
-    with torch.backends.cudnn.flags(allow_tf32=False):
+    model = loaded(folder)
+    with ExitStack() as stack:
+        stack.enter_context(torch.backends.cudnn.flags(allow_tf32=False))
+        if options.float64:
+            stack.enter_context(double_precision())
+            stack.enter_context(mock.patch.object(sam_network, "_load", return_value=deepcopy(model.double())))
+        fast, slow = ours(name, folder, options, device, "float32"), original(name, model, options, device)
         found = [fast.generate(picture) for picture in pictures]
         expected = [slow.generate(picture) for picture in pictures]
     right = True
@@ -226,7 +244,7 @@ def measure(
     half: Precision = FAMILIES[name].half if device.type == "cuda" else "bfloat16"  # type: ignore[index]
     print_header(_COLUMNS)
     if find_spec("segment_anything") is not None and find_spec("torchvision") is not None:
-        slow = original(name, folder, options, device)
+        slow = original(name, loaded(folder), options, device)
         time_one(f"{name}, original float32", slow.generate, pictures, options, device, results)
         del slow
     precisions: tuple[Precision, ...] = ("float32", half)
