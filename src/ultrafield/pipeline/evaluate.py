@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import ConfigError, RunError
 from ..io import write_json
-from ..labels.stack import LabelStack
-from ..lazy import OnDemand
 from ..parallel import in_threads, workers_for
 from ..reading import read_json
 from ..scene import GroundTruth, Scene
 from .folder import RunFolder
+from .held_out import HeldOutViews
 from .job import Job
 
 if TYPE_CHECKING:
@@ -70,10 +68,11 @@ def evaluate(job: Job, *, sampling: int | None = None, seed: int = 0, published:
     with job.report.stage("eval"):
         metrics |= _pictures(run, scene, metrics["missing"], exposure=job.config.geometry.exposure)
         truth = load_ground_truth(scene, "val") if can_evaluate(scene) else None
-        metrics |= _depth(job, truth, metrics["missing"])
-        metrics |= _segmentation(
-            run, scene, truth, metrics["missing"], sampling=sampling, seed=seed, published=published
-        )
+        rotated = load_ground_truth(scene, "val_rotate") if truth is not None else None
+        views = HeldOutViews(job, {} if published else _sizes(scene, truth, rotated))
+        metrics |= _depth(job, views, truth, metrics["missing"])
+        how = {"sampling": sampling, "seed": seed, "published": published}
+        metrics |= _segmentation(job, views, (truth, rotated), metrics["missing"], **how)
         run.records.forget("eval")
         write_json(run.root / "metrics.json", metrics)
     if metrics["settings"] == _EXACT:
@@ -133,38 +132,52 @@ def _mean_and_views(values: dict[str, float]) -> dict[str, Any]:
     return {"mean": _number(float(np.mean(list(values.values())))), "per_view": per_view}
 
 
-def _depth(job: Job, truth: GroundTruth | None, missing: dict[str, str]) -> dict[str, Any]:
+def _sizes(scene: Scene, truth: GroundTruth | None, rotated: GroundTruth | None) -> dict[str, tuple[int, int]]:
+    """Height and width of the ground truth with which the views of each split are compared."""
+    if truth is None:
+        return {}
+    height, width = truth.parts.shape[1:]
+    sizes = {"val": (height, width)}
+    if "val_rotate" in scene.splits:
+        height, width = (truth if rotated is None else rotated).parts.shape[1:]
+        sizes["val_rotate"] = (height, width)
+    return sizes
+
+
+def _depth(job: Job, views: HeldOutViews, truth: GroundTruth | None, missing: dict[str, str]) -> dict[str, Any]:
     from ..metrics import FOOTPRINTS, evaluate_depth
 
-    run, scene, opaque = job.run, job.scene, job.config.segment.min_opacity
     if truth is None or truth.depth is None or not truth.depth_exact:
         missing["depth"] = "the scene has no exact depth of validation views"
         return {"depth": None}
-    views = [run.read_render("val", view.name) for view in scene.splits["val"]]
-    depths = [view.opaque_depth(opaque) for view in views]
-    scores = evaluate_depth(depths, truth.depth, scene.splits["val"].normalised_cameras)
+    scores = evaluate_depth(views.depths("val"), truth.depth, job.scene.splits["val"].normalised_cameras)
     off = {f"{limit:g}": _number(share) for limit, share in zip(FOOTPRINTS, scores.off, strict=True)}
     figures = {"off": off, "median": _number(scores.median), "transparent": _number(scores.transparent)}
     return {"depth": figures | {"pixels": scores.pixels}}
 
 
 def _segmentation(
-    run: RunFolder, scene: Scene, truth: GroundTruth | None, missing: dict[str, str], **how: Any
+    job: Job,
+    views: HeldOutViews,
+    truths: tuple[GroundTruth | None, GroundTruth | None],
+    missing: dict[str, str],
+    **how: Any,
 ) -> dict[str, Any]:
     from ..metrics import evaluate_segmentation
-    from ..scene import load_ground_truth
 
     nothing = {"nc": None, "nc_dense": None, "vc": None, "vc_truth": None}
+    truth, truth_rotated = truths
     if truth is None:
         missing |= dict.fromkeys(nothing, "the scene has no ground-truth segmentation of validation views")
         return nothing
-    rotated = scene.splits.get("val_rotate")
+    splits = job.scene.splits
+    rotated = splits.get("val_rotate")
     scores = evaluate_segmentation(
-        _labels(run, "val", scene),
-        None if rotated is None else _labels(run, "val_rotate", scene),
+        views.labels("val"),
+        None if rotated is None else views.labels("val_rotate"),
         truth,
-        None if rotated is None else load_ground_truth(scene, "val_rotate"),
-        scene.splits["val"].normalised_cameras,
+        truth_rotated,
+        splits["val"].normalised_cameras,
         None if rotated is None else rotated.normalised_cameras,
         **how,
     )
@@ -174,13 +187,6 @@ def _segmentation(
     if scores.vc_truth is None:
         missing["vc_truth"] = missing.get("vc", "the scene has no ground truth of the rotated views")
     return {name: _scores_to_json(scores, name) for name in nothing}
-
-
-def _labels(run: RunFolder, split: str, scene: Scene) -> Sequence[LabelStack]:
-    if not (run.root / "labels" / split).is_dir():
-        raise RunError(f"{run.root}: no label maps of {split}; make them with: ultrafield segment {run.root}")
-    names = tuple(view.name for view in scene.splits[split])
-    return OnDemand(lambda name: run.read_labels(split, name).labels, names)
 
 
 def _scores_to_json(all_scores: SegmentationScores, name: str) -> dict[str, Any] | None:
