@@ -24,7 +24,7 @@ from ultrafield.pipeline.folder import RunFolder
 from ultrafield.pipeline.job import reopen_job
 from ultrafield.pipeline.segment import height_names
 from ultrafield.reading import read_image
-from ultrafield.scene import load_scene
+from ultrafield.scene import load_scene, views
 from ultrafield.scene.options import SceneOptions
 from ultrafield.training import load_fields
 from ultrafield.ultrametric import cut
@@ -63,6 +63,17 @@ def test_a_run_writes_every_artefact(tiny_run: Path) -> None:
         assert len(list((tiny_run / "labels" / split).glob("*.npz"))) == count
         assert len(list((tiny_run / "renders" / split).glob("*.npz"))) == count
     assert not list(tiny_run.rglob("*.tmp"))
+
+
+def test_masks_that_are_held_compressed_give_the_same_tree(
+    tiny_scene: Path, tiny_run: Path, tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(views, "masks_fit", lambda sizes: False)
+    options = ["--engine", "field", *tiny]
+    assert cli.main(["run", str(tiny_scene), "--out", str(tmp_path / "run"), *options]) == 0
+    for name in ("field.safetensors", "tree.npz"):
+        assert (tmp_path / "run" / name).read_bytes() == (tiny_run / name).read_bytes()
+    assert json.loads((tmp_path / "run/quality.json").read_text()) == json.loads((tiny_run / "quality.json").read_text())
 
 
 def test_labels_are_nodes_of_the_tree_at_the_stored_heights(tiny_run: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from dataclasses import replace
 
@@ -50,6 +51,30 @@ def test_bad_arrays_are_named() -> None:
     for index in (-1, 3):
         with pytest.raises(IndexError, match=f"mask {index} is out of range for 3 masks"):
             built.mask(index)
+
+
+@pytest.mark.parametrize("count", [0, 3, 130])
+def test_compressed_masks_are_the_same(count: int) -> None:
+    built = build_mask_set(masks(count))
+    small = built.compressed()
+    for again in (small, small.compressed(), pickle.loads(pickle.dumps(small)), small.expanded(), built.expanded()):
+        for name in ("rows", "numbers", "bits", "areas", "inside", "same"):
+            found, expected = getattr(again, name), getattr(built, name)
+            np.testing.assert_array_equal(found, expected)
+            assert found.dtype == expected.dtype
+        np.testing.assert_array_equal(again.masks(), masks(count))
+        np.testing.assert_array_equal(again.counts(), built.counts())
+        assert again.shape == built.shape
+        assert repr(again) == repr(built)
+    assert small.numbers is not small.numbers
+    assert small.expanded().numbers.flags.writeable  # as PyTorch and compiled loops want it
+    assert built.expanded() is built
+
+
+def test_the_numbers_of_pixels_take_a_twentieth_when_compressed() -> None:
+    built = build_mask_set(nested_cells(64, 256))
+    saved = len(pickle.dumps(built)) - len(pickle.dumps(built.compressed()))
+    assert saved > 0.95 * built.numbers.nbytes
 
 
 def nested_cells(count: int, size: int) -> np.ndarray:

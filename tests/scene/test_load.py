@@ -209,6 +209,23 @@ def test_pictures_that_do_not_fit_into_memory_are_read_anew_and_are_the_same(
         _ = view.image
 
 
+def test_masks_that_do_not_fit_into_memory_are_compressed_and_are_the_same(
+    make_blender: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_blender(size=(30, 40))
+    add_masks(root, "train", 3, (30, 40))
+    kept = load_scene(root)
+    monkeypatch.setattr(views, "masks_fit", lambda sizes: False)
+    scene = load_scene(root)
+    assert digest_scene(scene) == digest_scene(kept)
+    for view, other in zip(scene.train, kept.train, strict=True):
+        assert view.masks is not None
+        assert other.masks is not None
+        assert view.masks.compressed() is view.masks
+        assert other.masks.compressed() is not other.masks
+        np.testing.assert_array_equal(view.masks.bits, other.masks.bits)
+
+
 def test_pictures_are_read_anew_after_the_process_went_to_another_folder(
     make_blender: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,6 +252,12 @@ def test_an_eighth_of_the_memory_is_for_pictures(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(views, "memory", lambda: 24_000)
     assert views.pictures_fit([(20, 25), (50, 10)])
     assert not views.pictures_fit([(20, 25), (50, 10), (1, 1)])
+
+
+def test_an_eighth_of_the_memory_is_for_masks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "memory", lambda: 16_000)
+    assert views.masks_fit([(20, 25), (50, 10)])
+    assert not views.masks_fit([(20, 25), (50, 10), (1, 1)])
 
 
 def test_downsample_below_the_masks_size_resamples_masks(make_blender: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -26,6 +27,41 @@ class _Bits:
         check_shape("bits", bits, (None, None, None))
         for name, array in zip(("rows", "numbers"), distinct_rows(bits), strict=True):
             object.__setattr__(masks, name, array)
+
+
+@dataclass(frozen=True, eq=False)
+class _Compressed:
+    """An array whose neighbouring values are mostly equal, in a hundredth of its memory.
+
+    Attributes:
+        data: Its bytes, compressed.
+        shape: Its shape.
+        dtype: Its dtype.
+    """
+
+    data: bytes
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> Self:
+        return cls(zlib.compress(np.ascontiguousarray(array).data, level=1), array.shape, array.dtype)
+
+    def read(self) -> np.ndarray:
+        return np.frombuffer(bytearray(zlib.decompress(self.data)), self.dtype).reshape(self.shape)
+
+
+class _Numbers:
+    """The attribute `numbers`: an array, or taken out of its compressed form whenever it is asked for."""
+
+    def __get__(self, masks: MaskSet | None, owner: type) -> np.ndarray:
+        if masks is None:
+            raise AttributeError("numbers")
+        stored = masks._numbers
+        return stored.read() if isinstance(stored, _Compressed) else stored
+
+    def __set__(self, masks: MaskSet, numbers: np.ndarray) -> None:
+        object.__setattr__(masks, "_numbers", numbers)
 
 
 class _Flags:
@@ -66,7 +102,8 @@ class MaskSet:
         inside: [M, M] bool; inside[i, j]: mask i lies inside mask j (|i ∩ j| / |i| > 0.95 and IoU < 0.9).
         same: [M, M] bool; IoU > 0.9 (true on the diagonal). Both are unpacked anew whenever they are asked for.
         rows: The distinct memberships [C, ceil(M / 64)], uint64; not given, but found.
-        numbers: Which of them each pixel has [H, W], the smallest unsigned integers that suffice; likewise.
+        numbers: Which of them each pixel has [H, W], the smallest unsigned integers that suffice; likewise. Of a set
+            that is `compressed`, made anew whenever they are asked for.
 
     `ValueError` for other shapes, a bit that belongs to no mask, and areas that are not those of the bits.
     """
@@ -77,6 +114,7 @@ class MaskSet:
     same: np.ndarray
     rows: np.ndarray = field(init=False)
     numbers: np.ndarray = field(init=False)
+    _numbers: np.ndarray | _Compressed = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         areas = np.asarray(self.areas)
@@ -121,7 +159,22 @@ class MaskSet:
     @property
     def shape(self) -> tuple[int, int]:
         """Height and width in pixels."""
-        return self.numbers.shape[0], self.numbers.shape[1]
+        return self._numbers.shape[0], self._numbers.shape[1]
+
+    def compressed(self) -> MaskSet:
+        """The same masks in much less memory: each pixel's number is found anew whenever pixels are asked for."""
+        stored = self._numbers
+        if isinstance(stored, _Compressed):
+            return self
+        masks = MaskSet._trusted((self.rows, stored), self.areas, self.inside, self.same)
+        object.__setattr__(masks, "_numbers", _Compressed.of(stored))
+        return masks
+
+    def expanded(self) -> MaskSet:
+        """The same masks with each pixel's number in memory: for whoever asks for pixels again and again."""
+        if isinstance(self._numbers, np.ndarray):
+            return self
+        return MaskSet._trusted((self.rows, self.numbers), self.areas, self.inside, self.same)
 
     def counts(self) -> np.ndarray:
         """Pixels that have each of the distinct memberships [C], int64."""
@@ -135,15 +188,20 @@ class MaskSet:
         """Mask `index` as [H, W] bool."""
         if not 0 <= index < len(self):
             raise IndexError(f"mask {index} is out of range for {len(self)} masks")
-        return ((self.rows[:, index // 64] >> np.uint64(index % 64)) & np.uint64(1) != 0)[self.numbers]
+        return self._holds(index, self.numbers)
+
+    def _holds(self, index: int, numbers: np.ndarray) -> np.ndarray:
+        inside: np.ndarray = ((self.rows[:, index // 64] >> np.uint64(index % 64)) & np.uint64(1) != 0)[numbers]
+        return inside
 
     def masks(self) -> np.ndarray:
         """All masks as [M, H, W] bool."""
         if len(self) == 0:
             return np.zeros((0, *self.shape), bool)
-        return np.stack([self.mask(index) for index in range(len(self))])
+        numbers = self.numbers
+        return np.stack([self._holds(index, numbers) for index in range(len(self))])
 
 
 # In the class body they would be default values.
-MaskSet.bits = _Bits()  # type: ignore[assignment]
+MaskSet.bits, MaskSet.numbers = _Bits(), _Numbers()  # type: ignore[assignment]
 MaskSet.inside, MaskSet.same = _Flags("inside"), _Flags("same")  # type: ignore[assignment]

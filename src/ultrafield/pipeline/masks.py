@@ -206,13 +206,17 @@ def copy_masks(views: Sequence[View], out: Path) -> None:
 def attach_masks(scene: Scene, root: Path) -> Scene:
     """The scene with the masks of its training views that lie below `root`."""
     from ..masks import MaskFolder, read_masks
+    from ..scene.views import masks_fit
 
     folder = MaskFolder(root)
     sizes = [(int(height), int(width)) for width, height in scene.train.normalised_cameras.sizes]
-    views = tuple(
-        view.changed(masks=read_masks(folder, "train", view.name, size))
-        for view, size in zip(scene.train, sizes, strict=True)
-    )
+    compressed = not masks_fit(sizes)
+
+    def attached(view: View, size: tuple[int, int]) -> View:
+        masks = read_masks(folder, "train", view.name, size)
+        return view.changed(masks=masks.compressed() if masks is not None and compressed else masks)
+
+    views = tuple(attached(view, size) for view, size in zip(scene.train, sizes, strict=True))
     return replace(scene, splits=scene.splits | {"train": replace(scene.train, views=views)})
 
 

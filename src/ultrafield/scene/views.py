@@ -25,6 +25,7 @@ from .view import Photograph, View
 _PHOTOGRAPHED = ("train", "val")  # splits whose pictures are kept at their own size too
 _PHOTOGRAPH_BYTES, _PHOTOGRAPH_SHARE = 4, 0.125  # per pixel, and of the memory
 _PICTURE_BYTES, _PICTURE_SHARE = 3, 0.125
+_MASK_BYTES, _MASK_SHARE = 2, 0.125
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ def read_views(listing: Listing, options: ViewOptions, *, progress: bool) -> dic
     )
     tasks = _with_photographs(tasks, sizes, options)
     kept = pictures_fit([sizes[task.native] for task in tasks if task.native is not None])
-    read = partial(_read_view, options=options, sizes=sizes, kept=kept)
+    compressed = not masks_fit([sizes[task.native] for task in tasks if task.native and task.mask_size])
+    read = partial(_read_view, options=options, sizes=sizes, kept=kept, compressed=compressed)
     loaded: list[LoadedView] = []
     with progress_bar("Reading pictures", len(tasks), show=progress) as advance:
         for item in in_threads(read, tasks, workers=workers):
@@ -166,6 +168,11 @@ def photographs_fit(sizes: Sequence[PixelSize]) -> bool:
 def pictures_fit(sizes: Sequence[PixelSize]) -> bool:
     """Whether pictures of these sizes may stay in memory, rather than be read again whenever they are needed."""
     return sum(width * height for width, height in sizes) * _PICTURE_BYTES <= _PICTURE_SHARE * memory()
+
+
+def masks_fit(sizes: Sequence[PixelSize]) -> bool:
+    """Whether masks of pictures of these sizes may stay in memory as they are, rather than compressed."""
+    return sum(width * height for width, height in sizes) * _MASK_BYTES <= _MASK_SHARE * memory()
 
 
 def kept_photographs(wanted: Sequence[PixelSize | None]) -> list[PixelSize | None]:
@@ -243,8 +250,18 @@ def _workers(sizes: Sequence[PixelSize]) -> int:
     return workers_for(BYTES_PER_PIXEL * max((width * height for width, height in sizes), default=0))
 
 
-def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, PixelSize], kept: bool) -> LoadedView:
-    """Read one view; `sizes` are the working sizes of pictures of a size, `kept` says whether they stay in memory."""
+def _read_view(
+    task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, PixelSize], kept: bool, compressed: bool
+) -> LoadedView:
+    """Read one view.
+
+    Args:
+        task: What to read.
+        options: How.
+        sizes: Working sizes of pictures of a size.
+        kept: Whether pictures stay in memory.
+        compressed: Whether masks stay there compressed.
+    """
     frame, native = task.frame, task.native
     if frame.file is None or native is None:
         return LoadedView(View(frame.name))
@@ -258,6 +275,8 @@ def _read_view(task: _Task, *, options: ViewOptions, sizes: dict[PixelSize, Pixe
     valid = _valid(frame, native, size)
     if masks is not None and valid is not None:
         masks = _without_ignored(masks, valid)
+    if masks is not None and compressed:
+        masks = masks.compressed()
     photograph = None
     if task.photograph is not None:
         own = _valid(frame, native, task.photograph)

@@ -123,9 +123,9 @@ def pixel_pool(scene: Scene, device: torch.device, *, full_size: bool = False) -
     alpha = None
     if any(picture.alpha is not None for picture in pictures):
         alpha = torch.full((int(starts[-1]),), 255, dtype=torch.uint8, device=device)
-        _fill(alpha, starts, (picture.alpha for picture in pictures))
+        fill(alpha, starts, (picture.alpha for picture in pictures))
     colors = torch.empty((int(starts[-1]), 3), dtype=torch.uint8, device=device)
-    _fill(colors, starts, in_threads(lambda picture: picture.image, pictures))
+    fill(colors, starts, in_threads(lambda picture: picture.image, pictures))
     rays = ray_table(scene.train.normalised_cameras.resized(sizes), device)
     return PixelPool(
         rays,
@@ -144,8 +144,14 @@ def _size(picture: View | Photograph) -> tuple[int, int]:
     return picture.shape[1], picture.shape[0]
 
 
-def _fill(pool: Tensor, starts: np.ndarray, pictures: Iterable[np.ndarray | None]) -> None:
-    """Take pictures to the device one by one: the host needs no room for all of them again."""
+def fill(pool: Tensor, starts: np.ndarray, pictures: Iterable[np.ndarray | None]) -> None:
+    """Take pictures to a device one by one: the host needs no room for all of them again.
+
+    Args:
+        pool: [P, …], filled in place.
+        starts: First row of each picture, and P [V + 1].
+        pictures: V pictures [H, W, …], in row-major order; None leaves its rows as they are.
+    """
     for first, last, picture in zip(starts[:-1].tolist(), starts[1:].tolist(), pictures, strict=True):
         if picture is not None:
             readable = picture if picture.flags.writeable else picture.copy()  # PyTorch wants no arrays that are not

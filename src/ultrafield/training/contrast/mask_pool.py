@@ -65,7 +65,7 @@ class MaskPool:
     """
 
     def __init__(self, scene: Scene) -> None:
-        self.sets = check_masks(scene)
+        self.sets = [masks.expanded() for masks in check_masks(scene)]
         self.starts = np.concatenate([[0], np.cumsum([masks.shape[0] * masks.shape[1] for masks in self.sets])])
         self.words = max(masks.rows.shape[1] for masks in self.sets)
         self.chains = [mask_chains(masks) for masks in self.sets]

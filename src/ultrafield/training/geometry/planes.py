@@ -11,8 +11,9 @@ can pay).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 import torch
@@ -21,10 +22,11 @@ from torch import Tensor
 from ...config.settings import Regions
 from ...parallel import in_threads, workers_for
 from ...scene import Split, View
-from ..pixels import PixelPool
+from ..pixels import PixelPool, fill
 
 MIN_OPACITY = 0.5  # of the rays of a triple that counts
 _NOTHING = -1  # number of a pixel that is in no mask
+_Numbered: TypeAlias = tuple[list[tuple[int, int]], torch.dtype, Iterable[np.ndarray]]  # shapes, kind, views' numbers
 _LINES = ((1, 0), (0, 1), (1, 1), (1, -1))  # steps right and down
 
 
@@ -81,18 +83,18 @@ class MaskedPixels:
         Raises:
             BackendError: Regions of pictures are asked for, and what makes them is not installed.
         """
-        device = pool.colors.device
-        numbers = [_numbers(view) for view in split] if regions == "masks" else _regions(split)
-        counts = [number.size for number in numbers]
-        kind = np.result_type(np.int16, *(number.dtype for number in numbers))
-        sizes = pool.rays.sizes
+        device, sizes = pool.colors.device, pool.rays.sizes
+        shapes, kind, parts = _masks(split) if regions == "masks" else _regions(split)
+        starts = np.cumsum([0, *(height * width for height, width in shapes)])
+        numbers = torch.empty(int(starts[-1]), dtype=kind, device=device)
+        fill(numbers, starts, parts)
         focal = split.normalised_cameras.resized(sizes.cpu().numpy()).intrinsics[:, :2].prod(axis=1) ** 0.5
         return cls(
             pool,
-            torch.from_numpy(np.concatenate([number.reshape(-1) for number in numbers], dtype=kind)).to(device),
-            torch.from_numpy(np.cumsum([0, *counts[:-1]])).to(device),
+            numbers,
+            torch.from_numpy(starts[:-1]).to(device),
             sizes.to(device),
-            torch.tensor([number.shape[::-1] for number in numbers], dtype=torch.int64, device=device),
+            torch.tensor([shape[::-1] for shape in shapes], dtype=torch.int64, device=device),
             torch.from_numpy(focal.astype(np.float32)).to(device),
             torch.tensor(_LINES, device=device),
         )
@@ -177,8 +179,8 @@ def planes_loss(
     return torch.where(counted, cost, 0.0).sum() / counted.sum().clamp(min=1)
 
 
-def _regions(split: Split) -> list[np.ndarray]:
-    """Number of the region of each pixel of each view's picture [H, W], perhaps smaller than the picture."""
+def _regions(split: Split) -> _Numbered:
+    """Numbers of the regions of each view's picture, perhaps smaller than the picture."""
     from ...masks.watershed import regions_bytes, watershed_regions
 
     def regions(view: View) -> np.ndarray:
@@ -187,7 +189,16 @@ def _regions(split: Split) -> list[np.ndarray]:
         return watershed_regions(image).astype(np.int16)
 
     bytes_each = max((regions_bytes(view.shape) for view in split if view.shape is not None), default=0)
-    return list(in_threads(regions, split, workers=workers_for(bytes_each)))
+    parts = list(in_threads(regions, split, workers=workers_for(bytes_each)))
+    return [(part.shape[0], part.shape[1]) for part in parts], torch.int16, parts
+
+
+def _masks(split: Split) -> _Numbered:
+    """Numbers of the sets of masks of each view, made view by view."""
+    sets = [view.masks for view in split]
+    shapes = [(1, 1) if masks is None or len(masks) == 0 else masks.shape for masks in sets]
+    most = max((len(masks.rows) for masks in sets if masks is not None), default=0)
+    return shapes, torch.int16 if most <= np.iinfo(np.int16).max else torch.int32, in_threads(_numbers, split)
 
 
 def _numbers(view: View) -> np.ndarray:
