@@ -73,7 +73,9 @@ def test_masks_that_are_held_compressed_give_the_same_tree(
     assert cli.main(["run", str(tiny_scene), "--out", str(tmp_path / "run"), *options]) == 0
     for name in ("field.safetensors", "tree.npz"):
         assert (tmp_path / "run" / name).read_bytes() == (tiny_run / name).read_bytes()
-    assert json.loads((tmp_path / "run/quality.json").read_text()) == json.loads((tiny_run / "quality.json").read_text())
+    assert json.loads((tmp_path / "run/quality.json").read_text()) == json.loads(
+        (tiny_run / "quality.json").read_text()
+    )
 
 
 def test_labels_are_nodes_of_the_tree_at_the_stored_heights(tiny_run: Path) -> None:

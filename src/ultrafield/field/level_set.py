@@ -6,6 +6,7 @@ Neural Implicit Surfaces", 2021, eq. 2 and 3 (density of a place, with which tra
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
@@ -105,6 +106,14 @@ class LevelSet(nn.Module):
             raw, samples, self.width, self.sections, scale=_SCALE, outside=_OUTSIDE, adjoining=_ADJOINING
         )
 
+    def scaled(self, raw: Tensor) -> Tensor:
+        """f over the width [S], from the network's first output [S]; −log Φ is softplus of its negative."""
+        return _function(raw) / self.width
+
+    def along_rays(self) -> np.ndarray:
+        """Share of sections in what a ray meets, and when samples adjoin [2], float32, for the compiled loop."""
+        return np.array([float(self.sections), _ADJOINING], np.float32)
+
     def last_of_each(self, raw: Tensor, samples: Samples, before: Tensor | None) -> Tensor:
         """What `ray_density` must know of each ray's last sample to go on behind it [R, 3].
 
@@ -121,7 +130,7 @@ class LevelSet(nn.Module):
 
     def _depth(self, raw: Tensor) -> Tensor:
         """Optical depth −log Φ of a ray that has come to samples from the open, from the network's first output."""
-        return softplus(-_function(raw) / self.width)
+        return softplus(-self.scaled(raw))
 
 
 def _function(raw: Tensor) -> Tensor:

@@ -53,7 +53,7 @@ def _exit(o, d, half, i, j, k, resolution):
 
 
 @compiled()
-def _walk(o, d, occupied, edges, jitter, first, limit, resolution, t_out, delta_out, write):
+def walk(o, d, occupied, edges, jitter, first, limit, resolution, t_out, delta_out, write):
     """Visit one ray's samples from step `first` on; returns their number and the step after the last."""
     cascades, steps = occupied.shape[0], len(edges) - 1
     enter, leave = _span(o, d, np.float32(0.5 * 2 ** (cascades - 1)))
@@ -87,7 +87,7 @@ def _walk(o, d, occupied, edges, jitter, first, limit, resolution, t_out, delta_
 def _count(rays_o, rays_d, occupied, edges, jitter, first, limit, resolution, counts, after):
     nothing = np.empty(0, np.float32)
     for ray in prange(len(rays_o)):
-        counts[ray], after[ray] = _walk(
+        counts[ray], after[ray] = walk(
             rays_o[ray],
             rays_d[ray],
             occupied,
@@ -107,7 +107,7 @@ def _fill(rays_o, rays_d, occupied, edges, jitter, first, limit, resolution, off
     for ray in prange(len(rays_o)):
         a, b = offsets[ray], offsets[ray + 1]
         if b > a:
-            _walk(
+            walk(
                 rays_o[ray],
                 rays_d[ray],
                 occupied,
