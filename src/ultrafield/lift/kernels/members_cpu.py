@@ -11,8 +11,17 @@ from ...kernels.compile import compiled
 
 @compiled()
 def count_rows(
-    codes: np.ndarray, seen: np.ndarray, order: np.ndarray, starts: np.ndarray, weights: np.ndarray, most: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    codes: np.ndarray,
+    seen: np.ndarray,
+    order: np.ndarray,
+    starts: np.ndarray,
+    weights: np.ndarray,
+    lengths: np.ndarray,
+    columns: np.ndarray,
+    counts: np.ndarray,
+    visible: np.ndarray,
+    weighted: np.ndarray,
+) -> int:
     """How many points of each region each mask of one view holds, where it holds any.
 
     Args:
@@ -21,16 +30,16 @@ def count_rows(
         order: The points, region by region [N], int64.
         starts: Where each region begins in them [R + 1], int64.
         weights: Weight of every mask, zero-padded [64 W], float64.
-        most: Points in all masks together.
+        lengths: Filled with the number of masks of each region [R].
+        columns: Filled with these masks, ascending, region after region; as long as all masks have points together.
+        counts: Filled with how many points they hold.
+        visible: Filled with the seen points of each region [R], zeros before.
+        weighted: Filled with the same points, each with the summed weights of the masks that hold it [R], zeros before.
 
     Returns:
-        Masks of each region [R], int32; these masks, ascending, region after region [nnz], int32, and how many points
-        they hold [nnz], float32; seen points of each region [R], float64, and the same points, each with the summed
-        weights of the masks that hold it [R], float64.
+        How many of `columns` and `counts` are filled.
     """
     regions, words = len(starts) - 1, codes.shape[1]
-    lengths, visible, weighted = np.zeros(regions, np.int32), np.zeros(regions), np.zeros(regions)
-    columns, counts = np.empty(most, np.int32), np.empty(most, np.float32)
     held, union, at = np.zeros(64 * words, np.int64), np.zeros(words, np.uint64), 0
     for region in range(regions):
         for place in range(starts[region], starts[region + 1]):
@@ -55,13 +64,14 @@ def count_rows(
                 at += 1
                 bits &= bits - uint64(1)
         lengths[region] = at - begin
-    return lengths, columns[:at].copy(), counts[:at].copy(), visible, weighted
+    return at
 
 
 @compiled()
 def place_rows(
     lengths: np.ndarray,
     columns: np.ndarray,
+    first: int,
     counts: np.ndarray,
     at: np.ndarray,
     to_columns: np.ndarray,
@@ -71,8 +81,9 @@ def place_rows(
 
     Args:
         lengths: Length of each region's row in this view [R], int32.
-        columns: Its rows, region after region [nnz], int32.
-        counts: Likewise [nnz], float32.
+        columns: Its rows, region after region [nnz]: masks, numbered from 0.
+        first: Number of its first mask among those of all views.
+        counts: Points of the regions in these masks [nnz].
         at: Where each region's row goes on [R], int64; moved on.
         to_columns: The rows of all views, int32.
         to_counts: Likewise, float32.
@@ -81,6 +92,6 @@ def place_rows(
     for region in range(len(lengths)):
         to = at[region]
         for item in range(lengths[region]):
-            to_columns[to + item], to_counts[to + item] = columns[place + item], counts[place + item]
+            to_columns[to + item], to_counts[to + item] = first + columns[place + item], counts[place + item]
         place += lengths[region]
         at[region] = to + lengths[region]
