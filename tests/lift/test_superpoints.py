@@ -411,6 +411,18 @@ def test_many_masks_of_many_regions_take_little_memory() -> None:
     assert peak < 24e6 < 64 * 64 * 1024 * 8  # the whole table of counts
 
 
+def test_regions_of_more_points_than_16_bits_count() -> None:
+    axis = (np.arange(300) + 0.5) / 300 - 0.5
+    places = np.stack([*np.meshgrid(axis, axis), np.zeros((300, 300))], axis=2).reshape(-1, 3)
+    left = np.repeat([[True, False]], 2, axis=0)
+    surface, scene = square(
+        places, [build_mask_set(np.stack([left, np.ones_like(left)]))], np.ones((1, len(places)), bool)
+    )
+    rows = memberships(surface, scene, np.zeros(len(places), np.int64), 1)
+    assert rows.columns[: rows.used].tolist() == [0, 1]
+    assert rows.counts[: rows.used].tolist() == [45_000, 90_000]
+
+
 def test_a_scene_whose_views_have_empty_lists_of_masks(toy: Toy, toy_surface: Surface) -> None:
     empty = build_mask_set(np.zeros((0, 4, 4), bool))
     scene = with_masks(toy.scene, [empty] * 10)
