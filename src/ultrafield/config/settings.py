@@ -120,7 +120,7 @@ class GeometryConfig:
     surface_sections_until: float = 0.4
     hidden: int = 32
     color_layers: int = 1
-    occupancy_resolution: int = 64
+    occupancy_resolution: int = 96
     steps: int = 1500
     rays: int = 4096
     samples: int | None = 1 << 16
@@ -144,7 +144,7 @@ class GeometryConfig:
     depth_smooth_pixels: int = 16
     depth_smooth_opacity: float = 0.9
     depth_smooth_tolerance: float = 0.1
-    planar_weight: float = 0.0
+    planar_weight: float = 3e-4
     outline_share: float = 0.25
     regions: Regions = "masks"
     grid_decay: float = 1e-3

@@ -102,9 +102,9 @@ def append(alive, offsets, kept, filled, column, out):
     """
     for row in prange(len(alive)):
         source, target = offsets[row], filled[alive[row]]
-        for place in range(kept[row]):
+        for item in range(kept[row]):
             for channel in range(column.shape[1]):
-                out[target + place, channel] = column[source + place, channel]
+                out[target + item, channel] = column[source + item, channel]
 
 
 @compiled(parallel=True)
@@ -114,7 +114,7 @@ def append_samples(alive, offsets, kept, filled, t, delta, sigma, samples):
     for row in prange(len(alive)):
         ray = alive[row]
         target = filled[ray]
-        for place in range(kept[row]):
-            out_t[target + place], out_delta[target + place] = t[row, place], delta[row, place]
-            out_sigma[target + place] = sigma[offsets[row] + place]
+        for item in range(kept[row]):
+            out_t[target + item], out_delta[target + item] = t[row, item], delta[row, item]
+            out_sigma[target + item] = sigma[offsets[row] + item]
         filled[ray] = target + kept[row]
