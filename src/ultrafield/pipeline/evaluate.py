@@ -132,16 +132,12 @@ def _mean_and_views(values: dict[str, float]) -> dict[str, Any]:
     return {"mean": _number(float(np.mean(list(values.values())))), "per_view": per_view}
 
 
-def _sizes(scene: Scene, truth: GroundTruth | None, rotated: GroundTruth | None) -> dict[str, tuple[int, int]]:
+def _sizes(scene: Scene, truth: GroundTruth | None, rotated: GroundTruth | None) -> dict[str, tuple[int, ...]]:
     """Height and width of the ground truth with which the views of each split are compared."""
     if truth is None:
         return {}
-    height, width = truth.parts.shape[1:]
-    sizes = {"val": (height, width)}
-    if "val_rotate" in scene.splits:
-        height, width = (truth if rotated is None else rotated).parts.shape[1:]
-        sizes["val_rotate"] = (height, width)
-    return sizes
+    truths = {"val": truth, "val_rotate": truth if rotated is None else rotated}
+    return {split: item.parts.shape[1:3] for split, item in truths.items() if split in scene.splits}
 
 
 def _depth(job: Job, views: HeldOutViews, truth: GroundTruth | None, missing: dict[str, str]) -> dict[str, Any]:

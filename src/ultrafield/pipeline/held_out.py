@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from .job import Job
 
 if TYPE_CHECKING:
     from ..cameras import Cameras
+    from ..field import RadianceField
     from ..labels import ViewLabeller
 
 
@@ -30,10 +32,10 @@ class HeldOutViews:
         sizes: Height and width of the ground truth of each split.
     """
 
-    def __init__(self, job: Job, sizes: dict[str, tuple[int, int]]) -> None:
+    def __init__(self, job: Job, sizes: Mapping[str, tuple[int, ...]]) -> None:
         self._job, self._opaque = job, job.config.segment.min_opacity
         self._cameras = {
-            split: job.scene.splits[split].normalised_cameras.resized([size[::-1]] * len(job.scene.splits[split]))
+            split: job.scene.splits[split].normalised_cameras.resized(size[::-1])
             for split, size in sizes.items()
             if np.prod(size) < min(job.scene.splits[split].normalised_cameras.sizes.prod(axis=1), default=0)
         }
@@ -61,14 +63,19 @@ class HeldOutViews:
             return OnDemand(lambda name: run.read_labels(split, name).labels, names)
         from ..labels import view_points
 
-        cameras, depths = self._cameras[split], self.depths(split)
-        labeller = self._labeller(run.read_labels(split, names[0]).heights)
+        cameras, depths, labeller = self._cameras[split], self.depths(split), self._labeller
         return OnDemand(lambda view: labeller.stack(view_points(depths[view], cameras, view)), range(len(names)))
 
-    def _labeller(self, heights: np.ndarray) -> ViewLabeller:
+    @cached_property
+    def _field(self) -> RadianceField:
+        return self._job.load_fields().geometry
+
+    @cached_property
+    def _labeller(self) -> ViewLabeller:
         from ..labels import ViewLabeller
 
         run, config = self._job.run, self._job.config.segment
+        heights = run.read_labels("val", self._names("val")[0]).heights  # those of all views
         return ViewLabeller(run.read_surface(), read_edits(run, run.read_tree()).tree, heights, config, workers=1)
 
     def _names(self, split: str) -> tuple[str, ...]:
@@ -77,5 +84,5 @@ class HeldOutViews:
     def _rendered(self, cameras: Cameras) -> Iterator[np.ndarray]:
         from ..field.render import render_views
 
-        for view in render_views(self._job.load_fields().geometry, cameras, range(len(cameras))):
+        for view in render_views(self._field, cameras, range(len(cameras))):
             yield view.opaque_depth(self._opaque)

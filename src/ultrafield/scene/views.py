@@ -23,9 +23,8 @@ from .optics import Optics, check_optics
 from .view import Photograph, View
 
 _PHOTOGRAPHED = ("train", "val")  # splits whose pictures are kept at their own size too
-_PHOTOGRAPH_BYTES, _PHOTOGRAPH_SHARE = 4, 0.125  # per pixel, and of the memory
-_PICTURE_BYTES, _PICTURE_SHARE = 3, 0.125
-_MASK_BYTES, _MASK_SHARE = 2, 0.125
+_PHOTOGRAPH_BYTES, _PICTURE_BYTES, _MASK_BYTES = 4, 3, 2  # per pixel
+_SHARE = 0.125  # of the memory, that each of them may take
 
 
 @dataclass(frozen=True)
@@ -162,17 +161,21 @@ def make_photograph(picture: np.ndarray, behind: Color, size: PixelSize, valid: 
 
 def photographs_fit(sizes: Sequence[PixelSize]) -> bool:
     """Whether pictures of these sizes are within the part of the memory that pictures may take."""
-    return sum(width * height for width, height in sizes) * _PHOTOGRAPH_BYTES <= _PHOTOGRAPH_SHARE * memory()
+    return _fit(sizes, _PHOTOGRAPH_BYTES)
 
 
 def pictures_fit(sizes: Sequence[PixelSize]) -> bool:
     """Whether pictures of these sizes may stay in memory, rather than be read again whenever they are needed."""
-    return sum(width * height for width, height in sizes) * _PICTURE_BYTES <= _PICTURE_SHARE * memory()
+    return _fit(sizes, _PICTURE_BYTES)
 
 
 def masks_fit(sizes: Sequence[PixelSize]) -> bool:
     """Whether masks of pictures of these sizes may stay in memory as they are, rather than compressed."""
-    return sum(width * height for width, height in sizes) * _MASK_BYTES <= _MASK_SHARE * memory()
+    return _fit(sizes, _MASK_BYTES)
+
+
+def _fit(sizes: Sequence[PixelSize], bytes_per_pixel: int) -> bool:
+    return sum(width * height for width, height in sizes) * bytes_per_pixel <= _SHARE * memory()
 
 
 def kept_photographs(wanted: Sequence[PixelSize | None]) -> list[PixelSize | None]:
