@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ultrafield.training.contrast import Pairs, euclidean_loss, ultrametric_loss
-from ultrafield.training.contrast.losses import _Borders, _compare_by_edge, _compare_by_pair
+from ultrafield.training.contrast.losses import _Borders, _compare, _limits
 from ultrafield.training.contrast.similarity import pair_similarity, take
 from ultrafield.ultrametric import boruvka, bottlenecks, minimax
 
@@ -97,7 +97,7 @@ def test_comparing_by_edge_is_comparing_by_pair(count):
     borders = _Borders(1 + torch.rand(len(edges), **options), torch.rand(len(edges), **options))
     weight = torch.randn(len(ends), **options)
     results = []
-    for compare in (_compare_by_pair, _compare_by_edge):
+    for compare in (compare_by_pair, _compare):
         leaf = unit.clone().requires_grad_()
         similarity, linked, broken = compare(leaf, edges, borders, ends, None)
         similarity = torch.where(linked, similarity, 0)
@@ -106,6 +106,16 @@ def test_comparing_by_edge_is_comparing_by_pair(count):
     assert results[0][1].any()
     assert not results[0][1].all()
     torch.testing.assert_close(results[1], results[0], rtol=1e-12, atol=1e-14)  # order of the sums
+
+
+def compare_by_pair(unit, edges, borders, ends, rounds):
+    """Each pair's own edge, compared and differentiated anew."""
+    lengths = borders.lengths(pair_similarity(unit.detach(), edges, padded=True))
+    limits, broken = _limits(len(unit), edges, lengths, ends, rounds)
+    linked = (limits >= 0) | ((ends[:, 0] == ends[:, 1]) & (ends[:, 0] >= 0))
+    candidates = torch.cat([edges, ends])
+    weakest = torch.where(limits >= 0, limits, len(edges) + torch.arange(len(ends)))
+    return pair_similarity(unit, candidates[weakest], padded=True), linked, broken
 
 
 def case(seed, nodes=20, comparisons=40):

@@ -51,9 +51,9 @@ def bottlenecks(
     if not edges.is_cuda:
         return _bottlenecks_of_tree(num_nodes, edges, weights, pairs)
     if check:
-        real = _real_rows(edges)
-        check_graph_values(num_nodes, edges[real], weights[real])
-        check_pair_values(num_nodes, pairs[_real_rows(pairs)])
+        real, asked = _real_rows(edges), _real_rows(pairs)
+        check_graph_values(num_nodes, *((edges, weights) if real is None else (edges[real], weights[real])))
+        check_pair_values(num_nodes, pairs if asked is None else pairs[asked])
     from .kernels.minimax_gpu import bottlenecks_gpu
 
     most = rounds_needed(num_nodes)
@@ -65,11 +65,15 @@ def _bottlenecks_of_tree(num_nodes: int, edges: Tensor, weights: Tensor, pairs: 
     import torch
 
     real, asked = _real_rows(edges), _real_rows(pairs)
-    limits = minimax(boruvka(num_nodes, edges[real], weights[real]), pairs[asked])
-    edge_of = torch.cat([real, real.new_full((1,), -1)])  # the last is what -1 points to
-    return torch.full_like(pairs[:, 0], -1).index_copy(0, asked, edge_of[limits])
+    tree = boruvka(num_nodes, *((edges, weights) if real is None else (edges[real], weights[real])))
+    limits = minimax(tree, pairs if asked is None else pairs[asked])
+    if real is not None:
+        limits = torch.cat([real, real.new_full((1,), -1)])[limits]  # the last is what -1 points to
+    return limits if asked is None else torch.full_like(pairs[:, 0], -1).index_copy(0, asked, limits)
 
 
-def _real_rows(indices: Tensor) -> Tensor:
-    """Rows of [K, 2] that are not padding, int64."""
+def _real_rows(indices: Tensor) -> Tensor | None:
+    """Rows of [K, 2] that are not padding, int64; None if all are real."""
+    if len(indices) == 0 or indices.min() >= 0:
+        return None
     return (indices >= 0).all(1).nonzero()[:, 0]

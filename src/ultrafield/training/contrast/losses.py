@@ -151,9 +151,8 @@ def ultrametric_loss(
         check_pair_values(len(features), ends)
 
     rounds = None if component_size is None else rounds_needed(component_size)
-    compare = _compare_by_edge if device.type == "cuda" else _compare_by_pair
     borders = _Borders(1 + border_factor * crossings, border_penalty * crossings)
-    similarity, linked, broken = compare(unit, edges, borders, ends, rounds)
+    similarity, linked, broken = _compare(unit, edges, borders, ends, rounds)
     positive, negative = split_pairs(similarity, pairs)
     positive_valid, negative_valid = split_pairs(linked, pairs)
     loss = contrastive_loss(
@@ -179,25 +178,13 @@ class _Borders:
         return (1 - similarity) * self.stretch + self.penalty
 
 
-def _compare_by_pair(
+def _compare(
     unit: Tensor, edges: Tensor, borders: _Borders, ends: Tensor, rounds: int | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Bottleneck similarity of each pair [P], whether there is one [P], and whether any length is NaN, a scalar."""
-    lengths = borders.lengths(pair_similarity(unit.detach(), edges, padded=True))
-    limits, broken = _limits(len(unit), edges, lengths, ends, rounds)
-    linked = (limits >= 0) | ((ends[:, 0] == ends[:, 1]) & (ends[:, 0] >= 0))
-    # Where no edge limits a pair it is compared itself: a pixel with itself gives 1, and the rest is not `linked`.
-    candidates = torch.cat([edges, ends])
-    weakest = torch.where(limits >= 0, limits, len(edges) + torch.arange(len(ends), device=ends.device))
-    return pair_similarity(unit, candidates[weakest], padded=True), linked, broken
+    """Bottleneck similarity of each pair [P], whether there is one [P], and whether any length is NaN, a scalar.
 
-
-def _compare_by_edge(
-    unit: Tensor, edges: Tensor, borders: _Borders, ends: Tensor, rounds: int | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """`_compare_by_pair`, but each edge's similarity is computed and differentiated once, however many pairs it limits.
-
-    A few edges limit most pairs: gradients summed by atomics would make thousands of pairs queue for the same rows.
+    A few edges limit most pairs, so each edge's similarity is computed and differentiated once, however many it limits.
+    On CUDA, gradients summed by atomics would make thousands of pairs queue for the same rows.
     """
     own = torch.arange(len(unit), device=unit.device)[:, None].expand(-1, 2)
     similarity = pair_similarity(unit, torch.cat([edges, own]), padded=True)  # [E + N]

@@ -46,11 +46,6 @@ class MaskShare:
         Returns:
             Row-major indices [N], int64; the number of pixels where rounding leaves none.
         """
-        wanted = chances * self._ends[-1]
-        block = np.searchsorted(self._ends, wanted, side="right")
-        pixels = _BLOCK * block[:, None] + np.arange(_BLOCK)
-        sums = np.where(pixels < len(self._numbers), self._of_row[self._numbers.take(pixels, mode="clip")], np.inf)
-        sums[:, 0] += np.where(block > 0, self._ends[block - 1], 0.0)
-        np.cumsum(sums, axis=1, out=sums)
-        picked = _BLOCK * block + np.count_nonzero(sums <= wanted[:, None], axis=1)
-        return np.minimum(picked, len(self._numbers))
+        from .kernels.shares_cpu import find_pixels
+
+        return find_pixels(chances * self._ends[-1], self._ends, _BLOCK, self._of_row, self._numbers)

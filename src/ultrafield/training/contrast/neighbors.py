@@ -51,7 +51,8 @@ def pixel_neighbors(positions: ArrayOrTensor, neighbors: int = 10) -> ArrayOrTen
     """Nearest neighbours of every sampled pixel in the same picture, for pictures with equally many samples.
 
     The table has a fixed shape. CUDA compares all pixels of a picture with all, in float32 and without a wait for the
-    device; elsewhere a k-d tree serves. Among equally distant pixels the choice may differ.
+    device; elsewhere pixels are visited from the nearest column outwards. Among equally distant ones the choice may
+    differ.
 
     Args:
         positions: Pixel coordinates [B, n, 2], integer or floating point. Pixels may coincide; one whose position is
@@ -149,15 +150,22 @@ def _rows(table: ArrayOrTensor, index: ArrayOrTensor) -> ArrayOrTensor:
 
 def _nearest(points: np.ndarray, count: int) -> np.ndarray:
     """The `count` nearest other points of each point [n, count], as indices."""
-    from scipy.spatial import cKDTree
-
     if count < 1:
         return np.zeros((len(points), 0), np.int64)
-    _, nearest = cKDTree(points).query(points, count + 1)
+    if points.shape[1] == 2:
+        from .kernels.nearest_cpu import nearest_in_plane
+
+        order = np.argsort(points[:, 0], kind="stable")
+        nearest = np.empty((len(points), count), np.int64)
+        nearest[order] = order[nearest_in_plane(points[order].astype(np.float64), count)]
+        return nearest
+    from scipy.spatial import cKDTree
+
+    _, closest = cKDTree(points).query(points, count + 1)
     # Among the nearest is the point itself, though not always first and, among many equal points, not always at all.
-    itself: np.ndarray = nearest == np.arange(len(points))[:, None]
+    itself: np.ndarray = closest == np.arange(len(points))[:, None]
     itself[~itself.any(1), -1] = True
-    return np.asarray(nearest)[~itself].reshape(len(points), count)
+    return np.asarray(closest)[~itself].reshape(len(points), count)
 
 
 def border_crossings(edges: ArrayOrTensor, bits: ArrayOrTensor) -> ArrayOrTensor:

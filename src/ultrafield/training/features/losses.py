@@ -6,7 +6,6 @@ Source: He et al. 2024, sections 3.3 (Euclidean) and 3.4 (ultrametric).
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ...config import FeatureConfig
@@ -38,14 +37,13 @@ def feature_losses(
         left out.
     """
     losses = {"norm": settings.norm_weight * (rendered.norm(dim=1) - 1.0).square().mean()}
-    features = torch.nn.functional.normalize(rendered, dim=1)
     if settings.euclidean_weight > 0:
-        loss = euclidean_loss(features, pairs, temperature=settings.temperature)
+        loss = euclidean_loss(rendered, pairs, temperature=settings.temperature)
         losses["euclidean"] = settings.euclidean_weight * loss
     if settings.ultrametric_weight > 0:
         assert edges is not None
         loss = ultrametric_loss(
-            features,
+            rendered,
             pairs,
             edges,
             border_evidence(edges, bits, settings.border_weighting),  # type: ignore[type-var]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import prange
 
 from ....kernels.bits_cpu import lowest_bit
 from ....kernels.compile import compiled
 
 
-@compiled()
+@compiled(parallel=True)
 def draw_members(words, cumulative, rows, ranks):
     """Members of given ranks of packed sets.
 
@@ -22,7 +23,7 @@ def draw_members(words, cumulative, rows, ranks):
         Members [T, P], int64.
     """
     members = np.empty(ranks.shape, np.int64)
-    for task in range(len(rows)):
+    for task in prange(len(rows)):
         row = rows[task]
         for draw in range(ranks.shape[1]):
             rank = ranks[task, draw]
