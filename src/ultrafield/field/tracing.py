@@ -30,17 +30,25 @@ class Batches:
         positions: Positions evaluated together.
         pixels: Pixels of the views rendered, and copied to the host, together; at least one view.
         stage: Samples that rays advance together before opaque ones drop out.
+        most_rays: Rays traced together where few of their samples are visible.
+        visible: Visible samples up to which more than `rays` are traced together.
     """
 
     rays: int
     positions: int
     pixels: int
     stage: int
+    most_rays: int
+    visible: int
+
+    def fitting(self, rays: int, visible: int) -> int:
+        """Rays to trace together after so many, which had so many visible samples."""
+        return max(self.rays, min(self.most_rays, self.visible * rays // max(1, visible)))
 
 
 _FEW_RAYS = 1 << 12  # are always traced together
-_ON_CPU = Batches(rays=1 << 15, positions=1 << 16, pixels=1, stage=12)
-_ON_CUDA = Batches(rays=1 << 18, positions=1 << 20, pixels=1 << 23, stage=24)
+_ON_CPU = Batches(rays=1 << 15, positions=1 << 16, pixels=1, stage=12, most_rays=1 << 15, visible=0)
+_ON_CUDA = Batches(rays=1 << 18, positions=1 << 20, pixels=1 << 23, stage=24, most_rays=1 << 20, visible=1 << 22)
 
 
 def batches(device: torch.device) -> Batches:
