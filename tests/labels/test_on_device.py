@@ -113,8 +113,7 @@ def test_rows_that_share_a_number_by_accident_are_told_apart(
     heights = np.array([0.0, 0.1, 0.3], np.float32)
     labels = LabelStack.of(cut_table(tree, heights).T[:, :, None])
     points = pixels_of(surface, (7, 11), seed=1)
-    labeller = on_device.DeviceLabeller(surface, labels, 5, 4 * VOXEL, kernel_device)
-    expected = labeller.stack(points)
+    expected = on_device.DeviceLabeller(surface, labels, 5, 4 * VOXEL, kernel_device).stack(points)
     real = on_device.vote_gpu
 
     def colliding(*given):
@@ -122,7 +121,7 @@ def test_rows_that_share_a_number_by_accident_are_told_apart(
         return rows, codes % 2
 
     monkeypatch.setattr(on_device, "vote_gpu", colliding)
-    equal(labeller.stack(points), expected)
+    equal(on_device.DeviceLabeller(surface, labels, 5, 4 * VOXEL, kernel_device).stack(points), expected)
 
 
 def test_only_points_that_lie_equally_far_apart_in_cells_that_can_be_numbered() -> None:

@@ -44,7 +44,11 @@ class DeviceLabeller:
         self._keys, order = torch.sort((cells[:, 0] * down + cells[:, 1]) * along + cells[:, 2], stable=True)
         self._points = points[order].contiguous()
         self._columns = torch.from_numpy(np.ascontiguousarray(labels.index[:, 0])).to(device)[order].contiguous()
-        self._table = torch.from_numpy(np.ascontiguousarray(labels.columns)).to(device)
+        table = torch.from_numpy(np.ascontiguousarray(labels.columns)).to(device)
+        own = torch.arange(len(table), dtype=torch.int32, device=device)
+        # What pixels get whose voters all have one column, and at the end those without voters.
+        with current_device(self._device):
+            self._rows, self._codes = vote_gpu(table, own, torch.cat([own, torch.full_like(own[:1], -1)])[:, None])
         self._lock = Lock()  # several threads label views: one at a time is on the device
 
     @staticmethod
@@ -73,29 +77,40 @@ class DeviceLabeller:
         pixels = torch.from_numpy(np.ascontiguousarray(points))
         with self._lock, current_device(self._device), torch.no_grad():
             near = self._points, self._keys, self._frame, self._size, self._voters
-            voters = nearest_gpu(pixels.to(self._device), *near)
-            rows, codes = vote_gpu(self._table, self._columns, voters)
-            index, columns = _numbered(rows, codes)
-            if not bool((columns[index] == rows).all()):  # two columns with the same number, once in 2⁶⁴ pairs
-                index, columns = _numbered(rows, torch.unique(rows, dim=0, return_inverse=True)[1])
+            rows, codes, row = self._voted(nearest_gpu(pixels.to(self._device), *near))
+            index, first = _numbered(codes[row])
+            columns = rows[row[first]]
+            number = torch.full_like(codes, -1).scatter_(0, row, index)
+            used = (number >= 0).nonzero()[:, 0]
+            if not bool((columns[number[used]] == rows[used]).all()):  # two with the same code, once in 2⁶⁴ pairs
+                index, first = _numbered(torch.unique(rows, dim=0, return_inverse=True)[1][row])
+                columns = rows[row[first]]
             return LabelStack(index.int()[None].cpu().numpy(), columns.cpu().numpy())
 
+    def _voted(self, voters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows of node ids [R, L], a code that equal ones share [R], and which one each pixel gets [P], int64.
 
-def _numbered(rows: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-    """The row of each pixel among those that differ, which come in the order in which they first occur.
+        Only pixels whose voters [P, K] have several columns need a vote: those near a border between segments.
+        """
+        columns = self._columns[voters.clamp(min=0)]
+        mixed = ((columns != columns[:, :1]) & (voters >= 0)).any(dim=1).nonzero()[:, 0]
+        rows, codes = vote_gpu(self._rows, self._columns, voters[mixed])
+        row = torch.where(voters[:, 0] >= 0, columns[:, 0], len(self._rows) - 1).long()
+        row[mixed] = torch.arange(len(mixed), device=row.device) + len(self._rows)
+        return torch.cat([self._rows, rows]), torch.cat([self._codes, codes]), row
+
+
+def _numbered(codes: Tensor) -> tuple[Tensor, Tensor]:
+    """The number of each pixel's code [P], int64, in the order in which codes first occur, and the first pixel of each.
 
     Args:
-        rows: [P, L], integers.
-        codes: A number that equal rows share [P], int64.
-
-    Returns:
-        [P], int64, and the first row of each number [C, L].
+        codes: [P], int64.
     """
     _, number = torch.unique(codes, return_inverse=True)
-    pixels = torch.arange(len(rows), device=rows.device)
-    count = int(number.amax()) + 1 if len(rows) else 0
-    first = torch.full((count,), len(rows), device=rows.device).scatter_reduce_(0, number, pixels, "amin")
+    pixels = torch.arange(len(codes), device=codes.device)
+    count = int(number.amax()) + 1 if len(codes) else 0
+    first = torch.full((count,), len(codes), device=codes.device).scatter_reduce_(0, number, pixels, "amin")
     first, order = first.sort()
     rank = torch.empty_like(order)
     rank[order] = pixels[:count]
-    return rank[number], rows[first]
+    return rank[number], first
