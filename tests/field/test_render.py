@@ -16,7 +16,7 @@ from ultrafield.field.march import step_edges
 from ultrafield.field.occupancy import OccupancyGrid
 from ultrafield.field.rays import ray_table
 from ultrafield.field.render import _render_group, median_distance, render_view, render_views
-from ultrafield.field.tracing import trace, traced_parts
+from ultrafield.field.tracing import Batches, trace, traced_parts
 
 RADIUS = 0.3
 
@@ -50,6 +50,11 @@ def camera(size: int = 31) -> Cameras:
     return Cameras.pinhole(pose[None], np.array([40.0, 40.0, size / 2, size / 2]), np.array([size, size]))
 
 
+def joined(*parts: Cameras) -> Cameras:
+    fields = dataclasses.fields(Cameras)
+    return Cameras(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields))
+
+
 def exact_depth(size: int = 31) -> np.ndarray:
     table = ray_table(camera(size))
     origins, directions, cosine = table.rays(torch.zeros(size * size, dtype=torch.int64), torch.arange(size * size))
@@ -70,6 +75,32 @@ def test_a_ball_is_seen_where_and_as_far_as_it_is():
     np.testing.assert_allclose(view.color[15, 15], [1, 0, 0], atol=1e-3)
     np.testing.assert_allclose(view.color[0, 0], [1, 1, 1], atol=1e-6)
     assert view.opacity[0, 0] == 0
+
+
+@pytest.mark.parametrize(("rays", "most_rays", "visible"), [(7, 7, 0), (50, 400, 1 << 30), (64, 1000, 500)])
+def test_rays_of_any_number_show_the_same(monkeypatch: pytest.MonkeyPatch, rays: int, most_rays: int, visible: int):
+    """Views of one lens, of another and of the first again, in groups of two and all at once."""
+    one, other = camera(9), camera(12)
+    cameras = joined(one, one, other, other, one)
+    expected = [render_view(Ball(), item, 0) for item in (one, one, other, other, one)]
+    sizes = Batches(rays=rays, positions=1 << 16, pixels=170, stage=12, most_rays=most_rays, visible=visible)
+    for pixels in (170, 1 << 20):
+        monkeypatch.setattr("ultrafield.field.tracing._ON_CPU", dataclasses.replace(sizes, pixels=pixels))
+        for view, same in zip(render_views(Ball(), cameras, range(5)), expected, strict=True):
+            np.testing.assert_allclose(view.color, same.color, atol=1e-6)
+            np.testing.assert_allclose(view.depth, same.depth, atol=1e-6)
+            np.testing.assert_allclose(view.opacity, same.opacity, atol=1e-6)
+
+
+def test_a_table_takes_the_directions_of_one_with_the_same_lenses():
+    first, other = ray_table(camera(9)), ray_table(camera(12))
+    assert ray_table(camera(9), like=first).directions is first.directions
+    assert torch.equal(ray_table(camera(9), like=other).directions, first.directions)
+
+
+def test_batches_grow_where_little_is_visible():
+    sizes = Batches(rays=100, positions=1, pixels=1, stage=1, most_rays=1000, visible=2000)
+    assert [sizes.fitting(100, visible) for visible in (0, 100, 400, 4000)] == [1000, 1000, 500, 100]
 
 
 def test_stages_of_any_length_trace_the_same_light():
@@ -126,10 +157,9 @@ def test_median_interpolates_within_a_sample():
 
 def test_views_rendered_together_are_those_rendered_alone():
     higher = Cameras.pinhole(camera().c2w + np.array([0, 0, 0, 0.1]), np.array([20.0, 20, 9, 9]), np.array([18, 18]))
-    fields = dataclasses.fields(Cameras)
-    cameras = Cameras(*(np.concatenate([getattr(part, field.name) for part in (camera(), higher)]) for field in fields))
+    cameras = joined(camera(), higher)
     ball = Ball(density=30.0)
-    together = _render_group(ball, cameras)
+    together = _render_group(ball, cameras, ray_table(cameras))
     assert [view.depth.shape for view in together] == [(31, 31), (18, 18)]
     for index, view in enumerate(render_views(ball, cameras, [0, 1])):
         alone = render_view(ball, cameras, index)

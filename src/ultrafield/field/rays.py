@@ -22,12 +22,14 @@ class RayTable:
             row-major. NaN where the lens has no ray.
         starts: First row of each camera's picture in `directions` [N], int64.
         sizes: Width, height [N, 2], int64.
+        lenses: What tells the lenses and sizes apart, in the order of `directions`.
     """
 
     c2w: Tensor
     directions: Tensor
     starts: Tensor
     sizes: Tensor
+    lenses: tuple[bytes, ...] = ()
 
     def rays(self, camera: Tensor, pixel: Tensor, c2w: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Rays through pixel centres.
@@ -53,22 +55,33 @@ class RayTable:
         return pose[:, :, 3], directions, cosine
 
 
-def ray_table(cameras: Cameras, device: torch.device | str = "cpu") -> RayTable:
-    """Compute the viewing directions of cameras, once per distinct lens and size; lens distortion is undone here."""
-    parts: list[np.ndarray] = []
+def ray_table(cameras: Cameras, device: torch.device | str = "cpu", *, like: RayTable | None = None) -> RayTable:
+    """Compute the viewing directions of cameras, once per distinct lens and size; lens distortion is undone here.
+
+    Args:
+        cameras: N cameras.
+        device: Where the table goes.
+        like: A table on the same device; if it is of the same lenses and sizes, its directions are used.
+    """
     first_rows: dict[bytes, int] = {}  # of each lens and size
-    starts, rows = [], 0
+    first_cameras, starts, rows = [], [], 0
     for index in range(len(cameras)):
         columns = (cameras.intrinsics, cameras.sizes, cameras.lenses, cameras.distortion)
         key = b"".join(np.ascontiguousarray(array[index]).tobytes() for array in columns)
         if key not in first_rows:
             first_rows[key] = rows
-            parts.append(pixel_directions(cameras, index).reshape(-1, 3).astype(np.float32))
-            rows += len(parts[-1])
+            first_cameras.append(index)
+            rows += int(cameras.sizes[index].prod())
         starts.append(first_rows[key])
+    if like is not None and like.lenses == tuple(first_rows):
+        directions = like.directions
+    else:
+        parts = [pixel_directions(cameras, index).reshape(-1, 3).astype(np.float32) for index in first_cameras]
+        directions = torch.from_numpy(np.concatenate([np.zeros((0, 3), np.float32), *parts])).to(device)
     return RayTable(
         torch.from_numpy(cameras.c2w.astype(np.float32)).to(device),
-        torch.from_numpy(np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)).to(device),
+        directions,
         torch.tensor(starts, dtype=torch.int64, device=device),
         torch.from_numpy(cameras.sizes.astype(np.int64)).to(device),
+        tuple(first_rows),
     )
