@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_scene import TO_USER, Toy, ring
 
-from ultrafield.cameras import RenderedView
 from ultrafield.io import write_json
 from ultrafield.labels import label_points, view_points
 from ultrafield.labels.stack import LabelStack
@@ -156,28 +155,27 @@ def assessed(toy: Toy, surface: Surface, scene: Scene) -> Quality:
         heights,
         np.isin(heights, automatic),
         scene,
-        rendered=lambda split, index: toy.views[index],
+        depth_of=lambda split, index: toy.views[index].depth,
         labels=lambda split, index: LabelStack.of(maps[index]),
     )
 
 
 def test_views_contradict_what_is_not_where_a_view_shows_it(toy: Toy) -> None:
-    exact = depth_agreement(toy.scene, lambda split, index: toy.views[index])
+    exact = depth_agreement(toy.scene, lambda split, index: toy.views[index].depth)
     assert exact is not None
     assert exact.views == 10
     assert exact.contradicted < 0.01
     for factor in (0.9, 1.1):  # in the air, and behind what others see
 
-        def moved(split: str, index: int, factor: float = factor) -> RenderedView:
-            view = toy.views[index]
-            return replace(view, depth=view.depth * np.float32(factor)) if index in (2, 7) else view
+        def moved(split: str, index: int, factor: float = factor) -> np.ndarray:
+            return toy.views[index].depth * np.float32(factor if index in (2, 7) else 1)
 
         wrong = depth_agreement(toy.scene, moved)
         assert wrong is not None
         # Two views of ten are wrong everywhere, and they speak about the others.
         assert 0.15 < wrong.contradicted < 0.4
     one = replace(toy.scene, splits={"train": Split(toy.scene.train.views[:1], toy.scene.train.cameras[:1])})
-    assert depth_agreement(one, lambda split, index: toy.views[index]) is None
+    assert depth_agreement(one, lambda split, index: toy.views[index].depth) is None
 
 
 def test_an_easy_scene_gets_a_good_report(toy: Toy, toy_surface: Surface) -> None:

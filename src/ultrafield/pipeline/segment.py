@@ -257,7 +257,7 @@ def _quality(job: Job, cuts: CutTree) -> Quality:
         cuts.heights,
         cuts.is_level,
         scene,
-        rendered=lambda split, index: run.read_render(split, name(split, index)),
+        depth_of=lambda split, index: run.read_depth(split, name(split, index)),
         labels=lambda split, index: run.read_labels(split, name(split, index)).labels.renamed(nodes),
     )
 

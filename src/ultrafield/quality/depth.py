@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cameras import Cameras, RenderedView
+from ..cameras import Cameras
 from ..cameras.projection import project
 from ..parallel import in_threads, workers_for
 from ..scene import Scene
@@ -36,12 +36,12 @@ class DepthAgreement:
     views: int
 
 
-def depth_agreement(scene: Scene, rendered: Callable[[str, int], RenderedView]) -> DepthAgreement | None:
+def depth_agreement(scene: Scene, depth_of: Callable[[str, int], np.ndarray]) -> DepthAgreement | None:
     """Ask training views about the depth of each other's pixels, within one footprint of a pixel.
 
     Args:
         scene: The scene; of at most 48 of its training views, evenly spread.
-        rendered: What the field shows in a view of a split; called in several threads.
+        depth_of: z-depth of a view of a split [H, W], as the field shows it; called in several threads.
 
     Returns:
         None with less than two training views.
@@ -51,7 +51,7 @@ def depth_agreement(scene: Scene, rendered: Callable[[str, int], RenderedView]) 
         return None
     witnesses = np.unique(np.linspace(0, len(train) - 1, min(_WITNESSES, len(train))).round().astype(np.int64))
     workers = workers_for(_BYTES_PER_PIXEL * train.cameras.most_pixels)
-    depths = list(in_threads(lambda index: rendered("train", int(index)).depth, witnesses, workers=workers))
+    depths = list(in_threads(lambda index: depth_of("train", int(index)), witnesses, workers=workers))
     cameras = train.normalised_cameras[witnesses].resized([depth.shape[::-1] for depth in depths])
     asked = np.unique(np.linspace(0, len(depths) - 1, min(_ASKED, len(depths))).round().astype(np.int64))
     tables = list(in_threads(lambda index: _samples(depths[index], cameras, int(index)), asked, workers=workers))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cameras import RenderedView
 from ..cameras.pixels import resize_nearest
 from ..lift.codes import point_cells
 from ..masks import MaskSet
@@ -51,7 +50,7 @@ def mask_agreement(
     tree: Tree,
     table: list[np.ndarray],
     scene: Scene,
-    rendered: Callable[[str, int], RenderedView],
+    depth_of: Callable[[str, int], np.ndarray],
 ) -> tuple[MaskAgreement | None, float]:
     """Best IoU of every mask of the training views with a node of the tree.
 
@@ -60,7 +59,7 @@ def mask_agreement(
         tree: A merge tree over them.
         table: Segment of every point at every level, [N] each.
         scene: The scene.
-        rendered: Renders a view of a split.
+        depth_of: z-depth of a view of a split [H, W], as rendered.
 
     Returns:
         The agreement, None if no training view has masks; and the part of the points that no mask holds.
@@ -78,7 +77,7 @@ def mask_agreement(
         codes = masks.rows[masks.numbers.reshape(-1)[cells[seen]]]
         held = np.zeros(len(surface), bool)
         held[seen] = codes.any(axis=1)
-        return _mask_fit(tree, codes, seen, in_level, _on_surface(masks, rendered("train", index).depth)), held
+        return _mask_fit(tree, codes, seen, in_level, _on_surface(masks, depth_of("train", index))), held
 
     views = [(index, view.masks) for index, view in enumerate(scene.train) if view.masks is not None]
     views = [(index, masks) for index, masks in views if len(masks) > 0]

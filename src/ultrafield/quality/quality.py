@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from ..cameras import RenderedView
 from ..labels.stack import LabelStack
 from ..parallel import in_threads, workers_for
 from ..scene import Scene
@@ -126,7 +125,7 @@ def assess(
     is_level: np.ndarray,
     scene: Scene,
     *,
-    rendered: Callable[[str, int], RenderedView],
+    depth_of: Callable[[str, int], np.ndarray],
     labels: Callable[[str, int], LabelStack],
 ) -> Quality:
     """Measure a segmentation by its own evidence.
@@ -137,8 +136,8 @@ def assess(
         heights: All cuts [L], ascending.
         is_level: Which of them are automatic levels [L], bool.
         scene: The scene, with the masks of the training views if there are any.
-        rendered: What the field shows in a view of a split; called in several threads, like `labels`.
-        labels: Its label maps at all cuts, at the size of what is rendered; asked for few views only.
+        depth_of: z-depth of a view of a split [H, W], as the field shows it; called in several threads, like `labels`.
+        labels: Its label maps at all cuts, at the size of its depth; asked for few views only.
 
     Returns:
         The report.
@@ -148,8 +147,8 @@ def assess(
     least = substantial_size(tree)
     sizes = [np.bincount(column) for column in table]
     sizes = [counts[counts >= least] for counts in sizes]
-    agreement, without = mask_agreement(surface, tree, table, scene, rendered)
-    maps = read_maps(scene, rendered, labels, is_level)
+    agreement, without = mask_agreement(surface, tree, table, scene, depth_of)
+    maps = read_maps(scene, depth_of, labels, is_level)
     pixels = {split: count_pixels(table, maps, split) for split in scene.splits}
     broken, steps = (sum(getattr(count, name) for count in pixels.values()) for name in ("broken", "steps"))
     clusters, workers = condense(tree, least), workers_for(_BYTES_PER_POINT * len(surface), most=4)
@@ -161,7 +160,7 @@ def assess(
         masks=agreement,
         without_masks=without,
         views=view_agreement(maps, surface.voxel * (surface.to_user.scale / scene.to_user.scale)),
-        depth=depth_agreement(scene, rendered),
+        depth=depth_agreement(scene, depth_of),
         nesting=Nesting(
             cuts=len(heights),
             broken=broken_segments(

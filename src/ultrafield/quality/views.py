@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..cameras import Cameras, RenderedView
+from ..cameras import Cameras
 from ..cameras.projection import back_project, pixel_indices, project
 from ..labels.stack import LabelStack, distinct_pairs
 from ..parallel import in_threads, workers_for
@@ -52,7 +52,7 @@ class ViewMaps:
 
 def read_maps(
     scene: Scene,
-    rendered: Callable[[str, int], RenderedView],
+    depth_of: Callable[[str, int], np.ndarray],
     labels: Callable[[str, int], LabelStack],
     is_level: np.ndarray,
 ) -> ViewMaps:
@@ -61,7 +61,7 @@ def read_maps(
     wanted |= {("train", index) for pair in _pairs(scene) for index in pair}
 
     def read(view: tuple[str, int]) -> tuple[LabelStack, np.ndarray]:
-        return labels(*view).at(is_level), rendered(*view).depth
+        return labels(*view).at(is_level), depth_of(*view)
 
     views = sorted(wanted)
     maps = list(in_threads(read, views, workers=workers_for(_BYTES_PER_PIXEL * scene.most_pixels)))
