@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import pytest
 
-from ultrafield.errors import ConfigError, SceneError, UltrafieldError, check_choice
+from ultrafield.errors import ConfigError, SceneError, UltrafieldError, check_choice, typed
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,7 @@ def test_settings_and_options(error: UltrafieldError, in_python: str, on_the_com
 def test_a_choice_names_its_setting() -> None:
     with pytest.raises(ConfigError, match="layout: expected one of a, b, got 'c'"):
         check_choice("layout", "c", ("a", "b"))
+
+
+def test_paths_are_quoted_where_a_shell_would_split_them() -> None:
+    assert [typed(place) for place in (Path("a/b"), "my scene", "it's")] == ["a/b", "'my scene'", """'it'"'"'s'"""]

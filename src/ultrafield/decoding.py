@@ -220,6 +220,17 @@ def _by_pillow(data: bytes) -> np.ndarray | None:
     return np.array(picture if mode == picture.mode else picture.convert(mode))
 
 
+def indices_of(data: bytes) -> np.ndarray | None:
+    """The indices [H, W], uint8, in the content of a picture that `decode` has read; None without an opaque palette."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return np.array(picture) if picture.mode == "P" and "transparency" not in picture.info else None
+    except Exception:  # Pillow's plugins raise many kinds
+        return None
+
+
 def _by_opencv(data: bytes) -> np.ndarray | None:
     """The picture in a file's content, None if it is broken."""
     import cv2

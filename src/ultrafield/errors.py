@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,6 +70,11 @@ def first_line(failure: Exception) -> str:
     """The first line of what a library says of a failure; its kind if it says nothing."""
     lines = str(failure).strip().splitlines()
     return lines[0] if lines else type(failure).__name__
+
+
+def typed(place: object) -> str:
+    """A path as it is typed in a shell, in commands that messages suggest."""
+    return shlex.quote(str(place))
 
 
 def shortened(text: str, most: int) -> str:

@@ -52,6 +52,11 @@ def check_title(name: str, where: str, error: type[UltrafieldError] = ConfigErro
         raise error(f"{where}: {shortened(name, _SHOWN)!r} cannot be a name: it {fault}")
 
 
+def spellings(name: str) -> tuple[str, ...]:
+    """A name as it is, with composed and with decomposed accents: file systems and archives turn one into the other."""
+    return tuple(dict.fromkeys((name, unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))))
+
+
 def _fault(name: str) -> str | None:
     """The fault of a name, None if it has none."""
     if not name:

@@ -21,7 +21,7 @@ import numpy as np
 
 from .budget import array_limit
 from .decoding import PixelSize as PixelSize
-from .decoding import declared_size, decode
+from .decoding import declared_size, decode, indices_of
 from .errors import RunError, SceneError, UltrafieldError, reason_of
 
 _NPY = b"\x93NUMPY"
@@ -161,6 +161,16 @@ def read_image(path: str | Path, *, error: type[UltrafieldError] = SceneError) -
     if image is None:
         raise error(f"{path}: not a readable picture")
     return image
+
+
+def palette_indices(path: str | Path, *, error: type[UltrafieldError] = SceneError) -> np.ndarray | None:
+    """The indices [H, W], uint8, of a picture with an opaque palette, which `read_image` reads as colours; None for any
+    other picture.
+
+    Raises:
+        UltrafieldError: `error`, if the file is missing.
+    """
+    return indices_of(read_bytes(path, error=error))
 
 
 def picture_size(path: str | Path, *, error: type[UltrafieldError] = SceneError) -> PixelSize:

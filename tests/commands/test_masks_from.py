@@ -39,7 +39,7 @@ def test_annotations_become_packed_files_with_their_scores(
     source = write_json(tmp_path / "masks.json", coco(masks | {"other.png": masks["r_0.png"]}))
     assert cli.main(["masks", str(bare), "--from", str(source)]) == 0
     said = capsys.readouterr()
-    assert f"{source}: 1 picture is named like no view (other.png) and not read" in said.err
+    assert f"{source}: 1 picture is named like no view, or like several (other.png), and not read" in said.err
     assert f"{source}: COCO annotations of 6 of 6 training views" in said.err
     total = sum(len(of_view) for of_view in masks.values())
     assert said.out == f"{bare / 'train_seg'}: {total} masks of 6 views\n"

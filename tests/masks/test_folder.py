@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -151,19 +152,41 @@ def test_views_without_masks_and_masks_without_views_are_said(tmp_path: Path) ->
     put(tmp_path, "train_seg/front/b.png")
     assert said(tmp_path, ["a", "front/b", "c"]) == [
         f"{tmp_path}: 1 of 3 training views have no masks (first: c)",
-        f"{tmp_path}/train_seg/front: 4 folders or files of masks are named like no view (z.png, u, x, …) and not read",
+        f"{tmp_path}/train_seg/front: 4 folders or files of masks are named like no view, or like several (z.png, u, "
+        "x, …), and not read",
     ]
     put(tmp_path / "one", "train_seg/a/0.png", "train_seg/x.png")
     assert said(tmp_path / "one", ["a"]) == [
-        f"{tmp_path}/one/train_seg: 1 folder or file of masks is named like no view (x.png) and not read"
+        f"{tmp_path}/one/train_seg: 1 folder or file of masks is named like no view, or like several (x.png), and not "
+        "read"
     ]
+
+
+def test_a_file_that_could_be_of_two_pictures_is_said(tmp_path: Path) -> None:
+    """Of v0.png and v0.jpg, the mask v0.png may be of either."""
+    put(tmp_path, "train_seg/v0.png", "train_seg/v1.png")
+    folder, lines, views = MaskFolder(tmp_path), [], (("v0_png", "v0.png"), ("v0_jpg", "v0.jpg"), ("v1",))
+    lacking = [names[0] for names in views if folder.find("train", names) is None]
+    check_matches(folder, ["train"], lacking, 3, asked=True, warn=lines.append)
+    assert lacking == ["v0_png", "v0_jpg"]
+    assert lines[1].endswith(
+        "train_seg: 1 folder or file of masks is named like no view, or like several (v0.png), and not read"
+    )
+
+
+def test_accents_may_be_composed_or_not(tmp_path: Path) -> None:
+    for form, other in (("NFC", "NFD"), ("NFD", "NFC")):
+        root = tmp_path / form
+        put(root, *(unicodedata.normalize(form, f"train_seg/{name}.png") for name in ("v ü", "gö/ä")))
+        assert said(root, [unicodedata.normalize(other, name) for name in ("v ü", "gö/ä")]) == []
 
 
 def test_masks_that_belong_to_no_view_at_all_are_refused(tmp_path: Path) -> None:
     put(tmp_path, "train_seg/0001/0.png", "train_seg/0002/0.png")
     text = (
         rf"{tmp_path}: holds no masks of the training views \(expected train_seg/a/\*\.png or train_seg/a\.png\), but "
-        rf"others in {tmp_path}/train_seg \(0001, 0002\); name masks after their pictures, or move them elsewhere"
+        rf"others in {tmp_path}/train_seg \(0001, 0002\); name masks after their pictures, with the folder or "
+        "ending where several have one name, or move them elsewhere"
     )
     with pytest.raises(SceneError, match=text):
         said(tmp_path, ["a", "b"])

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from ultrafield.errors import SceneError
 from ultrafield.io import write_image
@@ -253,3 +254,27 @@ def test_segments_that_vanish_at_another_size_are_dropped(tmp_path: Path) -> Non
     np.testing.assert_array_equal(found.masks(), [ids[1::2, 1::2] == 5, ids[1::2, 1::2] == 9])
     assert not found.inside.any()
     np.testing.assert_array_equal(found.same, np.eye(2, dtype=bool))
+
+
+def test_index_0_of_a_palette_without_black_means_none(tmp_path: Path) -> None:
+    ids = cells(6, 60).astype(np.uint8)
+    colors = np.random.default_rng(0).integers(1, 256, (6, 3)).astype(np.uint8)
+    colors[4] = colors[2]  # indices are ids, not colours
+    expected = read_id_map(saved(tmp_path / "grey.png", ids, None))
+    assert expected.count == 5
+    found = read_id_map(saved(tmp_path / "palette.png", ids, colors))
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    # With something black, colours decide: that is what none are, whatever the order of the palette.
+    colors = np.arange(18, dtype=np.uint8).reshape(6, 3)[::-1].copy()
+    colors[5] = 0
+    found = read_id_map(saved(tmp_path / "reversed.png", 5 - ids, colors))
+    np.testing.assert_array_equal(found.labels >= 0, ids > 0)
+
+
+def saved(file: Path, indices: np.ndarray, colors: np.ndarray | None) -> Path:
+    """A picture of indices, grey or with a palette."""
+    picture = Image.fromarray(indices)
+    if colors is not None:
+        picture.putpalette(colors.tobytes())
+    picture.save(file)
+    return file

@@ -235,6 +235,14 @@ def test_bad_xml(export: Callable, old: str, new: str, message: str) -> None:
     refused(root, message)
 
 
+def test_xml_in_utf_16(export: Callable) -> None:
+    root = export(metashape)
+    file = root / "cameras.xml"
+    text = re.sub(r"^<\?xml[^>]*\?>", "", file.read_text())
+    file.write_text(f'<?xml version="1.0" encoding="UTF-16"?>{text}', encoding="utf-16")
+    assert len(load_scene(root, hold_out=None).train) == 7
+
+
 def test_no_aligned_cameras(export: Callable) -> None:
     root = export(metashape)
     file = root / "cameras.xml"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ultrafield.errors import SceneError
 from ultrafield.io import write_image
 from ultrafield.scene import load_scene
 from ultrafield.scene.nerfstudio import parse_frames, read_transforms
-from ultrafield.scene.pictures import mask_names, view_names
+from ultrafield.scene.pictures import PictureFinder, mask_names, view_names
 
 Make = Callable[..., Path]
 SOURCE = Path("transforms.json")
@@ -94,6 +95,15 @@ def test_names_of_masks() -> None:
     assert mask_names(both, view_names(both, SOURCE)) == [("a.png",), ("a.jpg",)]
     assert mask_names(["r_0.png", "r_1.png"], ["r_0", "r_1"]) == [("r_0.png",), ("r_1.png",)]
     assert mask_names(["../../x/0.png"], ["0"]) == [("0.png", "x/0", "x/0.png")]
+
+
+@pytest.mark.parametrize(("form", "other"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_may_be_composed_or_not(tmp_path: Path, form: str, other: str) -> None:
+    listed, file = unicodedata.normalize(form, "gö/ä ü.png"), tmp_path / unicodedata.normalize(other, "gö/ä ü.png")
+    file.parent.mkdir()
+    file.touch()
+    assert PictureFinder(tmp_path, [listed]).find(listed, "frame 0") == file
+    assert PictureFinder(tmp_path, [listed[:-4]]).find(listed[:-4], "frame 0") == file
 
 
 def test_frames_know_what_their_masks_may_be_called(make_capture: Make) -> None:

@@ -11,6 +11,7 @@ from ..errors import SceneError, reason_of
 from ..interruption import nothing_kept
 from ..io import fresh_folder, write_json
 from ..owner import owned
+from ..scene.colmap import check_whole
 from ..scene.frames import ListingOptions, Warn, print_warning
 from ..scene.layout import Place, recognise, scene_root
 from .formats import find_photographs, is_video
@@ -90,6 +91,7 @@ def _find(source: Path, options: ListingOptions) -> Place | list[Path] | None:
     place = recognise(scene_root(source), "auto", options)
     if place is not None:
         return place
+    check_whole(source)
     files = find_photographs(source)
     if not files:
         raise SceneError(f"{source}: expected a folder of photographs, a video, or a model; found none of them")

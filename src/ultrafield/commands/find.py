@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ..config.ranges import Range, check_settings
-from ..errors import ConfigError
+from ..errors import ConfigError, typed
 from ..pipeline.console import Report
 from .name import print_matches
 from .options import MEMORY, Device, MemoryLimit, RunArgument
@@ -65,5 +65,7 @@ class Find(MemoryLimit):
         print_matches(title, "score", matches, segmentation, report, most=self.top)
         if not matches:
             named = len(segmentation.names)
-            hint = f"{named} nodes have names" if named else f"no node has a name yet: ultrafield name {self.run}"
+            hint = (
+                f"{named} nodes have names" if named else f"no node has a name yet: ultrafield name {typed(self.run)}"
+            )
             report.result(f"no name holds {self.text!r}; {hint}")

@@ -7,6 +7,7 @@ from typing import Annotated, Self
 
 import tyro
 
+from ..errors import typed
 from ..pipeline.console import Report
 from ..pipeline.folder import RunFolder
 from ..pipeline.job import open_job
@@ -67,4 +68,4 @@ class Train(MemoryLimit):
                 with run.owned():
                     job.write_config()
                     train(job)
-        report.result(f"{run.root}: trained; next: ultrafield segment {run.root}")
+        report.result(f"{run.root}: trained; next: ultrafield segment {typed(run.root)}")

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..errors import SceneError, reason_of
+from ..names import spellings
 from .files import MASK_ENDINGS, masks_in
 from .own.catalogue import Catalogue, open_catalogue
 from .own.listed import Listed
@@ -73,6 +74,7 @@ class MaskFolder:
         self._catalogue: list[Catalogue | None] = []  # one, once it was looked for
         self._owners: dict[Path, str] = {}
         self._named: set[PurePosixPath] = set()  # where views may have their masks
+        self._scattered_files: set[Path] = set()  # of views, in folders of several
 
     @property
     def catalogue(self) -> Catalogue | None:
@@ -172,6 +174,7 @@ class MaskFolder:
                 for file in found.files:
                     self._check_owner(file, view)
                     self._named.add(PurePosixPath(file.relative_to(self.root).as_posix()))
+                    self._scattered_files.add(file)
                 return found
         return None
 
@@ -227,7 +230,7 @@ class MaskFolder:
         """Masks in a folder below the split's, `root`, without a view's name; `around` are folders of views' masks."""
         for name, is_folder in sorted(self.entries(folder).items()) if self._reached(folder) else ():
             path, relative = folder / name, PurePosixPath((folder / name).relative_to(root).as_posix())
-            if relative in self._named or (not is_folder and relative.with_suffix("") in self._named):
+            if path in self._scattered_files or (relative if is_folder else relative.with_suffix("")) in self._named:
                 continue
             if is_folder and relative in around:
                 yield from self._unnamed(root, path, around)
@@ -283,8 +286,8 @@ def _ending_rank(name: str) -> tuple[int, str]:
 def _paths(names: Sequence[str]) -> list[PurePosixPath]:
     """Paths below a folder of masks at which a view of these names may have its own; nothing leads out of it."""
     paths: dict[PurePosixPath, None] = {}
-    for name in names:
-        parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    for spelling in (spelling for name in names for spelling in spellings(name)):
+        parts = [part for part in spelling.replace("\\", "/").split("/") if part not in ("", ".")]
         while parts and parts[0] == "..":
             parts.pop(0)
         if parts and ".." not in parts:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from ..errors import SceneError, shortened
+from ..errors import SceneError, shortened, typed
 from .folder import MaskFolder, split_folders
 from .own.catalogue import Catalogue
 
@@ -52,7 +52,7 @@ def check_matches(
         warn(_lacking_text(folder.root, lacking, total))
     if unnamed:
         count = "1 folder or file of masks is" if len(unnamed) == 1 else f"{len(unnamed)} folders or files of masks are"
-        warn(f"{unnamed[0].parent}: {count} named like no view ({_some(unnamed)}) and not read")
+        warn(f"{unnamed[0].parent}: {count} named like no view, or like several ({_some(unnamed)}), and not read")
 
 
 def _check_catalogue(catalogue: Catalogue, lacking: Sequence[str], total: int, warn: Callable[[str], None]) -> None:
@@ -71,7 +71,7 @@ def _check_catalogue(catalogue: Catalogue, lacking: Sequence[str], total: int, w
         warn(_lacking_text(catalogue.place, lacking, total))
     if unnamed:
         count = "1 picture is" if len(unnamed) == 1 else f"{len(unnamed)} pictures are"
-        warn(f"{catalogue.place}: {count} named like no view ({_some(unnamed)}) and not read")
+        warn(f"{catalogue.place}: {count} named like no view, or like several ({_some(unnamed)}), and not read")
 
 
 def _lacking_text(place: Path, lacking: Sequence[str], total: int) -> str:
@@ -94,7 +94,8 @@ def _check_any(
         expected = (folder.places(places[0])[0][0] / lacking[0]).relative_to(folder.root)
         raise SceneError(
             f"{folder.root}: holds no masks of the training views (expected {expected}/*.png or {expected}.png), but "
-            f"others in {unnamed[0].parent} ({_some(unnamed)}); name masks after their pictures, or move them elsewhere"
+            f"others in {unnamed[0].parent} ({_some(unnamed)}); name masks after their pictures, with the folder or "
+            "ending where several have one name, or move them elsewhere"
         )
     if asked:
         expected = split_folders(Path(), places[0])[0] / lacking[0]
@@ -107,7 +108,7 @@ def _warn_of_neighbours(folder: MaskFolder, ignored: Collection[Path], warn: Cal
         path = folder.root / name
         looks_like = is_folder and _LOOKS_LIKE_MASKS.search(name) and not _OTHER.fullmatch(name)
         if looks_like and path not in ignored and folder.holds_masks(path):
-            warn(f"{path}: looks like masks, but is not read; to use it, add: --masks {path}")
+            warn(f"{path}: looks like masks, but is not read; to use it, add: --masks {typed(path)}")
 
 
 def _some(items: Sequence[Path | str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import RunError
+from ..errors import RunError, typed
 from .folder import RunFolder
 
 if TYPE_CHECKING:
@@ -34,5 +34,5 @@ def fields_of(run: RunFolder, *, device: str = "auto") -> Fields:
     held = stored_settings(run.root / FIELD_FILE).digests
     seen = [run.records.made_from(stage) for stage in ("render", "segment")]
     if any(made_from.get(part, digest) != digest for part, digest in held.items() for made_from in seen):
-        raise RunError(f"{run.root}: was segmented with another field; next: ultrafield segment {run.root}")
+        raise RunError(f"{run.root}: was segmented with another field; next: ultrafield segment {typed(run.root)}")
     return fields

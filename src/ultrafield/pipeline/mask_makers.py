@@ -99,13 +99,20 @@ def reading_maker(source: Path, scene: Scene, report: Report) -> Maker:
 
 
 def view_names(scene: Scene) -> dict[str, list[tuple[str, ...]]]:
-    """What the masks of each view of each split may be called, the view's own name first."""
+    """What the masks of each view of each split may be called, the view's own name first; no other view's.
+
+    Views of one listing have names of their own whatever their split; where each split is listed by itself, the same
+    name may be in several, whose masks lie apart.
+    """
+    every = [view.name for views in scene.splits.values() for view in views]
+    listings = [list(scene.splits)] if len(set(every)) == len(every) else [[split] for split in scene.splits]
     found: dict[str, list[tuple[str, ...]]] = {}
-    for split, views in scene.splits.items():
+    for splits in listings:
+        views = [view for split in splits for view in scene.splits[split]]
         names = [view.name for view in views]
-        listed = [_listed(view, scene.root) for view in views]
-        others = mask_names(listed, names)
-        found[split] = [(name, *other) for name, other in zip(names, others, strict=True)]
+        others = mask_names([_listed(view, scene.root) for view in views], names)
+        of_view = iter([(name, *other) for name, other in zip(names, others, strict=True)])
+        found |= {split: [next(of_view) for _ in scene.splits[split]] for split in splits}
     return found
 
 

@@ -41,11 +41,27 @@ def find_models(root: Path) -> list[Path]:
         folder = root / place
         if not folder.is_dir():
             continue
-        nested = sorted(entry for entry in folder.iterdir() if entry.is_dir()) if folder.name == "sparse" else []
-        models = [item for item in (folder, *nested) if is_model(item)]
+        models = [item for item in (folder, *_nested(folder)) if is_model(item)]
         if models:
             return sorted(models, key=lambda item: -_count(item))
     return []
+
+
+def _nested(folder: Path) -> list[Path]:
+    """The folders below one that holds several models."""
+    if folder.name != "sparse" or not folder.is_dir():
+        return []
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir())
+
+
+def check_whole(root: Path) -> None:
+    """Raise `SceneError` if a place for models holds one of the two files that a model needs, but not the other."""
+    for folder in (folder for place in _PLACES[1:] for folder in (root / place, *_nested(root / place))):
+        files = {stem: model_file(folder, stem) for stem in ("cameras", "images")}
+        there = [file.name for file in files.values() if file is not None]
+        if len(there) == 1:
+            lacking = next(stem for stem, file in files.items() if file is None)
+            raise SceneError(f"{folder}: holds {there[0]}, but no {lacking}.bin or {lacking}.txt; a model needs both")
 
 
 def scene_of_model(model: Path) -> Path:

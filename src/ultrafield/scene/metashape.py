@@ -9,6 +9,7 @@ Source: Agisoft Metashape User Manual, appendix "Camera models".
 
 from __future__ import annotations
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
@@ -36,7 +37,8 @@ def is_metashape(file: Path) -> bool:
         head = read_head(file, _HEAD)
     except SceneError:
         return False
-    return b"<document" in head and b"<chunk" in head
+    text = head.decode("utf-16" if head[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "latin-1", "ignore")
+    return "<document" in text and "<chunk" in text
 
 
 def list_metashape(root: Path, source: Path, options: ListingOptions) -> Listing:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from ..errors import SceneError, reason_of
+from ..names import spellings
 
 PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -36,7 +37,10 @@ class PictureFinder:
         Raises:
             SceneError: The file is a link to nothing, or its folder cannot be searched.
         """
-        path = _path(self._root, listed)
+        found = (self._find(_path(self._root, spelling), where) for spelling in spellings(listed))
+        return next((file for file in found if file is not None), None)
+
+    def _find(self, path: Path, where: str) -> Path | None:
         if has_ending(path.name) and _exists(path, where):
             return path
         stem = without_ending(path.name)

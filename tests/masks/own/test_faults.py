@@ -216,7 +216,7 @@ def test_one_report_says_what_was_matched_and_what_was_not(tmp_path: Path) -> No
     check_matches(folder, ("train",), lacking, 3, asked=True, warn=said.append)
     assert said == [
         f"{file}: 2 of 3 training views have no masks (first: z)",
-        f"{file}: 1 picture is named like no view (c.png) and not read",
+        f"{file}: 1 picture is named like no view, or like several (c.png), and not read",
     ]
 
 

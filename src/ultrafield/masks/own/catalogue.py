@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -109,7 +110,7 @@ def _is_of_one_picture(file: Path) -> bool:
 
 def _plain(name: str) -> str:
     """A name in the form in which two that mean the same are equal."""
-    return name.replace("\\", "/").removeprefix("./")
+    return unicodedata.normalize("NFC", name.replace("\\", "/").removeprefix("./"))
 
 
 def _names(item: str) -> set[str]:
