@@ -22,7 +22,7 @@ from ultrafield import cli
 from ultrafield.cameras import Cameras, Similarity, pixel_directions
 from ultrafield.capture import ImportConfig, import_scene
 from ultrafield.capture.mapping import Group, Job, child_process, map_pictures
-from ultrafield.errors import BackendError, SceneError
+from ultrafield.errors import BackendError, ConfigError, SceneError
 from ultrafield.io import write_image
 from ultrafield.scene import load_scene
 
@@ -162,6 +162,19 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
     refused(tmp_path / "v.mp4", tmp_path, "v.mp4: not a readable video")
 
 
+def test_settings_for_sources_of_another_kind(tmp_path: Path) -> None:
+    write_image(tmp_path / "photos/0.png", other_picture(0))
+    (tmp_path / "model").mkdir()
+    EXPORTERS["llff"](tmp_path / "model")
+    for place, config, images, message in (
+        ("photos", ImportConfig(frames=5), None, "frames: is for videos, and"),
+        ("model", ImportConfig(rate=2.0), None, "rate: is for videos, and"),
+        ("photos", ImportConfig(), tmp_path, "images: is for models, and"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            import_scene(tmp_path / place, tmp_path / "out", config, images=images, progress=False, say=silent)
+
+
 def test_a_damaged_photograph(tmp_path: Path) -> None:
     write_room(tmp_path / "in", 3)
     file = tmp_path / "in/0001.jpg"
@@ -219,14 +232,15 @@ def test_other_folders_are_not_replaced(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").touch()
+    for overwrite in (False, True):
+        with pytest.raises(SceneError, match=re.escape(f"{out}: not a folder written by import; choose another, or")):
+            import_scene(tmp_path / "in", out, overwrite=overwrite, progress=False, say=silent)
+    (out / "mine.txt").unlink()
+    import_scene(tmp_path / "in", out, progress=False, say=silent)
     with pytest.raises(
         SceneError, match=re.escape(f"{out}: folder exists and is not empty; choose another, or replace")
     ):
         import_scene(tmp_path / "in", out, progress=False, say=silent)
-    with pytest.raises(SceneError, match=re.escape(f"{out}: not a folder written by import; delete it by hand")):
-        import_scene(tmp_path / "in", out, overwrite=True, progress=False, say=silent)
-    (out / "mine.txt").unlink()
-    import_scene(tmp_path / "in", out, progress=False, say=silent)
     import_scene(tmp_path / "in", out, overwrite=True, progress=False, say=silent)
     write_image(out / "images/mine.png", np.zeros((4, 4, 3), np.uint8))
     with pytest.raises(SceneError, match=re.escape(f"{out}/images/mine.png: not a file that is written here")):

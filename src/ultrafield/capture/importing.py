@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import SceneError, reason_of
+from ..errors import ConfigError, SceneError, reason_of
 from ..interruption import nothing_kept
 from ..io import fresh_folder, write_json
 from ..owner import owned
@@ -66,6 +66,7 @@ def import_scene(
         found = _find(source, options)
     except OSError as failure:
         raise SceneError(f"{failure.filename or source}: {reason_of(failure)}") from None
+    _check_meant(found, source, config, images)
     if not isinstance(found, Place):
         check_available()
     check_target(out, source, overwrite=overwrite)
@@ -96,6 +97,17 @@ def _find(source: Path, options: ListingOptions) -> Place | list[Path] | None:
     if not files:
         raise SceneError(f"{source}: expected a folder of photographs, a video, or a model; found none of them")
     return files
+
+
+def _check_meant(
+    found: Place | list[Path] | None, source: Path, config: ImportConfig, images: str | Path | None
+) -> None:
+    """Raise `ConfigError` for a setting that is meant for sources of another kind."""
+    for setting in ("frames", "rate"):
+        if found is not None and getattr(config, setting) is not None:
+            raise ConfigError(f"is for videos, and {source} is none", setting=setting)
+    if images is not None and not isinstance(found, Place):
+        raise ConfigError(f"is for models, and {source} is none", setting="images")
 
 
 def _place(

@@ -102,11 +102,11 @@ def check_target(out: Path, source: Path, *, overwrite: bool) -> None:
         raise SceneError(f"{source}: lies in the folder that is to be written, {out}; choose another one")
     if not out.is_dir() or not any(out.iterdir()):
         return
-    if not overwrite:
-        raise SceneError(f"{out}: folder exists and is not empty; choose another, or replace it with --overwrite")
     record = read_json(out / RECORD) if (out / RECORD).is_file() else None
     if not isinstance(record, dict) or record.get("program") != _PROGRAM:
-        raise SceneError(f"{out}: not a folder written by import; delete it by hand to reuse the name")
+        raise SceneError(f"{out}: not a folder written by import; choose another, or delete it by hand")
+    if not overwrite:
+        raise SceneError(f"{out}: folder exists and is not empty; choose another, or replace it with --overwrite")
     listed = [item.get(key) for item in _items(record) for key in ("path", "mask")]
     names = [re.escape(name) for name in listed if isinstance(name, str)]
     check_ours(out, kinds(re.escape(TRANSFORMS), re.escape(RECORD), *names))

@@ -280,10 +280,10 @@ def check_target(out: Path, *, overwrite: bool) -> None:
         raise SceneError(f"{out}: exists and is not a folder")
     if not out.is_dir() or not any(out.iterdir()):
         return
+    if not _is_dataset(out):
+        raise SceneError(f"{out}: not a dataset written by synth; choose another, or delete it by hand")
     if not overwrite:
         raise SceneError(f"{out}: folder exists and is not empty; choose another, or replace it with --overwrite")
-    if not _is_dataset(out):
-        raise SceneError(f"{out}: not a dataset written by synth; delete it by hand to reuse the name")
     check_ours(out, _FILES)
 
 
