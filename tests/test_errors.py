@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ultrafield.errors import ConfigError, SceneError, UltrafieldError, check_choice, typed
+from ultrafield.errors import ConfigError, SceneError, UltrafieldError, check_choice, in_shell
 
 
 @pytest.mark.parametrize(
@@ -32,4 +32,9 @@ def test_a_choice_names_its_setting() -> None:
 
 
 def test_paths_are_quoted_where_a_shell_would_split_them() -> None:
-    assert [typed(place) for place in (Path("a/b"), "my scene", "it's")] == ["a/b", "'my scene'", """'it'"'"'s'"""]
+    assert [in_shell(place) for place in (Path("a/b"), "my scene", "-x", "it's")] == [
+        "a/b",
+        "'my scene'",
+        "./-x",
+        """'it'"'"'s'""",
+    ]

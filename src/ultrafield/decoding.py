@@ -221,12 +221,17 @@ def _by_pillow(data: bytes) -> np.ndarray | None:
 
 
 def indices_of(data: bytes) -> np.ndarray | None:
-    """The indices [H, W], uint8, in the content of a picture that `decode` has read; None without an opaque palette."""
+    """The indices [H, W], uint8, in the content of a picture that `decode` has read; None without a palette that is
+    opaque and holds no black.
+    """
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            return np.array(picture) if picture.mode == "P" and "transparency" not in picture.info else None
+            if picture.mode != "P" or "transparency" in picture.info:
+                return None
+            colors = np.array(picture.getpalette("RGB")).reshape(-1, 3)
+            return np.array(picture) if colors.any(axis=1).all() else None
     except Exception:  # Pillow's plugins raise many kinds
         return None
 

@@ -72,9 +72,10 @@ def first_line(failure: Exception) -> str:
     return lines[0] if lines else type(failure).__name__
 
 
-def typed(place: object) -> str:
-    """A path as it is typed in a shell, in commands that messages suggest."""
-    return shlex.quote(str(place))
+def in_shell(place: object) -> str:
+    """A path as it is typed in a POSIX shell, in commands that messages suggest."""
+    text = str(place)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)
 
 
 def shortened(text: str, most: int) -> str:

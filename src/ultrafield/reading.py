@@ -164,8 +164,8 @@ def read_image(path: str | Path, *, error: type[UltrafieldError] = SceneError) -
 
 
 def palette_indices(path: str | Path, *, error: type[UltrafieldError] = SceneError) -> np.ndarray | None:
-    """The indices [H, W], uint8, of a picture with an opaque palette, which `read_image` reads as colours; None for any
-    other picture.
+    """The indices [H, W], uint8, of a picture whose palette is opaque and without black, and which `read_image` reads as
+    colours; None for any other picture.
 
     Raises:
         UltrafieldError: `error`, if the file is missing.

@@ -204,13 +204,14 @@ def test_a_model_without_pictures(tmp_path: Path) -> None:
     refused(tmp_path / "in", tmp_path, "none of the 7 images listed in sparse/0/images.txt exists")
 
 
+@pytest.mark.parametrize("place", ["sparse/0", "colmap/sparse", ""])
 @pytest.mark.parametrize("lost", ["cameras", "images"])
-def test_half_a_model_beside_pictures_is_refused(tmp_path: Path, lost: str) -> None:
+def test_half_a_model_beside_pictures_is_refused(tmp_path: Path, lost: str, place: str) -> None:
     write_image(tmp_path / "images/0.png", other_picture(0))
     for stem in {"cameras", "images"} - {lost}:
-        (tmp_path / "sparse/0").mkdir(parents=True)
-        (tmp_path / f"sparse/0/{stem}.bin").touch()
-    with pytest.raises(SceneError, match=rf"sparse/0: holds \w+\.bin, but no {lost}\.bin or {lost}\.txt"):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        (tmp_path / place / f"{stem}.bin").touch()
+    with pytest.raises(SceneError, match=rf"holds \w+\.bin, but no {lost}\.bin or {lost}\.txt"):
         import_scene(tmp_path, tmp_path / "out", CONFIG, progress=False, say=silent)
 
 

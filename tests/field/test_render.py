@@ -100,7 +100,8 @@ def test_a_table_takes_the_directions_of_one_with_the_same_lenses():
 
 def test_batches_grow_where_little_is_visible():
     sizes = Batches(rays=100, positions=1, pixels=1, stage=1, most_rays=1000, visible=2000)
-    assert [sizes.fitting(100, visible) for visible in (0, 100, 400, 4000)] == [1000, 1000, 500, 100]
+    assert [sizes.fitting(500, visible) for visible in (0, 500, 2000, 20000)] == [1000, 1000, 500, 100]
+    assert sizes.fitting(100, 0) == 200
 
 
 def test_stages_of_any_length_trace_the_same_light():

@@ -269,6 +269,8 @@ def test_index_0_of_a_palette_without_black_means_none(tmp_path: Path) -> None:
     colors[5] = 0
     found = read_id_map(saved(tmp_path / "reversed.png", 5 - ids, colors))
     np.testing.assert_array_equal(found.labels >= 0, ids > 0)
+    found = read_id_map(saved(tmp_path / "full.png", np.maximum(5 - ids, 1) - 1, colors))  # of which none is black here
+    assert found.count == 5
 
 
 def saved(file: Path, indices: np.ndarray, colors: np.ndarray | None) -> Path:

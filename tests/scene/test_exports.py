@@ -241,6 +241,8 @@ def test_xml_in_utf_16(export: Callable) -> None:
     text = re.sub(r"^<\?xml[^>]*\?>", "", file.read_text())
     file.write_text(f'<?xml version="1.0" encoding="UTF-16"?>{text}', encoding="utf-16")
     assert len(load_scene(root, hold_out=None).train) == 7
+    file.write_text(f'<?xml version="1.0" encoding="UTF-16"?><!DOCTYPE a>{text}', encoding="utf-16")
+    refused(root, "declares entities")
 
 
 def test_no_aligned_cameras(export: Callable) -> None:

@@ -104,6 +104,8 @@ def test_accents_may_be_composed_or_not(tmp_path: Path, form: str, other: str) -
     file.touch()
     assert PictureFinder(tmp_path, [listed]).find(listed, "frame 0") == file
     assert PictureFinder(tmp_path, [listed[:-4]]).find(listed[:-4], "frame 0") == file
+    both = [listed, unicodedata.normalize(other, listed)]
+    assert [PictureFinder(tmp_path, both).find(name, "frame 0") for name in both] == [None, file]
 
 
 def test_frames_know_what_their_masks_may_be_called(make_capture: Make) -> None:

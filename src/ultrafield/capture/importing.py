@@ -92,7 +92,7 @@ def _find(source: Path, options: ListingOptions) -> Place | list[Path] | None:
     place = recognise(scene_root(source), "auto", options)
     if place is not None:
         return place
-    check_whole(source)
+    check_whole(scene_root(source))
     files = find_photographs(source)
     if not files:
         raise SceneError(f"{source}: expected a folder of photographs, a video, or a model; found none of them")

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from ..capture.settings import ImportConfig
-from ..errors import typed
+from ..errors import in_shell
 from ..pipeline.console import Report
 from .options import MemoryLimit, Switch, Unprefixed
 
@@ -65,4 +65,4 @@ class Import(MemoryLimit):
                 overwrite=self.overwrite,
                 say=report.note,
             )
-        report.result(f"{self.out}: ready; next: ultrafield run {typed(self.out)} --out RUN")
+        report.result(f"{self.out}: ready; next: ultrafield run {in_shell(self.out)} --out RUN")

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..config import Config, Engine, preset
 from ..config.ranges import check_settings
-from ..errors import RunError, typed
+from ..errors import RunError, in_shell
 from ..io import write_json
 from ..owner import owned
 from ..pipeline.console import Report, figure
@@ -131,8 +131,8 @@ class Demo(MemoryLimit):
             report.result(f"  {self.out / engine / 'contact_sheet.png'}")
         report.result(f"""
 Next steps
-  ultrafield render {typed(self.out / ENGINES[-1])}          pictures of colour, depth and features, and a video
-  ultrafield segment {typed(self.out / ENGINES[-1])} --linkage single    the same features, another tree
+  ultrafield render {in_shell(self.out / ENGINES[-1])}          pictures of colour, depth and features, and a video
+  ultrafield segment {in_shell(self.out / ENGINES[-1])} --linkage single    the same features, another tree
   ultrafield run SCENE --out RUN        your own photographs""")
 
 

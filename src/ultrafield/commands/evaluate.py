@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tyro
 
 from ..config.ranges import SEED, Range, check_settings
-from ..errors import RunError, typed
+from ..errors import RunError, in_shell
 from ..pipeline.console import Report, figure
 from ..pipeline.evaluate import evaluate, evaluate_once
 from ..pipeline.folder import RunFolder
@@ -47,7 +47,7 @@ class Evaluate(MemoryLimit):
         report, run = Report(), RunFolder(self.run)
         job = reopen_job(run, device="cpu", report=report)
         if not is_segmented(job):
-            raise RunError(f"{why_not_segmented(job)}; next: ultrafield segment {typed(run.root)}")
+            raise RunError(f"{why_not_segmented(job)}; next: ultrafield segment {in_shell(run.root)}")
         metrics = self._metrics(job)
         if metrics is not None:
             print_metrics(metrics, report)

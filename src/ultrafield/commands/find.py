@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ..config.ranges import Range, check_settings
-from ..errors import ConfigError, typed
+from ..errors import ConfigError, in_shell
 from ..pipeline.console import Report
 from .name import print_matches
 from .options import MEMORY, Device, MemoryLimit, RunArgument
@@ -66,6 +66,8 @@ class Find(MemoryLimit):
         if not matches:
             named = len(segmentation.names)
             hint = (
-                f"{named} nodes have names" if named else f"no node has a name yet: ultrafield name {typed(self.run)}"
+                f"{named} nodes have names"
+                if named
+                else f"no node has a name yet: ultrafield name {in_shell(self.run)}"
             )
             report.result(f"no name holds {self.text!r}; {hint}")

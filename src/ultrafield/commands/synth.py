@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from ..errors import typed
+from ..errors import in_shell
 from ..pipeline.console import Report
 from ..synth.dataset import SynthConfig
 from .options import MemoryLimit, Switch, Unprefixed
@@ -41,4 +41,4 @@ class Synth(MemoryLimit):
         with report.stage("synthesize"):
             source = None if self.source == "still-life" else Path(self.source)
             synthesize(source, self.out, self.options, overwrite=self.overwrite)
-        report.result(f"{self.out}: ready; next: ultrafield run {typed(self.out)} --out RUN")
+        report.result(f"{self.out}: ready; next: ultrafield run {in_shell(self.out)} --out RUN")

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 import tyro
 
-from ..errors import typed
+from ..errors import in_shell
 from ..pipeline.console import Report
 from ..pipeline.folder import RunFolder
 from ..pipeline.job import open_job
@@ -68,4 +68,4 @@ class Train(MemoryLimit):
                 with run.owned():
                     job.write_config()
                     train(job)
-        report.result(f"{run.root}: trained; next: ultrafield segment {typed(run.root)}")
+        report.result(f"{run.root}: trained; next: ultrafield segment {in_shell(run.root)}")

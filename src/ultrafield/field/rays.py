@@ -22,14 +22,14 @@ class RayTable:
             row-major. NaN where the lens has no ray.
         starts: First row of each camera's picture in `directions` [N], int64.
         sizes: Width, height [N, 2], int64.
-        lenses: What tells the lenses and sizes apart, in the order of `directions`.
+        keys: What tells the lenses and sizes apart, in the order of `directions`.
     """
 
     c2w: Tensor
     directions: Tensor
     starts: Tensor
     sizes: Tensor
-    lenses: tuple[bytes, ...] = ()
+    keys: tuple[bytes, ...] = ()
 
     def rays(self, camera: Tensor, pixel: Tensor, c2w: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Rays through pixel centres.
@@ -73,7 +73,7 @@ def ray_table(cameras: Cameras, device: torch.device | str = "cpu", *, like: Ray
             first_cameras.append(index)
             rows += int(cameras.sizes[index].prod())
         starts.append(first_rows[key])
-    if like is not None and like.lenses == tuple(first_rows):
+    if like is not None and like.keys == tuple(first_rows):
         directions = like.directions
     else:
         parts = [pixel_directions(cameras, index).reshape(-1, 3).astype(np.float32) for index in first_cameras]

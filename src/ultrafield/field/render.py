@@ -105,8 +105,8 @@ def _render_group(field: RadianceField, cameras: Cameras, table: RayTable) -> li
     values = torch.zeros(5 * total, device=field.device)
     color, depth, opacity = values[: 3 * total].view(total, 3), values[3 * total : 4 * total], values[4 * total :]
     color[:] = field.background
-    suits, begin = batches(field.device), 0
-    size = suits.rays
+    sizes, begin = batches(field.device), 0
+    size = sizes.rays
     while begin < total:
         pixels = torch.arange(begin, min(begin + size, total), device=field.device)
         begin += len(pixels)
@@ -124,7 +124,7 @@ def _render_group(field: RadianceField, cameras: Cameras, table: RayTable) -> li
             distance, opacity[shown] = median_distance(traced)
             depth[shown] = distance * cosine[part]
             del traced  # before the next rays are traced
-        size = suits.fitting(len(pixels), visible)
+        size = sizes.fitting(len(pixels), visible)
     host = _to_host(values)
     parts = (
         np.split(part, ends[:-1])

@@ -23,7 +23,7 @@ _PIECES = 16
 
 @dataclass(frozen=True)
 class Batches:
-    """Batch sizes: as much as fits in caches on the CPU, as much as fills the device within 2 GB on CUDA.
+    """Batch sizes: as much as fits in caches on the CPU, as much as fills the device within some 3 GB on CUDA.
 
     Attributes:
         rays: Rays traced together.
@@ -42,8 +42,8 @@ class Batches:
     visible: int
 
     def fitting(self, rays: int, visible: int) -> int:
-        """Rays to trace together after so many, which had so many visible samples."""
-        return max(self.rays, min(self.most_rays, self.visible * rays // max(1, visible)))
+        """Rays to trace together after so many, which had so many visible samples: at most twice as many."""
+        return max(self.rays, min(self.most_rays, 2 * rays, self.visible * rays // max(1, visible)))
 
 
 _FEW_RAYS = 1 << 12  # are always traced together

@@ -1,6 +1,6 @@
 """Id maps: one picture or array in which every segment of a view has a number or a colour of its own.
 
-0, black and transparent mean none, as do negative numbers; in a picture with a palette and nothing black, index 0 does.
+0, black and transparent mean none, as do negative numbers; in a picture with a palette without black, index 0 does.
 A map that is full of traces of compression or smoothing is refused, see `noise`; but if it is a single mask with a soft
 border, or the cut-out of a photograph, it is read as one mask, as `files` says.
 """
@@ -78,12 +78,10 @@ def read_id_map(file: Path) -> IdMap:
 
 
 def _read_ids(file: Path) -> np.ndarray:
-    """A picture of ids: its colours, or the indices of a palette of which nothing is black."""
+    """A picture of ids: its colours, or the indices of a palette without black."""
     picture = read_image(file)
-    if picture.ndim == 3 and picture.shape[2] == 3 and picture.any(axis=2).all():
-        indices = palette_indices(file)
-        return picture if indices is None else indices
-    return picture
+    indices = palette_indices(file) if picture.ndim == 3 and picture.shape[2] == 3 else None
+    return picture if indices is None else indices
 
 
 def number_ids(ids: np.ndarray) -> IdMap:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from ..errors import SceneError, shortened, typed
+from ..errors import SceneError, in_shell, shortened
 from .folder import MaskFolder, split_folders
 from .own.catalogue import Catalogue
 
@@ -108,7 +108,7 @@ def _warn_of_neighbours(folder: MaskFolder, ignored: Collection[Path], warn: Cal
         path = folder.root / name
         looks_like = is_folder and _LOOKS_LIKE_MASKS.search(name) and not _OTHER.fullmatch(name)
         if looks_like and path not in ignored and folder.holds_masks(path):
-            warn(f"{path}: looks like masks, but is not read; to use it, add: --masks {typed(path)}")
+            warn(f"{path}: looks like masks, but is not read; to use it, add: --masks {in_shell(path)}")
 
 
 def _some(items: Sequence[Path | str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..cameras import Cameras
 from ..cameras.model import CAMERA_ARRAYS
-from ..errors import RunError, typed
+from ..errors import RunError, in_shell
 from ..io import write_npz
 from ..names import check_name
 from ..reading import read_npz
@@ -62,7 +62,7 @@ def read_cameras(run: RunFolder) -> dict[str, StoredViews]:
     """
     file = camera_file(run)
     if not file.is_file():
-        raise RunError(f"{file}: missing; make it with: ultrafield segment {typed(run.root)}")
+        raise RunError(f"{file}: missing; make it with: ultrafield segment {in_shell(run.root)}")
     arrays, found = read_npz(file), {}
     try:
         for split in dict.fromkeys(key.rpartition("/")[0] for key in arrays):
@@ -76,6 +76,6 @@ def read_cameras(run: RunFolder) -> dict[str, StoredViews]:
             found[split] = StoredViews(names, files, cameras)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
-            f"{file}: cannot be used ({error}); make it anew with: ultrafield segment {typed(run.root)}"
+            f"{file}: cannot be used ({error}); make it anew with: ultrafield segment {in_shell(run.root)}"
         ) from None
     return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..cameras import Cameras
-from ..errors import ConfigError, RunError, typed
+from ..errors import ConfigError, RunError, in_shell
 from ..export.segments import Segments
 from ..export.views import ExportViews
 from ..labels import ViewLabeller, view_points
@@ -92,7 +92,7 @@ def _run_views(run: RunFolder, segmentation: Segmentation, segments: Segments, w
             if np.array_equal(stored.heights[places], heights):
                 return stored.labels.at(places).expand()
             raise RunError(f"{run.label_file(splits[index], names[index])}: lacks an automatic level; make it anew "
-                           f"with: ultrafield segment {typed(run.root)}")  # fmt: skip
+                           f"with: ultrafield segment {in_shell(run.root)}")  # fmt: skip
         return labeller(view_points(run.read_depth(splits[index], names[index]), cameras, index))
 
     return ExportViews(splits, names, files, cameras, depth, labels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..errors import RunError, typed
+from ..errors import RunError, in_shell
 from .folder import RunFolder
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ def fields_of(run: RunFolder, *, device: str = "auto") -> Fields:
 
     damage = run.records.damage("train")
     if damage is not None:
-        raise RunError(f"{damage}; next: ultrafield train SCENE --out {run.root}")
+        raise RunError(f"{damage}; next: ultrafield train SCENE --out {in_shell(run.root)}")
     fields = load_fields(run.root, device=resolve_device(device))
     held = stored_settings(run.root / FIELD_FILE).digests
     seen = [run.records.made_from(stage) for stage in ("render", "segment")]
     if any(made_from.get(part, digest) != digest for part, digest in held.items() for made_from in seen):
-        raise RunError(f"{run.root}: was segmented with another field; next: ultrafield segment {typed(run.root)}")
+        raise RunError(f"{run.root}: was segmented with another field; next: ultrafield segment {in_shell(run.root)}")
     return fields

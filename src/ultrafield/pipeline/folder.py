@@ -28,7 +28,7 @@ import numpy as np
 from .. import __version__
 from ..cameras import RenderedView, Similarity
 from ..config import Config, from_dict, to_dict
-from ..errors import ConfigError, RunError, SceneError, typed
+from ..errors import ConfigError, RunError, SceneError, in_shell
 from ..io import copy_file, write_json, write_npz
 from ..labels.stack import LabelStack
 from ..names import check_name
@@ -391,7 +391,7 @@ class RunFolder:
 
     @property
     def _anew(self) -> str:
-        return f"ultrafield segment {typed(self.root)}"
+        return f"ultrafield segment {in_shell(self.root)}"
 
     def _load(self, file: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         arrays = read_npz(self._existing(file), names)
@@ -401,11 +401,11 @@ class RunFolder:
         return {name: arrays[name] for name in names}
 
     def _lacking(self, file: Path, name: str) -> RunError:
-        return RunError(f"{file}: holds no array {name!r}; make it anew with: ultrafield segment {typed(self.root)}")
+        return RunError(f"{file}: holds no array {name!r}; make it anew with: ultrafield segment {in_shell(self.root)}")
 
     def _existing(self, file: Path) -> Path:
         if not file.is_file():
-            raise RunError(f"{file}: missing; make it with: ultrafield segment {typed(self.root)}")
+            raise RunError(f"{file}: missing; make it with: ultrafield segment {in_shell(self.root)}")
         return file
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import RunError, typed
+from ..errors import RunError, in_shell
 from ..labels.stack import LabelStack
 from ..lazy import OnDemand
 from .edits import read_edits
@@ -59,7 +59,7 @@ class HeldOutViews:
         run, names = self._job.run, self._names(split)
         if not (run.root / "labels" / split).is_dir():
             raise RunError(
-                f"{run.root}: no label maps of {split}; make them with: ultrafield segment {typed(run.root)}"
+                f"{run.root}: no label maps of {split}; make them with: ultrafield segment {in_shell(run.root)}"
             )
         if split not in self._cameras:
             return OnDemand(lambda name: run.read_labels(split, name).labels, names)

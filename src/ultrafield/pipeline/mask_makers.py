@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import BackendError, SceneError
 from ..scene import Scene, View
-from ..scene.pictures import mask_names
+from ..scene.pictures import fitting_names, mask_names
 from .console import Report
 from .inputs import digest_inputs
 from .masks import picture_of
@@ -85,7 +85,7 @@ def reading_maker(source: Path, scene: Scene, report: Report) -> Maker:
     from ..masks import MaskFolder, check_matches
 
     folder = MaskFolder(source, direct=True)
-    names = view_names(scene)
+    names = names_of_masks(scene)
     for split, of_split in names.items():
         for own in of_split if split != "train" else ():
             folder.name(own)
@@ -98,21 +98,27 @@ def reading_maker(source: Path, scene: Scene, report: Report) -> Maker:
     return Maker(f"from-1 {digest}", lambda: partial(_by_reading, folder, by_view), tuple(by_view))
 
 
-def view_names(scene: Scene) -> dict[str, list[tuple[str, ...]]]:
-    """What the masks of each view of each split may be called, the view's own name first; no other view's.
+def names_of_masks(scene: Scene) -> dict[str, list[tuple[str, ...]]]:
+    """What the masks of each view of each split may be called, the view's own name first.
 
-    Views of one listing have names of their own whatever their split; where each split is listed by itself, the same
-    name may be in several, whose masks lie apart.
+    A training view is not called what fits a picture of another split, unless both views have the same name: then the
+    splits are listed apart, and so lie their masks.
     """
-    every = [view.name for views in scene.splits.values() for view in views]
-    listings = [list(scene.splits)] if len(set(every)) == len(every) else [[split] for split in scene.splits]
+    listed = {split: [_listed(view, scene.root) for view in views] for split, views in scene.splits.items()}
+    own = {view.name for view in scene.splits["train"]}
+    elsewhere = {
+        name
+        for split in scene.splits
+        if split != "train"
+        for view, fitting in zip(scene.splits[split], fitting_names(listed[split]), strict=True)
+        if view.name not in own
+        for name in (view.name, *fitting)
+    }
     found: dict[str, list[tuple[str, ...]]] = {}
-    for splits in listings:
-        views = [view for split in splits for view in scene.splits[split]]
+    for split, views in scene.splits.items():
         names = [view.name for view in views]
-        others = mask_names([_listed(view, scene.root) for view in views], names)
-        of_view = iter([(name, *other) for name, other in zip(names, others, strict=True)])
-        found |= {split: [next(of_view) for _ in scene.splits[split]] for split in splits}
+        others = mask_names(listed[split], names, elsewhere if split == "train" else ())
+        found[split] = [(name, *other) for name, other in zip(names, others, strict=True)]
     return found
 
 

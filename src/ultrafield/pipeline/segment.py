@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..config import Config, Engine
-from ..errors import RunError, SceneError, typed
+from ..errors import RunError, SceneError, in_shell
 from ..export.colors import node_colors
 from ..io import write_json
 from ..labels.stack import LabelStack
@@ -135,7 +135,7 @@ def check_evidence(scene: Scene, fields: Fields, engine: Engine) -> None:
     if engine != "field" and all(view.masks is None for view in scene.train):
         raise SceneError(
             f"{scene.source}: --engine {engine} needs masks; make them, then train again: "
-            f"ultrafield masks {typed(scene.root)}"
+            f"ultrafield masks {in_shell(scene.root)}"
         )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..cameras import Cameras
 from ..config import SegmentConfig
-from ..errors import ConfigError, RunError, typed
+from ..errors import ConfigError, RunError, in_shell
 from ..removal import find_stranger, kinds
 from ..surface import Surface
 from ..ultrametric import EditedTree, Tree
@@ -255,7 +255,7 @@ def open_run(folder: str | Path) -> Segmentation:
         damage = run.records.damage("segment")
         if damage is not None or not run.records.ended("segment"):
             reason = damage or run.records.fault or f"{run.root}: not segmented yet"
-            raise RunError(f"{reason}; next: ultrafield segment {typed(run.root)}")
+            raise RunError(f"{reason}; next: ultrafield segment {in_shell(run.root)}")
     elif not (run.root / "tree.npz").is_file():
         raise RunError(f"{run.root}: holds no segmentation (tree.npz: missing)")
     edits = read_edits(run, run.read_tree())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..config import Engine
-from ..errors import RunError, SceneError, typed
+from ..errors import RunError, SceneError, in_shell
 from ..scene import Scene
 from .ahead import loading_ahead
 from .job import Job
@@ -88,7 +88,7 @@ def check_trained(job: Job) -> None:
         unfinished = f"{job.run.root}: training with its settings on the scene as it is now is not finished"
         raise RunError(
             f"{damage or unfinished}; finish it, with the same options, by: "
-            f"ultrafield train {typed(job.scene.root)} --out {typed(job.run.root)}"
+            f"ultrafield train {in_shell(job.scene.root)} --out {in_shell(job.run.root)}"
         )
 
 

@@ -48,17 +48,20 @@ def find_models(root: Path) -> list[Path]:
 
 
 def _nested(folder: Path) -> list[Path]:
-    """The folders below one that holds several models."""
+    """The folders in a folder `sparse`, each of which may be a model."""
     if folder.name != "sparse" or not folder.is_dir():
         return []
     return sorted(entry for entry in folder.iterdir() if entry.is_dir())
 
 
 def check_whole(root: Path) -> None:
-    """Raise `SceneError` if a place for models holds one of the two files that a model needs, but not the other."""
-    for folder in (folder for place in _PLACES[1:] for folder in (root / place, *_nested(root / place))):
+    """Raise `SceneError` if a place for models holds one of the two files that a model needs, but not the other.
+
+    In the scene folder itself only binary files count: `images.txt` may be any list.
+    """
+    for folder in (folder for place in _PLACES for folder in (root / place, *_nested(root / place))):
         files = {stem: model_file(folder, stem) for stem in ("cameras", "images")}
-        there = [file.name for file in files.values() if file is not None]
+        there = [file.name for file in files.values() if file is not None and (folder != root or file.suffix == ".bin")]
         if len(there) == 1:
             lacking = next(stem for stem, file in files.items() if file is None)
             raise SceneError(f"{folder}: holds {there[0]}, but no {lacking}.bin or {lacking}.txt; a model needs both")

@@ -37,8 +37,13 @@ def is_metashape(file: Path) -> bool:
         head = read_head(file, _HEAD)
     except SceneError:
         return False
-    text = head.decode("utf-16" if head[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "latin-1", "ignore")
+    text = _text(head)
     return "<document" in text and "<chunk" in text
+
+
+def _text(data: bytes) -> str:
+    """What stands in XML, with wrong letters where they are neither ASCII nor UTF-16."""
+    return data.decode("utf-16" if data[:2] in (BOM_UTF16_LE, BOM_UTF16_BE) else "latin-1", "ignore")
 
 
 def list_metashape(root: Path, source: Path, options: ListingOptions) -> Listing:
@@ -75,7 +80,8 @@ def list_metashape(root: Path, source: Path, options: ListingOptions) -> Listing
 def _chunk(source: Path, warn: Warn) -> Element:
     """The chunk with most aligned cameras."""
     data = read_bytes(source)
-    if b"<!ENTITY" in data or b"<!DOCTYPE" in data:
+    text = _text(data)
+    if "<!ENTITY" in text or "<!DOCTYPE" in text:
         raise SceneError(f"{source}: declares entities, which no camera file of Metashape does")
     try:
         document = fromstring(data)

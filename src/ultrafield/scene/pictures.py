@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from ..errors import SceneError, reason_of
@@ -37,7 +37,8 @@ class PictureFinder:
         Raises:
             SceneError: The file is a link to nothing, or its folder cannot be searched.
         """
-        found = (self._find(_path(self._root, spelling), where) for spelling in spellings(listed))
+        own, *others = (_path(self._root, spelling) for spelling in spellings(listed))
+        found = (self._find(path, where) for path in (own, *(path for path in others if path not in self._listed)))
         return next((file for file in found if file is not None), None)
 
     def _find(self, path: Path, where: str) -> Path | None:
@@ -99,12 +100,28 @@ def view_names(listed: Sequence[str], source: Path) -> list[str]:
     return names
 
 
-def mask_names(listed: Sequence[str], names: Sequence[str]) -> list[tuple[str, ...]]:
+def mask_names(listed: Sequence[str], names: Sequence[str], taken: Collection[str] = ()) -> list[tuple[str, ...]]:
     """What masks of listed pictures may be called after, besides the views' names; never what fits two pictures.
 
     Args:
         listed: The pictures.
         names: Their views' names.
+        taken: What belongs to other pictures.
+
+    Returns:
+        For each picture those of `fitting_names` that are its own.
+    """
+    found = fitting_names(listed)
+    uses = Counter(name for candidates in found for name in set(candidates))
+    others = {*names, *taken}
+    return [
+        tuple(dict.fromkeys(name for name in candidates if uses[name] == 1 and name not in others))
+        for candidates in found
+    ]
+
+
+def fitting_names(listed: Sequence[str]) -> list[list[str]]:
+    """What fits each of some listed pictures, and perhaps others too.
 
     Returns:
         For each picture its stem, its file name, its path without and with ending, and its path below the folder that
@@ -117,11 +134,7 @@ def mask_names(listed: Sequence[str], names: Sequence[str]) -> list[tuple[str, .
         folders, stem = _folders(path), without_ending(path.name)
         places: tuple[list[str], ...] = ([], folders, folders[shared:])
         found.append(["/".join([*place, name]) for place in places for name in (stem, path.name)])
-    uses = Counter(name for candidates in found for name in set(candidates))
-    own = set(names)
-    return [
-        tuple(dict.fromkeys(name for name in candidates if uses[name] == 1 and name not in own)) for candidates in found
-    ]
+    return found
 
 
 def pure_path(listed: str) -> PurePosixPath:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from ..cameras import Cameras, Similarity
 from ..cameras.similarity import as_floats
-from ..errors import check_shape, typed
+from ..errors import check_shape, in_shell
 from ..masks import MaskSet
 from .arrays import scene_parts
 from .normalize import LARGEST_HALF_EXTENT
@@ -134,7 +134,7 @@ class Scene:
         """Where masks come from, for messages."""
         if self.root is None:
             return "pass them to Scene.from_arrays"
-        return f"make them with: ultrafield masks {typed(self.root)}"
+        return f"make them with: ultrafield masks {in_shell(self.root)}"
 
     @property
     def train(self) -> Split:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..budget import array_limit
 from ..config import FeatureConfig, GeometryConfig, from_dict, to_dict
-from ..errors import ConfigError, RunError, first_line, shortened
+from ..errors import ConfigError, RunError, first_line, in_shell, shortened
 from ..field import FeatureField, RadianceField
 from ..io import atomic_write
 from ..scene import Scene
@@ -153,7 +153,7 @@ def load_fields(run: Path, *, device: torch.device | str = "cpu") -> Fields:
     run = Path(run)
     path = run / FIELD_FILE if run.is_dir() else run
     if not path.is_file():
-        raise RunError(f"{path}: no trained field; run `ultrafield train SCENE --out {run}` first")
+        raise RunError(f"{path}: no trained field; run `ultrafield train SCENE --out {in_shell(run)}` first")
     stored, tensors = _read(path)
     generator = torch.Generator()
     geometry = RadianceField(

@@ -51,8 +51,8 @@ def pixel_neighbors(positions: ArrayOrTensor, neighbors: int = 10) -> ArrayOrTen
     """Nearest neighbours of every sampled pixel in the same picture, for pictures with equally many samples.
 
     The table has a fixed shape. CUDA compares all pixels of a picture with all, in float32 and without a wait for the
-    device; elsewhere pixels are visited from the nearest column outwards. Among equally distant ones the choice may
-    differ.
+    device; elsewhere pixels are visited from the nearest row or column outwards. Among equally distant ones the choice
+    may differ.
 
     Args:
         positions: Pixel coordinates [B, n, 2], integer or floating point. Pixels may coincide; one whose position is
@@ -155,9 +155,10 @@ def _nearest(points: np.ndarray, count: int) -> np.ndarray:
     if points.shape[1] == 2:
         from .kernels.nearest_cpu import nearest_in_plane
 
-        order = np.argsort(points[:, 0], kind="stable")
+        longer = int(np.ptp(points, axis=0).argmax())
+        order = np.argsort(points[:, longer], kind="stable")
         nearest = np.empty((len(points), count), np.int64)
-        nearest[order] = order[nearest_in_plane(points[order].astype(np.float64), count)]
+        nearest[order] = order[nearest_in_plane(points[order][:, [longer, 1 - longer]].astype(np.float64), count)]
         return nearest
     from scipy.spatial import cKDTree
 

@@ -70,6 +70,8 @@ def take(values: Tensor, index: Tensor) -> Tensor:
     """
     if values.is_cuda:
         return _Taken.apply(values, index)
+    if len(values) == 0:
+        return values.sum() * torch.ones_like(index, dtype=values.dtype)
     return torch.where(index >= 0, values.index_select(0, index.clamp(min=0)), 0)
 
 
