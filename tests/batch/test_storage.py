@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,11 @@ import pytest
 fsspec = pytest.importorskip("fsspec", reason="needs fsspec")
 
 from ultrafield.batch.storage import fetched_run, fetched_scene, find_folders, joined, send_run  # noqa: E402
-from ultrafield.errors import ConfigError, SceneError  # noqa: E402
+from ultrafield.batch.worker import follow_copy  # noqa: E402
+from ultrafield.config import Config  # noqa: E402
+from ultrafield.errors import ConfigError, RunError, SceneError  # noqa: E402
+from ultrafield.pipeline.folder import RunFolder  # noqa: E402
+from ultrafield.scene.options import SceneOptions  # noqa: E402
 
 
 @pytest.fixture
@@ -102,3 +107,61 @@ def test_names_at_a_place_cannot_lead_out_of_the_cache(tmp_path: Path, memory: A
 def _file(memory: Any) -> Any:
     memory.pipe("/y", b"")
     return memory.store.pop("/y")
+
+
+def test_a_run_follows_its_scene_into_another_cache(tmp_path: Path, memory: Any) -> None:
+    memory.pipe({"/data/room/a.json": b"{}", "/other/room/a.json": b"{}"})
+    first, second = (fetched_scene("memory://data/room", tmp_path / name) for name in ("one", "two"))
+    run = RunFolder(tmp_path / "run")
+    follow_copy(run, second)
+    assert not run.root.exists()
+    run.write_config(first, SceneOptions(), Config())
+    with pytest.raises(RunError, match="holds a run on"):
+        run.claim(second)
+    follow_copy(run, second)
+    run.claim(second)
+    assert run.read_config().config == Config()
+    other = fetched_scene("memory://other/room", tmp_path / "two")
+    follow_copy(run, other)
+    with pytest.raises(RunError, match="holds a run on"):
+        run.claim(other)
+
+
+def records(*names: str) -> str:
+    """A stages.json of one stage that has written some files."""
+    record = {"settings": "", "made_from": {}, "seconds": 1.0, "files": {name: [1, ""] for name in names}}
+    return json.dumps({"format": 3, "stages": {"segment": record}})
+
+
+def test_a_run_that_is_sent_leaves_no_file_of_the_run_before(tmp_path: Path, memory: Any) -> None:
+    old, new = "views/val/a/0.100.png", "views/val/a/0.200.png"
+    memory.pipe({f"/out/room/{old}": b"", "/out/room/views/val/a/9.000.png": b"mine", "/out/x": b"mine"})
+    memory.pipe("/out/room/stages.json", records(old, "gone", "../x", "/out/x").encode())
+    run = fetched_run("memory://out/room", tmp_path / "one")
+    (run / old).unlink()
+    (run / new).touch()
+    (run / "stages.json").write_text(records(new))
+    send_run(run, "memory://out/room")
+    kept = {"/out/room/views/val/a/9.000.png", "/out/x"}
+    assert set(memory.store) == {f"/out/room/{new}", "/out/room/stages.json", *kept}
+
+
+def test_a_run_that_is_fetched_leaves_no_file_of_the_run_before(tmp_path: Path, memory: Any) -> None:
+    run = fetched_run("memory://out/room", tmp_path)
+    (run / "views").mkdir(parents=True)
+    for name in ("views/old.png", "notes.txt"):
+        (run / name).touch()
+    (run / "stages.json").write_text(records("views/old.png"))
+    memory.pipe({"/out/room/views/new.png": b"", "/out/room/stages.json": records("views/new.png").encode()})
+    assert fetched_run("memory://out/room", tmp_path) == run
+    assert {path.name for path in run.rglob("*") if path.is_file()} == {"new.png", "notes.txt", "stages.json"}
+
+
+@pytest.mark.parametrize("content", [b"", b"[", b"[]", b'{"stages": 3}', b'{"stages": {"a": {"files": 1}}}'])
+def test_records_that_cannot_be_read_remove_nothing(tmp_path: Path, memory: Any, content: bytes) -> None:
+    run = fetched_run("memory://out/room", tmp_path)
+    run.mkdir(parents=True)
+    (run / "stages.json").write_text(records("x"))
+    memory.pipe({"/out/room/stages.json": content, "/out/room/y": b""})
+    send_run(run, "memory://out/room")
+    assert set(memory.store) == {"/out/room/stages.json", "/out/room/y"}

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +28,7 @@ from ..removal import files_below, is_temporary
 _LISTING = ".ultrafield-listing.json"  # of a cached folder: what its files were when they were copied
 _LEFT_BEHIND = (LOCK_NAME, _LISTING, "state.pt")  # what is not sent with a run
 _LAST = "stages.json"
+_COPY_PARTS = 3  # last parts of a copy's path that are the same in every cache: its kind, its URL's digest, its name
 _WAIT = 3600.0  # seconds for another worker of the node to copy the same scene
 
 
@@ -114,26 +116,56 @@ def fetched_run(run: str, cache: Path) -> Path:
         theirs = files.cat_file(stored) if files.exists(stored) else None
     if theirs is not None and theirs != _content(folder / _LAST):
         with owned(folder.parent, wait=_WAIT):
-            _fetch(run, folder)
+            earlier = _recorded(_content(folder / _LAST))
+            for name in earlier - _fetch(run, folder):
+                (folder / name).unlink(missing_ok=True)
     return folder
 
 
+def is_same_copy(one: Path, other: Path) -> bool:
+    """Whether two folders, perhaps in different caches, are copies of one scene at a URL."""
+    return one.parts[-_COPY_PARTS:] == other.parts[-_COPY_PARTS:]
+
+
 def send_run(folder: Path, run: str) -> None:
-    """Bring a run to its place, unless it is there already as it is here."""
+    """Bring a run to its place, unless it is there already as it is here.
+
+    Files that only the run that was there before had written are removed; all others stay.
+    """
     if local_path(run) is not None:
         return
     ours = _content(folder / _LAST)
     with remote(run) as (files, path):
         root = path.rstrip("/")
         last = f"{root}/{_LAST}"
-        if ours is None or (files.exists(last) and files.cat_file(last) == ours):
+        theirs = files.cat_file(last) if files.exists(last) else None
+        if ours is None or theirs == ours:
             return
         names = [file.relative_to(folder).as_posix() for file in files_below(folder)]
         names = [name for name in names if not (name in _LEFT_BEHIND or is_temporary(name.rpartition("/")[2]))]
         for name in sorted(names, key=lambda name: name == _LAST):
             target = f"{root}/{name}"
             files.makedirs(target.rpartition("/")[0], exist_ok=True)
+            if name == _LAST:
+                _remove_stale(files, root, _recorded(theirs) - set(names))
             files.put_file(str(folder / name), target)
+
+
+def _remove_stale(files: Any, root: str, names: Set[str]) -> None:
+    """Remove files at a place; one that is not there is no fault."""
+    for name in sorted(names):
+        if files.isfile(f"{root}/{name}"):
+            files.rm_file(f"{root}/{name}")
+
+
+def _recorded(stages: bytes | None) -> set[str]:
+    """Files that a run has written, by its stages.json; none where that is missing or cannot be read."""
+    try:
+        records = json.loads(stages or b"{}")["stages"]
+        names = {str(name) for record in records.values() for name in record["files"]}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return set()
+    return {name for name in names if not name.startswith("/") and ".." not in name.split("/")}
 
 
 def write_beside(out: str, name: str, content: bytes) -> None:
@@ -155,8 +187,8 @@ def _cached(url: str, folder: Path) -> Path:
     return folder / hashlib.sha256(url.rstrip("/").encode()).hexdigest()[:16] / name
 
 
-def _fetch(url: str, folder: Path) -> int:
-    """Make a folder a copy of what lies at a URL; returns the number of files."""
+def _fetch(url: str, folder: Path) -> Set[str]:
+    """Make a folder a copy of what lies at a URL; returns the names of the files."""
     listing = folder.parent / _LISTING
     earlier = read_json(listing) if listing.is_file() else {}
     stamps: dict[str, Any] = {}
@@ -176,7 +208,7 @@ def _fetch(url: str, folder: Path) -> int:
     for name in earlier.keys() - stamps.keys():
         (folder / name).unlink(missing_ok=True)
     write_json(listing, stamps)
-    return len(stamps)
+    return stamps.keys()
 
 
 def _seconds(facts: Mapping[str, Any]) -> float:

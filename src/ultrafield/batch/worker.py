@@ -12,17 +12,19 @@ from pathlib import Path
 from .. import __version__
 from ..budget import limit_memory
 from ..config import Config
-from ..errors import UltrafieldError
+from ..errors import RunError, UltrafieldError
 from ..interruption import Interrupted, ask
+from ..io import write_json
 from ..owner import BusyError
 from ..pipeline.console import Report
 from ..pipeline.folder import RunFolder
 from ..pipeline.guard import explain
 from ..pipeline.memory import give_back_memory
 from ..pipeline.run import run_stages
+from ..reading import read_json
 from ..scene.options import SceneOptions
 from .outcome import Fault, Outcome, State, now, read_outcome
-from .storage import default_cache, fetched_run, fetched_scene, send_run
+from .storage import default_cache, fetched_run, fetched_scene, is_same_copy, local_path, send_run
 
 _DYING = 30.0  # seconds
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -130,6 +132,8 @@ class Worker:
         ends = time.monotonic() + _DYING
         while True:
             try:
+                if local_path(task.scene) is None:
+                    follow_copy(run, scene)
                 run_stages(
                     run,
                     scene,
@@ -144,6 +148,25 @@ class Worker:
                 if time.monotonic() > ends:
                     raise
                 time.sleep(1.0)
+
+
+def follow_copy(run: RunFolder, scene: Path) -> None:
+    """Let a run name this node's copy of its scene, where it was made from the copy in another cache.
+
+    Args:
+        run: The run folder.
+        scene: The copy.
+
+    Raises:
+        BusyError: Another process owns the run folder.
+    """
+    if not run.config_file.is_file():
+        return
+    stored, copy = run.read_config().scene, scene.resolve()
+    if stored is None or stored == copy or not is_same_copy(stored, copy):
+        return
+    with run.owned():
+        write_json(run.config_file, read_json(run.config_file, error=RunError) | {"scene": str(copy)})
 
 
 def version_fault(asked: tuple[tuple[str, str], ...], found: tuple[tuple[str, str], ...], node: str) -> str | None:
