@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -81,6 +82,60 @@ def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
         Results(str(tmp_path))
     with pytest.raises(SceneError, match="exists and is not a folder"):
         Results(str(tmp_path / TABLE))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "text"),
+    [
+        ("name", None, "name: expected text, got None"),
+        ("reason", 3, "reason: expected text, got 3"),
+        ("state", "lost", "state: cannot be 'lost'"),
+        ("fault", None, "fault: cannot be None"),
+        ("seconds", None, "seconds: expected a number, got None"),
+        ("seconds_train", "long", "seconds_train: expected a number, got 'long'"),
+        ("nc", "good", "nc: expected a number, got 'good'"),
+        ("losses", [None], "losses: expected a number, got None"),
+        ("losses", 3.0, "not iterable"),
+    ],
+)
+def test_a_table_with_odd_values_is_refused(
+    tmp_path: Path, column: str, value: object, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_table(str(tmp_path), [DONE])
+    stored = parquet.read_table(tmp_path / TABLE)
+    odd = stored.set_column(stored.column_names.index(column), column, [[value]])
+    parquet.write_table(odd, tmp_path / TABLE)
+    (tmp_path / "a").mkdir()
+    assert cli.main(["batch", str(tmp_path / "a"), "--out", str(tmp_path), "--device", "cpu"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{tmp_path / TABLE}: cannot be read as results of a batch (" in line
+    assert text in line
+
+
+def test_a_reason_of_other_bytes_is_stored_as_text(tmp_path: Path) -> None:
+    write_table(str(tmp_path), [replace(BAD, reason="x\udcff.png: no picture")])
+    assert read_table(str(tmp_path))[0].reason == "x\\udcff.png: no picture"
+
+
+def test_rows_of_a_batch_that_ends_in_between_stay(tmp_path: Path) -> None:
+    first, second = Results(str(tmp_path)), Results(str(tmp_path))
+    for results, outcome in ((first, DONE), (second, BAD)):
+        with results.owned():
+            results.add(outcome)
+    assert read_table(str(tmp_path)) == [BAD, DONE]
+
+
+@pytest.mark.parametrize("url", ["", "local://"])
+def test_a_page_that_a_batch_wrote_is_replaced_without_its_table(tmp_path: Path, url: str) -> None:
+    for outcome in (DONE, BAD):
+        (tmp_path / TABLE).unlink(missing_ok=True)
+        results = Results(f"{url}{tmp_path}")
+        with results.owned():
+            results.add(outcome)
+    assert "no pictures &amp; no hope" in (tmp_path / "batch.html").read_text()
+    (tmp_path / "batch.html").write_text("mine")
+    with pytest.raises(RunError, match="is not of a batch"):
+        Results(f"{url}{tmp_path}")
 
 
 def test_the_page_links_to_reports_and_asks_for_nothing(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import statistics
 from collections.abc import Callable, Sequence
 
 from .. import __version__
+from ..errors import RunError
 from ..export.report.batch_page import BatchContent, SceneRow, batch_html
 from .entries import RESERVED
 from .outcome import Outcome
-from .storage import base_name, write_beside
+from .storage import base_name, joined, read_beside, write_beside
 
 PAGE = RESERVED[1]
+_OURS = b'<p class="mark">ultrafield batch</p>'  # in every page that a batch has written
 _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "points": ("Points", lambda value: f"{value:,.0f}"),
     "levels": ("Levels", lambda value: f"{value:.0f}"),
@@ -20,6 +22,13 @@ _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "nc": ("NC", lambda value: f"{value:.3f}"),
     "vc": ("VC", lambda value: f"{value:.3f}"),
 }
+
+
+def check_page(out: str) -> None:
+    """Raise `RunError` if what lies where the page is to be written is no page of a batch."""
+    content = read_beside(out, PAGE)
+    if content is not None and _OURS not in content:
+        raise RunError(f"{joined(out, PAGE)}: is not of a batch; move it away, or give --out another folder")
 
 
 def write_page(out: str, outcomes: Sequence[Outcome]) -> None:

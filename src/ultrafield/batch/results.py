@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
-from ..errors import RunError, SceneError
+from ..errors import SceneError
 from ..owner import owned
 from .outcome import Outcome
-from .page import PAGE, write_page
-from .storage import joined, local_path
-from .table import TABLE, read_table, write_table
+from .page import check_page, write_page
+from .storage import local_path
+from .table import read_table, write_table
 
 _PAUSE = 5.0  # seconds between two writings of table and page
 
@@ -30,26 +29,29 @@ class Results:
 
     def __init__(self, out: str) -> None:
         self._out, self._written = out, time.monotonic()
+        self._outcomes: dict[str, Outcome] = {}
         local = local_path(out)
         if local is not None and local.exists() and not local.is_dir():
             raise SceneError(f"{out}: exists and is not a folder")
-        self._outcomes = {outcome.name: outcome for outcome in read_table(out)}
-        if local is not None and not (local / TABLE).exists() and os.path.lexists(local / PAGE):
-            raise RunError(f"{joined(out, PAGE)}: is not of a batch; move it away, or give --out another folder")
+        self._read()
 
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Own the folder for the length of a block, and write table and page at its end, however it ends."""
+        """Own the folder for the length of a block, and write table and page at its end, however it ends.
+
+        What earlier batches left is read anew: one may have ended since it was read first.
+        """
         local = local_path(self._out)
-        if local is None:
-            with self._written_at_end():
-                yield
-            return
-        with owned(local), self._written_at_end():
+        with nullcontext() if local is None else owned(local), self._written_at_end():
             yield
+
+    def _read(self) -> None:
+        self._outcomes = {outcome.name: outcome for outcome in read_table(self._out)}
+        check_page(self._out)
 
     @contextmanager
     def _written_at_end(self) -> Iterator[None]:
+        self._read()
         try:
             yield
         finally:

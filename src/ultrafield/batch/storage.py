@@ -22,7 +22,7 @@ from ..extras import require
 from ..io import atomic_write, write_json
 from ..names import check_name
 from ..owner import LOCK_NAME, owned
-from ..reading import read_json
+from ..reading import read_bytes, read_json
 from ..removal import files_below, is_temporary
 
 _LISTING = ".ultrafield-listing.json"  # of a cached folder: what its files were when they were copied
@@ -178,6 +178,15 @@ def write_beside(out: str, name: str, content: bytes) -> None:
     with remote(out) as (files, path):
         files.makedirs(path, exist_ok=True)
         files.pipe_file(f"{path.rstrip('/')}/{name}", content)
+
+
+def read_beside(out: str, name: str) -> bytes | None:
+    """The content of a file in the folder of all runs, None if there is none; `RunError` if it cannot be read."""
+    local = local_path(out)
+    if local is not None:
+        return read_bytes(local / name, error=RunError) if os.path.lexists(local / name) else None
+    with remote(joined(out, name)) as (files, path):
+        return bytes(files.cat_file(path)) if files.exists(path) else None
 
 
 def _cached(url: str, folder: Path) -> Path:

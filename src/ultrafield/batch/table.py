@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, get_args
 
 from ..errors import RunError, first_line
 from ..extras import require
 from ..pipeline.stages import STAGES
-from ..reading import read_bytes
 from .entries import RESERVED
-from .outcome import FIGURES, Outcome
-from .storage import joined, local_path, remote, write_beside
+from .outcome import FIGURES, Fault, Outcome, State
+from .storage import joined, read_beside, write_beside
 
 TABLE = RESERVED[0]
 FORMAT = 1  # of the columns; tables of another one are refused
@@ -43,7 +41,7 @@ def read_table(out: str) -> list[Outcome]:
     """
     arrow, parquet = require("pyarrow", "batch"), require("pyarrow.parquet", "batch")
     file = joined(out, TABLE)
-    content = _content(file)
+    content = read_beside(out, TABLE)
     if content is None:
         return []
     try:
@@ -60,25 +58,42 @@ def read_table(out: str) -> list[Outcome]:
     )
 
 
-def _content(file: str) -> bytes | None:
-    local = local_path(file)
-    if local is not None:
-        return read_bytes(local, error=RunError) if Path(local).exists() else None
-    with remote(file) as (files, path):
-        return bytes(files.cat_file(path)) if files.exists(path) else None
-
-
 def _row(outcome: Outcome) -> dict[str, Any]:
-    row: dict[str, Any] = {name: getattr(outcome, name) for name in _TEXTS}
+    row: dict[str, Any] = {name: _storable(getattr(outcome, name)) for name in _TEXTS}
     row |= {f"seconds_{stage}": seconds for stage, seconds in outcome.stages.items()}
     return row | dict(outcome.figures) | {"seconds": outcome.seconds, "losses": list(outcome.losses)}
 
 
+def _storable(text: str) -> str:
+    """A text as UTF-8 can hold it; names of files in a reason may be other bytes."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def _outcome(row: dict[str, Any]) -> Outcome:
+    """A row as it was written; KeyError, TypeError or ValueError if it is none."""
+    for name, values in (("state", get_args(State)), ("fault", get_args(Fault))):
+        if row[name] not in values:
+            raise ValueError(f"{name}: cannot be {row[name]!r}")
     return Outcome(
-        **{name: row[name] for name in _TEXTS},
-        seconds=row["seconds"],
-        stages={stage: row[f"seconds_{stage}"] for stage in STAGES if row[f"seconds_{stage}"] is not None},
-        figures={name: row[name] for name in FIGURES if row[name] is not None},
-        losses=tuple(row["losses"] or ()),
+        **{name: _text(name, row[name]) for name in _TEXTS},
+        seconds=_number("seconds", row["seconds"]),
+        stages={stage: value for stage in STAGES if (value := _optional(f"seconds_{stage}", row)) is not None},
+        figures={name: value for name in FIGURES if (value := _optional(name, row)) is not None},
+        losses=tuple(_number("losses", value) for value in row["losses"] or ()),
     )
+
+
+def _text(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: expected text, got {value!r}")
+    return value
+
+
+def _number(name: str, value: Any) -> float:
+    if not isinstance(value, int | float):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    return float(value)
+
+
+def _optional(name: str, row: Mapping[str, Any]) -> float | None:
+    return None if row[name] is None else _number(name, row[name])
