@@ -28,6 +28,20 @@ def table(folder: Path, *rows: str) -> str:
     return str(file)
 
 
+@pytest.mark.parametrize(
+    ("url", "text"),
+    [
+        ("memory://x", "memory://x: is in the memory of this process alone, which no worker sees"),
+        ("bogus://x", "bogus://x: Protocol not known: bogus"),
+    ],
+)
+def test_runs_are_not_sent_where_nobody_finds_them(
+    folders: Path, url: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["batch", str(folders / "a"), "--out", url, "--device", "cpu"]) == 2
+    assert capsys.readouterr().err == f"ultrafield: error: --out: {text}\n"
+
+
 def test_lists_patterns_and_tables_are_read_in_order(folders: Path) -> None:
     rows = ("scene,name,engine,geometry.depth-smooth", "a,first,both,yes", "", f"{folders / 'b'},,,no")
     entries = read_entries([str(folders / "c"), str(folders / "[a-z]"), table(folders, *rows)][::2])
@@ -38,7 +52,7 @@ def test_lists_patterns_and_tables_are_read_in_order(folders: Path) -> None:
     ]
     assert entries[1].options == {"engine": "both", "geometry.depth_smooth": "yes"}
     assert [entry.name for entry in read_entries([str(folders / "*")])] == ["a", "b", "c"]
-    assert read_entries(["s3://bucket/rooms/one/"])[0].name == "one"
+    assert read_entries(["local://rooms/one/"])[0].name == "one"
 
 
 @pytest.mark.parametrize(
@@ -48,11 +62,14 @@ def test_lists_patterns_and_tables_are_read_in_order(folders: Path) -> None:
         (["name,engine", "a,lift"], "scenes.csv: the first row must name the columns, one of them 'scene'"),
         (["scene,cuts,cuts", "a,1,2"], "scenes.csv: two columns are called 'cuts'"),
         (["scene"], "scenes.csv: the table has no rows"),
+        (["scene,name", "", " , "], "scenes.csv: the table has no rows"),
+        (["scene", "a", "bogus://x"], "scenes.csv: row 3: bogus://x: Protocol not known: bogus"),
         (["scene,name", ",x"], "scenes.csv: row 2: names no scene"),
         (["scene,name", "a,x/y"], "row 2: name of the run of"),
         (["scene,name", "a,Batch.html"], "a run folder cannot be called 'Batch.html'"),
         (["scene,name", 'a,"x'], "cannot be read as a CSV table"),
         (["scene", "a", "./a"], "is named twice (first in "),
+        (["scene,name", "a,x", "./a,x"], "is named twice (first in "),
         (["scene,name", "a,x", "b,X"], "would both be run in a folder 'X'"),
     ],
 )
@@ -66,6 +83,14 @@ def test_a_table_that_cannot_be_used_is_refused(folders: Path, rows: list[str], 
 def test_one_scene_may_have_two_runs_of_different_names(folders: Path) -> None:
     entries = read_entries([table(folders, "scene,name,seed", "a,first,1", "a,second,2")])
     assert [entry.name for entry in entries] == ["first", "second"]
+    entries = read_entries([str(folders / "a"), table(folders, "scene,name", "a,second")])
+    assert [entry.name for entry in entries] == ["a", "second"]
+
+
+def test_one_scene_by_two_paths_is_refused(folders: Path) -> None:
+    (folders / "link").symlink_to(folders / "a")
+    with pytest.raises(ConfigError, match=r"link is named twice \(first in SCENES, as .*/a\); for two runs"):
+        read_entries([str(folders / "a"), str(folders / "link")])
 
 
 def test_options_of_a_row_replace_those_of_the_command_line(folders: Path) -> None:
@@ -113,6 +138,10 @@ def test_an_option_of_a_row_that_cannot_be_used_is_named(folders: Path, column: 
         (["{}/a", "--address", "ray://x"], "--address: expected HOST:PORT of the head node, or auto, got 'ray://x'"),
         (["{}/a", "--cores", "0"], "--cores: "),
         (["http://host/scenes.csv"], "tables of scenes are read from local files only"),
+        (["{}/x\udcff"], "x\\udcff': its path is not UTF-8, so that it cannot be stored; rename it"),
+        (["memory://x/*"], "memory://x/*: is in the memory of this process alone, which no worker sees"),
+        (["zip://a::memory://x"], "zip://a::memory://x: is in the memory of this process alone"),
+        (["bogus://x"], "bogus://x: Protocol not known: bogus"),
     ],
 )
 def test_the_command_says_in_one_line_what_it_cannot_use(

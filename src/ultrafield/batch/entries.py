@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from ..errors import ConfigError, SceneError
 from ..names import check_name
 from ..reading import read_bytes
-from .storage import base_name, find_folders, local_path
+from .storage import base_name, check_url, find_folders, local_path
 
 OWN_COLUMNS = ("scene", "name")
 RESERVED = ("results.parquet", "batch.html")  # what lies beside the run folders
@@ -28,12 +29,14 @@ class Entry:
         name: Name of its run folder.
         options: Options of its own, by name with underscores ("engine", "geometry.steps").
         where: What names it, for messages.
+        renamed: Whether a table gives it its name, instead of the scene.
     """
 
     scene: str
     name: str
     options: Mapping[str, str] = field(default_factory=dict)
     where: str = "SCENES"
+    renamed: bool = False
 
 
 def read_entries(arguments: Sequence[str]) -> tuple[Entry, ...]:
@@ -41,7 +44,8 @@ def read_entries(arguments: Sequence[str]) -> tuple[Entry, ...]:
 
     Raises:
         SceneError: No scenes; a pattern that no folder matches; a table that cannot be read.
-        ConfigError: A scene named twice, or two that would get the same run folder.
+        ConfigError: A scene named twice, or two that would get the same run folder; a scene whose path is no text, or
+            at a URL that workers cannot reach.
     """
     entries = [entry for argument in arguments for entry in _entries(argument)]
     if not entries:
@@ -57,6 +61,7 @@ def _entries(argument: str) -> Iterator[Entry]:
             raise SceneError(f"{argument}: tables of scenes are read from local files only")
         yield from _table(local)
     elif any(character in argument for character in "*?[") and (local is None or not local.exists()):
+        _check_place(argument, "SCENES")
         folders = find_folders(argument)
         if not folders:
             raise SceneError(f"{argument}: no folder matches this pattern")
@@ -73,6 +78,8 @@ def _table(file: Path) -> Iterator[Entry]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise SceneError(f"{file}: cannot be read as a CSV table ({error})") from None
     columns = _columns(file, rows[0] if rows else [])
+    if not any(cell.strip() for row in rows[1:] for cell in row):
+        raise SceneError(f"{file}: the table has no rows")
     for number, row in enumerate(rows[1:], start=2):
         where = f"{file}: row {number}"
         if not any(cell.strip() for cell in row):
@@ -86,8 +93,6 @@ def _table(file: Path) -> Iterator[Entry]:
         cells |= paths
         options = {name: value for name, value in cells.items() if name not in OWN_COLUMNS}
         yield _named(Entry(cells["scene"], cells.get("name", ""), options, where))
-    if len(rows) < 2:
-        raise SceneError(f"{file}: the table has no rows")
 
 
 def _columns(file: Path, titles: Sequence[str]) -> list[str]:
@@ -109,33 +114,45 @@ def _beside(file: Path, place: str) -> str:
 
 def _named(entry: Entry) -> Entry:
     """The entry with the name of its run folder, which is that of the scene unless the table names another."""
+    _check_place(entry.scene, entry.where)
     name = entry.name or base_name(entry.scene)
     check_name(name, f"{entry.where}: name of the run of {entry.scene}", ConfigError)
     if name.startswith(".") or name.casefold() in RESERVED:
         raise ConfigError(f"{entry.where}: a run folder cannot be called {name!r}; give it a name in a CSV table")
-    return replace(entry, name=name)
+    return replace(entry, name=name, renamed=bool(entry.name))
+
+
+def _check_place(scene: str, where: str) -> None:
+    """Raise `ConfigError` for a place that no table can hold or no worker can reach."""
+    if any(0xD800 <= ord(character) < 0xE000 or character == "\0" for character in scene):
+        raise ConfigError(f"{where}: {scene!r}: its path is not UTF-8, so that it cannot be stored; rename it")
+    if local_path(scene) is None:
+        check_url(scene, where)
 
 
 def _check_distinct(entries: Sequence[Entry]) -> None:
-    """Raise `ConfigError` where two entries would get one run folder."""
-    seen: dict[str, Entry] = {}
+    """Raise `ConfigError` where two entries would get one run folder, or are one scene without names of their own."""
+    folders: dict[str, Entry] = {}
+    scenes: dict[str, Entry] = {}
     for entry in entries:
-        other = seen.setdefault(entry.name.casefold(), entry)
-        if other is entry:
-            continue
-        if _same_place(other.scene, entry.scene):
+        place = _resolved(entry.scene)
+        other = folders.setdefault(entry.name.casefold(), entry)
+        if other is not entry and _resolved(other.scene) != place:
             raise ConfigError(
-                f"{entry.where}: {entry.scene} is named twice (first in {other.where}); for two runs on one scene, "
-                "give them different names in a CSV table (columns scene, name)"
+                f"{entry.where}: {entry.scene} and {other.scene} would both be run in a folder {entry.name!r}; give "
+                "them different names in a CSV table (columns scene, name)"
             )
-        raise ConfigError(
-            f"{entry.where}: {entry.scene} and {other.scene} would both be run in a folder {entry.name!r}; give them "
-            "different names in a CSV table (columns scene, name)"
-        )
+        if other is entry and not entry.renamed:
+            other = scenes.setdefault(place, entry)
+        if other is not entry:
+            same = "" if other.scene == entry.scene else f", as {other.scene}"
+            raise ConfigError(
+                f"{entry.where}: {entry.scene} is named twice (first in {other.where}{same}); for two runs on one "
+                "scene, give them different names in a CSV table (columns scene, name)"
+            )
 
 
-def _same_place(one: str, other: str) -> bool:
-    first, second = local_path(one), local_path(other)
-    if first is None or second is None:
-        return one.rstrip("/") == other.rstrip("/")
-    return first.resolve() == second.resolve()
+def _resolved(scene: str) -> str:
+    """One text for all ways to write a place."""
+    local = local_path(scene)
+    return scene.rstrip("/") if local is None else os.path.realpath(local)

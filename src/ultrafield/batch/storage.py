@@ -39,6 +39,24 @@ def local_path(place: str) -> Path | None:
     return None if "://" in place else Path(place)
 
 
+def check_url(url: str, where: str) -> None:
+    """Raise `ConfigError` for a URL in a file system that fsspec does not know, or that no other process can see.
+
+    Args:
+        url: A place that is not local.
+        where: What names it, for the message.
+    """
+    fsspec = require("fsspec", "batch")
+    for part in url.split("::"):
+        protocol = part.partition("://")[0]
+        if protocol == "memory":
+            raise ConfigError(f"{where}: {url}: is in the memory of this process alone, which no worker sees")
+        try:
+            fsspec.get_filesystem_class(protocol)
+        except (ValueError, ImportError) as error:
+            raise ConfigError(f"{where}: {url}: {first_line(error)}") from None
+
+
 def base_name(place: str) -> str:
     """The last part of a place's path."""
     local = local_path(place)
