@@ -114,18 +114,26 @@ def test_a_preset_of_a_row_brings_its_own_settings(folders: Path) -> None:
     ("column", "value", "text"),
     [
         ("colour", "red", "scenes.csv: unknown column 'colour'"),
+        ("colour", "red", "; columns are scene, name and options of `ultrafield run` besides device, memory, "),
+        ("device", "cpu", "scenes.csv: 'device' cannot be a column: it is no option of single scenes"),
+        ("no_serve", "yes", "scenes.csv: 'no_serve' cannot be a column"),
         ("engin", "lift", "unknown column 'engin'; did you mean 'engine'?"),
         ("engine", "fast", "row 2: engine: cannot be 'fast'"),
         ("cuts", "many", "row 2: cuts: cannot be 'many'"),
+        ("geometry.steps", "abc", "row 2: geometry.steps: cannot be 'abc'"),
         ("width", "0", "row 2: --width: "),
         ("allow_missing", "perhaps", "row 2: allow_missing: expected yes or no, got 'perhaps'"),
     ],
 )
-def test_an_option_of_a_row_that_cannot_be_used_is_named(folders: Path, column: str, value: str, text: str) -> None:
+def test_an_option_of_a_row_that_cannot_be_used_is_named(
+    folders: Path, column: str, value: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     (entry,) = read_entries([table(folders, f"scene,{column}", f"a,{value}")])
     with pytest.raises(ConfigError) as failure:
         settings_of(entry, SceneOptions(), MethodOptions())
     assert text in str(failure.value)
+    assert str(failure.value).count("scenes.csv") == 1
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ class Batch(MemoryLimit):
 
     Attributes:
         scenes: Scene folders, URLs, patterns in quotes, or CSV tables with the columns scene, perhaps name, and options
-            of `run`.
+            of `run` for single scenes.
         out: Folder or URL that gets a run folder for each scene, results.parquet and batch.html; scenes that are done
             in it with the same settings are skipped.
         address: Ray cluster, HOST:PORT or auto; without it and RAY_ADDRESS, one that listens on this host alone.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
+from io import StringIO
 from typing import Annotated, Any, get_args
 
 import tyro
@@ -15,6 +16,8 @@ from ..config import Preset
 from ..errors import ConfigError, UltrafieldError
 from .options import MethodOptions, SceneOptions, Unprefixed
 
+_OF_RUN = ("device", "memory", "overwrite", "gpus", "no_serve", "out")  # of `run`, but of no single scene
+_COLUMNS = f"options of `ultrafield run` besides {', '.join(_OF_RUN[:-1]).replace('_', '-')} and {_OF_RUN[-1]}"
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -64,9 +67,12 @@ def _options(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _check_column(column: str, known: Mapping[str, Any], where: str) -> None:
     if column in known:
         return
+    file = where.partition(": row")[0]
+    if column in _OF_RUN:
+        raise ConfigError(f"{file}: {column!r} cannot be a column: it is no option of single scenes")
     near = get_close_matches(column, [*known, *OWN_COLUMNS], n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "; columns are scene, name and options of `ultrafield run`"
-    raise ConfigError(f"{where.partition(': row')[0]}: unknown column {column!r}{hint}")
+    hint = f"; did you mean {near[0]!r}?" if near else f"; columns are scene, name and {_COLUMNS}"
+    raise ConfigError(f"{file}: unknown column {column!r}{hint}")
 
 
 def _words(name: str, value: str, known: Mapping[str, Any], entry: Entry) -> list[str]:
@@ -76,7 +82,7 @@ def _words(name: str, value: str, known: Mapping[str, Any], entry: Entry) -> lis
         return [f"--{option}", value]
     wanted = _WORDS.get(value.lower())
     if wanted is None:
-        raise ConfigError(f"{entry.where}: {name}: expected yes or no, got {value!r}")
+        raise ConfigError(f"{name}: expected yes or no, got {value!r}")
     if wanted == known[name]:
         return []
     group, dot, last = option.rpartition(".")
@@ -84,7 +90,8 @@ def _words(name: str, value: str, known: Mapping[str, Any], entry: Entry) -> lis
 
 
 def _parse(words: list[str], default: SceneSettings) -> SceneSettings:
-    return tyro.cli(SceneSettings, args=words, default=default, console_outputs=False)
+    with redirect_stderr(StringIO()):  # tyro says there which number it cannot read, although it is to say nothing
+        return tyro.cli(SceneSettings, args=words, default=default, console_outputs=False)
 
 
 def _culprit(entry: Entry, known: Mapping[str, Any], default: SceneSettings) -> str:
