@@ -12,7 +12,7 @@ import pytest
 
 from ultrafield.config import Config, preset
 from ultrafield.errors import RunError
-from ultrafield.io import write_image, write_npy
+from ultrafield.io import write_image, write_json, write_npy
 from ultrafield.masks import build_mask_set, read_masks
 from ultrafield.pipeline.console import Report
 from ultrafield.published import segment as published_segment
@@ -22,7 +22,7 @@ from ultrafield.published.evaluate import evaluate_main
 from ultrafield.published.masks import hierarchy_main
 from ultrafield.published.options import parse_options
 from ultrafield.published.parsing import PARSING_THRESHOLDS, below, parse_view
-from ultrafield.published.stored import read_view_list
+from ultrafield.published.stored import epoch_folders, read_view_list
 from ultrafield.published.train import render_main, train_main
 from ultrafield.published.views import Quality, write_views
 from ultrafield.reading import read_image
@@ -169,6 +169,19 @@ def test_results_hold_the_views_of_the_last_command_only(here: Path, tiny_scene:
     assert (here / "mine/notes.txt").exists()
     assert train_main([*root, *short, *render[:2], "--val_only", "--num_epochs", "9"]) == 0
     assert [path.name for path in results.iterdir() if path.is_dir()] == ["0"]  # named after what the checkpoint holds
+
+
+def test_3dseg_reads_what_a_finished_checkpoint_was_last_rendered_to(here: Path, tiny_scene: Path) -> None:
+    root = ["--root_dir", str(tiny_scene), "--downsample", "0.04", "--batch_size", "64", "--num_epochs", "0.003"]
+    assert train_main([*root, "--no_save_test"]) == 0
+    older = here / "results/nerf/E/7"
+    write_json(older / "views.json", {"training": [], "test": []})
+    again = [*root, "--exp_name", "E", "--ckpt_path", "ckpts/nerf/exp/epoch=0.ckpt"]
+    assert train_main([*again, "--val_only"]) == 0
+    assert published_segment.find_results("E").name == "0"
+    assert older.is_dir()  # validation trains nothing, so that it removes nothing
+    assert train_main(again) == 0
+    assert [path.name for path in epoch_folders(older.parent)] == ["0"]
 
 
 def test_other_files_in_results_are_kept(here: Path, tiny_scene: Path, capsys: pytest.CaptureFixture[str]) -> None:

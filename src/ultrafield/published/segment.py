@@ -29,7 +29,7 @@ from ..surface import Surface
 from .options import check_flag
 from .parsing import below
 from .segment_ids import largest_first, segment_palette
-from .stored import PublishedView, epoch_folders, read_to_user, read_view, read_view_list
+from .stored import PublishedView, last_written, read_to_user, read_view, read_view_list
 
 THRESHOLDS = np.arange(1, 51) / 100.0
 NUM_SEGMENTS = 200
@@ -108,16 +108,15 @@ def _segment(options: PublishedSegmentOptions, folder: Path, target: Path) -> No
 
 
 def find_results(exp: str) -> Path:
-    """The folder of an experiment's last epoch.
+    """The folder of the views of an experiment that were written last.
 
     Raises:
         RunError: There is none.
     """
     for dataset in ("nerf", "partnet"):
-        root = Path("results") / dataset / exp
-        folders = epoch_folders(root)
-        if folders:
-            return folders[-1]
+        folder = last_written(Path("results") / dataset / exp)
+        if folder is not None:
+            return folder
     raise RunError(f"results/nerf/{exp}: no results; run train.py with --exp_name {exp} --render_train first")
 
 

@@ -14,6 +14,7 @@ from ..reading import read_json, read_npy
 from ..removal import kinds
 from ..scene.values import texts
 
+_VIEW_LIST = "views.json"  # written last
 _LARGEST = 1e6  # coordinate or depth
 VIEW_FILES = kinds(
     r"(train_)?\d{3,}(_d|_f)?\.png",
@@ -49,13 +50,27 @@ def epoch_folders(root: Path) -> list[Path]:
     return sorted(folders, key=lambda entry: int(entry.name))
 
 
+def last_written(root: Path) -> Path | None:
+    """The folder of an experiment whose views were complete last, None if it has no folder of views.
+
+    A checkpoint of few epochs may be rendered after one of more. Where no folder is complete, the highest epoch counts.
+    """
+    return max(epoch_folders(root), key=lambda folder: (_completed(folder), int(folder.name)), default=None)
+
+
+def _completed(folder: Path) -> int:
+    """When `write_views` ended in a folder, nanoseconds; 0 if it has not."""
+    file = folder / _VIEW_LIST
+    return file.stat().st_mtime_ns if file.is_file() else 0
+
+
 def read_view_list(folder: Path) -> ViewList:
     """The views that the last `write_views` into a folder wrote.
 
     Raises:
         RunError: The list is missing or broken.
     """
-    file = folder / "views.json"
+    file = folder / _VIEW_LIST
     if not file.is_file():
         raise RunError(f"{file}: missing, so the views in this folder cannot be trusted; run train.py again")
     try:

@@ -195,6 +195,7 @@ def _keep(job: Job, options: PublishedOptions, checkpoint: Checkpoint, fields: F
     )
     job = job.with_config(checkpoint.config)
     job.write_config(takeover=True)
+    _forget_views(job)
     keep_fields(job, fields)
     return checkpoint.epoch, checkpoint.config, fields
 
