@@ -33,6 +33,7 @@ def table(folder: Path, *rows: str) -> str:
     [
         ("memory://x", "memory://x: is in the memory of this process alone, which no worker sees"),
         ("bogus://x", "bogus://x: Protocol not known: bogus"),
+        ("x\udcff", "'x\\udcff': its path is not UTF-8, so that it cannot be stored; rename it"),
     ],
 )
 def test_runs_are_not_sent_where_nobody_finds_them(

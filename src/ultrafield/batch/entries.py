@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import ConfigError, SceneError
 from ..names import check_name
 from ..reading import read_bytes
-from .storage import base_name, check_url, find_folders, local_path
+from .storage import base_name, check_reachable, find_folders, local_path
 
 OWN_COLUMNS = ("scene", "name")
 RESERVED = ("results.parquet", "batch.html")  # what lies beside the run folders
@@ -61,7 +61,7 @@ def _entries(argument: str) -> Iterator[Entry]:
             raise SceneError(f"{argument}: tables of scenes are read from local files only")
         yield from _table(local)
     elif any(character in argument for character in "*?[") and (local is None or not local.exists()):
-        _check_place(argument, "SCENES")
+        check_reachable(argument, "SCENES")
         folders = find_folders(argument)
         if not folders:
             raise SceneError(f"{argument}: no folder matches this pattern")
@@ -114,20 +114,12 @@ def _beside(file: Path, place: str) -> str:
 
 def _named(entry: Entry) -> Entry:
     """The entry with the name of its run folder, which is that of the scene unless the table names another."""
-    _check_place(entry.scene, entry.where)
+    check_reachable(entry.scene, entry.where)
     name = entry.name or base_name(entry.scene)
     check_name(name, f"{entry.where}: name of the run of {entry.scene}", ConfigError)
     if name.startswith(".") or name.casefold() in RESERVED:
         raise ConfigError(f"{entry.where}: a run folder cannot be called {name!r}; give it a name in a CSV table")
     return replace(entry, name=name, renamed=bool(entry.name))
-
-
-def _check_place(scene: str, where: str) -> None:
-    """Raise `ConfigError` for a place that no table can hold or no worker can reach."""
-    if any(0xD800 <= ord(character) < 0xE000 or character == "\0" for character in scene):
-        raise ConfigError(f"{where}: {scene!r}: its path is not UTF-8, so that it cannot be stored; rename it")
-    if local_path(scene) is None:
-        check_url(scene, where)
 
 
 def _check_distinct(entries: Sequence[Entry]) -> None:

@@ -39,13 +39,23 @@ def local_path(place: str) -> Path | None:
     return None if "://" in place else Path(place)
 
 
-def check_url(url: str, where: str) -> None:
-    """Raise `ConfigError` for a URL in a file system that fsspec does not know, or that no other process can see.
+def check_reachable(place: str, where: str) -> None:
+    """Check that all workers can reach a place and a table can hold its name, without looking there.
 
     Args:
-        url: A place that is not local.
+        place: A path or a URL.
         where: What names it, for the message.
+
+    Raises:
+        ConfigError: It is no text, or a URL in a file system that fsspec does not know or no other process can see.
     """
+    if any(0xD800 <= ord(character) < 0xE000 or character == "\0" for character in place):
+        raise ConfigError(f"{where}: {place!r}: its path is not UTF-8, so that it cannot be stored; rename it")
+    if local_path(place) is None:
+        _check_url(place, where)
+
+
+def _check_url(url: str, where: str) -> None:
     fsspec = require("fsspec", "batch")
     for part in url.split("::"):
         protocol = part.partition("://")[0]

@@ -16,7 +16,7 @@ from ..batch.entries import Entry, read_entries
 from ..batch.outcome import Outcome
 from ..batch.page import PAGE
 from ..batch.results import Results
-from ..batch.storage import check_url, joined, local_path
+from ..batch.storage import check_reachable, joined, local_path
 from ..batch.table import TABLE
 from ..batch.worker import Setup, Task, versions_here
 from ..config import Preset, check_memory
@@ -78,8 +78,8 @@ class Batch(MemoryLimit):
             local = local_path(place)
             if local is not None:
                 check_place(local)
-        if isinstance(self.out, str) and local_path(self.out) is None:
-            check_url(self.out, "--out")
+        if isinstance(self.out, str):
+            check_reachable(self.out, "--out")
 
     def informed(self) -> Self | None:
         """Options with the defaults of the preset that `auto` stands for, where the cluster has GPUs."""
