@@ -164,7 +164,7 @@ def read_image(path: str | Path, *, error: type[UltrafieldError] = SceneError) -
 
 
 def palette_indices(path: str | Path, *, error: type[UltrafieldError] = SceneError) -> np.ndarray | None:
-    """The indices [H, W], uint8, of a picture whose palette is opaque and without black, and which `read_image` reads as
+    """The indices [H, W], uint8, of a picture whose palette is opaque and without black, which `read_image` reads as
     colours; None for any other picture.
 
     Raises:

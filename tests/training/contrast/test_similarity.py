@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ultrafield.training.contrast.similarity import pair_similarity, pair_similarity_torch
+from ultrafield.training.contrast.similarity import pair_similarity, pair_similarity_torch, take
 
 
 @pytest.mark.parametrize(("rows", "channels", "count"), [(1, 1, 1), (5, 3, 0), (7, 13, 40), (50, 128, 333)])
@@ -55,3 +55,31 @@ def test_bad_shapes():
     for outside in (-1, 3):
         with pytest.raises(ValueError, match=rf"pairs: expected row indices in \[0, 3\), found {outside}"):
             pair_similarity(torch.zeros(3, 1), torch.tensor([[0, outside]]))
+
+
+def test_gradients_do_not_depend_on_the_number_of_threads() -> None:
+    import numba
+
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(50, 33, generator=generator)
+    pairs = torch.randint(50, (2000, 2), generator=generator)
+    weights = torch.randn(2000, generator=generator)
+    threads, found = numba.get_num_threads(), []
+    try:
+        for count in {1, threads}:
+            numba.set_num_threads(count)
+            leaf = features.clone().requires_grad_()
+            found.append(torch.autograd.grad(pair_similarity(leaf, pairs), leaf, weights)[0])
+    finally:
+        numba.set_num_threads(threads)
+    assert all(torch.equal(gradient, found[0]) for gradient in found)
+    wide = features.double().requires_grad_()
+    exact = torch.autograd.grad(pair_similarity_torch(wide, pairs), wide, weights.double())[0]
+    torch.testing.assert_close(found[0].double(), exact, rtol=1e-4, atol=1e-4)
+
+
+def test_nothing_is_taken_from_nothing() -> None:
+    values = torch.zeros(0, requires_grad=True)
+    taken = take(values, torch.full((3,), -1))
+    assert taken.tolist() == [0, 0, 0]
+    assert torch.autograd.grad(taken.sum(), values)[0].shape == (0,)
