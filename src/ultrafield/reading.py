@@ -153,7 +153,22 @@ def read_image(path: str | Path, *, error: type[UltrafieldError] = SceneError) -
     Raises:
         UltrafieldError: `error`, if the file is missing, is no picture, or declares more pixels than the limit.
     """
+    return _decoded(path, read_bytes(path, error=error), error)
+
+
+def read_ids(path: str | Path, *, error: type[UltrafieldError] = SceneError) -> np.ndarray:
+    """Read a picture of ids: as `read_image` does, but the indices [H, W], uint8, of an opaque palette without black.
+
+    Errors are those of `read_image`.
+    """
     data = read_bytes(path, error=error)
+    image = _decoded(path, data, error)
+    indices = indices_of(data) if image.ndim == 3 and image.shape[2] == 3 else None
+    return image if indices is None else indices
+
+
+def _decoded(path: str | Path, data: bytes, error: type[UltrafieldError]) -> np.ndarray:
+    """The picture in a file's content."""
     try:
         image = decode(data)
     except ValueError as failure:
@@ -161,16 +176,6 @@ def read_image(path: str | Path, *, error: type[UltrafieldError] = SceneError) -
     if image is None:
         raise error(f"{path}: not a readable picture")
     return image
-
-
-def palette_indices(path: str | Path, *, error: type[UltrafieldError] = SceneError) -> np.ndarray | None:
-    """The indices [H, W], uint8, of a picture whose palette is opaque and without black, which `read_image` reads as
-    colours; None for any other picture.
-
-    Raises:
-        UltrafieldError: `error`, if the file is missing.
-    """
-    return indices_of(read_bytes(path, error=error))
 
 
 def picture_size(path: str | Path, *, error: type[UltrafieldError] = SceneError) -> PixelSize:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..cameras.pixels import resize_nearest
 from ..errors import SceneError
-from ..reading import palette_indices, read_image
+from ..reading import read_ids
 from .files import inside, is_array, is_lossy, read_flags, says_something
 from .hierarchy import disjoint_mask_set
 from .mask_set import MaskSet
@@ -61,7 +61,7 @@ def read_id_map(file: Path) -> IdMap:
         SceneError: The file cannot be read, its values are no ids, or it is full of ids that only compression,
             smoothing or a photograph leave.
     """
-    picture = read_flags(file) if is_array(file) else _read_ids(file)
+    picture = read_flags(file) if is_array(file) else read_ids(file)
     if is_array(file) and (picture.ndim != 2 or picture.size == 0):
         raise SceneError(f"{file}: expected an id map [H, W], found an array of shape {list(picture.shape)}")
     if picture.dtype.kind not in "buif":
@@ -75,13 +75,6 @@ def read_id_map(file: Path) -> IdMap:
     if cut_out is not None:
         return _one_mask(cut_out)
     raise SceneError(f"{file}: most neighbouring pixels differ, as in a photograph; expected an id map or a mask")
-
-
-def _read_ids(file: Path) -> np.ndarray:
-    """A picture of ids: its colours, or the indices of a palette without black."""
-    picture = read_image(file)
-    indices = palette_indices(file) if picture.ndim == 3 and picture.shape[2] == 3 else None
-    return picture if indices is None else indices
 
 
 def number_ids(ids: np.ndarray) -> IdMap:
