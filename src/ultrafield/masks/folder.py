@@ -74,7 +74,6 @@ class MaskFolder:
         self._catalogue: list[Catalogue | None] = []  # one, once it was looked for
         self._owners: dict[Path, str] = {}
         self._named: set[PurePosixPath] = set()  # where views may have their masks
-        self._scattered_files: set[Path] = set()  # of views, in folders of several
 
     @property
     def catalogue(self) -> Catalogue | None:
@@ -173,8 +172,7 @@ class MaskFolder:
             if found is not None:
                 for file in found.files:
                     self._check_owner(file, view)
-                    self._named.add(PurePosixPath(file.relative_to(self.root).as_posix()))
-                    self._scattered_files.add(file)
+                    self._named.add(PurePosixPath(file.relative_to(self.root).with_suffix("").as_posix()))
                 return found
         return None
 
@@ -230,7 +228,7 @@ class MaskFolder:
         """Masks in a folder below the split's, `root`, without a view's name; `around` are folders of views' masks."""
         for name, is_folder in sorted(self.entries(folder).items()) if self._reached(folder) else ():
             path, relative = folder / name, PurePosixPath((folder / name).relative_to(root).as_posix())
-            if path in self._scattered_files or (relative if is_folder else relative.with_suffix("")) in self._named:
+            if (relative if is_folder else relative.with_suffix("")) in self._named:
                 continue
             if is_folder and relative in around:
                 yield from self._unnamed(root, path, around)

@@ -52,7 +52,7 @@ def check_matches(
         warn(_lacking_text(folder.root, lacking, total))
     if unnamed:
         count = "1 folder or file of masks is" if len(unnamed) == 1 else f"{len(unnamed)} folders or files of masks are"
-        warn(f"{unnamed[0].parent}: {count} named like no view, or like several ({_some(unnamed)}), and not read")
+        warn(_unnamed_text(unnamed[0].parent, count, unnamed))
 
 
 def _check_catalogue(catalogue: Catalogue, lacking: Sequence[str], total: int, warn: Callable[[str], None]) -> None:
@@ -71,11 +71,15 @@ def _check_catalogue(catalogue: Catalogue, lacking: Sequence[str], total: int, w
         warn(_lacking_text(catalogue.place, lacking, total))
     if unnamed:
         count = "1 picture is" if len(unnamed) == 1 else f"{len(unnamed)} pictures are"
-        warn(f"{catalogue.place}: {count} named like no view, or like several ({_some(unnamed)}), and not read")
+        warn(_unnamed_text(catalogue.place, count, unnamed))
 
 
 def _lacking_text(place: Path, lacking: Sequence[str], total: int) -> str:
     return f"{place}: {len(lacking)} of {total} training views have no masks (first: {lacking[0]})"
+
+
+def _unnamed_text(place: Path, count: str, unnamed: Sequence[Path | str]) -> str:
+    return f"{place}: {count} named like no view, or like several ({_some(unnamed)}), and not read"
 
 
 def warn_of_skipped(folder: MaskFolder, warn: Callable[[str], None]) -> None:
