@@ -46,10 +46,15 @@ def check_title(name: str, where: str, error: type[UltrafieldError] = ConfigErro
         fault = f"has {len(name)} characters, which is more than {MAX_TITLE}"
     elif any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name):
         fault = "holds a control character or a line end"
-    elif any(0xD800 <= ord(character) < 0xE000 for character in name):
+    elif not is_text(name):
         fault = "is no valid text"
     if fault is not None:
         raise error(f"{where}: {shortened(name, _SHOWN)!r} cannot be a name: it {fault}")
+
+
+def is_text(name: str) -> bool:
+    """Whether UTF-8 can hold a name; Python marks bytes of file names that are not UTF-8 by lone surrogates."""
+    return not any(0xD800 <= ord(character) < 0xE000 for character in name)
 
 
 def spellings(name: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import ConfigError, RunError, SceneError, first_line
 from ..extras import require
 from ..io import atomic_write, write_json
-from ..names import check_name
+from ..names import check_name, is_text
 from ..owner import LOCK_NAME, owned
 from ..reading import read_bytes, read_json
 from ..removal import files_below, is_temporary
@@ -49,7 +49,7 @@ def check_reachable(place: str, where: str) -> None:
     Raises:
         ConfigError: It is no text, or a URL in a file system that fsspec does not know or no other process can see.
     """
-    if any(0xD800 <= ord(character) < 0xE000 or character == "\0" for character in place):
+    if not is_text(place) or "\0" in place:
         raise ConfigError(f"{where}: {place!r}: its path is not UTF-8, so that it cannot be stored; rename it")
     if local_path(place) is None:
         _check_url(place, where)

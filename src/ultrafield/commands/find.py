@@ -65,9 +65,6 @@ class Find(MemoryLimit):
         print_matches(title, "score", matches, segmentation, report, most=self.top)
         if not matches:
             named = len(segmentation.names)
-            hint = (
-                f"{named} nodes have names"
-                if named
-                else f"no node has a name yet: ultrafield name {in_shell(self.run)}"
-            )
+            none = f"no node has a name yet: ultrafield name {in_shell(self.run)}"
+            hint = f"{named} nodes have names" if named else none
             report.result(f"no name holds {self.text!r}; {hint}")
