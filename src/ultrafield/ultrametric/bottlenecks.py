@@ -52,8 +52,8 @@ def bottlenecks(
         return _bottlenecks_of_tree(num_nodes, edges, weights, pairs)
     if check:
         real, asked = _real_rows(edges), _real_rows(pairs)
-        check_graph_values(num_nodes, *((edges, weights) if real is None else (edges[real], weights[real])))
-        check_pair_values(num_nodes, pairs if asked is None else pairs[asked])
+        check_graph_values(num_nodes, _at(edges, real), _at(weights, real))
+        check_pair_values(num_nodes, _at(pairs, asked))
     from .kernels.minimax_gpu import bottlenecks_gpu
 
     most = rounds_needed(num_nodes)
@@ -65,8 +65,7 @@ def _bottlenecks_of_tree(num_nodes: int, edges: Tensor, weights: Tensor, pairs: 
     import torch
 
     real, asked = _real_rows(edges), _real_rows(pairs)
-    tree = boruvka(num_nodes, *((edges, weights) if real is None else (edges[real], weights[real])))
-    limits = minimax(tree, pairs if asked is None else pairs[asked])
+    limits = minimax(boruvka(num_nodes, _at(edges, real), _at(weights, real)), _at(pairs, asked))
     if real is not None:
         limits = torch.cat([real, real.new_full((1,), -1)])[limits]  # the last is what -1 points to
     return limits if asked is None else torch.full_like(pairs[:, 0], -1).index_copy(0, asked, limits)
@@ -77,3 +76,8 @@ def _real_rows(indices: Tensor) -> Tensor | None:
     if len(indices) == 0 or indices.min() >= 0:
         return None
     return (indices >= 0).all(1).nonzero()[:, 0]
+
+
+def _at(values: Tensor, rows: Tensor | None) -> Tensor:
+    """Some rows of a tensor; None for all."""
+    return values if rows is None else values[rows]

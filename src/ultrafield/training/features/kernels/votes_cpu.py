@@ -21,25 +21,27 @@ def vote_shares_cpu(pairs, rows, codes, sums, weights, shares):
         views, count, known = np.empty(codes.shape[1], np.int64), 0, -1
         for pair in range(chunk * _CHUNK, min(chunk * _CHUNK + _CHUNK, len(pairs))):
             first, second = pairs[pair, 0], pairs[pair, 1]
+            shares[pair] = 0.0
+            if first < 0 or second < 0:
+                continue
+            if first != known:
+                known, count = first, 0
+                for view in range(codes.shape[1]):
+                    if sums[first, view] >= 0:
+                        views[count] = view
+                        count += 1
             both = around = 0.0
-            if first >= 0 and second >= 0:
-                if first != known:
-                    known, count = first, 0
-                    for view in range(codes.shape[1]):
-                        if sums[first, view] >= 0:
-                            views[count] = view
-                            count += 1
-                for view in views[:count]:
-                    one, other = sums[first, view], sums[second, view]
-                    if other >= 0:
-                        common = 0.0
-                        here, there = codes[first, view], codes[second, view]
-                        if here == there:
-                            common = one
-                        else:
-                            for word in range(rows.shape[1]):
-                                shared = rows[here, word] & rows[there, word]
-                                common += weigh_bits(shared, weights[view], 64 * word)
-                        both += common
-                        around += one + other - common
-            shares[pair] = both / around if around > 0 else 0.0
+            for view in views[:count]:
+                one, other = sums[first, view], sums[second, view]
+                if other < 0:
+                    continue
+                common, here, there = 0.0, codes[first, view], codes[second, view]
+                if here == there:
+                    common = one
+                else:
+                    for word in range(rows.shape[1]):
+                        common += weigh_bits(rows[here, word] & rows[there, word], weights[view], 64 * word)
+                both += common
+                around += one + other - common
+            if around > 0:
+                shares[pair] = both / around
