@@ -138,6 +138,30 @@ def test_room_that_is_fixed_holds_the_first_rays(kernel_device, live, room):
         assert not bool(column[used:].any())
 
 
+@pytest.mark.parametrize(("cascades", "cone"), [(1, 0.0), (2, 1 / 32)])
+def test_rays_end_with_their_first_sample_in_a_solid_cell(kernel_device, cascades, cone):
+    grid, (origins, directions, jitter) = random_grid(cascades, 8, share=0.5), random_rays(40)
+    dense = OccupancyGrid(cascades=cascades, resolution=8)
+    dense.occupied.copy_(torch.rand(grid.occupied.shape, generator=torch.Generator().manual_seed(4)) < 0.2)
+    edges = step_edges(0.05, FAR, STEP, cone)
+    every, _ = march(origins, directions, grid, edges, jitter=jitter)
+    both = OccupancyGrid(cascades=cascades, resolution=8)
+    both.occupied.copy_(grid.occupied & dense.occupied)
+    ends, _ = march(origins, directions, both, edges, jitter=jitter, limit=1)
+    wanted = []
+    for ray in range(40):
+        run = every.t[every.offsets[ray] : every.offsets[ray + 1]]
+        last = ends.t[ends.offsets[ray] : ends.offsets[ray + 1]]
+        wanted.append(run[run <= last] if len(last) else run)
+    o, d, j, e = (tensor.to(kernel_device) for tensor in (origins, directions, jitter, edges))
+    bits, solid = (pack_bits(cells.occupied.to(kernel_device)) for cells in (grid, dense))
+    live = torch.tensor([40], device=kernel_device)
+    samples = march_fixed(o, d, bits, cascades, 8, e, j, live_rays=live, capacity=len(every), solid=solid)
+    assert samples.offsets.diff().tolist() == [len(run) for run in wanted]
+    assert torch.equal(samples.t[: samples.offsets[-1]].cpu(), torch.cat(wanted))
+    assert 30 < len(torch.cat(wanted)) < 0.8 * len(every)
+
+
 def test_fixed_room_without_rays_is_empty(kernel_device):
     grid, none = random_grid(1, 8), torch.zeros(0, 3, device=kernel_device)
     samples = march_fixed(

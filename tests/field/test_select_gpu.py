@@ -16,7 +16,13 @@ from ultrafield.field.volrend import ray_indices, render_weights
 pytest.importorskip("triton", reason="needs Triton")
 
 from ultrafield.field.kernels.packing_gpu import append_runs
-from ultrafield.field.kernels.select_gpu import median_distance_gpu, reached, select_heaviest, visible_fixed
+from ultrafield.field.kernels.select_gpu import (
+    median_distance_gpu,
+    reached,
+    select_heaviest,
+    visible_fixed,
+    visible_rows,
+)
 
 from .conftest import random_runs
 
@@ -79,6 +85,11 @@ def test_visible_samples_in_fixed_room(kernel_device, counts, room):
         assert torch.equal(column[:used].cpu(), wanted[kept])
         assert len(column) == -(-capacity // 4) * 4  # in groups of four, which are read at once
         assert not bool(column[used:].any())
+    rows = torch.randn(len(t) + TAIL, 5, generator=torch.Generator().manual_seed(0))
+    chosen = visible_rows(rows.to(kernel_device), samples, found).cpu()
+    assert len(chosen) == len(found.t)
+    assert torch.equal(chosen[:used], rows[kept])
+    assert not bool(chosen[used:].any())
 
 
 def literal_heaviest(weights: Tensor, t: Tensor, count: int) -> tuple[list[float], list[float]]:

@@ -75,7 +75,7 @@ class LevelSet(nn.Module):
         t, delta = samples.t, samples.delta
         if len(t) == 0:
             return density
-        passed = self._depth(raw)
+        passed = self.depth(raw)
         front, near, length = _shifted(passed), _shifted(t), _shifted(delta)
         joined = torch.cat([torch.zeros_like(rays[:1], dtype=torch.bool), rays[1:] == rays[:-1]])
         if before is not None:
@@ -110,6 +110,10 @@ class LevelSet(nn.Module):
         """f over the width [S], from the network's first output [S]; −log Φ is softplus of its negative."""
         return _function(raw) / self.width
 
+    def depth(self, raw: Tensor) -> Tensor:
+        """Optical depth −log Φ of rays that have come to places from the open [S], from the network's first output."""
+        return softplus(-self.scaled(raw))
+
     def along_rays(self) -> np.ndarray:
         """Share of sections in what a ray meets, and when samples adjoin [2], float32, for the compiled loop."""
         return np.array([float(self.sections), _ADJOINING], np.float32)
@@ -124,13 +128,9 @@ class LevelSet(nn.Module):
         if len(samples) == 0:
             rows = samples.t.new_zeros(len(counts), 3)
         else:
-            rows = torch.stack([self._depth(raw[last]), samples.t[last], samples.delta[last]], dim=1)
+            rows = torch.stack([self.depth(raw[last]), samples.t[last], samples.delta[last]], dim=1)
         nothing = torch.tensor([0.0, -torch.inf, 0.0], device=rows.device)
         return torch.where((counts > 0)[:, None], rows, nothing if before is None else before)
-
-    def _depth(self, raw: Tensor) -> Tensor:
-        """Optical depth −log Φ of a ray that has come to samples from the open, from the network's first output."""
-        return softplus(-self.scaled(raw))
 
 
 def _function(raw: Tensor) -> Tensor:

@@ -121,7 +121,8 @@ def test_quadruples_without_all_their_samples_do_not_count(build, monkeypatch):
     wavy(trainer.field)
     rays, live = trainer.draw_smoothed()
     jitter = torch.rand(len(rays.pixels), generator=torch.Generator().manual_seed(1)).to(rays.cosine.device)
-    _, samples = trainer._visible(rays, jitter, live, 2048, 1024)
+    _, visible = trainer._visible(rays, jitter, live, 2048, 1024)
+    samples = visible.samples
     assert samples.complete[: int(live)].all()
     assert int(live) > 12
     monkeypatch.setattr(module, "_MOST_SMOOTHED", int(samples.offsets[14]))  # three quadruples and a half
@@ -173,9 +174,9 @@ def test_planarity_and_its_gradients_are_those_of_the_cpu(build, balls, config):
     rays = trainer.rays_of((trainer.pool.starts[triples.views][:, None] + triples.pixels).view(-1))
     jitter = torch.rand(3 * 24, generator=torch.Generator().manual_seed(0)).to(trainer.device)
     trainer.live_rays.fill_(3 * 24)
-    samples = trainer.visible_samples(rays, jitter)
-    assert samples.complete.all()
-    loss = trainer.losses(rays, samples, *trainer.target(rays.pixels), triples=triples)["planes"]
+    visible = trainer.visible_samples(rays, jitter)
+    assert visible.samples.complete.all()
+    loss = trainer.losses(rays, visible, *trainer.target(rays.pixels), triples=triples)["planes"]
     loss.backward()
 
     other = HostGeometryTrainer(balls, replace(config, geometry=trainer.settings), torch.device("cpu"))
@@ -207,10 +208,10 @@ def test_triples_that_lack_samples_do_not_count(build):
 
     def loss(live, counted):
         trainer.live_rays.fill_(live)  # the others have no samples
-        samples = trainer.visible_samples(rays, jitter)
-        assert samples.complete[:live].all()
+        visible = trainer.visible_samples(rays, jitter)
+        assert visible.samples.complete[:live].all()
         some = replace(triples, counted=torch.arange(16, device=trainer.device) < counted)
-        return float(trainer.losses(rays, samples, *trainer.target(rays.pixels), triples=some)["planes"].detach())
+        return float(trainer.losses(rays, visible, *trainer.target(rays.pixels), triples=some)["planes"].detach())
 
     dark = loss(31, 16)
     assert dark == pytest.approx(loss(48, 10), rel=1e-4)
@@ -256,12 +257,13 @@ def test_losses_and_gradients_are_those_of_the_cpu(build, balls, config, surroun
     rays = trainer.rays_of(trainer.draw())
     jitter = torch.rand(len(rays.pixels), generator=torch.Generator().manual_seed(2)).to(rays.pixels.device)
     live = int(trainer.live_rays)
-    samples = trainer.visible_samples(rays, jitter)
+    visible = trainer.visible_samples(rays, jitter)
+    samples = visible.samples
     assert samples.complete[:live].all()
     assert not samples.complete[live:].any()
     gains = trainer.gains(rays.pixels)
     target, background = trainer.target(rays.pixels, gains)
-    losses = trainer.losses(rays, samples, target, background, gains)
+    losses = trainer.losses(rays, visible, target, background, gains)
     torch.stack(list(losses.values())).sum().backward()
 
     other = HostGeometryTrainer(scene, replace(config, geometry=trainer.settings), torch.device("cpu"))
@@ -350,3 +352,47 @@ def test_refreshed_cells_hold_the_denser_of_old_and_new(trainer):
     trainer._refresh(everywhere=False)
     kept = trainer.settings.occupancy_decay
     assert (trainer.field.occupancy.density >= kept * before).all()
+
+
+class Ball(torch.nn.Module):
+    """A density network whose surface is a ball of radius 0.3, from places in the unit cube."""
+
+    def forward(self, places, *, live=None):
+        raw = torch.zeros(len(places), 16, device=places.device)
+        raw[:, 0] = ((places - 0.5).norm(dim=1) - 0.3 - 0.1) / 0.1
+        return raw
+
+
+def test_rays_end_in_cells_that_let_no_light_through(build, monkeypatch):
+    trainer = build(occupancy_resolution=16, max_samples_per_ray=64)
+    monkeypatch.setattr(trainer, "_encode", lambda places, live=None: places)
+    trainer.field.density_mlp = Ball()
+    trainer.field.level_set.set_progress(1.0)
+    rays = trainer.rays_of(trainer.draw()[:32])
+    jitter = torch.rand(32, generator=torch.Generator().manual_seed(0)).to(rays.cosine.device)
+    live = torch.tensor([32], device=trainer.device)
+    for _ in range(10):  # a visit sees one place of a cell
+        trainer._refresh(everywhere=True)
+    assert bool(trainer.solid.any())
+    occupied, visible = trainer._visible(rays, jitter, live, 2048, 2048)
+    trainer.solid.zero_()
+    every, wanted = trainer._visible(rays, jitter, live, 2048, 2048)
+    assert bool(every.complete.all())
+    assert int(occupied.offsets[-1]) < 0.8 * int(every.offsets[-1])
+    assert torch.equal(visible.samples.offsets, wanted.samples.offsets)
+    assert torch.equal(visible.samples.t, wanted.samples.t)
+    assert int((visible.samples.offsets.diff() > 0).sum()) > 10
+
+
+def test_what_a_cell_stops_falls_at_once_and_grows_slowly(trainer):
+    level_set, cell = trainer.field.level_set, torch.tensor([3, 3], device=trainer.device)
+    level_set.set_progress(1.0)
+    deep, open_space = torch.full((2, 16), -2.0), torch.full((2, 16), 2.0)
+    for visit in range(1, 7):
+        trainer._deepen(0, cell, deep.to(trainer.device))
+        assert float(trainer._depth[0, 3]) == 2.0 * visit
+    trainer._deepen(0, cell, open_space.to(trainer.device))
+    assert float(trainer._depth[0, 3]) < 1e-6
+    level_set.set_progress(0.0)  # while densities are those of places, no depth is known
+    trainer._deepen(0, cell, deep.to(trainer.device))
+    assert float(trainer._depth.max()) < 1e-6

@@ -42,7 +42,13 @@ def encode_forward_gpu(x: Tensor, table: Tensor, layout: GridLayout, live: Tenso
 
 
 def encode_into_gpu(
-    x: Tensor, table: Tensor, layout: GridLayout, gradient: Tensor, live: Tensor | None = None
+    x: Tensor,
+    table: Tensor,
+    layout: GridLayout,
+    gradient: Tensor,
+    live: Tensor | None = None,
+    *,
+    known: Tensor | None = None,
 ) -> Tensor:
     """Features [S, L · F] whose gradient is added to a lasting buffer instead of becoming a tensor of its own.
 
@@ -54,13 +60,14 @@ def encode_into_gpu(
         layout: Where the levels lie in `table`.
         gradient: Receives the gradient of the table [T, F], float32, whenever the features are differentiated.
         live: How many positions are real [1], int64; all if None.
+        known: The features [S, L · F], if they were computed before.
     """
 
     def add_gradient(grad: Tensor) -> None:
         encode_backward_table_gpu(x, grad, layout, live, out=gradient)
 
-    encoded = encode_forward_gpu(x, table.detach(), layout, live).requires_grad_()
-    encoded.register_hook(add_gradient)
+    encoded = encode_forward_gpu(x, table.detach(), layout, live) if known is None else known.detach()
+    encoded.requires_grad_().register_hook(add_gradient)
     return encoded
 
 

@@ -82,6 +82,7 @@ def march_fixed(
     live_rays: Tensor,
     capacity: int,
     limit: int | None = None,
+    solid: Tensor | None = None,
 ) -> FixedSamples:
     """Samples of rays in occupied cells, in arrays of a fixed size; the host never waits.
 
@@ -96,6 +97,8 @@ def march_fixed(
         live_rays: How many rays are real [1], int64; those after them have no samples.
         capacity: Room for samples. The first ray that would pass it, and all after it, get none.
         limit: Most samples of a ray; all if None.
+        solid: Cells that let no light through, as `bits`: a ray's first sample in one of them is its last. None for
+            no such cells.
 
     Returns:
         The samples; zeros behind the last one.
@@ -105,7 +108,7 @@ def march_fixed(
     if count == 0:
         return samples
     walk = _Walk(rays_o, rays_d, bits, cascades, resolution, edges, jitter)
-    counts, starts = walk.count(len(edges) if limit is None else limit, live_rays=live_rays)
+    counts, starts = walk.count(len(edges) if limit is None else limit, live_rays=live_rays, solid=solid)
     placed = place_runs(counts, capacity, samples.offsets, samples.complete, live=live_rays)
     walk.fill(placed, starts, samples.offsets, samples.t, samples.delta, samples.rays)
     return samples
@@ -140,13 +143,20 @@ class _Walk:
         }
 
     def count(
-        self, limit: int, *, first: Tensor | None = None, after: Tensor | None = None, live_rays: Tensor | None = None
+        self,
+        limit: int,
+        *,
+        first: Tensor | None = None,
+        after: Tensor | None = None,
+        live_rays: Tensor | None = None,
+        solid: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Number of samples [R] and step of the first one [R], int32; the next steps go to `after`."""
         counts = torch.empty(self.rays, dtype=torch.int32, device=self.device)
         starts = torch.empty_like(counts)
+        words = None if solid is None else solid.view(torch.int64)
         count_kernel[(triton.cdiv(self.rays, _RAYS),)](
-            *self.inputs, first, live_rays, counts, starts, after, limit=limit, **self.sizes
+            *self.inputs, words, first, live_rays, counts, starts, after, limit=limit, **self.sizes
         )
         return counts, starts
 

@@ -26,6 +26,7 @@ from .packing_gpu import (
 
 _TILE = {"BR": 8, "BS": 16, "num_warps": 1}  # of one warp: where rays end early, no other warp is waited for
 _TAIL = 4096
+_ROWS = {"BLOCK": 32, "num_warps": 4}
 
 
 def visible_fixed(sigma: Tensor, samples: FixedSamples, limit: float, capacity: int) -> FixedSamples:
@@ -62,6 +63,29 @@ def visible_fixed(sigma: Tensor, samples: FixedSamples, limit: float, capacity: 
         **_TILE,
     )
     return kept
+
+
+def visible_rows(rows: Tensor, samples: FixedSamples, visible: FixedSamples) -> Tensor:
+    """What was computed for samples, for those of them that `visible_fixed` kept.
+
+    Args:
+        rows: A row for each sample [C, N], float32.
+        samples: The samples.
+        visible: Those kept, V of them.
+
+    Returns:
+        [V, N], float32; zeros behind the last one.
+    """
+    count, columns = len(visible.t), rows.shape[1]
+    out = rows.new_empty(count, columns)
+    if count:
+        _rows_kernel[(triton.cdiv(count, _ROWS["BLOCK"]),)](
+            *(rows.contiguous(), samples.offsets, visible.offsets, visible.rays, out, count, len(visible.offsets) - 1),
+            N=columns,
+            NP=triton.next_power_of_2(columns),
+            **_ROWS,
+        )
+    return out
 
 
 def reached(sigma: Tensor, delta: Tensor, offsets: Tensor, depth: Tensor, limit: float) -> tuple[Tensor, Tensor]:
@@ -239,3 +263,27 @@ def _median_kernel(t, delta, weights, offsets, distances, opacities, num_rays, B
     distance = tl.where(hit, middle + part * tl.load(delta + here, mask=hit, other=0.0), 0.0)
     tl.store(distances + ray[:, None], distance, mask=real[:, None])
     tl.store(opacities + ray[:, None], opacity, mask=real[:, None])
+
+
+@triton.jit(do_not_specialize=["capacity", "num_rays"])
+def _rows_kernel(
+    rows,
+    source_offsets,
+    offsets,
+    rays,
+    out,
+    capacity,
+    num_rays,
+    N: tl.constexpr,
+    NP: tl.constexpr,
+    BLOCK: tl.constexpr,
+):
+    sample = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    used = sample < tl.load(offsets + num_rays)
+    ray = tl.load(rays + sample, mask=used, other=0)
+    # The first samples of a ray are kept.
+    source = sample + tl.load(source_offsets + ray, mask=used, other=0) - tl.load(offsets + ray, mask=used, other=0)
+    column = tl.arange(0, NP)[None, :]
+    inside = column < N
+    values = tl.load(rows + source[:, None] * N + column, mask=used[:, None] & inside, other=0.0)
+    tl.store(out + sample[:, None] * N + column, values, mask=(sample < capacity)[:, None] & inside)

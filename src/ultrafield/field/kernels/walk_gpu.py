@@ -16,6 +16,7 @@ def count_kernel(
     jitters,
     bits,
     edges,
+    solid,
     firsts,
     live_rays,
     counts,
@@ -29,7 +30,10 @@ def count_kernel(
     STRIDE: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """Number of samples of each ray, at most `limit`, the step of the first one, and the step to go on with."""
+    """Number of samples of each ray, at most `limit`, the step of the first one, and the step to go on with.
+
+    A ray's first sample in a cell of `solid` is its last one.
+    """
     ray = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     real = ray < num_rays
     row = ray.to(tl.int64)
@@ -49,11 +53,11 @@ def count_kernel(
     while tl.max(going.to(tl.int32), axis=0) > 0:
         t, _, going = _sample(edges, step, jitter, leave, going)
         inside = going & (t >= enter)
-        kept, clear = _look(bits, origin, direction, t, enter, inside, RESOLUTION, CASCADES, STRIDE)
+        kept, clear, ends = _look(bits, solid, origin, direction, t, enter, inside, RESOLUTION, CASCADES, STRIDE)
         start = tl.where(kept & (count == 0), step, start)
         count += kept.to(tl.int32)
         step = _next_step(edges, step, steps, jitter, spacing, clear, kept, going)
-        going = going & (step < steps) & (count < limit)
+        going = going & (step < steps) & (count < limit) & (ends == 0)
 
     tl.store(counts + row, count, mask=real)
     tl.store(starts + row, start, mask=real)
@@ -98,7 +102,7 @@ def fill_kernel(
     while tl.max(going.to(tl.int32), axis=0) > 0:
         t, delta, going = _sample(edges, step, jitter, leave, going)
         inside = going & (t >= enter)
-        kept, clear = _look(bits, origin, direction, t, enter, inside, RESOLUTION, CASCADES, STRIDE)
+        kept, clear, _ = _look(bits, None, origin, direction, t, enter, inside, RESOLUTION, CASCADES, STRIDE)
         tl.store(ts + place + count, t, mask=kept)
         tl.store(deltas + place + count, delta, mask=kept)
         if rays_out is not None:
@@ -183,6 +187,7 @@ def _sample(edges, step, jitter, leave, going):
 @triton.jit
 def _look(
     bits,
+    solid,
     origin,
     direction,
     t,
@@ -192,9 +197,9 @@ def _look(
     CASCADES: tl.constexpr,
     STRIDE: tl.constexpr,
 ):
-    """Whether rays are in an occupied cell at distance t, and a distance up to which all they pass is empty.
+    """Whether rays are in an occupied cell at distance t, a distance up to which all they pass is empty, and an end.
 
-    The second counts only where the first is false.
+    The second counts only where the first is false; the third is whether the occupied cell is one of `solid` as well.
     """
     x, y, z = origin[0] + t * direction[0], origin[1] + t * direction[1], origin[2] + t * direction[2]
     reach = tl.maximum(tl.maximum(tl.abs(x), tl.abs(y)), tl.abs(z))
@@ -213,6 +218,9 @@ def _look(
     cells = tl.load(bits + brick, mask=inside, other=0)
     bit = (i & 3) + 4 * (j & 3) + 16 * (k & 3)
     kept = inside & (((cells >> bit.to(tl.int64)) & 1) != 0)
+    ends = inside & (inside == 0)
+    if solid is not None:
+        ends = kept & (((tl.load(solid + brick, mask=kept, other=0) >> bit.to(tl.int64)) & 1) != 0)
 
     clear = enter
     if STRIDE > 0:
@@ -224,7 +232,7 @@ def _look(
         clear = tl.minimum(clear, _way_out(origin[1], direction[1], j & mask, size, edge, half))
         clear = tl.minimum(clear, _way_out(origin[2], direction[2], k & mask, size, edge, half))
         clear = tl.where(inside, clear, enter)
-    return kept, clear
+    return kept, clear, ends
 
 
 @triton.jit

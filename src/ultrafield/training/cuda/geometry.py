@@ -19,7 +19,7 @@ from ...field.kernels.accumulate_gpu import accumulate_gpu
 from ...field.kernels.hashgrid_gpu import encode_forward_gpu, encode_into_gpu
 from ...field.kernels.march_gpu import march_fixed, pack_bits
 from ...field.kernels.points_gpu import join_rows_gpu, sample_points_gpu
-from ...field.kernels.select_gpu import visible_fixed
+from ...field.kernels.select_gpu import visible_fixed, visible_rows
 from ...field.kernels.volrend_gpu import distortion_gpu, render_weights_gpu
 from ...field.model import to_unit_cube
 from ...field.samples import FixedSamples
@@ -43,6 +43,8 @@ _CELLS_AT_ONCE = 1 << 20
 _SMOOTHED_PER_RAY = 64  # capacity for visible samples of a quadruple's ray, many more than a surface needs
 _MOST_SMOOTHED = 1 << 20  # capacity for those of all quadruples; each takes about a kilobyte
 _NOWHERE = 1e6  # a coordinate beyond every box
+_MARGIN = 1.3  # optical depth at which a cell counts as solid, as a multiple of that at which rays end
+_DEEPER = 2.0  # optical depth by which a cell may grow at each visit
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +64,19 @@ class DeviceRays:
     cosine: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class VisibleSamples:
+    """Samples of rays that light reaches.
+
+    Attributes:
+        samples: The samples, in arrays of length C.
+        encoded: The grid's encoding at them [C, L · F], zeros behind the last one.
+    """
+
+    samples: FixedSamples
+    encoded: Tensor
+
+
 class DeviceGeometryTrainer(GeometryTrainer):
     """Geometry training with steps of fixed shape.
 
@@ -77,6 +92,8 @@ class DeviceGeometryTrainer(GeometryTrainer):
         most_rays: Most rays of a step R.
         live_rays: Number of rays of the next step [1], int64, on the device.
         bits: Packed occupancy, as `pack_bits` returns it.
+        solid: Cells, packed likewise, that no light leaves that has come to them through a surface; None of a field
+            without one.
         table_grad: Gradient of the hash grid's table, cleared by the optimiser.
     """
 
@@ -92,6 +109,9 @@ class DeviceGeometryTrainer(GeometryTrainer):
         self.most_rays = settings.rays if settings.samples is None else min(MOST_RAYS, self.aim)
         self.live_rays = torch.full((1,), self._first_rays(), dtype=torch.int64, device=device)
         self.bits = pack_bits(self.field.occupancy.occupied)
+        # Least optical depth seen of late in each cell.
+        self._depth = None if self.field.level_set is None else torch.zeros_like(self.field.occupancy.density)
+        self.solid = None if self._depth is None else torch.zeros_like(self.bits)
         table = self.field.grid.table
         self.update = Update(self.learned, table, self.optimizer, group, weight=self.weight, generator=self.generator)
         self.table_grad = self.update.table_gradient
@@ -124,7 +144,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
                 self._settle_all()
         losses = self._steps[self.presses_density(step), self.smooths_depth(step), self.makes_planes(step)]()
         self.update.finish()
-        shrink_fine_levels(self.field.grid, settings.grid_decay)
+        shrink_fine_levels(self.field.grid, settings.grid_decay, step)
         return losses
 
     def draw(self) -> Tensor:
@@ -169,13 +189,13 @@ class DeviceGeometryTrainer(GeometryTrainer):
         return rays, live * 4
 
     @torch.no_grad()
-    def visible_samples(self, rays: DeviceRays, jitter: Tensor) -> FixedSamples:
+    def visible_samples(self, rays: DeviceRays, jitter: Tensor) -> VisibleSamples:
         """Samples that light reaches along R rays; also adapts the number of rays of the next step."""
-        marched, samples = self._visible(rays, jitter, self.live_rays, self.marched, self.capacity)
+        marched, visible = self._visible(rays, jitter, self.live_rays, self.marched, self.capacity)
         if self.settings.samples is not None:
             limits = {"room": self.marched, "aim": self.aim, "fewest": FEWEST_RAYS, "most": self.most_rays}
-            adapt_rays_gpu(self.live_rays, marched, samples, **limits)
-        return samples
+            adapt_rays_gpu(self.live_rays, marched, visible.samples, **limits)
+        return visible
 
     def smoothness(self, rays: DeviceRays, live: Tensor, jitter: Tensor) -> Tensor:
         """Weighted depth smoothness of quadruples from `draw_smoothed`; those that lack samples do not count.
@@ -185,9 +205,10 @@ class DeviceGeometryTrainer(GeometryTrainer):
         if len(rays.pixels) == 0:
             return torch.zeros((), device=self.device)
         room = min(_SMOOTHED_PER_RAY * len(rays.pixels), _MOST_SMOOTHED)
-        _, samples = self._visible(rays, jitter, live, _MARCHED_PER_SAMPLE * room, room)
-        encoded = self._encode(self._points(rays, samples), samples.offsets[-1:], learn=True)
-        sigma = weaken_near(self.field.decode_along(encoded, samples)[0], samples.t, self.field)
+        _, visible = self._visible(rays, jitter, live, _MARCHED_PER_SAMPLE * room, room)
+        samples = visible.samples
+        sigma, _ = self.field.decode_along(self._learned(rays, visible), samples)
+        sigma = weaken_near(sigma, samples.t, self.field)
         weights = render_weights_gpu(sigma, samples.delta, samples.offsets)
         values = torch.stack([torch.ones_like(samples.t), samples.t], dim=1)
         opacity, distance = accumulate_gpu(weights, values, samples.offsets).unbind(1)
@@ -196,7 +217,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
     def losses(
         self,
         rays: DeviceRays,
-        samples: FixedSamples,
+        visible: VisibleSamples,
         target: Tensor,
         background: Tensor,
         gains: Tensor | None = None,
@@ -208,7 +229,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
 
         Args:
             rays: R rays.
-            samples: Their visible samples; rays that lack samples do not count.
+            visible: Their visible samples; rays that lack samples do not count.
             target: Colours of the picture [R, 3].
             background: Colours behind the rendering, [R, 3] or [3].
             gains: By how much the photographs are brighter than the field [R, 3]; None for no such gains.
@@ -217,13 +238,12 @@ class DeviceGeometryTrainer(GeometryTrainer):
         Returns:
             Weighted losses by name.
         """
-        field, settings = self.field, self.settings
-        live = samples.offsets[-1:]
-        sigma, geometry = field.decode_along(self._encode(self._points(rays, samples), live, learn=True), samples)
+        field, settings, samples = self.field, self.settings, visible.samples
+        sigma, geometry = field.decode_along(self._learned(rays, visible), samples)
         sigma = weaken_near(sigma, samples.t, field)
         weights = render_weights_gpu(sigma, samples.delta, samples.offsets)
         seen = join_rows_gpu(geometry, field.harmonics(rays.directions), samples.rays)
-        colors = weaken_near(torch.sigmoid(field.color_mlp(seen, live)), samples.t, field)
+        colors = weaken_near(torch.sigmoid(field.color_mlp(seen, samples.offsets[-1:])), samples.t, field)
         values = torch.cat([colors, torch.ones_like(colors[:, :1]), samples.t[:, None]], dim=1)
         sums = accumulate_gpu(weights, values, samples.offsets)  # [R, 5]
         spread = None
@@ -244,7 +264,7 @@ class DeviceGeometryTrainer(GeometryTrainer):
     @torch.no_grad()
     def _visible(
         self, rays: DeviceRays, jitter: Tensor, live_rays: Tensor, marched: int, capacity: int
-    ) -> tuple[FixedSamples, FixedSamples]:
+    ) -> tuple[FixedSamples, VisibleSamples]:
         """Samples in occupied cells, and those of them that light reaches, with room for `marched` and `capacity`."""
         field, grid = self.field, self.field.occupancy
         occupied = march_fixed(
@@ -257,22 +277,25 @@ class DeviceGeometryTrainer(GeometryTrainer):
             jitter,
             live_rays=live_rays,
             capacity=marched,
+            solid=self.solid,
         )
         encoded = self._encode(self._points(rays, occupied), occupied.offsets[-1:])
         sigma, _ = field.decode_along(encoded, occupied)
-        return occupied, visible_fixed(sigma, occupied, -math.log(self.settings.min_transmittance), capacity)
+        samples = visible_fixed(sigma, occupied, -math.log(self.settings.min_transmittance), capacity)
+        return occupied, VisibleSamples(samples, visible_rows(encoded, occupied, samples))
 
     def _train(self, *, probe: bool, smooth: bool, flat: bool) -> dict[str, Tensor]:
         pixels, triples = self.draw(), None
         if flat:
             pixels, triples = self.with_triples(pixels, self.live_rays)
         rays = self.rays_of(pixels)
-        samples = self.visible_samples(rays, self.uniform(len(pixels)))
+        visible = self.visible_samples(rays, self.uniform(len(pixels)))
         gains = self.gains(pixels)
-        losses = self.losses(rays, samples, *self.target(pixels, gains), gains, triples)
+        losses = self.losses(rays, visible, *self.target(pixels, gains), gains, triples)
         if probe:
             positions = to_unit_cube(self.probes(), bounded=self.field.bounded)
-            density, _ = self.field.decode(self._encode(positions, None, learn=True))
+            grid = self.field.grid
+            density, _ = self.field.decode(encode_into_gpu(positions, grid.table, grid.layout, self.table_grad))
             losses["density"] = self.settings.density_weight * density.mean()
         if smooth:
             quadruples, live = self.draw_smoothed()
@@ -280,12 +303,16 @@ class DeviceGeometryTrainer(GeometryTrainer):
         self.update.backward(losses)
         return {name: value.detach() for name, value in losses.items()}
 
-    def _encode(self, positions: Tensor, live: Tensor | None, *, learn: bool = False) -> Tensor:
-        """Encoding of grid coordinates [S, 3]; with `learn`, the table's gradient is added to `table_grad`."""
+    def _encode(self, positions: Tensor, live: Tensor | None = None) -> Tensor:
+        """Encoding of grid coordinates [S, 3], of which only the first `live` count."""
         grid = self.field.grid
-        if learn:
-            return encode_into_gpu(positions, grid.table, grid.layout, self.table_grad, live)
         return encode_forward_gpu(positions, grid.table.detach(), grid.layout, live)
+
+    def _learned(self, rays: DeviceRays, visible: VisibleSamples) -> Tensor:
+        """Encoding at visible samples [C, L · F]; differentiating it adds the table's gradient to `table_grad`."""
+        grid, points = self.field.grid, self._points(rays, visible.samples)
+        live = visible.samples.offsets[-1:]
+        return encode_into_gpu(points, grid.table, grid.layout, self.table_grad, live, known=visible.encoded)
 
     def _points(self, rays: DeviceRays, samples: FixedSamples) -> Tensor:
         return sample_points_gpu(rays.origins, rays.directions, samples, bounded=self.field.bounded)
@@ -301,17 +328,32 @@ class DeviceGeometryTrainer(GeometryTrainer):
             density *= settings.occupancy_decay
             for part, chunk in zip(cells.split(_CELLS_AT_ONCE), positions.split(_CELLS_AT_ONCE), strict=True):
                 unit = to_unit_cube(chunk, bounded=self.field.bounded)
-                density.scatter_reduce_(0, part, self.field.decode(self._encode(unit, None))[0], "amax")
+                found, raw = self.field.decode(self._encode(unit))
+                density.scatter_reduce_(0, part, found, "amax")
+                self._deepen(cascade, part, raw)
         if self.group.alone:
             self._settle()
 
+    def _deepen(self, cascade: int, cells: Tensor, raw: Tensor) -> None:
+        """Take note of how far light has come in cells [C], from the density network's output there [C, N].
+
+        Sections of rays, which alone know of depth, make only their share of the densities. What a cell is said to stop
+        falls at once and grows slowly, as a visit sees one place of it.
+        """
+        if self._depth is not None and self.field.level_set is not None:
+            own = self._depth[cascade]
+            depth = self.field.level_set.sections * self.field.level_set.depth(raw[:, 0])
+            own.scatter_reduce_(0, cells, torch.minimum(depth, own[cells] + _DEEPER), "amin", include_self=False)
+
     @torch.no_grad()
     def _settle(self) -> None:
-        """Mark the cells that are dense enough."""
+        """Mark the cells that are dense enough, and those that are solid."""
         settings, grid = self.settings, self.field.occupancy
         threshold = grid.density.mean().clamp(max=settings.occupancy_opacity / REFERENCE_STEP)
         grid.occupied.copy_(grid.density > threshold)
         self.bits.copy_(pack_bits(grid.occupied))
+        if self._depth is not None and self.solid is not None:
+            self.solid.copy_(pack_bits(self._depth > -_MARGIN * math.log(settings.min_transmittance)))
 
     def _cells(self, cascade: int, *, everywhere: bool) -> Tensor:
         """Cells to visit: all, or a quarter as many drawn uniformly and another quarter from the occupied ones."""

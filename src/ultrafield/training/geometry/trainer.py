@@ -134,7 +134,7 @@ class HostGeometryTrainer(GeometryTrainer):
         (total if self.group.alone else self.weight * total).backward()
         add_up_gradients(self.learned, self.group)
         self.optimizer.step()
-        shrink_fine_levels(self.field.grid, settings.grid_decay)
+        shrink_fine_levels(self.field.grid, settings.grid_decay, step)
         if self.poses is not None:
             self.poses.step(step, settings.steps)
         self._adapt_rays(len(rendered.samples))
