@@ -60,6 +60,11 @@ class CutTree:
         """Heights of the automatic levels."""
         return self.heights[self.is_level]
 
+    @property
+    def renumbered(self) -> bool:
+        """Whether nodes of the tree have other numbers than their lasting ids, as merges make them."""
+        return not np.array_equal(self.ids, np.arange(len(self.ids)))
+
 
 def segment(job: Job, fields: Fields) -> None:
     """Everything from trained fields to label maps; the stage counts as done only when all of it is written.
@@ -223,16 +228,20 @@ def _label(job: Job, cuts: CutTree, colors: np.ndarray, *, device: str) -> None:
         device: Where pixels find their labels.
     """
     from ..labels import ViewLabeller, view_points
+    from ..labels.views import cut_table
 
     run, scene = job.run, job.scene
-    labeller = ViewLabeller(cuts.surface, cuts.tree, cuts.heights, job.config.segment, workers=1, device=device)
+    table = cuts.ids.astype(np.int32)[cut_table(cuts.tree, cuts.heights)] if cuts.renumbered else None
+    labeller = ViewLabeller(
+        cuts.surface, cuts.tree, cuts.heights, job.config.segment, workers=1, device=device, table=table
+    )
 
     def label(view: tuple[str, int]) -> None:
         split, index = view
         views = scene.splits[split]
         name = views.views[index].name
         points = view_points(run.read_depth(split, name), views.normalised_cameras, index)
-        labels = ViewLabels(labeller.stack(points).renamed(cuts.ids), cuts.heights, cuts.is_level)
+        labels = ViewLabels(labeller.stack(points), cuts.heights, cuts.is_level)
         run.write_labels(split, name, labels)
         _write_views(run.view_folder(split, name), labels.levels, cuts.levels, colors)
 
@@ -247,10 +256,14 @@ def _quality(job: Job, cuts: CutTree) -> Quality:
     from ..quality import assess
 
     run, scene = job.run, job.scene
-    nodes = by_id(np.arange(len(cuts.ids)), cuts.ids, fill=-1)  # of the tree, by lasting id
+    nodes = by_id(np.arange(len(cuts.ids)), cuts.ids, fill=-1) if cuts.renumbered else None  # by lasting id
 
     def name(split: str, index: int) -> str:
         return scene.splits[split].views[index].name
+
+    def labels(split: str, index: int) -> LabelStack:
+        stored = run.read_labels(split, name(split, index)).labels
+        return stored if nodes is None else stored.renamed(nodes)
 
     return assess(
         cuts.surface,
@@ -259,7 +272,7 @@ def _quality(job: Job, cuts: CutTree) -> Quality:
         cuts.is_level,
         scene,
         depth_of=lambda split, index: run.read_depth(split, name(split, index)),
-        labels=lambda split, index: run.read_labels(split, name(split, index)).labels.renamed(nodes),
+        labels=labels,
     )
 
 
