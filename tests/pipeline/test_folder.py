@@ -242,6 +242,10 @@ def test_a_rendered_view_comes_back_with_colours_rounded_to_8_bits(run: RunFolde
     np.testing.assert_allclose(found.color, view.color, atol=0.5 / 255 + 1e-6)
     np.testing.assert_array_equal(found.depth, view.depth)
     np.testing.assert_allclose(found.opacity, view.opacity, atol=1e-3)
+    depth = run.read_rendered_depth("train", "r_1")
+    np.testing.assert_array_equal(depth.depth, found.depth)
+    np.testing.assert_array_equal(depth.opacity, found.opacity)
+    np.testing.assert_array_equal(depth.opaque_depth(0.5), np.where(found.opacity >= 0.5, found.depth, 0))
 
 
 @pytest.mark.parametrize("width", [1, 4, 32, 67])

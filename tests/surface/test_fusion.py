@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from toy_scene import BOXES, COLORS, SIZE, TO_USER, Toy, cast
 
-from ultrafield.cameras import RenderedView, project
+from ultrafield.cameras import RenderedDepth, RenderedView, project
 from ultrafield.cameras.projection import back_project
 from ultrafield.config import SegmentConfig
 from ultrafield.errors import RunError
@@ -175,6 +175,17 @@ def test_views_may_be_smaller_than_the_pictures(toy: Toy, toy_surface: Surface) 
     found = surface_from_views(toy.views, large, to_user=TO_USER, config=SegmentConfig(), images=images)
     np.testing.assert_allclose(found.points, toy_surface.points, atol=1e-6)
     np.testing.assert_array_equal(found.colors, toy_surface.colors)
+
+
+def test_depth_and_opacity_alone_will_do_where_there_are_pictures(toy: Toy, toy_surface: Surface) -> None:
+    views = [RenderedDepth(view.depth, view.opacity) for view in toy.views]
+    images = [view.image for view in toy.scene.train]
+    settings = {"to_user": TO_USER, "config": SegmentConfig()}
+    found = surface_from_views(views, toy.cameras, images=images, **settings)
+    for name in ("points", "normals", "colors", "visible"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(toy_surface, name))
+    with pytest.raises(ValueError, match="images: expected one for view 2, which has no colours of its own"):
+        surface_from_views(views, toy.cameras, images=[*images[:2], None, *images[3:]], **settings)
 
 
 def test_rendered_colour_serves_where_there_is_no_picture(toy: Toy, toy_surface: Surface) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from .focus import focus_point
 from .model import Cameras, Lens
 from .projection import PUBLISHED_DEPTH_RANGE, back_project, pixel_directions, pixel_indices, project
-from .rendered import RenderedView
+from .rendered import RenderedDepth, RenderedView
 from .similarity import Similarity
 
 __all__ = [
     "PUBLISHED_DEPTH_RANGE",
     "Cameras",
     "Lens",
+    "RenderedDepth",
     "RenderedView",
     "Similarity",
     "back_project",

@@ -83,7 +83,7 @@ def _run_views(run: RunFolder, segmentation: Segmentation, segments: Segments, w
     heights = np.array([level.height for level in segments.levels], np.float32)
 
     def depth(index: int) -> np.ndarray:
-        return run.read_render(splits[index], names[index]).opaque_depth(opaque)
+        return run.read_rendered_depth(splits[index], names[index]).opaque_depth(opaque)
 
     def labels(index: int) -> np.ndarray:
         if labeller is None:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..cameras import RenderedView, Similarity
+from ..cameras import RenderedDepth, RenderedView, Similarity
 from ..config import Config, from_dict, to_dict
 from ..errors import ConfigError, RunError, SceneError, in_shell
 from ..io import copy_file, write_json, write_npz
@@ -364,6 +364,11 @@ class RunFolder:
         stored = self._load(self.render_file(split, name), ("color", "depth", "opacity"))
         color = stored["color"].astype(np.float32) / 255.0
         return RenderedView(color, stored["depth"], stored["opacity"].astype(np.float32))
+
+    def read_rendered_depth(self, split: str, name: str) -> RenderedDepth:
+        """Read depth and opacity of a rendered view, without its colours, which are most of the file."""
+        stored = self._load(self.render_file(split, name), ("depth", "opacity"))
+        return RenderedDepth(stored["depth"], stored["opacity"].astype(np.float32))
 
     def read_depth(self, split: str, name: str) -> np.ndarray:
         """Read the depth of a rendered view alone [H, W], float32, normalised units."""

@@ -45,7 +45,7 @@ class HeldOutViews:
         """z-depth of each view [H, W], float32, normalised units; 0 where it is not opaque."""
         if split not in self._cameras:
             run, names = self._job.run, self._names(split)
-            return OnDemand(lambda name: run.read_render(split, name).opaque_depth(self._opaque), names)
+            return OnDemand(lambda name: run.read_rendered_depth(split, name).opaque_depth(self._opaque), names)
         if split not in self._depths:
             self._depths[split] = list(self._rendered(self._cameras[split]))
         return self._depths[split]

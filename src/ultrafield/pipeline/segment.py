@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from ..io import write_json
 from ..labels.stack import LabelStack
 from ..lazy import OnDemand
 from ..parallel import in_background, in_threads, workers_for
-from ..scene import Scene
+from ..scene import Scene, View
 from ..surface import Surface
 from ..ultrametric import AffinityGraph, EditedTree, Tree
 from .cameras import write_cameras
@@ -148,14 +147,17 @@ def _surface(job: Job) -> Surface:
     from ..surface import surface_from_views
     from ..surface.rendered import inner_box
 
-    scene = job.scene
-    views = OnDemand(partial(job.run.read_render, "train"), tuple(view.name for view in scene.train))
+    run, scene = job.run, job.scene
+
+    def picture(view: View) -> np.ndarray:
+        return run.read_render("train", view.name).picture() if view.image is None else view.image
+
     return surface_from_views(
-        views,
+        OnDemand(partial(run.read_rendered_depth, "train"), tuple(view.name for view in scene.train)),
         scene.train.normalised_cameras,
         to_user=scene.to_user,
         config=job.config.segment,
-        images=OnDemand(attrgetter("image"), scene.train.views),
+        images=OnDemand(picture, scene.train.views),
         valid=[view.valid for view in scene.train],
         inner=inner_box(scene),
     )

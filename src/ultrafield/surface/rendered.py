@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..budget import memory
-from ..cameras import Cameras, RenderedView, Similarity
+from ..cameras import Cameras, RenderedDepth, RenderedView, Similarity
 from ..cameras.pixels import resize_nearest
 from ..config import SegmentConfig
 from ..errors import RunError
@@ -49,7 +49,7 @@ def surface_from_field(geometry: RadianceField, scene: Scene, config: SegmentCon
 
 
 def surface_from_views(
-    views: Sequence[RenderedView],
+    views: Sequence[RenderedView] | Sequence[RenderedDepth],
     cameras: Cameras,
     *,
     to_user: Similarity,
@@ -65,7 +65,7 @@ def surface_from_views(
     Args:
         views: What each camera sees, depth in normalised units; each is read in any of several threads, once, or three
             times if depth maps would take more than an eighth of the memory, and once more where there is no image.
-            They may be of another size than the cameras' pictures.
+            They may be of another size than the cameras' pictures. Where there is an image, depth and opacity will do.
         cameras: The cameras of `views`, normalised frame.
         to_user: From the normalised to the user's frame; the surface keeps it.
         config: Settings (`voxel`, `min_opacity`).
@@ -78,7 +78,7 @@ def surface_from_views(
 
     Raises:
         RunError: The views show no surface.
-        ValueError: The numbers of views, cameras, images or flags differ.
+        ValueError: The numbers of views, cameras, images or flags differ, or a view has neither colours nor an image.
     """
     pictures = [None] * len(views) if images is None else images
     used = [None] * len(views) if valid is None else valid
@@ -95,7 +95,12 @@ def surface_from_views(
 
     def color(index: int) -> np.ndarray:
         picture = pictures[index]
-        return views[index].picture() if picture is None else picture
+        if picture is not None:
+            return picture
+        view = views[index]
+        if not isinstance(view, RenderedView):
+            raise ValueError(f"images: expected one for view {index}, which has no colours of its own")
+        return view.picture()
 
     return _fused(depths, OnDemand(color, indices), cameras, to_user, config, inner)
 
@@ -105,7 +110,7 @@ def inner_box(scene: Scene) -> float:
     return 0.5 if scene.cascades > 1 else np.inf
 
 
-def _seen_depth(view: RenderedView, valid: np.ndarray | None, min_opacity: float) -> np.ndarray:
+def _seen_depth(view: RenderedView | RenderedDepth, valid: np.ndarray | None, min_opacity: float) -> np.ndarray:
     """Depth [H, W] float32 of pixels that show the surface, 0 elsewhere."""
     seen = np.isfinite(view.depth) & (view.depth > 0) & (view.opacity >= min_opacity)
     if valid is not None:
