@@ -38,10 +38,16 @@ def watch(program: str) -> None:
     _program = program
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    for number in SIGNALS:
-        signal.signal(number, _nothing)
+    keep_watching()
     signal.set_wakeup_fd(writer)  # written to by the C handler, whatever the main thread is doing
     threading.Thread(target=_answer, args=(reader,), daemon=True, name="signals").start()
+
+
+def keep_watching() -> None:
+    """Answer signals again, after a library has put its own handlers in place; only a main thread can, and need."""
+    if _program and threading.current_thread() is threading.main_thread():
+        for number in SIGNALS:
+            signal.signal(number, _nothing)
 
 
 @contextmanager

@@ -185,15 +185,23 @@ def test_a_second_batch_does_nothing_for_what_is_done(
     assert after["broken"] == before["broken"]  # no part of this batch
 
 
-def test_a_cluster_of_this_host_listens_on_this_host_alone() -> None:
+def test_a_cluster_of_this_host_listens_on_this_host_alone_and_leaves_signals_to_us() -> None:
     code = """
+import os, signal, time
 from ultrafield.batch.cluster import connect
+from ultrafield.interruption import watch
+watch("ours")
 ray = connect(None)
 import psutil
 here = psutil.Process()
 sockets = [socket for p in [here, *here.children(recursive=True)] for socket in p.net_connections()]
-print({socket.laddr.ip.removeprefix("::ffff:") for socket in sockets if socket.status == "LISTEN"})
+print({socket.laddr.ip.removeprefix("::ffff:") for socket in sockets if socket.status == "LISTEN"}, flush=True)
+os.kill(os.getpid(), signal.SIGTERM)
+time.sleep(60)
 """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert done.stdout.splitlines()[-1] == "{'127.0.0.1'}", done.stderr
+    assert done.returncode == 143
+    assert done.stderr.startswith("ours: interrupted; ")
+    assert done.stderr.count("\n") == 1

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import BackendError, ConfigError, first_line
 from ..extras import require
+from ..interruption import keep_watching
 from ..parallel import available_cpus
 
 _LOCAL = {
@@ -100,6 +101,7 @@ def connect(address: str | None) -> Any:
             raise ConfigError(f"{place}: {text}", setting="address") from None
         said = f"no Ray cluster answers at {place}" if place != "local" else "no Ray cluster can be started here"
         raise ConfigError(f"{said} ({first_line(error)})", setting="address") from None
+    keep_watching()  # Ray would answer SIGTERM with a trace
     return ray
 
 
