@@ -14,6 +14,7 @@ from ultrafield.config import SegmentConfig
 from ultrafield.errors import ConfigError, RunError
 from ultrafield.lift import build_graph
 from ultrafield.lift.edges import neighbor_edges
+from ultrafield.lift.kernels.distances_cpu import edge_distances
 from ultrafield.lift.vote_graph import fill_unseen
 from ultrafield.lift.votes import mask_votes
 from ultrafield.masks import build_mask_set
@@ -164,3 +165,12 @@ def test_what_is_missing_or_malformed_is_named(toy: Toy, toy_surface: Surface) -
         build_graph(toy_surface, engine="field", features=np.full((len(toy_surface), 2), np.nan))
     with pytest.raises(ValueError, match="neighbors: expected at least 1, got 0"):
         neighbor_edges(toy_surface, 0)
+
+
+@pytest.mark.parametrize(("count", "channels"), [(0, 5), (50, 1), (300_000, 13)])  # the last on several threads
+def test_distances_of_features_across_edges(count: int, channels: int) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(400, channels)).astype(np.float32)
+    edges = rng.integers(0, 400, (count, 2))
+    wanted = np.linalg.norm(features[edges[:, 0]].astype(np.float64) - features[edges[:, 1]], axis=1)
+    np.testing.assert_allclose(edge_distances(features, edges, 2.0), np.minimum(wanted, 2.0), rtol=1e-6, atol=1e-7)

@@ -14,11 +14,11 @@ from ..surface import Surface
 from ..ultrametric import AffinityGraph
 from .combine import combined_edges, feature_view, join_combined
 from .edges import REACH, neighbor_edges
+from .kernels.distances_cpu import edge_distances
 from .superpoints import join_superpoints, superpoints
 from .vote_graph import vote_graph
 
 _Value = TypeVar("_Value")
-_BLOCK = 1 << 17
 
 
 def lift_graph(
@@ -81,11 +81,8 @@ def feature_graph(
     """
     _check_features(surface, features)
     edges = neighbor_edges(surface, (config or SegmentConfig()).neighbors, reach=reach)
-    distance = np.empty(len(edges), np.float32)
-    for block in range(0, len(edges), _BLOCK):  # [2^17, D] differences at a time
-        first, second = edges[block : block + _BLOCK].T
-        distance[block : block + _BLOCK] = np.linalg.norm(features[first] - features[second], axis=1)
-    return AffinityGraph(len(surface), edges, np.minimum(distance, 2.0), np.ones(len(edges), np.float32), 2.0)
+    distance = edge_distances(features.astype(np.float32, copy=False), edges, 2.0)
+    return AffinityGraph(len(surface), edges, distance, np.ones(len(edges), np.float32), 2.0)
 
 
 def combined_graph(
