@@ -1,4 +1,4 @@
-"""Held-out pictures and camera poses with and without `--optimize-poses`, for poses that were shaken on purpose.
+"""Held-out pictures and camera poses with and without `--geometry.refine-poses`, for poses that were shaken on purpose.
 
     python benchmarks/poses.py [--shakes 0 0.5 1 2] [--size 256] [--views 48] [--device auto] [--preset standard]
         [--steps N] [--json FILE]
