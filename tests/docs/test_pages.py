@@ -14,9 +14,12 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-GUIDES = ("quickstart", "tutorial", "engines", "data", "troubleshooting", "export", "capture", "masks")
-# Options of other programs that the pages name.
-FOREIGN = {"--convert-to-rle", "--per_obj_png_file", "--local-dir"}
+GUIDES = (
+    *("quickstart", "tutorial", "concepts", "engines", "data", "troubleshooting", "export", "capture", "masks"),
+    *("synth", "film", "names", "viewer", "gpus", "serve"),
+)
+# Options of other programs, and of the published commands, that the pages name.
+FOREIGN = {"--convert-to-rle", "--per_obj_png_file", "--local-dir"} | {"--num_gpus", "--optimize_ext"}
 
 
 def without_code(text: str) -> str:
