@@ -18,8 +18,8 @@ GUIDES = (
     *("quickstart", "tutorial", "concepts", "engines", "data", "troubleshooting", "export", "capture", "masks"),
     *("synth", "film", "names", "viewer", "gpus", "serve"),
 )
-# Options of other programs, and of the published commands, that the pages name.
-FOREIGN = {"--convert-to-rle", "--per_obj_png_file", "--local-dir"} | {"--num_gpus", "--optimize_ext"}
+# Options of other programs, of the published commands and of benchmarks that the pages name.
+FOREIGN = {"--convert-to-rle", "--per_obj_png_file", "--local-dir"} | {"--num_gpus", "--optimize_ext", "--mask-views"}
 
 
 def without_code(text: str) -> str:
