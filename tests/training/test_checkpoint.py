@@ -69,6 +69,13 @@ def test_the_state_of_another_training_is_named(balls, short, tmp_path, monkeypa
     assert not file.exists()
 
 
+def test_the_state_of_finished_geometry_is_none_of_another_training(balls, short, tmp_path, states_every):
+    states_every(2)
+    said = []
+    fit(balls, short, device="cpu", out=tmp_path, progress=False, note=said.append)
+    assert not [line for line in said if STATE_FILE in line]
+
+
 def test_finished_features_are_kept_too(balls, short, tmp_path, monkeypatch):
     first = fit(balls, short, device="cpu", out=tmp_path, progress=False)
     monkeypatch.setattr(fitting, "fit_features", lambda *a, **k: pytest.fail("trained features again"))

@@ -87,11 +87,14 @@ def fit(
     if out is not None:
         _prepare(out, resume=resume)
     fields = _stored_fields(journal, config, digest.masks, target)
+    trained = fields is None
     if fields is None:
         start = None if initial is None else initial.geometry
         fields = Fields(_fit_geometry(scene, config, target, start, journal, team))
     if config.engine != "lift" and fields.features is None:
         _save(journal, fields, config, digest.masks)
+        if trained and out is not None:
+            (out / STATE_FILE).unlink(missing_ok=True)  # of the geometry, which is whole now
         start_features = None if initial is None else initial.features
         seen = posed(scene, fields.geometry)
         featured = replace(journal, source=digest.whole)
