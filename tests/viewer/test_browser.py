@@ -30,6 +30,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 UNDRAWN = "WebGL2RenderingContext.prototype.drawArrays = () => {};"
+FEW_DRAWN = """
+const draw = WebGL2RenderingContext.prototype.drawArrays;
+WebGL2RenderingContext.prototype.drawArrays = function (mode, first, count) {
+  draw.call(this, mode, first, Math.min(count, 4096));
+};
+"""
 EVIL = "<img src=x onerror=\"document.title='run'\">"
 
 
@@ -299,7 +305,7 @@ def test_new_colours_of_many_points_are_all_that_is_handed_to_webgl(browser: Any
     run = uf.Segmentation(session.tree, surface, session.levels).save(tmp_path / "run")
     browser.set_window_size(500, 400)
     viewer = Viewer(open_for_viewing(run), "127.0.0.1", 0)
-    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": COUNT})
+    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": COUNT + FEW_DRAWN})
     try:
         page = Page(browser, viewer)
         page.until(lambda: len(browser.execute_script("return calls.filter((call) => call !== 'link')")) >= 2)
