@@ -32,10 +32,9 @@ def trainers(balls, config, geometry, kernel_device, request):
     from ultrafield.training.cuda.masks import DeviceMasks
 
     voxel, negatives = request.param
-    settings = replace(
-        config.features, pixels=128, images=2, pairs_per_mask=8, neighbors=4, vote_voxel=voxel, negatives=negatives
-    )
-    config = replace(config, features=settings)
+    grid = config.features.grid if kernel_device == "cuda" else replace(config.features.grid, levels=2)
+    settings = replace(config.features, grid=grid, pixels=128, images=2, pairs_per_mask=8, neighbors=4)
+    config = replace(config, features=replace(settings, vote_voxel=voxel, negatives=negatives))
     device = torch.device(kernel_device)
     pool, masks = pixel_pool(balls, torch.device("cpu")), MaskPool(balls)
     cache = build_cache(geometry, pool, 4, lambda done: None)

@@ -27,12 +27,14 @@ def build(balls, config, kernel_device, monkeypatch):
     monkeypatch.setattr(geometry_device, "_SMOOTHED_PER_RAY", 24)
     monkeypatch.setattr(geometry_base, "PROBES", 256)
     monkeypatch.setattr(geometry_device, "FEWEST_RAYS", 16)
-    rays = 32 if kernel_device == "cuda" else 16
+    rays, levels = (32, 4) if kernel_device == "cuda" else (16, 2)
 
     def make(scene=balls, **changes):
         from ultrafield.training.cuda.geometry import DeviceGeometryTrainer
 
-        small = replace(config.geometry, rays=rays, samples=24 * rays, max_samples_per_ray=32, occupancy_resolution=8)
+        grid = replace(config.geometry.grid, levels=levels)
+        small = replace(config.geometry, grid=grid, rays=rays, samples=24 * rays)
+        small = replace(small, max_samples_per_ray=32, occupancy_resolution=8)
         changed = replace(config, geometry=replace(small, **changes))
         return DeviceGeometryTrainer(scene, changed, torch.device(kernel_device))
 
