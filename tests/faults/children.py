@@ -65,6 +65,17 @@ def warm_up(*, training: bool = True) -> None:
     gc.freeze()  # a collection in a child would else copy all memory that it shares with its parent
 
 
+def load_kernels() -> None:
+    """Load compiled kernels, but none that run on several threads: numba starts these as it loads such a kernel."""
+    from ultrafield.kernels.compile import load_stored
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("ultrafield.") and name.endswith("_cpu"):
+            options = [getattr(kernel, "targetoptions", {}) for kernel in vars(module).values()]
+            if not any(known.get("parallel") for known in options):
+                load_stored(module)
+
+
 def forked(action: Callable[[], int], place: Path) -> Outcome:
     """Run in a child process, in a folder; it is killed if it takes too long."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from children import warm_up
+from children import load_kernels, warm_up
 
 OPTIONS = (
     *("--device", "cpu", "--geometry.steps", "30", "--geometry.lr", "0.03"),
@@ -100,6 +100,7 @@ class Harness:
         os.environ.update(NUMBA_NUM_THREADS="1", OMP_NUM_THREADS="1")
         self.folder = folder
         warm_up()
+        load_kernels()
         self.cases = [CASES[name] for name in names or CASES]
         self._make_scenes()
         self.finished: dict[str, dict[str, str]] = {}
