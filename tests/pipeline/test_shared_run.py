@@ -72,7 +72,7 @@ def test_ctrl_c_saves_the_state_and_ends_both_processes(tiny_scene: Path, tiny: 
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True)
     log = run / "log.jsonl"
     try:
-        _wait_until(lambda: log.is_file() and '"step": 50' in log.read_text())
+        _wait_until(lambda: log.is_file() and '"step": 0' in log.read_text())
         (other,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         process.send_signal(signal.SIGINT)
         said = process.communicate(timeout=60)[1].splitlines()[-1]
