@@ -10,21 +10,9 @@ from ultrafield import cli
 from ultrafield.config import HashGridConfig, preset
 
 TINY = [
-    *(
-        "--device",
-        "cpu",
-        "--cuts",
-        "6",
-        "--geometry.steps",
-        "30",
-        "--geometry.lr",
-        "0.03",
-        "--geometry.rays",
-        "256",
-        "--geometry.samples",
-        "4096",
-    ),
-    *("--geometry.grid.levels", "4", "--geometry.grid.log2-entries", "12", "--geometry.occupancy-resolution", "32"),
+    *("--device", "cpu", "--cuts", "6", "--geometry.steps", "20", "--geometry.lr", "0.05"),
+    *("--geometry.rays", "256", "--geometry.samples", "4096", "--geometry.hidden", "16"),
+    *("--geometry.grid.levels", "2", "--geometry.grid.log2-entries", "12", "--geometry.occupancy-resolution", "32"),
     *("--geometry.max-samples-per-ray", "128", "--features.steps", "5", "--features.pixels", "256"),
     *("--features.images", "1", "--features.pairs-per-mask", "8", "--features.dim", "8", "--features.hidden", "16"),
 ]
