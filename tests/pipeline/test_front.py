@@ -144,11 +144,9 @@ print("torch" in sys.modules)
 
 @pytest.mark.slow
 def test_a_scene_in_memory_runs_like_a_folder(toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = uf.preset(
-        "draft",
-        geometry={"steps": 120, "rays": 256, "samples": 4096, "occupancy_resolution": 32, "max_samples_per_ray": 128},
-        segment={"cuts": 5},
-    )
+    small = {"hidden": 16, "occupancy_resolution": 32, "grid": {"levels": 4, "log2_entries": 12}}
+    short = {"steps": 40, "lr": 0.03, "rays": 256, "samples": 4096, "max_samples_per_ray": 128}
+    config = uf.preset("draft", geometry=small | short, segment={"cuts": 5})
     seg = uf.run(toy.scene, tmp_path / "run", config, device="cpu", progress=False)
     assert capsys.readouterr() == ("", "")
     assert len(next(seg.label(toy.scene.train.cameras[[0]]))) == len(seg.levels)
