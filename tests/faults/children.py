@@ -118,16 +118,18 @@ def digests(folder: Path) -> dict[str, str]:
     """What lies below a folder, by path."""
     found = {}
     for root, folders, files in os.walk(folder):
+        below = "" if root == str(folder) else os.path.relpath(root, folder)
         for name in (*folders, *files):
             path = os.path.join(root, name)
             if os.path.islink(path):
                 content = os.readlink(path)
             elif os.path.isfile(path):
+                size = os.path.getsize(path)
                 with open(path, "rb") as file:  # of what is larger than any honest file, the beginning is enough
-                    content = f"{os.path.getsize(path)} {hashlib.sha256(file.read(1 << 26)).hexdigest()}"
+                    content = f"{size} {hashlib.sha256(file.read(min(size, 1 << 26))).hexdigest()}"
             else:
                 content = "other"
-            found[os.path.relpath(path, folder)] = content
+            found[os.path.join(below, name)] = content
     return found
 
 
