@@ -383,6 +383,43 @@ def test_only_exports_are_replaced(segmentation: uf.Segmentation, tmp_path: Path
         segmentation.export(tmp_path / "folder.ply")
 
 
+def test_labels_of_the_user_beside_a_file_stay(segmentation: uf.Segmentation, tmp_path: Path) -> None:
+    labels = tmp_path / "mug.labels.json"
+    for content in ('{"mine": 1}', "mine"):
+        labels.write_text(content)
+        for overwrite in (False, True):
+            with pytest.raises(SceneError, match=r"mug\.labels\.json: was not written by ultrafield export"):
+                segmentation.export(tmp_path / "mug.ply", overwrite=overwrite)
+        assert labels.read_text() == content
+    labels.rename(tmp_path / "mine.json")
+    labels.symlink_to(tmp_path / "mine.json")
+    with pytest.raises(SceneError, match=r"mug\.labels\.json: was not written by ultrafield export"):
+        segmentation.export(tmp_path / "mug.ply")
+    assert sorted(os.listdir(tmp_path)) == ["mine.json", "mug.labels.json"]
+
+
+def test_files_of_one_name_share_their_labels(
+    segmentation: uf.Segmentation, views: dict[str, Any], tmp_path: Path
+) -> None:
+    segmentation.export(tmp_path / "mug.ply")
+    segmentation.export(tmp_path / "mug.glb", faces=3000, **views)
+    labels = tmp_path / "mug.labels.json"
+    assert json.loads(labels.read_text(encoding="utf-8"))["files"] == ["mug.glb", "mug.ply"]
+    segmentation.export(tmp_path / "mug.ply", overwrite=True)
+    before = labels.read_text(encoding="utf-8")
+    assert json.loads(before)["files"] == ["mug.glb", "mug.ply"]
+    (tmp_path / "mug.ply").unlink()
+    node = box_node(segmentation, 1)
+    with pytest.raises(SceneError, match=r"mug\.labels\.json: explains mug\.glb, whose segments are others; choose"):
+        segmentation.export(tmp_path / "mug.ply", node=node)
+    assert labels.read_text(encoding="utf-8") == before
+    segmentation.export(tmp_path / "mug.ply", node=node, overwrite=True)
+    segmentation.export(tmp_path / "mug.glb", faces=3000, overwrite=True, **views)
+    (tmp_path / "mug.glb").unlink()
+    segmentation.export(tmp_path / "mug.ply", node=node, overwrite=True)
+    assert json.loads(labels.read_text(encoding="utf-8"))["files"] == ["mug.ply"]
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

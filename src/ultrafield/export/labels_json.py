@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +15,11 @@ from .target import FORMAT, LABELS, VERSION
 _READABLE = 2000  # nodes up to which the file is laid out for people
 
 
-def write_labels_json(folder: Path, segments: Segments, to: str, **others: Any) -> None:
-    """Write labels.json: the nodes of an export, its levels, and the files that lie below `folder` by then.
+def explained(segments: Segments) -> dict[str, Any]:
+    """What labels.json says of segments, in any format: their levels and nodes.
 
     A node has id, parent (an id; null for the root), height, size (points), name (empty without one), color (sRGB) and
     the levels of which it is a segment. A node may be the parent of segments and no segment of any level itself.
-
-    Args:
-        folder: Where the export lies.
-        segments: What was exported.
-        to: The format.
-        others: What the format has to say besides.
     """
     columns = [level.column for level in segments.levels]
     levels = [
@@ -44,7 +39,23 @@ def write_labels_json(folder: Path, segments: Segments, to: str, **others: Any) 
         }
         for index in range(len(segments))
     ]
-    files = [file.relative_to(folder).as_posix() for file in files_below(folder)]
+    return {"levels": levels, "nodes": nodes}
+
+
+def write_labels_json(
+    folder: Path, explanation: dict[str, Any], to: str, *, besides: Sequence[str] = (), **others: Any
+) -> None:
+    """Write labels.json: the nodes of an export, its levels, and the files that lie below `folder` by then.
+
+    Args:
+        folder: Where the export lies.
+        explanation: Levels and nodes, as `explained` gives them.
+        to: The format.
+        besides: Files of earlier exports that the same labels.json explains.
+        others: What the format has to say besides.
+    """
+    files = sorted({*besides, *(file.relative_to(folder).as_posix() for file in files_below(folder))})
+    levels, nodes = explanation["levels"], explanation["nodes"]
     content = {"format": FORMAT, "version": VERSION, "ultrafield": __version__, "to": to, "levels": levels}
     content |= others | {"files": files, "nodes": nodes}
-    write_json(folder / LABELS, content, indent=1 if len(segments) <= _READABLE else None)
+    write_json(folder / LABELS, content, indent=1 if len(nodes) <= _READABLE else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -61,6 +61,10 @@ def check_target(out: Path, endings: tuple[str, ...], *, overwrite: bool, severa
     if not single and out.suffix and not out.exists() and re.fullmatch(r"\.[A-Za-z]{2,5}", out.suffix):
         expected = f"a folder, or a file that ends in {' or '.join(endings)}" if endings else "a folder"
         raise SceneError(f"{out}: expected {expected}")
+    if single and os.path.lexists(beside(out)) and _labels(beside(out)) is None:
+        raise SceneError(
+            f"{beside(out)}: was not written by ultrafield export, so it is not replaced; choose another name"
+        )
     if not os.path.lexists(out):
         return single
     if single != out.is_file():
@@ -81,6 +85,29 @@ def check_target(out: Path, endings: tuple[str, ...], *, overwrite: bool, severa
 def beside(file: Path) -> Path:
     """The labels.json of an export that is a single file."""
     return file.with_name(f"{file.stem}.{LABELS}")
+
+
+def also_explained(out: Path, explanation: Mapping[str, Any], *, overwrite: bool) -> list[str]:
+    """Names of other exports, such as mug.glb beside mug.ply, that the labels.json of a single file explains too.
+
+    Args:
+        out: The file that is to be written, which `check_target` has found no fault with.
+        explanation: The levels and nodes that its labels.json will list.
+        overwrite: Whether it may list others than it does so far, where there are such exports.
+
+    Raises:
+        SceneError: It explains another export, whose segments are others, and that may not be changed.
+    """
+    stored = _labels(beside(out)) if os.path.lexists(beside(out)) else None
+    others = [] if stored is None else [str(name) for name in stored["files"] if str(name) != out.name]
+    others = [name for name in others if out.with_name(name).is_file()]
+    same = stored is None or all(stored.get(key) == value for key, value in explanation.items())
+    if others and not same and not overwrite:
+        raise SceneError(
+            f"{beside(out)}: explains {others[0]}, whose segments are others; choose another name, or replace what it says "
+            "with --overwrite"
+        )
+    return others
 
 
 @contextmanager
@@ -120,9 +147,15 @@ def _fresh_file(out: Path) -> Iterator[Path]:
 
 def _listed(file: Path) -> set[str] | None:
     """Files that an export says it consists of; None if it is none."""
+    stored = _labels(file)
+    return None if stored is None else {str(name) for name in stored["files"]}
+
+
+def _labels(file: Path) -> dict[str, Any] | None:
+    """The content of the labels.json of an export; None if it is none, or a link."""
     stored: Any = None
     with suppress(UltrafieldError):
-        stored = read_json(file)
+        stored = None if file.is_symlink() else read_json(file)
     if not isinstance(stored, dict) or stored.get("format") != FORMAT or not isinstance(stored.get("files"), list):
         return None
-    return {str(name) for name in stored["files"]}
+    return stored

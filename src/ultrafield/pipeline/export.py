@@ -12,10 +12,10 @@ import numpy as np
 from ..cameras import Cameras
 from ..config.ranges import Range, Ranges, check_number
 from ..errors import ConfigError, check_choice
-from ..export.labels_json import write_labels_json
+from ..export.labels_json import explained, write_labels_json
 from ..export.levels import Level, choose_levels
 from ..export.segments import Segments, make_segments
-from ..export.target import Target, check_target, fresh_target
+from ..export.target import Target, also_explained, check_target, fresh_target
 from .console import Report
 from .export_views import export_views, training_views
 
@@ -144,6 +144,8 @@ def export_segmentation(
         return make_segments(surface, tree, levels, ids=segmentation.ids, names=segmentation.names, node=node)
 
     segments = of_node(options.node)
+    explanation = explained(segments)
+    besides = also_explained(out, explanation, overwrite=options.overwrite) if single else []
     whole = options.node is None and all(level.column.startswith("level_") for level in levels)
 
     def views() -> ExportViews:
@@ -153,7 +155,7 @@ def export_segmentation(
     with fresh_target(out, single=single) as target:
         place = replace(target, stem=out.stem) if single else target
         others = _WRITERS[options.to](place, work, out.suffix.lower() if single else "")
-        write_labels_json(place.folder, segments, options.to, **others)
+        write_labels_json(place.folder, explanation, options.to, besides=besides, **others)
     return out
 
 
