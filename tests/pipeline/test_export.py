@@ -217,6 +217,9 @@ def test_usd_has_the_same_tree(segmentation: uf.Segmentation, views: dict[str, A
     file = segmentation.export(tmp_path / "scene.usda", level=[0, "finest"], faces=3000, **views)
     stage = Usd.Stage.Open(str(file))
     known = {node["extras"]["id"]: node for node in gltf(glb)["nodes"]}
+    assert stage.HasAuthoredMetadata("metersPerUnit")
+    assert UsdGeom.GetStageMetersPerUnit(stage) == 1.0
+    assert UsdGeom.GetStageUpAxis(stage) == UsdGeom.Tokens.z
     prims = [prim for prim in stage.Traverse() if prim.HasAttribute("ultrafield:id")]
     assert {prim.GetAttribute("ultrafield:id").Get() for prim in prims} == set(known)
     named = stage.GetPrimAtPath(next(prim.GetPath() for prim in prims if prim.GetDisplayName() == HTML))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy_scene
+from PIL import Image
 from scipy.ndimage import binary_dilation
 from toy_scene import Toy
 
@@ -17,7 +18,9 @@ from ultrafield import cli
 from ultrafield.cameras import Cameras
 from ultrafield.cameras.model import OPENGL_AXES
 from ultrafield.config import SegmentConfig
+from ultrafield.errors import SceneError
 from ultrafield.export.colors import node_colors
+from ultrafield.io import write_image
 from ultrafield.pipeline.console import Report
 from ultrafield.pipeline.film import FilmOptions, write_film
 from ultrafield.reading import read_image
@@ -71,6 +74,27 @@ def test_points_alone_make_a_film_of_colours_and_segments(
         expected = 0.25 * color + 0.75 * colors[labels[0]]
         agree = np.abs(finest - expected).max(axis=2) < 6
         assert agree[labels[0] >= 0].mean() > 0.8  # borders are darker
+
+
+def test_only_pictures_of_films_are_replaced(toy: Toy, segmentation: uf.Segmentation, tmp_path: Path) -> None:
+    options = FilmOptions(path=path_file(tmp_path, toy.scene.train.cameras[[0, 3]]))
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for number in range(3):
+        write_image(mine / f"{number:05d}.png", np.full((4, 4, 3), number, np.uint8))
+    before = {file.name: file.read_bytes() for file in mine.iterdir()}
+    with pytest.raises(SceneError, match=r"00000\.png: was not written by ultrafield render, so it is not replaced"):
+        write_film(segmentation, mine, options, report=Report.silent(), overwrite=True)
+    assert {file.name: file.read_bytes() for file in mine.iterdir()} == before
+    film = tmp_path / "film"
+    for overwrite in (False, True):
+        write_film(segmentation, film, options, report=Report.silent(), overwrite=overwrite)
+    shutil.copy(mine / "00002.png", film)
+    with pytest.raises(SceneError, match=r"00002\.png: was not written by ultrafield render"):
+        write_film(segmentation, film, options, report=Report.silent(), overwrite=True)
+    with Image.open(film / "00000.png") as picture:
+        picture.load()
+        assert picture.info["Comment"] == "made by ultrafield render"
 
 
 def test_a_node_is_shown_alone_and_transparent_around(toy: Toy, segmentation: uf.Segmentation, tmp_path: Path) -> None:

@@ -94,6 +94,17 @@ def test_no_run_folder(run: RunFolder) -> None:
         run.read_config()
 
 
+def test_films_of_the_user_stay_when_renderings_are_cleared(run: RunFolder) -> None:
+    films = run.root / "renders" / "films"
+    films.mkdir(parents=True)
+    (films / "ours.mp4").write_bytes(b"... comment=made by ultrafield render ...")
+    (films / "mine.mp4").write_bytes(b"mine")
+    (films / "empty.webm").touch()
+    (films / "link.mp4").symlink_to(films / "ours.mp4")
+    run.clear("renders")
+    assert sorted(file.name for file in films.iterdir()) == ["empty.webm", "link.mp4", "mine.mp4"]
+
+
 def write(run: RunFolder, name: str, content: bytes = b"content") -> None:
     (run.root / name).parent.mkdir(parents=True, exist_ok=True)
     (run.root / name).write_bytes(content)

@@ -82,6 +82,18 @@ def test_a_folder_with_other_files_is_not_saved_into(segmentation: uf.Segmentati
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_files_that_are_only_called_alike_are_not_replaced(segmentation: uf.Segmentation, tmp_path: Path) -> None:
+    for name in ("points.ply", "tree.json", "surface.npz"):
+        folder = tmp_path / name.replace(".", "_")
+        folder.mkdir()
+        (folder / name).write_text("mine")
+        with pytest.raises(RunError, match=rf"neither empty nor a saved segmentation \(it holds {name}\)"):
+            segmentation.save(folder)
+        assert (folder / name).read_text() == "mine"
+        (folder / name).rename(folder / f".{name}.0123abcd.tmp")  # what a killed save leaves is no obstacle
+        segmentation.save(folder)
+
+
 def test_what_is_no_run_does_not_open(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"none: no such folder"):
         uf.open_run(tmp_path / "none")

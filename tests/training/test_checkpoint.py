@@ -52,6 +52,17 @@ def test_geometry_is_kept_when_features_are_added(balls, short, tmp_path, monkey
         fit(balls, short, device="cpu", out=tmp_path, resume=False, progress=False)
 
 
+@pytest.mark.parametrize("resume", [True, False])
+@pytest.mark.parametrize("name", [FIELD_FILE, STATE_FILE])
+def test_files_of_the_user_are_not_replaced(balls, short, tmp_path, name, resume):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(RunError, match=rf"{name}: .*it is not replaced: give the training a folder of its own"):
+        fit(balls, short, device="cpu", out=str(tmp_path), resume=resume, progress=False)
+    with pytest.raises(RunError, match=rf"{name}: .*it is not replaced"):
+        fitting.fit_geometry(balls, short, out=tmp_path, progress=False)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(name, "mine")]
+
+
 @pytest.mark.parametrize("new", ["seed", "scene"])
 def test_the_state_of_another_training_is_named(balls, short, tmp_path, monkeypatch, states_every, new):
     states_every(2)

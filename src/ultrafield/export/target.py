@@ -104,8 +104,8 @@ def also_explained(out: Path, explanation: Mapping[str, Any], *, overwrite: bool
     same = stored is None or all(stored.get(key) == value for key, value in explanation.items())
     if others and not same and not overwrite:
         raise SceneError(
-            f"{beside(out)}: explains {others[0]}, whose segments are others; choose another name, or replace what it says "
-            "with --overwrite"
+            f"{beside(out)}: explains {others[0]}, whose segments are others; choose another name, or replace what it "
+            "says with --overwrite"
         )
     return others
 

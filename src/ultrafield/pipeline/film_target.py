@@ -12,12 +12,12 @@ from typing import Protocol, Self
 import numpy as np
 
 from ..errors import SceneError
-from ..export.video import ENDINGS, Film, is_film
+from ..export.video import ENDINGS, Film, film_picture, is_film
 from ..interruption import nothing_kept
-from ..io import fresh_folder, write_image
+from ..io import atomic_write, fresh_folder
 from ..names import check_name
 from ..owner import owned
-from ..removal import find_stranger, kinds
+from ..removal import files_below, find_stranger, kinds
 from .folder import RunFolder
 
 _FRAMES = kinds(r"\d+\.png")
@@ -74,9 +74,11 @@ class FilmTarget:
             raise SceneError(f"{self.path}: exists and is {'no' if self.is_folder else 'a'} folder")
         if self.is_folder and not any(self.path.iterdir()):
             return
+        pictures = files_below(self.path) if self.is_folder else iter([self.path])
         stranger = find_stranger(self.path, _FRAMES) if self.is_folder else None
-        if stranger is not None or not (self.is_folder or is_film(self.path)):
-            raise SceneError(f"{stranger or self.path}: was not written by ultrafield render, so it is not replaced")
+        stranger = stranger or next((file for file in pictures if not is_film(file)), None)
+        if stranger is not None:
+            raise SceneError(f"{stranger}: was not written by ultrafield render, so it is not replaced")
         if not overwrite:
             raise SceneError(f"{self.path}: exists; choose another place, or replace it with --overwrite")
 
@@ -116,5 +118,6 @@ class _Folder:
 
     def add(self, picture: np.ndarray) -> None:
         """Write the next picture."""
-        write_image(self._folder / f"{self._count:05d}.png", picture)
+        with atomic_write(self._folder / f"{self._count:05d}.png") as file:
+            file.write(film_picture(picture))
         self._count += 1

@@ -29,6 +29,7 @@ from .. import __version__
 from ..cameras import RenderedDepth, RenderedView, Similarity
 from ..config import Config, from_dict, to_dict
 from ..errors import ConfigError, RunError, SceneError, in_shell
+from ..export.video import is_film
 from ..io import copy_file, write_json, write_npz
 from ..labels.stack import LabelStack
 from ..names import check_name
@@ -43,11 +44,11 @@ from .records import NOTHING, StageRecords
 # Files in the folders of a run that a stage may empty.
 _PATTERNS = {
     "masks": r"train_seg/[^/]+/\d+\.png|train_seg_hierarchy/[^/]+_(inside|same)\.npy|train_seg/\.ultrafield\.json",
-    "renders": r"[^/]+/[^/]+(\.npz|_(color|depth|feature|normal)\.png)|(\.orbit\.tmp|orbit)\.mp4|orbit/\d+\.png"
-    r"|films/[^/]+\.(mp4|webm)",
+    "renders": r"[^/]+/[^/]+(\.npz|_(color|depth|feature|normal)\.png)|(\.orbit\.tmp|orbit)\.mp4|orbit/\d+\.png",
     "labels": r"[^/]+/[^/]+\.npz",
     "views": r"[^/]+/[^/]+/[\d.]+\.png",
 }
+_FILMS = r"films/[^/]+\.(mp4|webm)"
 _KINDS = {name: kinds(pattern) for name, pattern in _PATTERNS.items()}
 _TREE = ("surface.npz", "tree.npz")  # of `segment`: what edits leave as it is
 _RESULTS = (*_TREE, "cameras.npz", "tree.json", "points.ply", "quality.json", "contact_sheet.png")  # of `segment`
@@ -59,6 +60,7 @@ _EVERYTHING = kinds(
     *map(re.escape, (*_RESULTS, *_OTHERS)),
     r"edits-[0-9a-f]+\.json",
     *(f"{name}/(?:{pattern})" for name, pattern in _PATTERNS.items()),
+    f"renders/{_FILMS}",
 )
 # A folder with nothing else counts as empty: a process was killed before config.json was whole.
 _UNCLAIMED = kinds(r"config\.json", re.escape(LOCK_NAME))
@@ -224,6 +226,10 @@ class RunFolder:
 
     def clear(self, *names: str) -> None:
         """Remove what stages wrote into some of the folders masks, renders, labels and views; other files stay."""
+        if "renders" in names:
+            for film in (self.root / "renders" / "films").glob("*"):
+                if film.is_file() and not film.is_symlink() and is_film(film):
+                    film.unlink()
         for name in names:
             remove_ours(self.root / name, _KINDS[name])
 

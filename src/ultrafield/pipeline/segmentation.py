@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from ..cameras import Cameras
 from ..config import SegmentConfig
-from ..errors import ConfigError, RunError, in_shell
-from ..removal import find_stranger, kinds
+from ..errors import ConfigError, RunError, UltrafieldError, in_shell
+from ..reading import read_npz
+from ..removal import files_below, find_stranger, is_temporary, kinds
 from ..surface import Surface
 from ..ultrametric import EditedTree, Tree
 from .edits import read_edits
@@ -223,7 +225,7 @@ class Segmentation:
         from ..ultrametric import save_edits
 
         run = RunFolder(Path(folder))
-        stranger = find_stranger(run.root, _SAVED)
+        stranger = find_stranger(run.root, _SAVED) or _unsaved(run.root)
         if stranger is not None:
             raise RunError(f"{run.root}: neither empty nor a saved segmentation (it holds {stranger.name})")
         names = self.views or tuple(f"view_{index:03d}" for index in range(len(self.surface.visible)))
@@ -237,6 +239,16 @@ class Segmentation:
         write_points(run.root / "points.ply", self.surface, self.tree, self.levels, ids=self.ids)
         write_tree_json(run.root / "tree.json", self.surface, self.tree, names, heights=self.levels, ids=self.ids)
         return run.root
+
+
+def _unsaved(folder: Path) -> Path | None:
+    """A file in a folder that holds no earlier `save`, whose first file is surface.npz; None if there is none."""
+    if not folder.is_dir():
+        return None
+    with suppress(UltrafieldError):
+        if "to_user_scale" in read_npz(folder / "surface.npz", ("to_user_scale",)):
+            return None
+    return next((file for file in files_below(folder) if not is_temporary(file.name)), None)
 
 
 def open_run(folder: str | Path) -> Segmentation:

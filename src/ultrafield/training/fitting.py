@@ -20,12 +20,22 @@ from ..parallel import in_threads
 from ..scene import Scene, View
 from ..scene.digest import SceneDigest, digest_scene
 from ..sharing import ALONE, Team
-from .checkpoint import FIELD_FILE, STATE_FILE, Fields, load_fields, save_fields, start_from, stored_settings
+from .checkpoint import (
+    FIELD_FILE,
+    STATE_FILE,
+    Fields,
+    load_fields,
+    load_state,
+    save_fields,
+    start_from,
+    stored_settings,
+)
 from .contrast.mask_pool import check_masks
 from .features.affordable import affordable
 from .features.base import FeatureTrainer
 from .geometry.base import GeometryTrainer
 from .geometry.poses import posed
+from .log import LOG_FILE
 from .loop import Journal, Trainer, begin, run_steps
 from .members import check_shared, checksum, prepare_features, prepare_geometry, start_steps
 from .trainers import feature_trainer, geometry_trainer
@@ -38,7 +48,7 @@ def fit(
     config: Config | None = None,
     *,
     device: str | torch.device = "auto",
-    out: Path | None = None,
+    out: str | Path | None = None,
     resume: bool = True,
     initial: Fields | None = None,
     source: SceneDigest | None = None,
@@ -72,11 +82,13 @@ def fit(
     Raises:
         SceneError: Features, or depth smoothness, need masks that a training view lacks.
         TrainingError: A loss or a parameter is not finite, or the field became empty.
-        RunError: `initial` does not fit the scene or the settings, or a file in `out` cannot be read.
+        RunError: `initial` does not fit the scene or the settings, a file in `out` cannot be read, or `out` holds files
+            of others that are called like its own.
         BackendError: CUDA was asked for by name and cannot run here; or regions of pictures are asked for
             (`config.geometry.regions`), and higra, which finds them, is not installed.
         ConfigError: A training that the team's GPUs cannot share.
     """
+    out = None if out is None else Path(out)
     target = resolve_device(device)
     config = config or preset("standard" if target.type == "cuda" else "draft")
     if config.engine != "lift":
@@ -271,15 +283,30 @@ def _steps(
 
 
 def _journal(scene: Scene, out: Path | None, *, progress: bool) -> Journal:
+    if out is not None:
+        _check_own(out)
     return Journal(out, "" if out is None else digest_scene(scene).whole, progress=progress)
 
 
 def _prepare(out: Path, *, resume: bool) -> None:
     """Make the run folder, without fields and state of an earlier training unless it is to be resumed."""
+    _check_own(out)
     out.mkdir(parents=True, exist_ok=True)
     if not resume:
         for name in (FIELD_FILE, STATE_FILE):
             (out / name).unlink(missing_ok=True)
+
+
+def _check_own(out: Path) -> None:
+    """Raise `RunError` if a folder that is neither a run nor has a training's log holds others' files of our names."""
+    if any((out / name).is_file() for name in (LOG_FILE, "config.json")):
+        return
+    try:
+        load_state(out)
+        if (out / FIELD_FILE).exists():
+            stored_settings(out / FIELD_FILE)
+    except RunError as error:
+        raise RunError(f"{error}; it is not replaced: give the training a folder of its own") from None
 
 
 def _stored_fields(journal: Journal, config: Config, masks: str, device: torch.device) -> Fields | None:
