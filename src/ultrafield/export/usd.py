@@ -21,7 +21,8 @@ def write_usd(path: Path, segments: Segments, parts: Sequence[PartMesh], *, phot
 
     Every node is an Xform prim below that of its parent, called `_ID`, with its name as display name and as semantic
     label (`UsdSemantics.LabelsAPI`, taxonomy "category"), and `ultrafield:id`, `ultrafield:height`, `ultrafield:size`
-    and `ultrafield:levels` as attributes. Meshes are prims called `mesh` below. Coordinates are the user's, z up.
+    and `ultrafield:levels` as attributes. Meshes are prims called `mesh` below. Coordinates are the user's, z up,
+    and a unit counts as a metre.
 
     Raises:
         BackendError: usd-core is not installed.
@@ -32,6 +33,7 @@ def write_usd(path: Path, segments: Segments, parts: Sequence[PartMesh], *, phot
 
     stage = Usd.Stage.CreateInMemory(path.name)
     UsdGeom.SetStageUpAxis(stage, UsdGeom.Tokens.z)
+    UsdGeom.SetStageMetersPerUnit(stage, UsdGeom.LinearUnits.meters)  # as in glTF; unsaid, readers take centimetres
     paths: list[Any] = []
     origin = _origin(parts)
     with Sdf.ChangeBlock():  # or every prim would be composed as soon as it is made
