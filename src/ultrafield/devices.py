@@ -46,6 +46,12 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     return target
 
 
+def check_device(device: str | torch.device) -> None:
+    """Raise as `resolve_device` does, without importing PyTorch for the CPU."""
+    if device != "cpu":
+        resolve_device(device)
+
+
 def current_device(device: torch.device) -> AbstractContextManager[object]:
     """Make a CUDA device PyTorch's current one within a block: the one on which Triton launches kernels."""
     import torch

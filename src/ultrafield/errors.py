@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from types import NoneType
 from typing import Any
 
 
@@ -89,6 +90,13 @@ def check_shape(name: str, array: Any, shape: Sequence[int | None]) -> None:
     if len(actual) != len(shape) or any(want not in (None, got) for want, got in zip(shape, actual, strict=True)):
         expected = "[" + ", ".join("*" if want is None else str(want) for want in shape) + "]"
         raise ValueError(f"{name}: expected shape {expected}, got {list(actual)}")
+
+
+def check_type(name: str, value: object, *kinds: type, hint: str = "") -> None:
+    """Raise `TypeError` about the argument `name` unless `value` is of one of `kinds`; a hint says what gives one."""
+    if not isinstance(value, kinds):
+        expected = " or ".join("None" if kind is NoneType else kind.__name__ for kind in kinds)
+        raise TypeError(f"{name}: expected {expected}, got {type(value).__name__}{hint and f'; {hint}'}")
 
 
 def check_choice(name: str, value: str, choices: Sequence[str]) -> None:

@@ -165,6 +165,9 @@ def test_what_is_missing_or_malformed_is_named(toy: Toy, toy_surface: Surface) -
         build_graph(toy_surface, engine="field", features=np.full((len(toy_surface), 2), np.nan))
     with pytest.raises(ValueError, match="neighbors: expected at least 1, got 0"):
         neighbor_edges(toy_surface, 0)
+    for reach in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="reach: expected a positive number, got"):
+            build_graph(toy_surface, engine="field", features=features, reach=reach)
 
 
 @pytest.mark.parametrize(("count", "channels"), [(0, 5), (50, 1), (300_000, 13)])  # the last on several threads

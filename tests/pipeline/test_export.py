@@ -342,6 +342,16 @@ def test_large_coordinates_keep_their_digits(
     assert np.allclose(turned.bounds, [[low[0], low[2], -high[1]], [high[0], high[2], -low[1]]], atol=1e-3)
 
 
+def test_one_level_needs_no_list_and_nodes_are_whole_numbers(segmentation: uf.Segmentation, tmp_path: Path) -> None:
+    for number, level in enumerate(("finest", 0, np.int64(0), 0.5)):
+        file = segmentation.export(tmp_path / f"{number}.ply", level=level)
+        listed = json.loads((tmp_path / f"{number}.labels.json").read_text())["levels"]
+        assert [item["column"] for item in listed] == [list(vertices(file).dtype.names)[-1]]
+    with pytest.raises(TypeError, match=r"node: expected an integer, got 2\.5"):
+        segmentation.export(tmp_path / "node.ply", node=2.5)  # type: ignore[arg-type]
+    assert not (tmp_path / "node.ply").exists()
+
+
 def test_edits_are_exported(segmentation: uf.Segmentation, tmp_path: Path) -> None:
     edited = EditedTree(segmentation.tree)
     joined = edited.merge([box_node(segmentation, 1), box_node(segmentation, 2)])

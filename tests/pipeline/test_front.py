@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from toy_scene import Toy
 
 import ultrafield as uf
 from ultrafield.config import SegmentConfig
-from ultrafield.errors import RunError
+from ultrafield.errors import BackendError, RunError
 from ultrafield.pipeline.console import Report
 from ultrafield.pipeline.folder import RunFolder
 from ultrafield.pipeline.job import reopen_job
@@ -120,6 +121,86 @@ def test_features_alone_make_a_tree(segmentation: uf.Segmentation) -> None:
     features = np.eye(2, dtype=np.float32)[(surface.points[:, 0] > 0).astype(int)]
     halves = uf.segment(surface, features=features).cut_into(2)
     assert len({(int(node), bool(side)) for node, side in zip(halves, surface.points[:, 0] > 0, strict=True)}) == 2
+
+
+def test_features_may_be_lists_and_tensors(segmentation: uf.Segmentation) -> None:
+    import torch
+
+    surface, rng = segmentation.surface, np.random.default_rng(0)
+    features = np.repeat(np.eye(2), [len(surface) // 2, len(surface) - len(surface) // 2], axis=0)
+    features = features[rng.permutation(len(surface))].astype(np.float32)
+    expected = uf.segment(surface, features=features).cut_into(5)
+    wide = np.zeros((2 * len(surface), 2), np.float32)
+    wide[::2] = features
+    for given in (
+        features.tolist(),
+        torch.tensor(features, requires_grad=True),
+        features.astype(np.uint8),
+        features.astype(">f8"),
+        np.asfortranarray(features),
+        wide[::2],
+        features[::-1].copy()[::-1],
+    ):
+        array = given.detach().numpy() if isinstance(given, torch.Tensor) else np.asarray(given)
+        before = array.copy()
+        np.testing.assert_array_equal(uf.segment(surface, features=given).cut_into(5), expected)
+        np.testing.assert_array_equal(array, before)
+    for given in (features.astype(complex), features.astype(str), features.astype(object)):
+        with pytest.raises(TypeError, match="features: expected numbers, got"):
+            uf.segment(surface, features=given)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"surface": "scan.ply"}, "surface: expected Surface, got str"),
+        ({"scene": "folder"}, "scene: expected Scene or None, got str; load_scene reads a folder"),
+        (
+            {"config": "draft"},
+            r"config: expected Config or SegmentConfig or None, got str; preset\(.draft.\) makes one",
+        ),
+        ({"features": "a.npy"}, "features: expected ndarray or Tensor or FeatureField, got str"),
+        ({"device": 0}, "device: expected auto, cpu, cuda, .*, got int"),
+    ],
+)
+def test_arguments_of_another_type_are_named(
+    segmentation: uf.Segmentation, given: dict[str, Any], expected: str
+) -> None:
+    arguments = {"surface": segmentation.surface, "features": np.eye(len(segmentation.surface), 3)} | given
+    with pytest.raises(TypeError, match=expected):
+        uf.segment(**arguments)
+
+
+def test_runs_and_trainings_name_arguments_of_another_type(toy: Toy, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"config: expected Config or None, got str; preset\(\"draft\"\) makes one"):
+        uf.run(toy.scene, tmp_path / "run", "draft")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="scene: expected str or Path or Scene, got int"):
+        uf.run(3, tmp_path / "run")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="data: expected SceneOptions or None, got dict"):
+        uf.run(toy.scene, tmp_path / "run", data={"width": 3})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="scene: expected Scene, got str; load_scene reads a folder"):
+        uf.fit("folder")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_device_that_cannot_run_is_refused_by_every_engine(segmentation: uf.Segmentation, toy: Toy) -> None:
+    import torch
+
+    surface, features = segmentation.surface, np.eye(len(segmentation.surface), 3)
+    with pytest.raises(ValueError, match="device: expected auto, cpu, cuda"):
+        uf.segment(surface, features=features, device="gpu")
+    graph = uf.feature_graph(surface, features)
+    for linkage in ("single", "average"):
+        with pytest.raises(ValueError, match="device: expected auto, cpu, cuda"):
+            uf.build_tree(graph, linkage=linkage, device="gpu")  # type: ignore[arg-type]
+    if not torch.cuda.is_available():
+        for call in (
+            lambda: uf.segment(surface, features=features, device="cuda"),
+            lambda: uf.build_graph(surface, engine="field", features=features, device="cuda"),
+            lambda: uf.build_tree(graph, device="cuda"),
+        ):
+            with pytest.raises(BackendError, match="this PyTorch sees no CUDA device"):
+                call()
 
 
 def test_missing_evidence_is_named(segmentation: uf.Segmentation) -> None:

@@ -92,6 +92,8 @@ def test_a_tree_of_one_leaf():
     [
         (lambda: cut(SMALL, -0.1), ValueError, "height: expected at least 0, got -0.1"),
         (lambda: cut(SMALL, float("nan")), ValueError, "height: expected at least 0, got nan"),
+        (lambda: cut(SMALL, None), TypeError, "height: expected a number, got None"),
+        (lambda: cut(SMALL, [0.1]), TypeError, r"height: expected a number, got \[0.1\]"),
         (lambda: cut_into(SMALL, 0), ValueError, "count: expected at least 1, got 0"),
         (lambda: cut_into(SMALL, 2.0), TypeError, "count: expected an integer, got 2.0"),
     ],

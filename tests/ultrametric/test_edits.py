@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ultrafield.errors import RunError
+from ultrafield.errors import ConfigError, RunError
 from ultrafield.ultrametric import (
     AffinityGraph,
     EditedTree,
@@ -209,6 +209,22 @@ def test_names():
     assert edited.names == {}
     edited.undo()
     assert edited.names == {7: "chair"}
+
+
+@pytest.mark.parametrize("name", [5, None, b"can"])
+def test_a_name_is_text(name):
+    edited = EditedTree(small())
+    with pytest.raises(TypeError, match="name: expected text, empty for none, got"):
+        edited.rename(5, name)
+    assert edited.operations == ()
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "x" * 201, "\udcff", "\0"])
+def test_a_name_can_be_shown_and_stored(name):
+    edited = EditedTree(small())
+    with pytest.raises(ConfigError, match=r"name: .* cannot be a name: it"):
+        edited.rename(5, name)
+    assert edited.operations == ()
 
 
 def test_a_new_edit_leaves_nothing_to_redo():

@@ -22,10 +22,12 @@ def neighbor_edges(surface: Surface, neighbors: int, *, reach: float = REACH) ->
         [E, 2], int64, ascending, each edge once, the smaller index first.
 
     Raises:
-        ValueError: `neighbors` is below 1.
+        ValueError: `neighbors` is below 1, or `reach` is not positive.
     """
     if neighbors < 1:
         raise ValueError(f"neighbors: expected at least 1, got {neighbors}")
+    if not reach > 0:
+        raise ValueError(f"reach: expected a positive number, got {reach}")
     count = len(surface)
     distances, nearest = nearest_points(surface.points, neighbors + 1)
     first = np.broadcast_to(np.arange(count)[:, None], nearest.shape)

@@ -7,10 +7,12 @@ from typing import TypeVar
 import numpy as np
 
 from ..config import Engine, SegmentConfig
+from ..devices import check_device
 from ..errors import check_choice, check_shape
 from ..scene import Scene
 from ..sharing import Team
 from ..surface import Surface
+from ..surface.checks import check_numbers
 from ..ultrametric import AffinityGraph
 from .combine import combined_edges, feature_view, join_combined
 from .edges import REACH, neighbor_edges
@@ -79,7 +81,7 @@ def feature_graph(
     Raises:
         ValueError: Features of another shape, or that are not finite.
     """
-    _check_features(surface, features)
+    features = _checked_features(surface, features)
     edges = neighbor_edges(surface, (config or SegmentConfig()).neighbors, reach=reach)
     distance = edge_distances(features.astype(np.float32, copy=False), edges, 2.0)
     return AffinityGraph(len(surface), edges, distance, np.ones(len(edges), np.float32), 2.0)
@@ -113,7 +115,7 @@ def combined_graph(
         RunError: No masks, or none that holds a point; a surface of another number of views.
         ValueError: Features of another shape, or that are not finite.
     """
-    _check_features(surface, features)
+    features = _checked_features(surface, features)
     config = config or SegmentConfig()
     edges = neighbor_edges(surface, config.neighbors, reach=reach)
     view = feature_view(surface, scene, features)
@@ -149,9 +151,12 @@ def build_graph(
     Raises:
         ConfigError: An unknown engine.
         RunError: "lift" or "both" without masks, or whose masks hold no point; a surface of another scene.
-        ValueError: What the engine needs is missing or has the wrong shape, or features are not finite.
+        ValueError: What the engine needs is missing or has the wrong shape, or features are not finite; an unknown
+            device.
+        BackendError: CUDA was asked for by name and cannot run here.
     """
     check_choice("engine", engine, ("field", "lift", "both"))
+    check_device(device)
     if engine == "field":
         return feature_graph(surface, _given("features", features, engine), config=config, reach=reach)
     if engine == "lift":
@@ -167,7 +172,10 @@ def _given(name: str, value: _Value | None, engine: Engine) -> _Value:
     return value
 
 
-def _check_features(surface: Surface, features: np.ndarray) -> None:
+def _checked_features(surface: Surface, features: np.ndarray) -> np.ndarray:
+    features = np.asarray(features)
+    check_numbers("features", features)
     check_shape("features", features, (len(surface), None))
     if not np.isfinite(features).all():
         raise ValueError("features: expected finite numbers")
+    return features if features.dtype.kind == "f" else features.astype(np.float32)

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..config import Config, Engine, SegmentConfig, preset
+from ..devices import check_device
+from ..errors import check_type
 from ..scene import Scene
 from ..scene.options import SceneOptions
 from ..surface import Surface
 from .segmentation import Segmentation, open_run
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..field import FeatureField
+
+_READS = "load_scene reads a folder"
+_MAKES = 'preset("draft") makes one'
 
 
 def segment(
     surface: Surface,
     scene: Scene | None = None,
     config: Config | SegmentConfig | None = None,
-    features: np.ndarray | FeatureField | None = None,
+    features: np.ndarray | Tensor | FeatureField | None = None,
     *,
     engine: Engine | None = None,
     device: str = "cpu",
@@ -34,7 +42,7 @@ def segment(
         surface: N points, each with the views that see it.
         scene: The scene whose training views the surface was made from, in the same order, with masks.
         config: Settings; the defaults if None.
-        features: Unit-length features [N, D], or a feature field that knows them.
+        features: Unit-length features [N, D], an array or a tensor, or a feature field that knows them.
         engine: "lift", "field" or "both"; if None, what scene and features allow.
         device: Where votes are added up and single linkage finds its spanning forest: "cpu" or "cuda".
 
@@ -44,7 +52,9 @@ def segment(
     Raises:
         ConfigError: An unknown engine.
         RunError: The engine needs masks that the scene lacks, or the surface is not one of its views.
-        ValueError: Evidence that the engine needs is missing, or features of another shape.
+        ValueError: Evidence that the engine needs is missing, or features of another shape; an unknown device.
+        TypeError: An argument of another type.
+        BackendError: CUDA was asked for by name and cannot run here.
 
     >>> import numpy as np, ultrafield as uf
     >>> points = np.concatenate([np.random.default_rng(0).random((50, 3)) + offset for offset in (0.0, 1.2)])
@@ -57,6 +67,10 @@ def segment(
     from ..lift import build_graph, surface_tree
     from ..ultrametric import levels
 
+    check_type("surface", surface, Surface)
+    check_type("scene", scene, Scene, NoneType, hint=_READS)
+    check_type("config", config, Config, SegmentConfig, NoneType, hint=_MAKES)
+    check_device(device)
     settings = config.segment if isinstance(config, Config) else config or SegmentConfig()
     rows = _feature_rows(surface, features)
     chosen = engine or _engine(scene, rows)
@@ -74,11 +88,18 @@ def _engine(scene: Scene | None, features: np.ndarray | None) -> Engine:
     return "both" if masks else "field"
 
 
-def _feature_rows(surface: Surface, features: np.ndarray | FeatureField | None) -> np.ndarray | None:
+def _feature_rows(surface: Surface, features: np.ndarray | Tensor | FeatureField | None) -> np.ndarray | None:
     if features is None or isinstance(features, np.ndarray):
         return features
-    from ..field import point_features
+    if isinstance(features, list | tuple):
+        return np.asarray(features)
+    from torch import Tensor
 
+    from ..field import FeatureField, point_features
+
+    check_type("features", features, np.ndarray, Tensor, FeatureField)
+    if isinstance(features, Tensor):
+        return features.detach().cpu().numpy()
     return point_features(features, surface.points)
 
 
@@ -116,6 +137,9 @@ def run(
     from .folder import RunFolder
     from .run import run_stages
 
+    check_type("scene", scene, str, Path, Scene)
+    check_type("config", config, Config, NoneType, hint=_MAKES)
+    check_type("data", data, SceneOptions, NoneType)
     folder, source = RunFolder(Path(out)), Path(scene) if isinstance(scene, str) else scene
     options = data or SceneOptions()
     report = Report() if progress else Report.silent()

@@ -146,7 +146,7 @@ class Segmentation:
         path: str | Path,
         *,
         to: Format | None = None,
-        level: Sequence[str | int | float] = (),
+        level: str | int | float | Sequence[str | int | float] = (),
         node: int | None = None,
         split: str | int | float | None = None,
         onto: str | Path | None = None,
@@ -165,7 +165,8 @@ class Segmentation:
         Args:
             path: Folder to make; of ply, glb, usd and laz also a file with that ending.
             to: The format; if None, what the ending of `path` or `onto` tells.
-            level: Levels by number (0 is the coarsest), name, or height (a float); the automatic levels if empty.
+            level: Levels, one or several, by number (0 is the coarsest), name, or height (a float); the automatic
+                levels if empty.
             node: Id of the only node to export.
             split: Level whose segments get a file each.
             onto: File of points, a mesh or Gaussians that labels are carried over to.
@@ -186,6 +187,7 @@ class Segmentation:
             UltrafieldError: Options that do not go together or name nothing, a place that cannot be written to, or an
                 optional package that is not installed.
         """
+        from ..ultrametric.checks import one_integer
         from .console import Report
         from .export import ExportOptions, export_segmentation, format_of
 
@@ -195,8 +197,8 @@ class Segmentation:
             raise ConfigError(f"expected a format, as {out.name!r} tells none", setting="to")
         options = ExportOptions(
             to=kind,
-            level=tuple(map(str, level)),
-            node=None if node is None else int(node),
+            level=tuple(map(str, [level] if isinstance(level, str | int | float | np.number) else level)),
+            node=None if node is None else one_integer("node", node),
             split=None if split is None else str(split),
             onto=None if onto is None else Path(onto),
             distance=distance,

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from ..config import Config, preset
 from ..devices import current_device, resolve_device
-from ..errors import RunError, TrainingError
+from ..errors import RunError, TrainingError, check_type
 from ..field.model import FeatureField, RadianceField
 from ..parallel import in_threads
 from ..scene import Scene, View
@@ -88,6 +89,8 @@ def fit(
             (`config.geometry.regions`), and higra, which finds them, is not installed.
         ConfigError: A training that the team's GPUs cannot share.
     """
+    check_type("scene", scene, Scene, hint="load_scene reads a folder")
+    check_type("config", config, Config, NoneType, hint='preset("draft") makes one')
     out = None if out is None else Path(out)
     target = resolve_device(device)
     config = config or preset("standard" if target.type == "cuda" else "draft")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .checks import one_integer
+from .checks import one_float, one_integer
 
 if TYPE_CHECKING:
     from .tree import Tree
@@ -26,6 +26,7 @@ def cut(tree: Tree, height: float) -> NDArray[np.int64]:
 
     Raises:
         ValueError: The height is negative or NaN.
+        TypeError: It is no number.
 
     >>> from ultrafield.ultrametric import Tree
     >>> cut(Tree([3, 3, 4, 4, 4], [0, 0, 0, 0.2, 0.7], [1, 1, 1, 2, 3]), 0.5).tolist()
@@ -33,8 +34,9 @@ def cut(tree: Tree, height: float) -> NDArray[np.int64]:
     """
     from .kernels.tree_cpu import below_split
 
+    height = one_float("height", height)
     if not height >= 0:
-        raise ValueError(f"height: expected at least 0, got {height}")
+        raise ValueError(f"height: expected at least 0, got {height:g}")
     return below_split(tree.parents, tree.heights > np.float64(height), tree.num_leaves)
 
 

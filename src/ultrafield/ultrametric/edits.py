@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..names import check_title
 from .cuts import cut
 from .nodes import child_nodes
 from .tree import Tree
@@ -125,8 +126,13 @@ class EditedTree:
 
         Raises:
             ValueError: The node does not exist.
+            TypeError: The name is no text.
+            ConfigError: It has more than one line, or is otherwise no name that can be shown and stored.
         """
-        self.apply(Operation("rename", (int(node),), name))
+        if not isinstance(name, str):
+            raise TypeError(f"name: expected text, empty for none, got {type(name).__name__}")
+        check_title(name, "name")
+        self.apply(Operation("rename", (int(node),), str(name)))
 
     def undo(self) -> Operation:
         """Take the last edit back and return it.

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from ..devices import check_device
 from ..errors import check_choice
 from .graph import AffinityGraph
 from .tree import Tree
@@ -44,6 +45,8 @@ def build_tree(
 
     Raises:
         ConfigError: An unknown linkage or weighting.
+        ValueError: An unknown device.
+        BackendError: CUDA was asked for by name and cannot run here.
 
     >>> import numpy as np
     >>> edges = np.array([[0, 1], [1, 2], [2, 3]])
@@ -55,6 +58,7 @@ def build_tree(
     """
     check_choice("linkage", linkage, ("single", "average"))
     check_choice("weights", weights, ("evidence", "count"))
+    check_device(device)
     if linkage == "single" or graph.ultrametric:
         parents, heights = _single(graph, device)
     else:
