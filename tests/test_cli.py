@@ -141,6 +141,13 @@ def test_shorthands_reach_the_nested_settings() -> None:
     assert command.method.config("draft").segment == SegmentConfig(linkage="single", cuts=9)
 
 
+@pytest.mark.parametrize("second", [["--segment.cuts", "5"], ["--segment.cuts=5"]])
+def test_a_setting_is_not_given_twice(second: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run_main("run", "scene", "--out", str(tmp_path / "run"), "--cuts", "3", *second) == 2
+    assert "--cuts: is the same as --segment.cuts; give one of them" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
 def test_segment_starts_from_the_settings_of_the_run(tmp_path: Path) -> None:
     from ultrafield.pipeline.folder import RunFolder
     from ultrafield.scene.options import SceneOptions

@@ -28,6 +28,7 @@ from .commands.train import Train
 from .commands.view import View
 from .commands.warmup import Warmup
 from .config import Preset
+from .errors import ConfigError
 from .pipeline.guard import guarded, settle_threads
 from .serve.worker import work
 from .start import code_of
@@ -96,6 +97,7 @@ def parse(arguments: Sequence[str]) -> Command:
     """
     defaults = _preset_defaults(_preset_named(arguments) or "draft")
     command = _parse(arguments, defaults)
+    _check_shorthands(arguments)
     informed = command.informed()
     if informed is None:
         return command
@@ -119,6 +121,14 @@ def _preset_named(arguments: Sequence[str]) -> Preset | None:
     named = [value for flag, value in pairwise(words) if flag == "--preset"]
     names: tuple[Preset, ...] = get_args(Preset)
     return next((name for name in names if named[-1:] == [name]), None)
+
+
+def _check_shorthands(arguments: Sequence[str]) -> None:
+    """Raise `ConfigError` where a setting is given twice, by its own option and by the shorthand for it."""
+    options = {argument.split("=", 1)[0] for argument in arguments}
+    for name in ("linkage", "cuts"):
+        if {f"--{name}", f"--segment.{name}"} <= options:
+            raise ConfigError(f"is the same as --segment.{name}; give one of them", setting=name)
 
 
 def _preset_defaults(name: Preset) -> dict[str, Any]:

@@ -61,6 +61,12 @@ def test_layout_may_be_forced(make_blender: Make) -> None:
     assert load_scene(make_blender(), layout="blender-hs").layout == "blender-hs"
 
 
+def test_a_folder_of_pictures_is_refused_where_it_would_not_be_looked_at(make_blender: Make, tmp_path: Path) -> None:
+    expected = "images: is not for the layout nerf-synthetic, whose files say where its pictures lie"
+    with pytest.raises(ConfigError, match=expected):
+        load_scene(make_blender(), images=tmp_path)
+
+
 def test_unknown_layout(make_blender: Make) -> None:
     with pytest.raises(ConfigError, match=r"layout: expected one of auto, blender-hs, .*, got 'bundler'"):
         load_scene(make_blender(), layout="bundler")

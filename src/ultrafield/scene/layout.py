@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import SceneError, reason_of
+from ..errors import ConfigError, SceneError, reason_of
 from . import gaussians, llff
 from .blender import is_hierarchical, list_blender
 from .colmap import choose_model, find_models, is_model, list_colmap, scene_of_model
@@ -165,6 +165,12 @@ def recognise(path: Path, layout: str, options: ListingOptions) -> Place | None:
             inner = name == "colmap" and path.name in ("sparse", "colmap")
             return Place(scene_of_model(model) if inner else path, name, model)
     return None
+
+
+def check_pictures_option(layout: str, options: ListingOptions) -> None:
+    """Raise `ConfigError` if a folder of pictures is given for a layout whose files alone say where these lie."""
+    if options.images is not None and layout in (*_BLENDER, "partnet"):
+        raise ConfigError(f"is not for the layout {layout}, whose files say where its pictures lie", setting="images")
 
 
 def list_scene(place: Place, options: ListingOptions, *, recentre: bool) -> Listing:

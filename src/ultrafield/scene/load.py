@@ -13,7 +13,7 @@ from ..masks import MaskFolder, check_matches, warn_of_skipped
 from .fit import warn_about_fit
 from .frames import Listing, ListingOptions, Warn, poses, print_warning
 from .images import Color
-from .layout import LAYOUTS, find_scene, list_scene, scene_root
+from .layout import LAYOUTS, check_pictures_option, find_scene, list_scene, scene_root
 from .normalize import LARGEST_HALF_EXTENT
 from .optics import distortions
 from .scene import Scene
@@ -92,6 +92,7 @@ def load_scene(
     try:
         place = find_scene(root, layout, asked)
         root = place.root
+        check_pictures_option(place.layout, asked)
         mask_root = root if masks is None else Path(masks)
         if not mask_root.exists():
             raise SceneError(f"{mask_root}: no such folder")
