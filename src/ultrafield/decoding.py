@@ -220,16 +220,18 @@ def _by_pillow(data: bytes) -> np.ndarray | None:
     return np.array(picture if mode == picture.mode else picture.convert(mode))
 
 
-def indices_of(data: bytes) -> np.ndarray | None:
+def indices_of(data: bytes, *, of_any: bool = False) -> np.ndarray | None:
     """The indices [H, W], uint8, in the content of a picture that `decode` has read; None without a palette that is
-    opaque and holds no black.
+    opaque and holds no black, or, with `of_any`, without any palette.
     """
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            if picture.mode != "P" or "transparency" in picture.info:
+            if picture.mode != "P" or ("transparency" in picture.info and not of_any):
                 return None
+            if of_any:
+                return np.array(picture)
             colors = np.array(picture.getpalette("RGB")).reshape(-1, 3)
             return np.array(picture) if colors.any(axis=1).all() else None
     except Exception:  # Pillow's plugins raise many kinds

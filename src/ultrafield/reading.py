@@ -156,14 +156,14 @@ def read_image(path: str | Path, *, error: type[UltrafieldError] = SceneError) -
     return _decoded(path, read_bytes(path, error=error), error)
 
 
-def read_ids(path: str | Path, *, error: type[UltrafieldError] = SceneError) -> np.ndarray:
+def read_ids(path: str | Path, *, of_any: bool = False, error: type[UltrafieldError] = SceneError) -> np.ndarray:
     """Read a picture of ids: as `read_image` does, but the indices [H, W], uint8, of an opaque palette without black.
 
-    Errors are those of `read_image`.
+    With `of_any`, of any palette: its colours are for the eye then. Errors are those of `read_image`.
     """
     data = read_bytes(path, error=error)
     image = _decoded(path, data, error)
-    indices = indices_of(data) if image.ndim == 3 and image.shape[2] == 3 else None
+    indices = indices_of(data, of_any=of_any) if image.ndim == 3 and (of_any or image.shape[2] == 3) else None
     return image if indices is None else indices
 
 

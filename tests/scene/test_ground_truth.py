@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from odd_files import put_odd
+from PIL import Image
 
 from ultrafield.errors import SceneError
 from ultrafield.io import write_image, write_npz
@@ -69,6 +70,20 @@ def test_part_id_is_in_the_first_channel(root: Path) -> None:
     ids[..., 0], ids[..., 2] = 5, 9
     cv2.imwrite(str(root / "gt_seg/val/r_0_seg_objects.tif"), ids[..., ::-1])  # OpenCV stores BGR
     assert (load_ground_truth(load_scene(root), "val").parts[0] == 5).all()
+
+
+@pytest.mark.parametrize("transparent", [False, True])
+@pytest.mark.parametrize("black", [0, 3, None])
+def test_ids_in_a_palette_are_its_indices(root: Path, black: int | None, transparent: bool) -> None:
+    ids = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    colors = np.full((256, 3), 128, np.uint8)  # many ids of one colour, as of one red in common palettes
+    if black is not None:
+        colors[black] = 0
+    picture = Image.fromarray(ids)
+    picture.putpalette(colors.tobytes())
+    options = {"transparency": 0} if transparent else {}
+    picture.save(root / "gt_seg/val/r_0_seg_objects.tif", "PNG" if transparent else "TIFF", **options)
+    np.testing.assert_array_equal(load_ground_truth(load_scene(root), "val").parts[0], ids)
 
 
 def test_exact_depth_is_scaled_and_follows_the_listing(root: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from ..cameras.projection import PUBLISHED_DEPTH_RANGE
 from ..errors import SceneError, reason_of
 from ..masks.read import size_text
 from ..parallel import in_threads
-from ..reading import read_image, read_npz
+from ..reading import read_ids, read_image, read_npz
 from .blender import split_file
 from .nerfstudio import frame_names, read_transforms
 from .normalize import PUBLISHED_RADIUS
@@ -108,8 +109,9 @@ def _read_ids(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Part and object ids [V, H, W] int32, None unless there are both."""
     folder = root / "gt_seg" / split
-    parts = _read_stack([folder / f"{name}_seg_objects.tif" for name in names])
-    objects = _read_stack([folder / f"{name}_seg_collections.tif" for name in names])
+    read = partial(read_ids, of_any=True)
+    parts = _read_stack([folder / f"{name}_seg_objects.tif" for name in names], read)
+    objects = _read_stack([folder / f"{name}_seg_collections.tif" for name in names], read)
     parts = exact.get("part") if parts is None else parts
     objects = exact.get("object") if objects is None else objects
     if parts is None or objects is None:
@@ -164,8 +166,8 @@ def _read_visible(root: Path, split: str, names: Sequence[str], size: tuple[int,
     return visible
 
 
-def _read_stack(files: Sequence[Path]) -> np.ndarray | None:
-    """The first channels of pictures of one size [V, H, W]; None if none of them exists.
+def _read_stack(files: Sequence[Path], read: Callable[[Path], np.ndarray] = read_image) -> np.ndarray | None:
+    """The first channels, or what else `read` gives, of pictures of one size [V, H, W]; None if none of them exists.
 
     Raises:
         SceneError: Some exist and others do not, a file is no picture of integers, sizes differ.
@@ -173,7 +175,7 @@ def _read_stack(files: Sequence[Path]) -> np.ndarray | None:
     if not any(os.path.lexists(file) for file in files):
         return None
     layers: list[np.ndarray] = []
-    for file, picture in zip(files, in_threads(read_image, files), strict=True):
+    for file, picture in zip(files, in_threads(read, files), strict=True):
         layer = picture if picture.ndim == 2 else picture[..., 0]
         if layer.dtype.kind not in "iu":
             raise SceneError(f"{file}: expected integers, found {layer.dtype}")
