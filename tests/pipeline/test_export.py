@@ -394,6 +394,10 @@ def test_only_exports_are_replaced(segmentation: uf.Segmentation, tmp_path: Path
     (tmp_path / "folder.ply").mkdir()
     with pytest.raises(SceneError, match="exists and is no file"):
         segmentation.export(tmp_path / "folder.ply")
+    os.mkfifo(tmp_path / "fifo")
+    for overwrite in (False, True):
+        with pytest.raises(SceneError, match="fifo: exists and is not a folder"):
+            segmentation.export(tmp_path / "fifo", to="ply", overwrite=overwrite)
 
 
 def test_labels_of_the_user_beside_a_file_stay(segmentation: uf.Segmentation, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -86,6 +87,9 @@ def test_only_pictures_of_films_are_replaced(toy: Toy, segmentation: uf.Segmenta
     with pytest.raises(SceneError, match=r"00000\.png: was not written by ultrafield render, so it is not replaced"):
         write_film(segmentation, mine, options, report=Report.silent(), overwrite=True)
     assert {file.name: file.read_bytes() for file in mine.iterdir()} == before
+    os.mkfifo(tmp_path / "fifo.mp4")
+    with pytest.raises(SceneError, match=r"fifo\.mp4: was not written by ultrafield render"):
+        write_film(segmentation, tmp_path / "fifo.mp4", options, report=Report.silent(), overwrite=True)
     film = tmp_path / "film"
     for overwrite in (False, True):
         write_film(segmentation, film, options, report=Report.silent(), overwrite=overwrite)

@@ -67,7 +67,7 @@ def check_target(out: Path, endings: tuple[str, ...], *, overwrite: bool, severa
         )
     if not os.path.lexists(out):
         return single
-    if single != out.is_file():
+    if not (out.is_file() if single else out.is_dir()):
         raise SceneError(f"{out}: exists and is {'no file' if single else 'not a folder'}")
     if not single and not any(out.iterdir()):
         return single

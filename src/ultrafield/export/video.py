@@ -36,6 +36,8 @@ _VP9 = ("-c:v", "libvpx-vp9", "-crf", "22", "-b:v", "0", "-cpu-used", "4", "-aut
 
 def is_film(file: Path) -> bool:
     """Whether a file is a film that was written here, or a picture of one."""
+    if not file.is_file():  # a FIFO would be waited for
+        return False
     with suppress(OSError, ValueError), ExitStack() as opened:  # ValueError: an empty file
         stream = opened.enter_context(open(file, "rb"))
         content = opened.enter_context(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))

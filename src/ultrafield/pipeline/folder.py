@@ -228,7 +228,7 @@ class RunFolder:
         """Remove what stages wrote into some of the folders masks, renders, labels and views; other files stay."""
         if "renders" in names:
             for film in (self.root / "renders" / "films").glob("*"):
-                if film.is_file() and not film.is_symlink() and is_film(film):
+                if not film.is_symlink() and is_film(film):
                     film.unlink()
         for name in names:
             remove_ours(self.root / name, _KINDS[name])
