@@ -94,6 +94,32 @@ def test_no_run_folder(run: RunFolder) -> None:
         run.read_config()
 
 
+def test_files_of_the_user_stay_when_results_are_cleared(run: RunFolder) -> None:
+    mine = [
+        "labels/mine/backup.npz",
+        "labels/readme.md",
+        "renders/mine/my_color.png",
+        "renders/orbit/1.png",
+        "renders/train/photo.png",
+        "views/train/a/1.png",
+        "views/mine/a/0.500.png",
+    ]
+    ours = [
+        "labels/val_rotate/a.npz",
+        "renders/train/a.npz",
+        "renders/val/a_normal.png",
+        "renders/orbit/0001.png",
+        "views/train/a/0.500.png",
+        "views/val/a/1.0000.png",
+    ]
+    for name in (*mine, *ours):
+        write(run, name)
+    run.clear("renders")
+    run.clear_results()
+    left = [file.relative_to(run.root).as_posix() for file in run.root.rglob("*") if file.is_file()]
+    assert sorted(left) == sorted(mine)
+
+
 def test_films_of_the_user_stay_when_renderings_are_cleared(run: RunFolder) -> None:
     films = run.root / "renders" / "films"
     films.mkdir(parents=True)

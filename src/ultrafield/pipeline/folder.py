@@ -41,12 +41,14 @@ from ..surface import Surface
 from ..ultrametric import Tree
 from .records import NOTHING, StageRecords
 
-# Files in the folders of a run that a stage may empty.
+_SPLIT = "(train|val|val_rotate)"
+# Files in the folders of a run that a stage may empty: only what is called as it calls them, since more may lie there.
 _PATTERNS = {
     "masks": r"train_seg/[^/]+/\d+\.png|train_seg_hierarchy/[^/]+_(inside|same)\.npy|train_seg/\.ultrafield\.json",
-    "renders": r"[^/]+/[^/]+(\.npz|_(color|depth|feature|normal)\.png)|(\.orbit\.tmp|orbit)\.mp4|orbit/\d+\.png",
-    "labels": r"[^/]+/[^/]+\.npz",
-    "views": r"[^/]+/[^/]+/[\d.]+\.png",
+    "renders": rf"{_SPLIT}/[^/]+(\.npz|_(color|depth|feature|normal)\.png)"
+    r"|(\.orbit\.tmp|orbit)\.mp4|orbit/\d{4,}\.png",
+    "labels": rf"{_SPLIT}/[^/]+\.npz",
+    "views": rf"{_SPLIT}/[^/]+/\d+\.\d{{3,}}\.png",
 }
 _FILMS = r"films/[^/]+\.(mp4|webm)"
 _KINDS = {name: kinds(pattern) for name, pattern in _PATTERNS.items()}
