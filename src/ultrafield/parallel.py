@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .budget import memory
+from .errors import ConfigError
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -47,6 +48,14 @@ def respect_quota(environment: MutableMapping[str, str] = os.environ) -> None:
     if available_cpus() < _affinity():
         for name in _THREAD_VARIABLES:
             environment.setdefault(name, str(available_cpus()))
+
+
+def check_threads(environment: Mapping[str, str] = os.environ) -> None:
+    """Raise `ConfigError` if NUMBA_NUM_THREADS is a number of threads with which Numba would fail later."""
+    value = environment.get("NUMBA_NUM_THREADS", "")
+    with suppress(ValueError):  # Numba itself takes no notice of what is no number
+        if int(value) < 1:
+            raise ConfigError(f"NUMBA_NUM_THREADS: expected a whole number of at least 1, got {value}")
 
 
 def workers_for(bytes_each: int, *, most: int = _MOST_WORKERS) -> int:

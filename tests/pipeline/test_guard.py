@@ -64,6 +64,40 @@ def test_debug_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         guarded("tool", raising(SceneError("garden")))
 
 
+@pytest.mark.parametrize(
+    "variables", [{"PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "utf-8:strict"}, {"LC_ALL": "C"}]
+)
+def test_names_are_printed_whatever_the_encoding(variables: dict[str, str]) -> None:
+    program = "\n".join(
+        [
+            "from ultrafield.pipeline.console import Report",
+            "from ultrafield.pipeline.guard import guarded",
+            "def act():",
+            r"    Report().result('Zitrone \U0001f34b, \udcff \u2026')",
+            r"    Report().table('K\u00f6pfe', ['\u6f22\u5b57'], [['\u2013']])",
+            r"    Report().note('\udcff \u2026')",
+            "raise SystemExit(guarded('tool', act))",
+        ]
+    )
+    environment = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"} | variables
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, env=os.environ | environment)
+    assert (found.returncode, b"error" in found.stderr) == (0, False)
+    assert b"Zitrone" in found.stdout
+
+
+@pytest.mark.parametrize("value", ["0", "-2"])
+def test_a_number_of_threads_that_numba_refuses_is_named(
+    value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NUMBA_NUM_THREADS", value)
+    assert guarded("tool", lambda: None) == 2
+    expected = f"tool: error: NUMBA_NUM_THREADS: expected a whole number of at least 1, got {value}\n"
+    assert capsys.readouterr().err == expected
+    for other in ("", "4", "many"):
+        monkeypatch.setenv("NUMBA_NUM_THREADS", other)
+        assert guarded("tool", lambda: None) == 0
+
+
 def test_a_reader_that_has_gone_is_no_error_message() -> None:
     code = "import sys\nfrom ultrafield.pipeline.guard import guarded\n"
     code += "sys.exit(guarded('tool', lambda: [print('x' * 1000, flush=True) for _ in range(1000)] and None))"

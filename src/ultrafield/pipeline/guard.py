@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ from contextlib import suppress
 
 from ..errors import UltrafieldError, reason_of
 from ..interruption import exit_code
-from ..parallel import respect_quota
+from ..parallel import check_threads, respect_quota
 
 INPUT_ERROR = 2
 FAILURE = 1
@@ -29,7 +30,9 @@ def guarded(program: str, action: Callable[[], None]) -> int:
     With ULTRAFIELD_DEBUG=1 in the environment, exceptions pass through.
     """
     settle_threads()
+    settle_streams()
     try:
+        check_threads()
         action()
         if sys.stdout is not None:
             sys.stdout.flush()  # a full device says so only now
@@ -58,6 +61,14 @@ def settle_threads(environment: MutableMapping[str, str] = os.environ) -> None:
     # which is later, with the first heavy import.
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     respect_quota(environment)
+
+
+def settle_streams() -> None:
+    """Print what the encoding of stdout or stderr lacks (names, lines of tables) as escapes, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            with suppress(OSError, ValueError):  # it is closed or detached
+                stream.reconfigure(errors="backslashreplace")
 
 
 def _discard_output() -> None:
