@@ -25,6 +25,22 @@ def test_lists_are_accepted() -> None:
     assert cameras.c2w.shape == (1, 3, 4)
 
 
+def test_arrays_may_be_written_to_afterwards() -> None:
+    pose, intrinsics, sizes = np.eye(4), np.array([[10.0, 12.0, 4.0, 3.0]]), np.array([[8, 6]])
+    lenses, distortion = np.zeros(1, np.int64), np.zeros((1, 8))
+    cameras = []
+    for place in range(3):
+        pose[0, 3] = place
+        cameras.append(Cameras.pinhole(pose, intrinsics, sizes))
+        cameras.append(Cameras(pose[None, :3], intrinsics, sizes, lenses, distortion))
+    for array in (pose, intrinsics, sizes, lenses, distortion):
+        array[:] = 99
+    assert [camera.c2w[0, 0, 3] for camera in cameras] == [0, 0, 1, 1, 2, 2]
+    assert all(camera.c2w[0, 0, 0] == 1 and camera.intrinsics[0, 0] == 10 for camera in cameras)
+    assert all((camera.sizes == [8, 6]).all() and not camera.lenses.any() for camera in cameras)
+    assert not any(camera.distortion.any() for camera in cameras)
+
+
 def test_an_index_and_iteration_give_one_camera() -> None:
     cameras = three()
     for index, camera in enumerate(cameras):

@@ -11,6 +11,13 @@ TURN = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
 SIMILARITY = Similarity(0.5, TURN, [0.25, 0.0, 0.0])
 
 
+def test_arrays_may_be_written_to_afterwards() -> None:
+    rotation, translation = np.eye(3), np.ones(3)
+    similarity = Similarity(2.0, rotation, translation)
+    rotation[:], translation[:] = 9, 9
+    assert similarity.apply([1.0, 2.0, 3.0]).tolist() == [3.0, 5.0, 7.0]
+
+
 def test_whole_numbers_are_not_truncated() -> None:
     mapped = SIMILARITY.apply(np.array([[1, 2, 3]]))
     assert mapped.dtype == np.float64

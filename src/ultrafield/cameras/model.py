@@ -70,7 +70,7 @@ class Cameras:
             "distortion": as_floats("distortion", self.distortion),
         }
         for name, array in arrays.items():
-            object.__setattr__(self, name, array)
+            object.__setattr__(self, name, np.array(array, order="C"))  # whoever gave it may go on to write to it
         self._check()
 
     def _check(self) -> None:

@@ -30,8 +30,8 @@ class Similarity:
     translation: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rotation", as_floats("rotation", self.rotation))
-        object.__setattr__(self, "translation", as_floats("translation", self.translation))
+        for name in ("rotation", "translation"):  # copies: whoever gave them may go on to write to them
+            object.__setattr__(self, name, np.array(as_floats(name, getattr(self, name))))
         check_shape("rotation", self.rotation, (3, 3))
         check_shape("translation", self.translation, (3,))
         if not 0.0 < self.scale < float("inf"):
