@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 # Pictures, masks, depth and id maps; cameras and hierarchies. What else lies in a scene folder is nobody's input.
@@ -26,32 +25,42 @@ def digest_inputs(*folders: Path, run: Path) -> str:
     for folder in folders:
         root = folder.resolve()
         above = set(map(str, root.parents))  # a link to one of them leads to files of others
-        for line in sorted(_files(root, run.resolve(), above)):
-            line = line.removeprefix(f"{root}{os.sep}")  # a scene that is moved stays what it is
-            digest.update(line.encode(errors="surrogateescape"))
+        lines = sorted(_files(str(root), str(root), str(run.resolve()), above))
+        beginning = f"{root}{os.sep}"  # left out, as a scene that is moved stays what it is
+        text = "".join([line.removeprefix(beginning) for line in lines])
+        digest.update(text.encode(errors="surrogateescape"))
     return digest.hexdigest()[:16]
 
 
-def _files(folder: Path, run: Path, visited: set[str]) -> Iterator[str]:
-    """A line for each input file; links are followed, but no folder is entered twice, and none that is not readable."""
-    visited.add(os.path.realpath(folder))
+def _files(folder: str, place: str, run: str, visited: set[str]) -> list[str]:
+    """A line for each input file; links are followed, but no folder is entered twice, and none that is not readable.
+
+    Args:
+        folder: Where to look.
+        place: The same without links.
+        run: The run folder, whatever lies in which is output.
+        visited: Places that are not entered; those entered are added.
+    """
+    visited.add(place)
+    lines: list[str] = []
     try:
         entries = os.scandir(folder)
     except PermissionError:
-        return
+        return lines
     with entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             is_folder, is_file = _kind(entry)
             if is_folder:
-                path = Path(entry.path)
-                output = path == run or (path / "stages.json").is_file()
-                if not output and os.path.realpath(path) not in visited:
-                    yield from _files(path, run, visited)
+                inner = os.path.realpath(entry.path) if entry.is_symlink() else os.path.join(place, entry.name)
+                output = entry.path == run or os.path.isfile(os.path.join(entry.path, "stages.json"))
+                if not output and inner not in visited:
+                    lines += _files(entry.path, inner, run, visited)
             elif is_file and entry.name.lower().endswith(_ENDINGS):
                 status = os.stat(entry.path)
-                yield f"{entry.path}\0{status.st_size}\0{status.st_mtime_ns}\n"
+                lines.append(f"{entry.path}\0{status.st_size}\0{status.st_mtime_ns}\n")
+    return lines
 
 
 def _kind(entry: os.DirEntry[str]) -> tuple[bool, bool]:

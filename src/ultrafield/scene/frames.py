@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from .values import matrix, shown
 
 Warn = Callable[[str], None]
 
+_ODD = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")  # control characters and bytes that are no UTF-8
 _ROUNDING = 1e-3  # deviation from a rotation that printing a pose with few digits explains
 _REPAIRABLE = 0.05  # deviation up to which the nearest rotation is taken, with a warning
 
@@ -203,6 +205,4 @@ def check_listed_size(frame: Frame, width: int, height: int) -> None:
 
 def _is_plain(text: str) -> bool:
     """Whether a text is one line that UTF-8 can hold; file names of other encodings are not."""
-    return all(ord(character) >= 32 and not 127 <= ord(character) < 160 for character in text) and not any(
-        0xD800 <= ord(character) < 0xE000 for character in text
-    )
+    return _ODD.search(text) is None
