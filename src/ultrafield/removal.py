@@ -46,20 +46,27 @@ def temporaries(path: Path, ending: str = "tmp") -> list[Path]:
 
 def files_below(folder: Path) -> Iterator[Path]:
     """Everything below a folder that is no folder itself, in the order of the names; a link counts as a file."""
+    return (Path(entry.path) for entry in _entries_below(folder))
+
+
+def _entries_below(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """What `files_below` gives, as the system lists it: most callers ask little of most files."""
     with os.scandir(folder) as entries:
         children = sorted(entries, key=lambda entry: entry.name)
     for entry in children:
         if entry.is_dir(follow_symlinks=False):
-            yield from files_below(Path(entry.path))
+            yield from _entries_below(entry.path)
         else:
-            yield Path(entry.path)
+            yield entry
 
 
 def find_link(folder: Path) -> Path | None:
     """The folder itself or the first thing below it that is a link, None if there is none or no folder."""
     if folder.is_symlink():
         return folder
-    return next((file for file in files_below(folder) if file.is_symlink()), None) if folder.is_dir() else None
+    if not folder.is_dir():
+        return None
+    return next((Path(entry.path) for entry in _entries_below(folder) if entry.is_symlink()), None)
 
 
 def find_stranger(folder: Path, ours: Kinds) -> Path | None:
@@ -94,11 +101,12 @@ def sweep(folder: Path, ours: Kinds) -> None:
     """Remove temporary files and folders that a killed process left below a folder; the caller must own the folder."""
     if folder.is_symlink() or not folder.is_dir():
         return
-    left = [file for file in files_below(folder) if _is_temporary(file, folder) and _is_ours(file, folder, ours)]
+    left = [Path(entry.path) for entry in _entries_below(folder) if _is_temporary(entry.path, folder)]
     for file in left:
-        file.unlink(missing_ok=True)
+        if _is_ours(file, folder, ours):
+            file.unlink(missing_ok=True)
     for place, _, _ in os.walk(folder, topdown=False):
-        if _is_temporary(Path(place), folder):
+        if _is_temporary(place, folder):
             with suppress(OSError):  # not empty
                 os.rmdir(place)
 
@@ -110,8 +118,9 @@ def _is_ours(file: Path, folder: Path, ours: Kinds) -> bool:
     return ours.fullmatch(final) is not None
 
 
-def _is_temporary(path: Path, folder: Path) -> bool:
-    return any(map(is_temporary, path.relative_to(folder).parts))
+def _is_temporary(path: str, folder: Path) -> bool:
+    """Whether a path that begins with a folder's stands, below it, for something temporary or lies in such a folder."""
+    return any(map(is_temporary, path[len(str(folder)) :].split(os.sep)))
 
 
 def _final_name(part: str) -> str:

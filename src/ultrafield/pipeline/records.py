@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -161,7 +161,10 @@ class StageRecords:
 
     def _write(self, records: dict[str, Record]) -> None:
         self._records = records
-        stages = {stage: asdict(record) for stage, record in records.items()}
+        stages = {
+            stage: vars(record) | {"made_from": dict(record.made_from), "files": dict(record.files)}
+            for stage, record in records.items()
+        }
         write_json(self.file, {"format": _FORMAT, "stages": stages})
 
     def _name(self, file: Path) -> str:
