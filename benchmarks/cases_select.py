@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 from lib.case import SECTOR, Case, Check, Op, Outputs, Setup, compare
-from lib.runs import packed_runs, weighted
+from lib.runs import Runs, packed_runs, weighted
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -19,6 +19,7 @@ from ultrafield.field.volrend import ray_indices, run_offsets
 _LIMIT = 4.5  # optical depth behind which a sample counts as hidden
 _TABLE = 8  # heaviest samples kept per ray
 _VIEWS, _PIXELS = 100, 4096  # of each view
+_CHANNELS = 64  # of an encoding
 
 
 def cases(setup: Setup) -> Iterator[Case]:
@@ -27,6 +28,7 @@ def cases(setup: Setup) -> Iterator[Case]:
         return
     size = f"{setup.composited:,} samples"
     yield Case("visible_fixed", size, lambda: _visible(setup))
+    yield Case(f"visible_rows {_CHANNELS}", size, lambda: _visible_rows(setup))
     yield Case(f"select_heaviest {_TABLE}", size, lambda: _heaviest(setup))
     yield Case("median_distance", size, lambda: _median(setup))
     yield Case("sample_points", size, lambda: _points(setup))
@@ -40,10 +42,8 @@ def cases(setup: Setup) -> Iterator[Case]:
 def _visible(setup: Setup) -> Op:
     from ultrafield.field.kernels.select_gpu import visible_fixed
 
-    runs = packed_runs(setup)
-    owner, rays = ray_indices(runs.offsets, runs.count), len(runs.offsets) - 1
-    complete = torch.ones(rays, dtype=torch.bool, device=setup.device)
-    samples = FixedSamples(runs.offsets, runs.t, runs.delta, owner.int(), complete)
+    runs, samples = _every_sample(setup)
+    owner, rays, complete = samples.rays.long(), len(runs.offsets) - 1, samples.complete
 
     def run() -> Outputs:
         kept = visible_fixed(runs.sigma, samples, _LIMIT, runs.count)
@@ -70,6 +70,33 @@ def _visible(setup: Setup) -> Op:
     # Densities and lengths that light reaches are read; distance and length are copied, the rays' indices are new, and
     # the rest of the arrays is zeroed.
     return Op(run, check, bytes=16 * kept + 12 * runs.count + 2 * runs.bounds)
+
+
+def _every_sample(setup: Setup) -> tuple[Runs, FixedSamples]:
+    """Packed samples, as they are and in arrays of a fixed size that they fill."""
+    runs = packed_runs(setup)
+    owner = ray_indices(runs.offsets, runs.count)
+    complete = torch.ones(len(runs.offsets) - 1, dtype=torch.bool, device=setup.device)
+    return runs, FixedSamples(runs.offsets, runs.t, runs.delta, owner.int(), complete)
+
+
+def _visible_rows(setup: Setup) -> Op:
+    from ultrafield.field.kernels.select_gpu import visible_fixed, visible_rows
+
+    runs, samples = _every_sample(setup)
+    kept = visible_fixed(runs.sigma, samples, _LIMIT, runs.count)
+    rows, count = setup.normal(runs.count, _CHANNELS, seed=3), int(kept.offsets[-1])
+
+    def wanted() -> Outputs:
+        owner = kept.rays[:count].long()
+        source = torch.arange(count, device=setup.device) + (runs.offsets - kept.offsets)[owner]
+        return (torch.cat([rows[source], rows.new_zeros(len(kept.t) - count, _CHANNELS)]),)
+
+    return Op(
+        lambda: (visible_rows(rows, samples, kept),),
+        compare(wanted, 0.0),
+        bytes=4 * _CHANNELS * (count + len(kept.t)) + 4 * count,
+    )
 
 
 def _dense(values: Tensor, offsets: Tensor, fill: float) -> Tensor:
