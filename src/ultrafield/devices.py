@@ -46,10 +46,10 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
     return target
 
 
-def check_device(device: str | torch.device) -> None:
-    """Raise as `resolve_device` does, without importing PyTorch for the CPU."""
-    if device != "cpu":
-        resolve_device(device)
+def device_name(device: str | torch.device) -> str:
+    """The name of what `resolve_device` finds, "cpu" for every CPU, without importing PyTorch for "cpu"."""
+    target = None if device == "cpu" else resolve_device(device)
+    return "cpu" if target is None or target.type == "cpu" else str(target)
 
 
 def current_device(device: torch.device) -> AbstractContextManager[object]:

@@ -135,13 +135,14 @@ def test_features_may_be_lists_and_tensors(segmentation: uf.Segmentation) -> Non
     for given in (
         features.tolist(),
         torch.tensor(features, requires_grad=True),
+        torch.tensor(features, dtype=torch.bfloat16),
         features.astype(np.uint8),
         features.astype(">f8"),
         np.asfortranarray(features),
         wide[::2],
         features[::-1].copy()[::-1],
     ):
-        array = given.detach().numpy() if isinstance(given, torch.Tensor) else np.asarray(given)
+        array = given.detach().float().numpy() if isinstance(given, torch.Tensor) else np.asarray(given)
         before = array.copy()
         np.testing.assert_array_equal(uf.segment(surface, features=given).cut_into(5), expected)
         np.testing.assert_array_equal(array, before)
@@ -201,6 +202,17 @@ def test_a_device_that_cannot_run_is_refused_by_every_engine(segmentation: uf.Se
         ):
             with pytest.raises(BackendError, match="this PyTorch sees no CUDA device"):
                 call()
+
+
+def test_every_name_of_the_cpu_will_do(segmentation: uf.Segmentation, toy: Toy) -> None:
+    surface, features = segmentation.surface, np.eye(len(segmentation.surface), 3)
+    graph = uf.feature_graph(surface, features)
+    trees = [uf.build_tree(graph, linkage="single", device=device) for device in ("cpu", "cpu:0")]
+    np.testing.assert_array_equal(trees[0].parents, trees[1].parents)
+    votes = [uf.lift_graph(surface, toy.scene, device=device) for device in ("cpu", "cpu:0")]
+    np.testing.assert_array_equal(votes[0].dissimilarity, votes[1].dissimilarity)
+    found = uf.segment(surface, toy.scene, SegmentConfig(linkage="single"), features, device="auto")
+    assert found.tree.num_leaves == len(surface)
 
 
 def test_missing_evidence_is_named(segmentation: uf.Segmentation) -> None:

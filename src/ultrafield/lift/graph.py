@@ -7,7 +7,7 @@ from typing import TypeVar
 import numpy as np
 
 from ..config import Engine, SegmentConfig
-from ..devices import check_device
+from ..devices import device_name
 from ..errors import check_choice, check_shape
 from ..scene import Scene
 from ..sharing import Team
@@ -156,7 +156,7 @@ def build_graph(
         BackendError: CUDA was asked for by name and cannot run here.
     """
     check_choice("engine", engine, ("field", "lift", "both"))
-    check_device(device)
+    device = device_name(device)
     if engine == "field":
         return feature_graph(surface, _given("features", features, engine), config=config, reach=reach)
     if engine == "lift":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..devices import device_name
 from ..errors import RunError
 from ..scene import Scene
 from ..sharing import Team
@@ -32,7 +33,10 @@ def mask_votes(
 
     Raises:
         RunError: The surface belongs to another number of views, or no training view has masks that hold a point.
+        ValueError: An unknown device.
+        BackendError: CUDA was asked for by name and cannot run here.
     """
+    device = device_name(device)
     if team is not None:
         both, either, holding = add_up_shared(surface, edges, scene, device, team)
     elif device == "cpu":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..config import Config, Engine, SegmentConfig, preset
-from ..devices import check_device
+from ..devices import device_name
 from ..errors import check_type
 from ..scene import Scene
 from ..scene.options import SceneOptions
@@ -29,7 +30,7 @@ def segment(
     surface: Surface,
     scene: Scene | None = None,
     config: Config | SegmentConfig | None = None,
-    features: np.ndarray | Tensor | FeatureField | None = None,
+    features: np.ndarray | Tensor | FeatureField | Sequence[Sequence[float]] | None = None,
     *,
     engine: Engine | None = None,
     device: str = "cpu",
@@ -42,7 +43,7 @@ def segment(
         surface: N points, each with the views that see it.
         scene: The scene whose training views the surface was made from, in the same order, with masks.
         config: Settings; the defaults if None.
-        features: Unit-length features [N, D], an array or a tensor, or a feature field that knows them.
+        features: Unit-length features [N, D], an array, a tensor or lists, or a feature field that knows them.
         engine: "lift", "field" or "both"; if None, what scene and features allow.
         device: Where votes are added up and single linkage finds its spanning forest: "cpu" or "cuda".
 
@@ -70,7 +71,7 @@ def segment(
     check_type("surface", surface, Surface)
     check_type("scene", scene, Scene, NoneType, hint=_READS)
     check_type("config", config, Config, SegmentConfig, NoneType, hint=_MAKES)
-    check_device(device)
+    device = device_name(device)
     settings = config.segment if isinstance(config, Config) else config or SegmentConfig()
     rows = _feature_rows(surface, features)
     chosen = engine or _engine(scene, rows)
@@ -88,19 +89,23 @@ def _engine(scene: Scene | None, features: np.ndarray | None) -> Engine:
     return "both" if masks else "field"
 
 
-def _feature_rows(surface: Surface, features: np.ndarray | Tensor | FeatureField | None) -> np.ndarray | None:
+def _feature_rows(
+    surface: Surface, features: np.ndarray | Tensor | FeatureField | Sequence[Sequence[float]] | None
+) -> np.ndarray | None:
     if features is None or isinstance(features, np.ndarray):
         return features
     if isinstance(features, list | tuple):
         return np.asarray(features)
-    from torch import Tensor
+    import torch
 
     from ..field import FeatureField, point_features
 
-    check_type("features", features, np.ndarray, Tensor, FeatureField)
-    if isinstance(features, Tensor):
-        return features.detach().cpu().numpy()
-    return point_features(features, surface.points)
+    if isinstance(features, FeatureField):
+        return point_features(features, surface.points)
+    check_type("features", features, np.ndarray, torch.Tensor, FeatureField)
+    assert isinstance(features, torch.Tensor)
+    rows = features.detach().cpu()
+    return (rows.float() if rows.dtype == torch.bfloat16 else rows).numpy()  # NumPy has no bfloat16
 
 
 def run(

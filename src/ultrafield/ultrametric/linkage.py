@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..devices import check_device
+from ..devices import device_name
 from ..errors import check_choice
 from .graph import AffinityGraph
 from .tree import Tree
@@ -58,7 +58,7 @@ def build_tree(
     """
     check_choice("linkage", linkage, ("single", "average"))
     check_choice("weights", weights, ("evidence", "count"))
-    check_device(device)
+    device = device_name(device)
     if linkage == "single" or graph.ultrametric:
         parents, heights = _single(graph, device)
     else:
