@@ -435,6 +435,27 @@ def test_files_of_one_name_share_their_labels(
     (tmp_path / "mug.glb").unlink()
     segmentation.export(tmp_path / "mug.ply", node=node, overwrite=True)
     assert json.loads(labels.read_text(encoding="utf-8"))["files"] == ["mug.ply"]
+    stored = json.loads(labels.read_text(encoding="utf-8"))
+    labels.write_text(json.dumps(stored | {"files": ["level_0/r_0.png", "", "..", "mug.ply"]}))  # of another export
+    segmentation.export(tmp_path / "mug.ply", overwrite=True)
+    assert json.loads(labels.read_text(encoding="utf-8"))["files"] == ["mug.ply"]
+
+
+def test_files_of_one_name_may_be_exported_at_once(
+    segmentation: uf.Segmentation, views: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ultrafield.pipeline import export
+
+    write = export._WRITERS["ply"]
+
+    def slowly(*arguments: Any) -> dict[str, Any]:
+        segmentation.export(tmp_path / "mug.glb", faces=3000, **views)
+        return write(*arguments)
+
+    monkeypatch.setitem(export._WRITERS, "ply", slowly)
+    segmentation.export(tmp_path / "mug.ply")
+    stored = json.loads((tmp_path / "mug.labels.json").read_text(encoding="utf-8"))
+    assert stored["files"] == ["mug.glb", "mug.ply"]
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def also_explained(out: Path, explanation: Mapping[str, Any], *, overwrite: bool
     """
     stored = _labels(beside(out)) if os.path.lexists(beside(out)) else None
     others = [] if stored is None else [str(name) for name in stored["files"] if str(name) != out.name]
-    others = [name for name in others if out.with_name(name).is_file()]
+    others = [name for name in others if (out.parent / name).is_file()]
     same = stored is None or all(stored.get(key) == value for key, value in explanation.items())
     if others and not same and not overwrite:
         raise SceneError(

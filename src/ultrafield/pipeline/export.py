@@ -145,7 +145,11 @@ def export_segmentation(
 
     segments = of_node(options.node)
     explanation = explained(segments)
-    besides = also_explained(out, explanation, overwrite=options.overwrite) if single else []
+
+    def besides() -> list[str]:
+        return also_explained(out, explanation, overwrite=options.overwrite) if single else []
+
+    besides()  # refuses before the work what would be refused after it
     whole = options.node is None and all(level.column.startswith("level_") for level in levels)
 
     def views() -> ExportViews:
@@ -155,7 +159,8 @@ def export_segmentation(
     with fresh_target(out, single=single) as target:
         place = replace(target, stem=out.stem) if single else target
         others = _WRITERS[options.to](place, work, out.suffix.lower() if single else "")
-        write_labels_json(place.folder, explanation, options.to, besides=besides, **others)
+        # Looked at anew, as another export of that name may have ended in between.
+        write_labels_json(place.folder, explanation, options.to, besides=besides(), **others)
     return out
 
 
