@@ -197,9 +197,9 @@ def _look(
     CASCADES: tl.constexpr,
     STRIDE: tl.constexpr,
 ):
-    """Whether rays are in an occupied cell at distance t, a distance up to which all they pass is empty, and an end.
+    """Whether rays are in an occupied cell at distance t, how far all they pass is empty, and whether they end at t.
 
-    The second counts only where the first is false; the third is whether the occupied cell is one of `solid` as well.
+    The second counts only where the first is false; rays end in occupied cells that are `solid` as well.
     """
     x, y, z = origin[0] + t * direction[0], origin[1] + t * direction[1], origin[2] + t * direction[2]
     reach = tl.maximum(tl.maximum(tl.abs(x), tl.abs(y)), tl.abs(z))

@@ -92,8 +92,8 @@ class DeviceGeometryTrainer(GeometryTrainer):
         most_rays: Most rays of a step R.
         live_rays: Number of rays of the next step [1], int64, on the device.
         bits: Packed occupancy, as `pack_bits` returns it.
-        solid: Cells, packed likewise, that no light leaves that has come to them through a surface; None of a field
-            without one.
+        solid: Cells so deep behind a surface that no light is left there, packed likewise; None where geometry is a
+            density.
         table_grad: Gradient of the hash grid's table, cleared by the optimiser.
     """
 
