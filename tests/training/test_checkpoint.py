@@ -63,6 +63,16 @@ def test_files_of_the_user_are_not_replaced(balls, short, tmp_path, name, resume
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [(name, "mine")]
 
 
+@pytest.mark.parametrize("name", ["log.jsonl", "config.json"])
+def test_a_log_or_settings_of_others_make_no_run_of_a_folder(balls, short, tmp_path, name):
+    files = {name: '{"loss": 1}\n', STATE_FILE: "mine"}
+    for file, content in files.items():
+        (tmp_path / file).write_text(content)
+    with pytest.raises(RunError, match=r"(log\.jsonl|state\.pt): .*it is not replaced: give the training a folder"):
+        fit(balls, short, device="cpu", out=tmp_path, progress=False)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == files
+
+
 @pytest.mark.parametrize("new", ["seed", "scene"])
 def test_the_state_of_another_training_is_named(balls, short, tmp_path, monkeypatch, states_every, new):
     states_every(2)

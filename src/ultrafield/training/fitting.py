@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import NoneType
@@ -15,9 +16,10 @@ from torch import Tensor
 
 from ..config import Config, preset
 from ..devices import current_device, resolve_device
-from ..errors import RunError, TrainingError, check_type
+from ..errors import RunError, TrainingError, UltrafieldError, check_type
 from ..field.model import FeatureField, RadianceField
 from ..parallel import in_threads
+from ..reading import read_json
 from ..scene import Scene, View
 from ..scene.digest import SceneDigest, digest_scene
 from ..sharing import ALONE, Team
@@ -36,7 +38,7 @@ from .features.affordable import affordable
 from .features.base import FeatureTrainer
 from .geometry.base import GeometryTrainer
 from .geometry.poses import posed
-from .log import LOG_FILE
+from .log import LOG_FILE, is_log
 from .loop import Journal, Trainer, begin, run_steps
 from .members import check_shared, checksum, prepare_features, prepare_geometry, start_steps
 from .trainers import feature_trainer, geometry_trainer
@@ -302,14 +304,25 @@ def _prepare(out: Path, *, resume: bool) -> None:
 
 def _check_own(out: Path) -> None:
     """Raise `RunError` if a folder that is neither a run nor has a training's log holds others' files of our names."""
-    if any((out / name).is_file() for name in (LOG_FILE, "config.json")):
+    log = out / LOG_FILE
+    if is_log(log) or _is_run(out):
         return
     try:
+        if log.is_file() and log.stat().st_size:
+            raise RunError(f"{log}: not the log of a training")
         load_state(out)
         if (out / FIELD_FILE).exists():
             stored_settings(out / FIELD_FILE)
     except RunError as error:
         raise RunError(f"{error}; it is not replaced: give the training a folder of its own") from None
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder has the settings of a run, whatever else lies in it."""
+    with suppress(UltrafieldError):
+        settings = read_json(folder / "config.json")
+        return isinstance(settings, dict) and {"scene", "config"} <= settings.keys()
+    return False
 
 
 def _stored_fields(journal: Journal, config: Config, masks: str, device: torch.device) -> Fields | None:

@@ -14,6 +14,15 @@ from ..errors import TrainingError
 
 LOG_FILE = "log.jsonl"
 _LOG_EVERY = 50  # steps
+_BEGINNING = b'{"stage": '  # of every line
+
+
+def is_log(file: Path) -> bool:
+    """Whether trainings wrote a file, as its first bytes tell: a full disk may have cut even the first line short."""
+    if not file.is_file():
+        return False
+    with open(file, "rb") as content:
+        return content.read(len(_BEGINNING)) == _BEGINNING
 
 
 class TrainingLog:
