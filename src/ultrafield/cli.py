@@ -18,7 +18,7 @@ from .commands.export import Export
 from .commands.find import Find
 from .commands.masks import Masks
 from .commands.name import Name
-from .commands.options import MethodOptions
+from .commands.options import MethodOptions, check_shorthands
 from .commands.render import Render
 from .commands.run import Run
 from .commands.segment import Segment
@@ -28,7 +28,6 @@ from .commands.train import Train
 from .commands.view import View
 from .commands.warmup import Warmup
 from .config import Preset
-from .errors import ConfigError
 from .pipeline.guard import guarded, settle_threads
 from .serve.worker import work
 from .start import code_of
@@ -97,7 +96,7 @@ def parse(arguments: Sequence[str]) -> Command:
     """
     defaults = _preset_defaults(_preset_named(arguments) or "draft")
     command = _parse(arguments, defaults)
-    _check_shorthands(arguments)
+    check_shorthands({option.split("=", 1)[0].removeprefix("--") for option in arguments if option.startswith("--")})
     informed = command.informed()
     if informed is None:
         return command
@@ -121,14 +120,6 @@ def _preset_named(arguments: Sequence[str]) -> Preset | None:
     named = [value for flag, value in pairwise(words) if flag == "--preset"]
     names: tuple[Preset, ...] = get_args(Preset)
     return next((name for name in names if named[-1:] == [name]), None)
-
-
-def _check_shorthands(arguments: Sequence[str]) -> None:
-    """Raise `ConfigError` where a setting is given twice, by its own option and by the shorthand for it."""
-    options = {argument.split("=", 1)[0] for argument in arguments}
-    for name in ("linkage", "cuts"):
-        if {f"--{name}", f"--segment.{name}"} <= options:
-            raise ConfigError(f"is the same as --segment.{name}; give one of them", setting=name)
 
 
 def _preset_defaults(name: Preset) -> dict[str, Any]:

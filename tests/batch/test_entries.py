@@ -104,6 +104,17 @@ def test_options_of_a_row_replace_those_of_the_command_line(folders: Path) -> No
     assert not two.data.allow_missing
 
 
+def test_a_setting_of_a_row_replaces_the_shorthand_of_the_command_line(folders: Path) -> None:
+    (entry,) = read_entries([table(folders, "scene,segment.cuts,segment.linkage", "a,7,single")])
+    segment = (
+        settings_of(entry, SceneOptions(), MethodOptions(cuts=9, linkage="average")).method.config("draft").segment
+    )
+    assert (segment.cuts, segment.linkage) == (7, "single")
+    (entry,) = read_entries([table(folders, "scene,segment.cuts,cuts", "a,7,8")])
+    with pytest.raises(ConfigError, match=r"row 2: --cuts: is the same as --segment\.cuts; give one of them"):
+        settings_of(entry, SceneOptions(), MethodOptions())
+
+
 def test_a_preset_of_a_row_brings_its_own_settings(folders: Path) -> None:
     (entry,) = read_entries([table(folders, "scene,preset,geometry.steps", "a,paper,12")])
     chosen = settings_of(entry, SceneOptions(), MethodOptions()).method

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stderr, suppress
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from difflib import get_close_matches
 from io import StringIO
 from typing import Annotated, Any, get_args
@@ -14,7 +14,7 @@ import tyro
 from ..batch.entries import OWN_COLUMNS, Entry
 from ..config import Preset
 from ..errors import ConfigError, UltrafieldError
-from .options import MethodOptions, SceneOptions, Unprefixed
+from .options import SHORTHANDS, MethodOptions, SceneOptions, Unprefixed, check_shorthands
 
 _OF_RUN = ("device", "memory", "overwrite", "gpus", "no_serve", "out")  # of `run`, but of no single scene
 _COLUMNS = f"options of `ultrafield run` besides {', '.join(_OF_RUN[:-1]).replace('_', '-')} and {_OF_RUN[-1]}"
@@ -42,11 +42,14 @@ def settings_of(entry: Entry, data: SceneOptions, method: MethodOptions) -> Scen
     chosen = entry.options.get("preset")
     if chosen in get_args(Preset):
         method = MethodOptions.of_preset(chosen)  # type: ignore[arg-type]
+    own: dict[str, Any] = {name: None for name in SHORTHANDS if f"segment.{name}" in entry.options}
+    method = replace(method, **own)  # or the command line's shorthand would win over the row
     default = SceneSettings(data, method)
     known = dict(_options(data)) | dict(_options(method))
     for column in entry.options:
         _check_column(column, known, entry.where)
     try:
+        check_shorthands(entry.options)
         return _parse([word for item in entry.options.items() for word in _words(*item, known, entry)], default)
     except SystemExit:
         raise ConfigError(f"{entry.where}: {_culprit(entry, known, default)}") from None

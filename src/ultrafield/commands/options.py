@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,7 @@ from ..budget import limit_memory
 from ..config import Config, Engine, FeatureConfig, GeometryConfig, Linkage, Preset, SegmentConfig, check_memory
 from ..config.limits import SEGMENT
 from ..config.ranges import Range, Ranges, check_number
-from ..errors import SceneError, reason_of
+from ..errors import ConfigError, SceneError, reason_of
 from ..pipeline.console import Report
 from ..scene import options as scene_options
 
@@ -34,6 +35,7 @@ LinkageOption = Annotated[
 ]
 CutsOption = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="(default: as --segment.cuts)")]
 
+SHORTHANDS = ("linkage", "cuts")  # for --segment.linkage and --segment.cuts
 
 MEMORY: Ranges = {"memory": Range(0.5, 1 << 20)}
 
@@ -134,6 +136,13 @@ class MethodOptions:
             features=self.features,
             segment=with_shorthands(self.segment, self.linkage, self.cuts),
         )
+
+
+def check_shorthands(options: Collection[str]) -> None:
+    """Raise `ConfigError` where options, by name, give a setting twice: by its own name and by the shorthand for it."""
+    for name in SHORTHANDS:
+        if name in options and f"segment.{name}" in options:
+            raise ConfigError(f"is the same as --segment.{name}; give one of them", setting=name)
 
 
 def with_shorthands(segment: SegmentConfig, linkage: Linkage | None, cuts: int | None) -> SegmentConfig:
