@@ -44,7 +44,7 @@ def watch(program: str) -> None:
 
 
 def keep_watching() -> None:
-    """Answer signals again, after a library has put its own handlers in place; only a main thread can, and need."""
+    """Answer signals again, after a library has put in handlers of its own; nothing happens outside the main thread."""
     if _program and threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
             signal.signal(number, _nothing)
