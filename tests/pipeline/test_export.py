@@ -347,6 +347,9 @@ def test_one_level_needs_no_list_and_nodes_are_whole_numbers(segmentation: uf.Se
         file = segmentation.export(tmp_path / f"{number}.ply", level=level)
         listed = json.loads((tmp_path / f"{number}.labels.json").read_text())["levels"]
         assert [item["column"] for item in listed] == [list(vertices(file).dtype.names)[-1]]
+    segmentation.export(tmp_path / "all.ply", level=segmentation.levels)
+    listed = json.loads((tmp_path / "all.labels.json").read_text())["levels"]
+    np.testing.assert_allclose(sorted(item["height"] for item in listed), sorted(segmentation.levels), rtol=1e-6)
     with pytest.raises(TypeError, match=r"node: expected an integer, got 2\.5"):
         segmentation.export(tmp_path / "node.ply", node=2.5)  # type: ignore[arg-type]
     assert not (tmp_path / "node.ply").exists()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,7 +146,7 @@ class Segmentation:
         path: str | Path,
         *,
         to: Format | None = None,
-        level: str | int | float | Sequence[str | int | float] = (),
+        level: str | int | float | np.number[Any] | Sequence[str | int | float] | np.ndarray = (),
         node: int | None = None,
         split: str | int | float | None = None,
         onto: str | Path | None = None,
