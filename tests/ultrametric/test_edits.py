@@ -216,6 +216,8 @@ def test_a_name_is_text(name):
     edited = EditedTree(small())
     with pytest.raises(TypeError, match="name: expected text, empty for none, got"):
         edited.rename(5, name)
+    with pytest.raises(TypeError, match="name: expected text, empty for none, got"):
+        edited.apply(Operation("rename", (5,), name))
     assert edited.operations == ()
 
 
@@ -224,6 +226,8 @@ def test_a_name_can_be_shown_and_stored(name):
     edited = EditedTree(small())
     with pytest.raises(ConfigError, match=r"name: .* cannot be a name: it"):
         edited.rename(5, name)
+    with pytest.raises(ConfigError, match=r"name: .* cannot be a name: it"):
+        edited.apply(Operation("rename", (5,), name))
     assert edited.operations == ()
 
 

@@ -21,7 +21,7 @@ from .options import MEMORY, Device, MemoryLimit, SceneOptions, Switch
 
 ENGINES: tuple[Engine, ...] = ("lift", "field")  # the first one trains the geometry that both use
 
-_GEOMETRY_STEPS, _SAMPLES, _RAYS = 600, 1 << 15, 2048
+_GEOMETRY_STEPS, _SAMPLES, _RAYS = 600, 7 << 12, 2048
 _FEATURE_STEPS = 300
 _CUTS = 30
 

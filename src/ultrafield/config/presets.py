@@ -24,6 +24,7 @@ _PRESETS: dict[Preset, Config] = {
             samples=1 << 18,
             max_samples_per_ray=1024,
             cone_angle=1.0 / 256,
+            min_transmittance=1e-4,
         ),
         features=FeatureConfig(
             grid=HashGridConfig(levels=12, features=4, log2_entries=19, base_resolution=16, max_resolution=128),
@@ -48,6 +49,7 @@ _PRESETS: dict[Preset, Config] = {
             samples=None,
             max_samples_per_ray=1024,
             cone_angle=1.0 / 256,
+            min_transmittance=1e-4,
             beta2=0.999,
             distortion_weight=0.0,
             depth_smooth=True,

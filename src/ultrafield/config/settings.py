@@ -123,10 +123,10 @@ class GeometryConfig:
     occupancy_resolution: int = 96
     steps: int = 1500
     rays: int = 4096
-    samples: int | None = 1 << 16
+    samples: int | None = 7 << 13
     max_samples_per_ray: int = 256
     cone_angle: float = 1.0 / 128
-    min_transmittance: float = 1e-4
+    min_transmittance: float = 1e-3
     occupancy_every: int = 16
     occupancy_warmup: int = 256
     occupancy_decay: float = 0.95

@@ -53,7 +53,8 @@ def _files(folder: str, place: str, run: str, visited: set[str]) -> list[str]:
                 continue
             is_folder, is_file = _kind(entry)
             if is_folder:
-                inner = os.path.realpath(entry.path) if entry.is_symlink() else os.path.join(place, entry.name)
+                elsewhere = entry.is_symlink() or os.name == "nt"  # whose junctions are no symbolic links
+                inner = os.path.realpath(entry.path) if elsewhere else os.path.join(place, entry.name)
                 output = entry.path == run or os.path.isfile(os.path.join(entry.path, "stages.json"))
                 if not output and inner not in visited:
                     lines += _files(entry.path, inner, run, visited)

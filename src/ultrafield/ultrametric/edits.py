@@ -129,10 +129,7 @@ class EditedTree:
             TypeError: The name is no text.
             ConfigError: It has more than one line, or is otherwise no name that can be shown and stored.
         """
-        if not isinstance(name, str):
-            raise TypeError(f"name: expected text, empty for none, got {type(name).__name__}")
-        check_title(name, "name")
-        self.apply(Operation("rename", (int(node),), str(name)))
+        self.apply(Operation("rename", (int(node),), name))
 
     def undo(self) -> Operation:
         """Take the last edit back and return it.
@@ -169,7 +166,13 @@ class EditedTree:
 
         Raises:
             ValueError: The edit cannot be done. Nothing is changed then.
+            TypeError: A name that is no text.
+            ConfigError: A name that has more than one line, or is otherwise none that can be shown and stored.
         """
+        if operation.kind == "rename":
+            if not isinstance(operation.name, str):
+                raise TypeError(f"name: expected text, empty for none, got {type(operation.name).__name__}")
+            check_title(operation.name, "name")
         result = self._state.apply(operation)
         self._operations.append(operation)
         self._undone.clear()
