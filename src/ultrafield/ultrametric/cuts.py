@@ -36,7 +36,7 @@ def cut(tree: Tree, height: float) -> NDArray[np.int64]:
 
     height = one_float("height", height)
     if not height >= 0:
-        raise ValueError(f"height: expected at least 0, got {height:g}")
+        raise ValueError(f"height: expected at least 0, got {height}")
     return below_split(tree.parents, tree.heights > np.float64(height), tree.num_leaves)
 
 
