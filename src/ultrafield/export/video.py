@@ -7,12 +7,11 @@ does not reach what starts it. IMAGEIO_FFMPEG_EXE names another one.
 from __future__ import annotations
 
 import errno
+import io
 import mmap
 import os
-import struct
 import subprocess
 import tempfile
-import zlib
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -22,13 +21,11 @@ import numpy as np
 from ..errors import BackendError, first_line, reason_of, shortened
 from ..extras import require
 from ..interruption import cleaned_up
-from ..io import encode_image
 from ..removal import temporary_name
 
 EXTRA = "video"
 ENDINGS = (".mp4", ".webm")
 _MARK = "made by ultrafield render"
-_PNG_HEADER = 33  # bytes of a PNG file's signature and of its first chunk, IHDR
 _COLORS = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv")
 _H264 = ("-c:v", "libx264", "-preset", "medium", "-crf", "17", "-movflags", "+faststart", "-f", "mp4")
 _VP9 = ("-c:v", "libvpx-vp9", "-crf", "22", "-b:v", "0", "-cpu-used", "4", "-auto-alt-ref", "0", "-f", "webm")
@@ -47,10 +44,13 @@ def is_film(file: Path) -> bool:
 
 def film_picture(picture: np.ndarray) -> bytes:
     """A picture of a film as a PNG file, [H, W, 3 or 4] uint8, which says where it comes from."""
-    encoded = encode_image(".png", picture)
-    said = b"tEXt" + b"Comment\0" + _MARK.encode()
-    chunk = struct.pack(">I", len(said) - 4) + said + struct.pack(">I", zlib.crc32(said))
-    return encoded[:_PNG_HEADER] + chunk + encoded[_PNG_HEADER:]
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    said, file = PngInfo(), io.BytesIO()
+    said.add_text("Comment", _MARK)
+    Image.fromarray(picture).save(file, "png", pnginfo=said, compress_level=1)
+    return file.getvalue()
 
 
 class Film:
