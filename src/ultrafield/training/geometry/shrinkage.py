@@ -24,7 +24,9 @@ def shrink_fine_levels(grid: HashGrid, share: float, step: int) -> None:
         share: What a step takes, in [0, 1).
         step: The step that was just done, from 0 on; those of the last 16 are taken by the last one of them.
     """
+    if share <= 0 or (step + 1) % _EVERY:
+        return
     layout = grid.layout
     fine = (layout.resolutions > _COARSE).nonzero()[0]
-    if share > 0 and len(fine) and (step + 1) % _EVERY == 0:
+    if len(fine):
         grid.table[int(layout.offsets[fine[0]]) :].mul_((1.0 - share) ** _EVERY)
