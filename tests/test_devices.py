@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -64,3 +67,23 @@ def test_other_names_are_errors(name):
 def test_other_types_are_errors():
     with pytest.raises(TypeError, match=r"^device: expected auto, .* got int$"):
         resolve_device(0)
+
+
+def test_without_a_driver_none_is_woken(monkeypatch):
+    def missing(name):
+        raise OSError(name)
+
+    monkeypatch.setattr(devices.ctypes, "CDLL", missing)
+    assert not devices.wake_driver()
+
+
+@pytest.mark.gpu
+def test_pytorch_goes_on_with_a_driver_that_is_awake():
+    program = """
+from ultrafield.devices import wake_driver
+assert wake_driver()
+import torch
+assert torch.cuda.is_available()
+assert torch.ones(3, device="cuda").sum().item() == 3
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -57,6 +60,29 @@ def current_device(device: torch.device) -> AbstractContextManager[object]:
     import torch
 
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
+def wake_driver() -> bool:
+    """Start CUDA's driver on Linux without PyTorch, and in the background its context on the first device.
+
+    PyTorch finds both as they would be if it had begun: the context is the one that the whole process shares.
+
+    Returns:
+        Whether there is a CUDA device, as far as the driver knows; PyTorch may still be unable to use it.
+    """
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:  # there is none, or another system
+        return False
+    os.environ.setdefault("CUDA_MODULE_LOADING", "LAZY")  # as PyTorch does; the driver reads it only now
+    count = ctypes.c_int()
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0 or count.value == 0:
+        return False
+    context, first = ctypes.c_void_p(), ctypes.c_int(0)
+    threading.Thread(
+        target=driver.cuDevicePrimaryCtxRetain, args=(ctypes.byref(context), first), daemon=True, name="driver"
+    ).start()
+    return True
 
 
 def _check_cuda(device: torch.device) -> None:

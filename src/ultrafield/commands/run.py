@@ -9,6 +9,7 @@ from typing import Annotated, Self
 import tyro
 
 from ..parallel import in_background
+from ..pipeline.ahead import begin_early
 from ..pipeline.console import Report, figure
 from ..pipeline.folder import RunFolder
 from ..pipeline.run import run_stages
@@ -59,6 +60,7 @@ class Run(MemoryLimit):
 
     def informed(self) -> Self | None:
         """Options with the defaults of the preset that `auto` stands for, where it is not the draft."""
+        begin_early(self.scene, self.data, device=self.device, memory=self.memory)
         method = self.method.informed(self.device)
         return None if method is None else self.with_defaults(method)
 

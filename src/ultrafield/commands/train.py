@@ -8,6 +8,7 @@ from typing import Annotated, Self
 import tyro
 
 from ..errors import in_shell
+from ..pipeline.ahead import begin_early
 from ..pipeline.console import Report
 from ..pipeline.folder import RunFolder
 from ..pipeline.job import open_job
@@ -52,6 +53,7 @@ class Train(MemoryLimit):
 
     def informed(self) -> Self | None:
         """Options with the defaults of the preset that `auto` stands for, where it is not the draft."""
+        begin_early(self.scene, self.data, device=self.device, memory=self.memory)
         method = self.method.informed(self.device)
         return None if method is None else self.with_defaults(method)
 

@@ -1,7 +1,8 @@
-"""Loading, while fields are trained, of what the stages after it need."""
+"""Work begun early: on the scene while PyTorch is imported, on what later stages need while fields are trained."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -9,10 +10,33 @@ from importlib import import_module
 from pathlib import Path
 from threading import Thread
 
+from ..devices import wake_driver
+from ..errors import UltrafieldError
+from ..scene import scene_root
+from ..scene.apart import Request, begin_reading
+from ..scene.options import SceneOptions
+
 _ROOT = Path(__file__).parents[1]
 # Whose modules and kernels rendering, segmentation, metrics and report use.
 _PACKAGES = ("masks", "ultrametric", "surface", "lift", "labels", "quality", "metrics", "export")
 _LIBRARIES = ("scipy.spatial", "cv2")
+
+
+def begin_early(scene: Path, data: SceneOptions, *, device: str, memory: float | None) -> None:
+    """Start CUDA's driver and the reading of a scene, if this process is still to import PyTorch for a CUDA device.
+
+    On the CPU, seconds are not lost by imports but by training.
+
+    Args:
+        scene: The scene folder; one that is not found is left to those who need it.
+        data: How it is read.
+        device: Where to compute.
+        memory: GiB that may be taken; None for the usual.
+    """
+    if device == "cpu" or "torch" in sys.modules or not wake_driver():
+        return
+    with suppress(UltrafieldError, OSError, ValueError):
+        begin_reading(Request(scene_root(scene, data.layout), data.arguments(), memory))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from ..config import Config
 from ..errors import RunError
 from ..scene import Scene, scene_root
+from ..scene.apart import read_begun
 from ..scene.options import SceneOptions
 from ..sharing import Team
 from .console import Report
@@ -121,7 +122,9 @@ def open_scene(path: Path, data: SceneOptions, report: Report, *, with_masks: bo
     """Read a scene folder, with its masks unless they are to be made, and say what it holds."""
     from ..scene import load_scene
 
-    scene = load_scene(path, with_masks=with_masks, **data.arguments())
+    scene = read_begun(path, data.arguments()) if with_masks else None
+    if scene is None:
+        scene = load_scene(path, with_masks=with_masks, **data.arguments())
     sizes = scene.train.normalised_cameras.sizes
     counts = ", ".join(f"{len(split)} {name}" for name, split in scene.splits.items())
     masks = (", with masks" if scene.has_masks else ", no masks") if with_masks else ""
