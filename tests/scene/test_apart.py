@@ -51,7 +51,7 @@ def assert_same(one: Any, other: Any) -> None:
 
 
 def test_a_scene_read_apart_is_the_same_with_its_warnings(
-    make_blender: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make_blender: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = make_blender(splits={"train": 4, "val": 2})
     (root / "train" / "r_2.png").unlink()  # of which the reader warns

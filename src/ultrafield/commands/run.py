@@ -59,7 +59,10 @@ class Run(MemoryLimit):
         return cls(scene=tyro.MISSING, out=tyro.MISSING, method=method)
 
     def informed(self) -> Self | None:
-        """Options with the defaults of the preset that `auto` stands for, where it is not the draft."""
+        """Options with the defaults of the preset that `auto` stands for, where it is not the draft.
+
+        What can be done while PyTorch is imported, which choosing a preset may do, is begun.
+        """
         begin_early(self.scene, self.data, device=self.device, memory=self.memory)
         method = self.method.informed(self.device)
         return None if method is None else self.with_defaults(method)

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import Any
 
 from ..budget import limit_memory
-from ..sharing.wire import encode, receive, send
+from ..sharing.wire import encode, receive, send, start_process
 from .frames import print_warning
 from .load import load_scene
 from .scene import Scene
@@ -35,7 +35,7 @@ class Request:
         root: The scene folder.
         arguments: Keyword arguments of `load_scene`.
         memory: GiB that may be taken; None for the usual.
-        most_bytes: Size of the files of the scene from which on it is not read.
+        most_bytes: Most bytes that all files of the scene may take; a larger one is not read.
     """
 
     root: Path
@@ -55,17 +55,7 @@ class SceneReader:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self._wire, theirs = socket.socketpair()
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C is answered by this process
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            )
+        self._wire, self.process = start_process(_PROGRAM)
         send(self._wire, encode(request))
 
     def scene(self) -> Scene | None:
@@ -103,7 +93,7 @@ def read_begun(root: Path, arguments: Mapping[str, Any]) -> Scene | None:
     if not _begun:
         return None
     reader = _begun.pop()
-    if (reader.request.root, dict(reader.request.arguments)) == (root, dict(arguments)):
+    if (reader.request.root, reader.request.arguments) == (root, arguments):
         return reader.scene()
     reader.close()
     return None
@@ -132,13 +122,9 @@ def _end_with(wire: socket.socket) -> None:
 
 def _is_larger(request: Request) -> bool:
     """Whether the files of a scene take more than the request allows."""
-    folders = (request.root, *(request.arguments.get(name) for name in ("masks", "images")))
-    total = 0
-    for size in (size for folder in folders if folder is not None for size in _sizes(Path(folder))):
-        total += size
-        if total > request.most_bytes:
-            return True
-    return False
+    named = (request.arguments.get(name) for name in ("masks", "images"))
+    folders = (request.root, *(Path(folder) for folder in named if folder is not None))
+    return any(total > request.most_bytes for total in accumulate(chain.from_iterable(map(_sizes, folders))))
 
 
 def _sizes(root: Path) -> Iterator[int]:

@@ -7,7 +7,6 @@ import queue
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -24,7 +23,7 @@ from ..errors import BackendError, UltrafieldError, first_line
 from ..interruption import cleaned_up, fail
 from .group import Group
 from .member import Failure, Member, Setup, connect, depart, meet
-from .wire import encode, receive, send
+from .wire import encode, receive, send, start_process
 
 _Arguments = ParamSpec("_Arguments")
 
@@ -47,18 +46,8 @@ class _Link:
     def __init__(self, setup: Setup) -> None:
         self.rank = setup.rank
         self.results: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.wire, theirs = socket.socketpair()
         debug = os.environ.get("ULTRAFIELD_DEBUG") == "1"
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=None if debug else subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C is answered by the first process alone
-                env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-            )
+        self.wire, self.process = start_process(_PROGRAM, silent=not debug)
         self._sender = ThreadPoolExecutor(1)
         self.send(setup)
 

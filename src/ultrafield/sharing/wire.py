@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 import struct
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
 
 _NUMBER = struct.Struct("<Q")
+
+
+def start_process(program: str, *, silent: bool = True) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start a process of Python that finds the same modules, at the other end of a wire.
+
+    It has a session of its own, so that Ctrl-C is answered by this process alone.
+
+    Args:
+        program: Its text; it finds the number of its end of the wire in `sys.argv[1]`.
+        silent: Whether what it writes to stderr is thrown away, as what it prints always is.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", program, str(theirs.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL if silent else None,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+        )
+    return ours, process
 
 
 def encode(value: Any) -> list[memoryview]:
